@@ -1,0 +1,66 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Everything else is their parts.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format schema browser clean
+
+UV_VERSION := 0.9
+# An installed uv is used; otherwise one is put beside the project.
+UV := $(shell command -v uv || echo .tools/bin/uv)
+RUN := $(UV) run --locked --no-sync
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.tools/bin/uv:
+	@echo "Installing uv into .tools"
+	@python3 -m venv .tools 2>/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y python3-venv >/dev/null \
+	    && rm -rf .tools && python3 -m venv .tools; \
+	  else \
+	    echo "Python's venv module is missing; on Debian: sudo apt-get install python3-venv" >&2; exit 1; \
+	  fi; }
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=$(UV_VERSION)'
+
+# The stamp makes a second call free; uv itself would need a moment to find that nothing changed.
+.venv/.synced: pyproject.toml uv.lock | $(filter .tools/bin/uv,$(UV))
+	@echo "Setting up .venv from uv.lock"
+	@$(UV) sync --locked --quiet
+	@touch $@
+
+setup: .venv/.synced ## Create the locked environment in .venv
+
+demo: setup ## Run the default study and print where its report is
+	@$(RUN) snakemake --configfile config/demo.yaml --quiet all
+
+test: setup browser lint ## Lint, then run every test
+	@$(RUN) pytest
+
+lint: setup ## Check format, types, rules and generated files
+	@$(RUN) ruff check
+	@$(RUN) ruff format --check
+	@$(RUN) mypy
+	@$(RUN) snakefmt --check --compact-diff Snakefile rules
+	@$(RUN) snakemake --lint --configfile config/demo.yaml
+
+format: setup ## Rewrite all files in the project's format
+	@$(RUN) ruff check --fix
+	@$(RUN) ruff format
+	@$(RUN) snakefmt Snakefile rules
+
+schema: setup ## Regenerate schema, reference study and reference table
+	@$(RUN) gridfold schema --write
+
+# The report is tested in a real browser. Elsewhere than on Debian as root, those tests say what
+# is missing and are skipped; in CI they fail instead.
+browser:
+	@if ! command -v chromedriver >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Chromium for the report's tests"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+	    chromium chromium-driver >/dev/null; \
+	fi
+
+clean: ## Remove environment, caches and tools, but no results
+	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

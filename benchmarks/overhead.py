@@ -1,0 +1,124 @@
+"""Measure what gridfold costs beyond training itself.
+
+- per trial and per run: a study of many tiny trials through Snakemake, against the sum of its fits
+- a dry run over 10,000 trials with default sharding
+- collecting 10,000 trials from their shard tables
+
+Run: ``uv run python benchmarks/overhead.py``
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from gridfold import tables
+from gridfold.plan import Plan
+
+ROOT = Path(__file__).parent.parent
+
+
+def study(name: str, units: int, folds: int, epochs: int) -> dict[str, Any]:
+    return {
+        "study": name,
+        "data": {"source": "digits", "normalise": "global"},
+        "problem": {"type": "multiclass"},
+        "model": {"mlp": {}},
+        "training": {"epochs": epochs},
+        "search": {
+            "space": {"mlp.units": {"range": {"start": 1, "stop": units}}},
+            "max_configurations": 100_000,
+        },
+        "resampling": {"method": "stratified", "folds": folds},
+    }
+
+
+def snakemake(folder: Path, content: dict[str, Any], *options: str) -> float:
+    """Run Snakemake and return its wall time in seconds."""
+    file = folder / f"{content['study']}.yaml"
+    file.write_text(yaml.safe_dump(content))
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--directory", str(folder), "--configfile", str(file), "--cores", "2", *options]
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, cwd=folder)
+    return time.perf_counter() - start
+
+
+def overhead_of_trials(folder: Path) -> None:
+    """Two studies that differ in the number of trials: slope and intercept of the overhead."""
+    points = []
+    for units in (4, 20):
+        content = study(f"trials{units}", units, 5, 10)
+        wall = snakemake(folder, content)
+        trials = pd.read_parquet(folder / "results" / content["study"] / "tables/trials.parquet")
+        job = pd.read_csv(
+            folder / "results" / content["study"] / "benchmarks/train/s0001.tsv", sep="\t"
+        )["s"].item()
+        fit = trials["fit_seconds"].sum() / 2
+        points.append((len(trials), job - fit))
+        print(
+            f"{len(trials)} trials on 2 workers: whole run {wall:.1f} s, training job {job:.1f} s, "
+            f"fits {fit:.1f} s a worker, beyond the training job {wall - job:.1f} s"
+        )
+    (n0, y0), (n1, y1) = points
+    slope = (y1 - y0) / (n1 - n0)
+    print(
+        f"per trial beyond fit: {2 * slope:.2f} s on its worker; per job: {y0 - slope * n0:.1f} s"
+    )
+
+
+def dry_run(folder: Path) -> None:
+    content = study("large", 1000, 10, 20)
+    print(f"dry run over 10,000 trials: {snakemake(folder, content, '--dry-run'):.1f} s")
+
+
+def collecting(folder: Path) -> None:
+    """Write shard tables of 10,000 trials with 20 epochs each, and collect them."""
+    file = folder / "collect.yaml"
+    file.write_text(yaml.safe_dump(study("collect", 1000, 10, 20)))
+    plan = Plan.load([file], results=folder / "results")
+    epoch_row = {c.name: 0.5 for c in tables.EPOCH_COLUMNS if c.type == "float"}
+    trial_files, epoch_files = [], []
+    for shard, members in plan.shards.items():
+        trials = [
+            {c.name: {"string": "", "int": 1, "float": 0.5}[c.type] for c in tables.TRIAL_COLUMNS}
+            | {"config_id": t.config_id, "split": t.split, "status": "finished", "accuracy": 0.5}
+            for t in members
+        ]
+        epochs = [
+            {"config_id": t.config_id, "split": t.split, "epoch": e, **epoch_row}
+            for t in members
+            for e in range(1, 21)
+        ]
+        for rows, files, kind in ((trials, trial_files, "trials"), (epochs, epoch_files, "epochs")):
+            files.append(plan.paths.shards / f"{shard}.{kind}.parquet")
+            tables.write(files[-1], pd.DataFrame(rows))
+    start = time.perf_counter()
+    trials_table, epochs_table = tables.collect(
+        json.loads(plan.collect_request()), trial_files, epoch_files
+    )
+    for name, table in (("t.parquet", trials_table), ("t.csv", trials_table)):
+        tables.write(folder / name, table)
+    tables.write(folder / "e.parquet", epochs_table)
+    print(
+        f"collecting {len(trials_table):,} trials with {len(epochs_table):,} epochs from "
+        f"{len(trial_files)} shards: {time.perf_counter() - start:.1f} s"
+    )
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        for part in (overhead_of_trials, dry_run, collecting):
+            part(Path(name))
+
+
+if __name__ == "__main__":
+    main()

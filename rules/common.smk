@@ -1,0 +1,20 @@
+"""What all rules share: the plan of the study, and paths."""
+
+import sys
+
+from gridfold.answer import answer
+from gridfold.plan import SHARD_PATTERN
+from gridfold.workflow import available_cores, load_plan, monitor
+
+
+# The study is read by gridfold itself, not by `configfile:`. Snakemake would merge a user's file
+# into the default one, so that the demo's axes would join every study, and would accept
+# duplicate keys.
+PLAN = load_plan(workflow)
+PATHS = PLAN.paths
+CORES = available_cores(workflow)
+MONITOR = monitor(PLAN)
+
+
+wildcard_constraints:
+    shard=SHARD_PATTERN,

@@ -1,0 +1,40 @@
+"""Data: read once, split once."""
+
+
+rule prepare_data:
+    input:
+        **PLAN.data_files(),
+    output:
+        features=PATHS.data / "features.npy",
+        targets=PATHS.data / "targets.npy",
+        groups=PATHS.data / "groups.npy",
+        manifest=PATHS.data / "manifest.json",
+    log:
+        PATHS.log("prepare_data"),
+    benchmark:
+        PATHS.benchmark("prepare_data")
+    message:
+        f"Reading {PLAN.study.data.source} for study {PLAN.study.study}"
+    params:
+        request=lambda wildcards: PLAN.data_request(),
+    script:
+        "../workflow/scripts/prepare_data.py"
+
+
+rule make_splits:
+    input:
+        manifest=rules.prepare_data.output.manifest,
+        targets=rules.prepare_data.output.targets,
+        groups=rules.prepare_data.output.groups,
+    output:
+        splits=PATHS.splits,
+    log:
+        PATHS.log("make_splits"),
+    benchmark:
+        PATHS.benchmark("make_splits")
+    message:
+        f"Drawing {len(PLAN.splits)} splits and the held-out test set"
+    params:
+        request=lambda wildcards: PLAN.splits_request(),
+    script:
+        "../workflow/scripts/make_splits.py"

@@ -1,0 +1,98 @@
+"""From trials to an answer: collect, summarise, select, fit the final model."""
+
+SHARDS = list(PLAN.shards)
+
+
+rule collect:
+    input:
+        trials=expand(rules.train.output.trials, shard=SHARDS),
+        epochs=expand(rules.train.output.epochs, shard=SHARDS),
+    output:
+        trials=PATHS.tables / "trials.parquet",
+        trials_csv=report(
+            PATHS.tables / "trials.csv",
+            caption="../workflow/report/trials.rst",
+            category="Tables",
+            labels={"table": "trials"},
+        ),
+        epochs=PATHS.tables / "epochs.parquet",
+    log:
+        PATHS.log("collect"),
+    benchmark:
+        PATHS.benchmark("collect")
+    message:
+        f"Collecting {len(PLAN.trials)} trials from {len(SHARDS)} shards"
+    params:
+        request=lambda wildcards: PLAN.collect_request(),
+    script:
+        "../workflow/scripts/collect.py"
+
+
+rule summarise:
+    input:
+        trials=rules.collect.output.trials,
+    output:
+        configurations=PATHS.tables / "configurations.parquet",
+        configurations_csv=report(
+            PATHS.tables / "configurations.csv",
+            caption="../workflow/report/configurations.rst",
+            category="Tables",
+            labels={"table": "configurations"},
+        ),
+    log:
+        PATHS.log("summarise"),
+    benchmark:
+        PATHS.benchmark("summarise")
+    message:
+        f"Summarising {len(PLAN.configurations)} configurations"
+    params:
+        request=lambda wildcards: PLAN.summary_request(),
+    script:
+        "../workflow/scripts/summarise.py"
+
+
+rule select:
+    input:
+        configurations=rules.summarise.output.configurations,
+        predictions=expand(rules.train.output.predictions, shard=SHARDS),
+    output:
+        best=PATHS.tables / "best.json",
+        predictions=PATHS.tables / "best_predictions.parquet",
+    log:
+        PATHS.log("select"),
+    benchmark:
+        PATHS.benchmark("select")
+    message:
+        f"Selecting a configuration by {PLAN.study.problem.ranking_measure}"
+    params:
+        request=lambda wildcards: PLAN.summary_request(),
+    script:
+        "../workflow/scripts/select.py"
+
+
+rule fit_final:
+    input:
+        best=rules.select.output.best,
+        data=rules.prepare_data.output.features,
+        splits=rules.make_splits.output.splits,
+    output:
+        model=PATHS.final / "model.keras",
+        predictions=PATHS.final / "test_predictions.parquet",
+        card=PATHS.final / "card.json",
+        card_text=report(
+            PATHS.final / "card.md",
+            caption="../workflow/report/card.rst",
+            category="Model",
+            labels={"file": "model card"},
+        ),
+    log:
+        PATHS.log("fit_final"),
+    benchmark:
+        PATHS.benchmark("fit_final")
+    message:
+        "Training the final model on all samples but the test set, and scoring it once"
+    params:
+        request=lambda wildcards: PLAN.final_request(),
+    threads: PLAN.study.execution.threads_per_worker
+    script:
+        "../workflow/scripts/fit_final.py"

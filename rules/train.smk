@@ -1,0 +1,27 @@
+"""Training: one job for each shard; what a job knows stays in the run store if it fails."""
+
+
+rule train:
+    input:
+        data=rules.prepare_data.output.features,
+        manifest=rules.prepare_data.output.manifest,
+        splits=rules.make_splits.output.splits,
+    output:
+        trials=PATHS.shards / "{shard}.trials.parquet",
+        epochs=PATHS.shards / "{shard}.epochs.parquet",
+        predictions=PATHS.shards / "{shard}.predictions.parquet",
+    log:
+        PATHS.log("train", "{shard}"),
+    benchmark:
+        PATHS.benchmark("train", "{shard}")
+    message:
+        "Training shard {wildcards.shard}"
+    params:
+        request=lambda wildcards: PLAN.train_request(wildcards.shard),
+        retries=PLAN.study.execution.retries,
+    retries: PLAN.study.execution.retries
+    threads: PLAN.threads(CORES)
+    resources:
+        attempt=lambda wildcards, attempt: attempt,
+    script:
+        "../workflow/scripts/train.py"

@@ -1,0 +1,32 @@
+"""The answer of a finished study in one line."""
+
+from __future__ import annotations
+
+import json
+
+from gridfold.paths import StudyPaths
+
+
+def answer(paths: StudyPaths) -> str:
+    """Return best configuration, mean with interval, test score, and where the report is.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the study is not finished.
+    """
+    best = json.loads((paths.tables / "best.json").read_text())
+    card = json.loads((paths.final / "card.json").read_text())
+    text = f"Best of {best['configurations']} configurations: {best['label']} ({best['config_id']})"
+    text += f"; {best['measure']} {best['mean']:.4f}"
+    if best["low"] is not None:
+        # One side may end at the limit of the measure's range; the other has the full width.
+        half = max(best["high"] - best["mean"], best["mean"] - best["low"])
+        text += f" ± {half:.4f} ({best['confidence']:.0%} CI over {best['n_splits']} splits)"
+    test = card["test"]
+    if test:
+        text += (
+            f"; held-out test {test['score']:.4f} "
+            f"[{test['low']:.4f}, {test['high']:.4f}] on {test['samples']} samples"
+        )
+    return f"{text}\nReport: {paths.report}"

@@ -1,0 +1,95 @@
+"""What can go wrong, as types that carry their explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+KeyPath = tuple[str | int, ...]
+
+
+def format_path(path: KeyPath) -> str:
+    """Write a key path the way a user would point at it, as in ``search.exclude[2]``."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif text and ("." in part or not part):
+            text += f'["{part}"]'
+        else:
+            text += f".{part}" if text else part
+    return text or "(top level)"
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing that is wrong with a study file.
+
+    Attributes
+    ----------
+    path : KeyPath
+        Where in the study; empty for the file as a whole.
+    found : str
+        The offending value, as the user wrote it.
+    allowed : str
+        What would be accepted instead.
+    line : int or None
+        Line in the study file, counted from 1, when known.
+    """
+
+    path: KeyPath
+    found: str
+    allowed: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        where = [f"line {self.line}"] if self.line else []
+        if self.path or not where:
+            where.append(format_path(self.path))
+        return f"{': '.join(where)}: {self.found}\n      {self.allowed}"
+
+
+class GridfoldError(Exception):
+    """Base of every error that is the user's to fix; shown without a traceback."""
+
+
+class StudyError(GridfoldError):
+    """A study file that can't be run, with every problem found in it."""
+
+    def __init__(self, source: str, problems: Iterable[Problem]) -> None:
+        self.source = source
+        self.problems = sorted(
+            set(problems), key=lambda p: (p.line or 0, format_path(p.path), p.found)
+        )
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        count = len(self.problems)
+        noun = "problem" if count == 1 else "problems"
+        lines = "\n".join(f"  - {problem}" for problem in self.problems)
+        return f"{self.source}: {count} {noun}; nothing was run.\n{lines}"
+
+
+class DataError(GridfoldError):
+    """Data that can't serve the study, found while reading it."""
+
+
+class TrialFailure(GridfoldError):  # noqa: N818 (the word that the run store and reports use)
+    """A trial that has no score, and why.
+
+    Parameters
+    ----------
+    kind : str
+        ``diverged`` (a deterministic outcome of the configuration, never retried),
+        ``error`` (an exception) or ``killed`` (the process ended without a word).
+    reason : str
+        One sentence for the report.
+    detail : str, optional
+        Traceback or the trial's last output.
+    """
+
+    def __init__(self, kind: str, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+        self.detail = detail

@@ -1,0 +1,157 @@
+"""From a valid search space to its configurations, and to what is wrong with single ones."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gridfold.errors import Problem
+from gridfold.space import (
+    Assignment,
+    BadCombination,
+    Configuration,
+    Expansion,
+    Space,
+    shown_value,
+)
+from gridfold.study.search import RandomStrategy
+
+_KINDS_SHOWN = 5
+# A grid of which nearly everything is excluded must end, too: some seconds' worth.
+_MOST_COMBINATIONS = 200_000
+
+
+@dataclass
+class _Harvest:
+    """What a sequence of assignments has led to."""
+
+    found: dict[str, Configuration] = field(default_factory=dict)
+    duplicates: list[Assignment] = field(default_factory=list)
+    bad: dict[Problem, list[Assignment]] = field(default_factory=dict)
+    active: set[str] = field(default_factory=set)
+    tried: int = 0
+
+    def problems(self) -> list[Problem]:
+        """Return one problem for each way in which combinations are bad, with an example."""
+        problems = []
+        for problem, where in self.bad.items():
+            example = ", ".join(f"{key}={shown_value(value)}" for key, value in where[0].items())
+            more = f", and {len(where) - 1} more" if len(where) > 1 else ""
+            found = f"{problem.found} (in {example}{more})"
+            problems.append(Problem(problem.path, found, problem.allowed))
+        return problems
+
+
+_NOTHING_LEFT = Problem(
+    ("search", "exclude"), "nothing is left", "allowed: at least one configuration"
+)
+
+
+def expand(space: Space) -> tuple[Expansion, list[Problem]]:
+    """Return the configurations, and what is wrong with single combinations.
+
+    For a space without problems only.
+    """
+    strategy = space.search.strategy
+    if isinstance(strategy, RandomStrategy):
+        return _expand_random(space, strategy)
+    return _expand_grid(space)
+
+
+def _expand_grid(space: Space) -> tuple[Expansion, list[Problem]]:
+    limit = space.search.max_configurations
+    most = max(_MOST_COMBINATIONS, 2 * limit)
+    harvest = _harvest(space, itertools.islice(space.product(), most + 1), limit + 1)
+    remedy = "shorten axes, or sample with `strategy: {type: random, n: ...}`"
+    if len(harvest.found) > limit:
+        problem = Problem(
+            ("search", "space"),
+            f"up to {space.upper_bound():,} configurations",
+            f"allowed: at most {limit:,} (search.max_configurations); {remedy}",
+        )
+        return Expansion([]), [problem]
+    problems = harvest.problems()
+    if harvest.tried > most:
+        problems.append(
+            Problem(
+                ("search", "space"),
+                f"up to {space.upper_bound():,} combinations, nearly all excluded or alike",
+                f"allowed: at most {most:,} combinations; {remedy}",
+            )
+        )
+    if not problems and not harvest.found:
+        problems.append(_NOTHING_LEFT)
+    if not problems:
+        problems += [
+            Problem(
+                ("search", "space", name),
+                "never active: no configuration meets its conditions",
+                "allowed: conditions and exclusions that leave each axis somewhere",
+            )
+            for name in space.search.space
+            if name not in harvest.active
+        ]
+    return Expansion(list(harvest.found.values()), harvest.duplicates), problems
+
+
+def _expand_random(space: Space, strategy: RandomStrategy) -> tuple[Expansion, list[Problem]]:
+    limit = space.search.max_configurations
+    path = ("search", "strategy", "n")
+    if strategy.n > limit:
+        allowed = f"allowed: at most {limit:,} (search.max_configurations)"
+        return Expansion([]), [Problem(path, f"{strategy.n:,} configurations", allowed)]
+    bound = space.upper_bound()
+    if bound is not None and bound <= limit:
+        # Small enough to know all of it: what is wrong does not depend on the draw, and a
+        # space that is too small need not be searched for what it does not hold.
+        everything = _harvest(space, space.product(), limit)
+        problems = everything.problems()
+        if not problems and not everything.found:
+            problems.append(_NOTHING_LEFT)
+        if problems:
+            return Expansion([]), problems
+        if len(everything.found) < strategy.n:
+            return Expansion([]), [_too_many(strategy.n, len(everything.found))]
+    harvest = _harvest(space, space.draws(strategy), strategy.n)
+    problems = harvest.problems()
+    if not problems and not harvest.found:
+        problems.append(_NOTHING_LEFT)
+    if not problems and len(harvest.found) < strategy.n:
+        problems.append(_too_many(strategy.n, len(harvest.found)))
+    # Repeated draws are how sampling without replacement works, not a mistake.
+    return Expansion(list(harvest.found.values())), problems
+
+
+def _harvest(space: Space, assignments: Iterable[Assignment], wanted: int) -> _Harvest:
+    """Make configurations of `assignments` until there are `wanted` different ones."""
+    harvest = _Harvest()
+    for assignment in assignments:
+        harvest.tried += 1
+        if space.is_excluded(assignment):
+            continue
+        harvest.active.update(assignment)
+        try:
+            configuration = space.configuration(assignment)
+        except BadCombination as error:
+            for problem in error.problems:
+                harvest.bad.setdefault(problem, []).append(assignment)
+            most_bad = max(map(len, harvest.bad.values()))
+            if len(harvest.bad) > _KINDS_SHOWN or most_bad > space.search.max_configurations:
+                break
+            continue
+        if configuration.id in harvest.found:
+            harvest.duplicates.append(assignment)
+            continue
+        harvest.found[configuration.id] = configuration
+        if len(harvest.found) >= wanted:
+            break
+    return harvest
+
+
+def _too_many(wanted: int, available: int) -> Problem:
+    return Problem(
+        ("search", "strategy", "n"),
+        f"{wanted:,} configurations from a space of {available:,}",
+        f"allowed: at most {available:,}, or a larger space",
+    )

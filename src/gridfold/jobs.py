@@ -1,0 +1,51 @@
+"""What every job of the workflow does around its work: log, errors and exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from gridfold.errors import GridfoldError
+from gridfold.pool import EXIT_CONTINUE, Interrupted
+
+
+@contextlib.contextmanager
+def job(log_file: str) -> Iterator[None]:
+    """Run the work of one job with everything it prints in `log_file`.
+
+    Snakemake does not redirect what a script prints, so the file descriptors themselves are
+    redirected; what child processes and TensorFlow's C++ code print lands there too. The reason of
+    a failure is repeated on the terminal, in one line for an error that the user can mend.
+    """
+    Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+    terminal = os.dup(2)
+    with open(log_file, "w", encoding="utf-8") as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+    # TensorFlow announces instruction sets and missing GPUs at every start.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
+    )
+    try:
+        yield
+    except Interrupted as interruption:
+        _say(terminal, f"{interruption} (log: {log_file})")
+        sys.exit(EXIT_CONTINUE)
+    except GridfoldError as error:
+        logging.error("%s", error)
+        _say(terminal, f"{error}\n(log: {log_file})")
+        sys.exit(1)
+    except Exception as error:
+        traceback.print_exc()
+        _say(terminal, f"{type(error).__name__}: {error} (traceback: {log_file})")
+        sys.exit(1)
+
+
+def _say(terminal: int, text: str) -> None:
+    os.write(terminal, f"[gridfold] {text}\n".encode())

@@ -1,0 +1,91 @@
+"""Where everything of a study lies: the one place that knows the layout of `results/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class StudyPaths:
+    """The files of one study.
+
+    Attributes
+    ----------
+    root : Path
+        ``results/<study>``.
+    """
+
+    root: Path
+
+    @classmethod
+    def of(cls, study: str, results: Path | str = "results") -> StudyPaths:
+        """Return the paths of the study of that name."""
+        return cls(Path(results) / study)
+
+    @property
+    def data(self) -> Path:
+        """Folder of the prepared arrays."""
+        return self.root / "data"
+
+    @property
+    def splits(self) -> Path:
+        """The splits and the held-out test set."""
+        return self.root / "splits.npz"
+
+    @property
+    def runs(self) -> Path:
+        """The run store; never declared to Snakemake, which deletes outputs of failed jobs."""
+        return self.root / "runs"
+
+    def trial(self, config_id: str, split: str) -> Path:
+        """Folder of one trial in the run store."""
+        return self.runs / config_id / split
+
+    @property
+    def set_aside(self) -> Path:
+        """Trials whose fingerprint no longer matches."""
+        return self.root / "set_aside"
+
+    @property
+    def ledger(self) -> Path:
+        """Which trial belongs to which shard."""
+        return self.root / "ledger.jsonl"
+
+    @property
+    def shards(self) -> Path:
+        """Folder of the tables that the training jobs write."""
+        return self.root / "shards"
+
+    @property
+    def progress(self) -> Path:
+        """Folder with one small file for each running job."""
+        return self.root / "progress"
+
+    @property
+    def tables(self) -> Path:
+        """Folder of the tables for readers."""
+        return self.root / "tables"
+
+    @property
+    def final(self) -> Path:
+        """Folder of the final model."""
+        return self.root / "final"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of the figures."""
+        return self.root / "figures"
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.root / "report.html"
+
+    def log(self, rule: str, name: str = "") -> str:
+        """Log of a job: ``logs/<rule>.log`` or, for one of many, ``logs/<rule>/<name>.log``."""
+        return str(self.root / "logs" / (f"{rule}/{name}.log" if name else f"{rule}.log"))
+
+    def benchmark(self, rule: str, name: str = "") -> str:
+        """Snakemake's own time and memory record of a job, named like its log."""
+        return str(self.root / "benchmarks" / (f"{rule}/{name}.tsv" if name else f"{rule}.tsv"))

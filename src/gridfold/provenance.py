@@ -1,0 +1,93 @@
+"""What a number depends on besides its configuration: code, versions, machine."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from gridfold.canonical import digest
+from gridfold.references import source_digest, split_reference
+from gridfold.study import Study
+
+# The modules that decide what a trial's numbers are. Editing any other module (a table, a figure,
+# the command line) retrains nothing.
+_TRAINING_MODULES = (
+    "checkpoint",
+    "loop",
+    "measures",
+    "models",
+    "optimisation",
+    "preprocessing",
+    "training",
+)
+# A new version of one of these may change numbers; the others only present them.
+_NUMERIC_PACKAGES = ("keras", "numpy", "scikit-learn", "tensorflow")
+_RECORDED_PACKAGES = ("gridfold", "snakemake", *_NUMERIC_PACKAGES, "pandas", "matplotlib")
+
+
+def training_code_digest(study: Study) -> str:
+    """Return a digest of all code that can change a trial's result, the user's included."""
+    package = Path(__file__).parent
+    files = {name: source_digest(package / f"{name}.py") for name in _TRAINING_MODULES}
+    if study.model.python is not None:
+        files["model.python"] = source_digest(split_reference(study.model.python.build)[0])
+    return digest(files)
+
+
+@functools.cache
+def package_version(name: str) -> str:
+    """Return the installed version of a package, whatever variant provides it."""
+    for distribution in (name, f"{name}-cpu"):
+        try:
+            return version(distribution)
+        except PackageNotFoundError:
+            continue
+    return "not installed"
+
+
+def numeric_versions() -> dict[str, str]:
+    """Return the versions that are part of every trial's fingerprint."""
+    return {name: package_version(name) for name in _NUMERIC_PACKAGES}
+
+
+def environment() -> dict[str, Any]:
+    """Return where and with what this process runs, for model card and report."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: package_version(name) for name in _RECORDED_PACKAGES},
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "host": platform.node(),
+        "git_commit": _git_commit(),
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the working directory, with a mark when files differ from it."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--match="],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None

@@ -1,0 +1,127 @@
+"""The user's own functions, `file.py:function`: found, inspected without import, digested, loaded.
+
+Inspection reads the syntax tree only, so that a study can be refused before any job starts and
+without importing TensorFlow.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gridfold.errors import DataError
+
+_HP_METHODS = frozenset({"Int", "Float", "Choice", "Boolean", "Fixed"})
+
+
+def split_reference(reference: str) -> tuple[Path, str]:
+    """Return file and function name of ``file.py:function``."""
+    file, _, function = reference.rpartition(":")
+    return Path(file), function
+
+
+def problem_with(reference: str) -> tuple[str, str] | None:
+    """Return (found, allowed) when `reference` leads to no function, else None."""
+    file, function = split_reference(reference)
+    # Unlike `Path.is_file`, this takes any name, however long, for that of a missing file.
+    if not os.path.isfile(file):
+        return f"no such file: {file}", "a Python file, relative to the working directory"
+    try:
+        tree = _tree(file)
+    except SyntaxError as error:
+        where = f", line {error.lineno}" if error.lineno else ""
+        return f"{file}{where}: {error.msg}", "a file with valid Python"
+    except (OSError, ValueError, RecursionError) as error:
+        # Unreadable, not UTF-8, with NUL characters, or nested beyond Python's parser.
+        return f"{file}: {error}", "a file with valid Python"
+    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    if function not in names:
+        return f"no function `{function}` in {file}", ", ".join(names) or "a file with functions"
+    return None
+
+
+def hyperparameter_names(reference: str) -> set[str] | None:
+    """Return the names that a model function asks `hp` for, or None if they can't be read.
+
+    A name that is computed (``hp.Int(f"units_{i}", ...)``) can't be read from the source, nor
+    can those that a function of another module asks for when `hp` is handed on to it.
+    """
+    file, function = split_reference(reference)
+    tree = _tree(file)
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    arguments = functions[function].args
+    given = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    hp = given[0] if given else "hp"
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        handed_on = [*node.args, *(keyword.value for keyword in node.keywords)]
+        if any(isinstance(a, ast.Name) and a.id == hp for a in handed_on) and not (
+            isinstance(node.func, ast.Name) and node.func.id in functions
+        ):
+            return None
+        if isinstance(node.func, ast.Attribute) and node.func.attr in _HP_METHODS:
+            keywords = {k.arg: k.value for k in node.keywords}
+            name = node.args[0] if node.args else keywords.get("name")
+            if not (isinstance(name, ast.Constant) and isinstance(name.value, str)):
+                return None
+            names.add(name.value)
+    return names
+
+
+def source_digest(file: Path) -> str:
+    """Return a digest of what a Python file does: comments, docstrings and layout don't count."""
+    stat = file.stat()
+    return _source_digest(file, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.cache
+def _source_digest(file: Path, _mtime_ns: int, _size: int) -> str:
+    tree = _tree(file)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body
+            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+                node.body = body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def load(reference: str) -> Callable[..., Any]:
+    """Import the file and return the function.
+
+    Raises
+    ------
+    DataError
+        When there is no such function, or its file fails on import.
+    """
+    problem = problem_with(reference)
+    if problem:
+        raise DataError(f"{reference}: {problem[0]}; allowed: {problem[1]}")
+    file, function = split_reference(reference)
+    name = f"gridfold_user_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        sys.path.insert(0, str(file.resolve().parent))
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            # Else a second call would find half a module.
+            del sys.modules[name]
+            raise DataError(f"{file} fails on import: {type(error).__name__}: {error}") from error
+    return getattr(sys.modules[name], function)  # type: ignore[no-any-return]
+
+
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"), filename=str(file))

@@ -1,0 +1,182 @@
+"""The report: one page that holds everything, asks nothing of a network and escapes everything."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup, escape
+
+from gridfold import reportanswer, reportfacts
+from gridfold.cautions import find_cautions
+from gridfold.paths import StudyPaths
+from gridfold.reporttable import configurations_table, failures_table
+from gridfold.summary import all_measures
+
+TEMPLATE = "report.html.j2"
+# An SVG larger than this gives way to its PNG, so that the page stays small.
+_LARGEST_SVG = 400_000
+# Links in the report are relative to it, so that the folder can be moved or published.
+_BESIDE = StudyPaths(Path())
+
+
+@dataclass(frozen=True)
+class FigureFile:
+    """A figure as it lies on disk.
+
+    Attributes
+    ----------
+    svg, png : Path
+    caption, alt : str
+    """
+
+    svg: Path
+    png: Path
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class _EmbeddedFigure:
+    source: str
+    width: int
+    height: int
+    caption: str
+    alt: str
+    links: tuple[tuple[str, str], ...]
+
+
+def read_figures(captions: Path) -> dict[str, FigureFile]:
+    """Return the figures that lie beside their ``captions.json``."""
+    folder = captions.parent
+    return {
+        name: FigureFile(folder / f"{name}.svg", folder / f"{name}.png", **words)
+        for name, words in json.loads(captions.read_text(encoding="utf-8")).items()
+    }
+
+
+def render(
+    request: Mapping[str, Any],
+    *,
+    trials: pd.DataFrame,
+    epochs: pd.DataFrame,
+    configurations: pd.DataFrame,
+    best: Mapping[str, Any],
+    card: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    figures: Mapping[str, FigureFile],
+    templates: Path,
+) -> str:
+    """Return the report as HTML.
+
+    Parameters
+    ----------
+    request : mapping
+        :meth:`gridfold.plan.Plan.report_request`.
+    trials, epochs, configurations : DataFrame
+        The tables of the study.
+    best : mapping
+        :func:`gridfold.summary.select`.
+    card : mapping
+        The model card.
+    manifest : mapping
+        What the prepared data are.
+    figures : mapping of str to FigureFile
+        By the names in :data:`gridfold.figures.FIGURES`.
+    templates : Path
+        Folder of :data:`TEMPLATE` with its style and script.
+    """
+    study = request["study"]
+    style = (templates / "report.css").read_text(encoding="utf-8")
+    script = (templates / "report.js").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["code"] = _code
+    return environment.get_template(TEMPLATE).render(
+        # Only this style and this script may run: whatever a label smuggles in is dead text.
+        policy="; ".join(
+            (
+                "default-src 'none'",
+                f"style-src {_fingerprint(style)}",
+                f"script-src {_fingerprint(script)}",
+                "img-src data:",
+                "base-uri 'none'",
+                "form-action 'none'",
+            )
+        ),
+        style=Markup(style),
+        script=Markup(script),
+        title=study["report"]["title"] or study["study"],
+        subtitle=reportanswer.subtitle(study, trials, configurations, card),
+        selected=reportanswer.selected(configurations, best),
+        scores=reportanswer.scores(best, card),
+        sentences=reportanswer.sentences(configurations, best, card),
+        cautions=find_cautions(request, trials, epochs, configurations, card),
+        table=configurations_table(configurations, best, all_measures(trials)),
+        table_file=_BESIDE.tables / "configurations.csv",
+        methods=reportfacts.methods(best, trials),
+        figures={name: _embedded(figure) for name, figure in figures.items()},
+        failures=failures_table(trials),
+        trials_file=_BESIDE.tables / "trials.csv",
+        trial_count=len(trials),
+        cost=reportfacts.cost(trials),
+        provenance=reportfacts.provenance(request, trials, card, manifest),
+        command=f"snakemake --configfile {shlex.join(request['files'])}",
+        settings=reportfacts.settings_text(study),
+        card_file=_BESIDE.final / "card.md",
+        model_file=_BESIDE.final / "model.keras",
+    )
+
+
+def _code(text: str) -> Markup:
+    """Show what stands between backticks as code."""
+    parts = text.split("`")
+    pairs = zip(parts[::2], [*parts[1::2], ""], strict=True)
+    return Markup("").join(
+        escape(plain) + (Markup("<code>{}</code>").format(code) if code else "")
+        for plain, code in pairs
+    )
+
+
+def _fingerprint(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+def _pixels(side: bytes, svg: bytes) -> int:
+    """Return the width or height that an SVG states, so that the page needs no second layout."""
+    points = re.search(rb"<svg[^>]*?\s" + side + rb'="([\d.]+)pt"', svg)
+    return round(float(points[1]) * 96 / 72) if points else 0
+
+
+def _embedded(figure: FigureFile) -> _EmbeddedFigure:
+    """Return a figure as a data URI in an ``<img>``, where an SVG can run nothing."""
+    svg = figure.svg.read_bytes()
+    width, height = (_pixels(side, svg) for side in (b"width", b"height"))
+    small = len(svg) <= _LARGEST_SVG
+    kind, content = ("svg+xml", svg) if small else ("png", figure.png.read_bytes())
+    return _EmbeddedFigure(
+        f"data:image/{kind};base64,{base64.b64encode(content).decode()}",
+        width,
+        height,
+        figure.caption,
+        figure.alt,
+        tuple(
+            (file.suffix[1:].upper(), str(_BESIDE.figures / file.name))
+            for file in (figure.svg, figure.png)
+        ),
+    )

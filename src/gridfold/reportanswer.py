@@ -1,0 +1,203 @@
+"""The answer of a study in words and large numbers, for the top of the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from gridfold.study.problem import LOWER_IS_BETTER
+from gridfold.wording import MISSING, counted, decimals, measure_name, number, percent, shorten
+
+
+@dataclass(frozen=True)
+class Score:
+    """One of the large numbers at the top.
+
+    Attributes
+    ----------
+    name, value, spread, basis : str
+        As in ``accuracy``, ``0.987``, ``0.016`` and what both rest on.
+    """
+
+    name: str
+    value: str
+    spread: str
+    basis: str
+
+
+def subtitle(
+    study: Mapping[str, Any],
+    trials: pd.DataFrame,
+    configurations: pd.DataFrame,
+    card: Mapping[str, Any],
+) -> str:
+    """Return what the study was, in one line."""
+    kind = study["problem"]["type"].replace("_", "-").replace("multiclass", "multi-class")
+    splits = trials["split"].nunique()
+    return (
+        f"{kind.capitalize()} problem on {study['data']['source']} · "
+        f"{counted(len(configurations), 'configuration')} × {counted(splits, 'split')} = "
+        f"{counted(len(trials), 'trial')} · final model of {card['created'][:10]}"
+    )
+
+
+def selected(configurations: pd.DataFrame, best: Mapping[str, Any]) -> dict[str, Any]:
+    """Return id and axis values of the selected configuration."""
+    row = configurations[configurations["config_id"] == best["config_id"]].iloc[0]
+    axes = {
+        str(name): f"{row[name]:g}" if isinstance(row[name], int | float) else str(row[name])
+        for name in configurations.columns
+        if "." in str(name) and not pd.isna(row[name])
+    }
+    return {"id": best["config_id"], "axes": {"model": str(row["model"]), **axes}}
+
+
+def _places(best: Mapping[str, Any]) -> int:
+    return decimals([_half(best)], [best["mean"]])
+
+
+def _estimate(best: Mapping[str, Any]) -> str:
+    """Name the score over the splits; a single split crosses nothing."""
+    return "cross-validated mean" if best["n_splits"] > 1 else "validation score"
+
+
+def _half(interval: Mapping[str, Any]) -> float | None:
+    if interval["low"] is None or not math.isfinite(interval["low"]):
+        return None
+    return float(interval["high"] - interval["low"]) / 2
+
+
+def scores(best: Mapping[str, Any], card: Mapping[str, Any]) -> list[Score]:
+    """Return the cross-validated and the held-out score."""
+    name, places, half = measure_name(best["measure"]), _places(best), _half(best)
+    level = percent(best["confidence"])
+    kind = "Cross-validated" if best["n_splits"] > 1 else "Validation"
+    over = counted(best["n_splits"], "split")
+    if half is None:
+        basis = f"on {over}; no interval can be given" if best["n_splits"] < 2 else f"over {over}"
+        spread = ""
+    else:
+        basis, spread = f"mean with {level} confidence interval over {over}", number(half, places)
+    shown = [Score(f"{kind} {name}", number(best["mean"], places), spread, basis)]
+    test = card["test"]
+    if not test:
+        shown.append(Score(f"Held-out test {name}", MISSING, "", "no test set was held out"))
+        return shown
+    interval = (
+        f"{level} confidence interval {number(test['low'], places)} to "
+        f"{number(test['high'], places)}, "
+        if math.isfinite(test["low"])
+        else ""
+    )
+    basis = f"{interval}{counted(test['samples'], 'sample')}, scored once"
+    shown.append(Score(f"Held-out test {name}", number(test["score"], places), "", basis))
+    return shown
+
+
+def sentences(
+    configurations: pd.DataFrame, best: Mapping[str, Any], card: Mapping[str, Any]
+) -> list[str]:
+    """Return what the scores mean: rivals, a smaller choice, and the gap between both estimates.
+
+    Parameters
+    ----------
+    configurations : DataFrame
+    best : mapping
+        :func:`gridfold.summary.select`.
+    card : mapping
+        The model card.
+    """
+    return [
+        _comparison(configurations, best),
+        *_smallest_equal(configurations, best),
+        _gap(best, card),
+    ]
+
+
+def _comparison(configurations: pd.DataFrame, best: Mapping[str, Any]) -> str:
+    level = percent(best["confidence"])
+    if len(configurations) == 1:
+        return "The study has one configuration, so there is nothing to compare it with."
+    if best["n_splits"] < 2:
+        return (
+            "With one split, no test can tell how many of the other "
+            f"{counted(len(configurations) - 1, 'configuration')} are as good."
+        )
+    complete = configurations[configurations["n_failed"] == 0]
+    compared = int(complete["p_value"].notna().sum())
+    equal = best["not_distinguishable"]
+    lost = len(configurations) - len(complete)
+    note = (
+        f" {counted(lost, 'configuration')} with failed trials can't be compared fairly."
+        if lost
+        else ""
+    )
+    if not compared:
+        return f"No other configuration finished all its trials.{note}"
+    others = f"the {counted(compared, 'other configuration')}"
+    if compared == 1:
+        text = f"The other configuration is {'not ' * equal}distinguishable from it"
+    elif equal == compared:
+        text = f"None of {others} is distinguishable from it"
+    elif equal:
+        text = f"{equal:,} of {others} {'is' if equal == 1 else 'are'} not distinguishable from it"
+    else:
+        text = f"Each of {others} is distinguishable from it, and worse,"
+    return f"{text} at {level} confidence (paired corrected resampled t-test, Holm-adjusted).{note}"
+
+
+def _smallest_equal(configurations: pd.DataFrame, best: Mapping[str, Any]) -> list[str]:
+    """Name the smallest configuration that may be as good: often the better choice."""
+    equal = configurations[
+        (configurations["p_value"] > 1 - best["confidence"]) & (configurations["n_failed"] == 0)
+    ]
+    own = configurations.loc[configurations["config_id"] == best["config_id"], "parameters"].iloc[0]
+    if not len(equal) or equal["parameters"].min() >= own:
+        return []
+    row = equal.loc[equal["parameters"].idxmin()]
+    mean = number(row[f"{best['measure']}_mean"], _places(best))
+    return [
+        f"The smallest configuration that is not distinguishable is number {row['rank']}, "
+        f"“{shorten(row['label'], 90)}”: {row['parameters']:,} instead of {own:,} weights, "
+        f"mean {mean}."
+    ]
+
+
+def _gap(best: Mapping[str, Any], card: Mapping[str, Any]) -> str:
+    test, places = card["test"], _places(best)
+    estimate, only = _estimate(best), best["configurations"] == 1
+    if not test or not math.isfinite(test["score"]):
+        if only:
+            return f"There is no held-out test score to set beside the {estimate}."
+        return (
+            f"Without a held-out test score, how much of the {estimate} is luck of the selection "
+            "stays unknown."
+        )
+    gap = test["score"] - best["mean"]
+    worse = gap > 0 if best["measure"] in LOWER_IS_BETTER else gap < 0
+    size = number(abs(gap), places)
+    if not number(gap, places).strip("0.,"):
+        text = f"The test score equals the {estimate} to the digits shown"
+        worse = False
+    else:
+        how = "worse" if worse else "better"
+        text = f"The test score is {size} {how} than the {estimate}"
+    inside = test["low"] <= best["mean"] <= test["high"]
+    if not worse:
+        return f"{text}: no sign that the selection made the {estimate} look too good."
+    if inside:
+        text += f", which is within the uncertainty of {counted(test['samples'], 'test sample')}"
+        if only:
+            return f"{text}."
+        return (
+            f"{text}; a small loss is expected, since the {estimate} is that of the "
+            f"best of {counted(best['configurations'], 'configuration')}."
+        )
+    return (
+        f"{text}, more than the choice of test samples explains: expect the test score on new "
+        "data, not the other."
+    )

@@ -1,0 +1,138 @@
+"""What stands below the results in the report: methods, cost, provenance and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from gridfold.study import Study
+from gridfold.wording import MISSING, counted, direction, duration, measure_name, percent
+
+
+def methods(best: Mapping[str, Any], trials: pd.DataFrame) -> list[str]:
+    """Say how the numbers of the table are made."""
+    name, level = measure_name(best["measure"]), percent(best["confidence"])
+    lines = [
+        f"Ranked by the mean of {name} over the splits ({direction(best['measure'])}); "
+        "configurations that lost trials come last. All configurations share the same splits."
+    ]
+    if trials["split"].nunique() > 1:
+        lines += [
+            f"± is half the {level} confidence interval of the mean: Student's t with the variance "
+            "corrected for splits that share training samples (Nadeau & Bengio, 2003). SD is the "
+            "plain standard deviation over splits.",
+        ]
+        if best["configurations"] > 1:
+            lines.append(
+                "p compares with the selected configuration, paired by split (corrected resampled "
+                "t-test), adjusted for the number of comparisons (Holm, 1979). A large p does not "
+                "show that two configurations are equal."
+            )
+    lines.append("Epochs and time are means over trials; time counts the epochs alone.")
+    return lines
+
+
+def cost(trials: pd.DataFrame) -> dict[str, str]:
+    """Return what the trials took."""
+    seconds, finished = trials["fit_seconds"].fillna(0), trials["status"] == "finished"
+    slowest = trials.iloc[int(seconds.argmax())]
+    cost = {
+        "Trials": f"{len(trials):,}, of which {(~finished).sum():,} failed",
+        "Training time, all trials": duration(float(seconds.sum())),
+        "With start-up and scoring": duration(float(trials["seconds"].fillna(0).sum())),
+        "Mean training time": f"{duration(float(seconds[finished].mean()))} a trial",
+        "Slowest trial": (
+            f"{duration(float(seconds.max()))}: {slowest['label']}, split {slowest['split']}"
+        ),
+        "Epochs trained": f"{int(trials['epochs_trained'].sum()):,}",
+    }
+    resumed = int((trials["resumptions"] > 0).sum())
+    if resumed:
+        cost["Resumed"] = f"{counted(resumed, 'trial')} went on from a checkpoint"
+    return cost
+
+
+def provenance(
+    request: Mapping[str, Any],
+    trials: pd.DataFrame,
+    card: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+) -> dict[str, str]:
+    """Return where the numbers come from.
+
+    Parameters
+    ----------
+    request : mapping
+        :meth:`gridfold.plan.Plan.report_request`.
+    trials : DataFrame
+    card : mapping
+        The model card.
+    manifest : mapping
+        What the prepared data are.
+    """
+    study, environment = request["study"], card["environment"]
+    data, plan = study["data"], study["resampling"]
+    source = data["source"] + (f" ({data['path']})" if data.get("path") else "")
+    shape = " × ".join(map(str, manifest["sample_shape"]))
+    test = card["test"]["samples"] if card["test"] else 0
+    folds = f"{counted(plan['folds'], 'fold')} × " if "folds" in plan else ""
+    commit = environment["git_commit"] or "not in a git repository"
+    if commit.endswith("-dirty"):
+        commit = f"{commit.removesuffix('-dirty')}, with changes that were not committed"
+    return {
+        "Study files": ", ".join(request["files"]),
+        "Data": f"{source}: {counted(manifest['samples'], 'sample')} of shape {shape}",
+        "Data digest": manifest["digest"],
+        "Splits": (
+            f"{plan['method']}, {folds}{counted(plan['repeats'], 'repeat')}: training "
+            f"{_range(trials['n_train'])}, validation {_range(trials['n_validation'])} samples; "
+            + (f"{counted(test, 'sample')} held out for the test" if test else "no test set")
+        ),
+        "Seeds": (
+            f"splits {plan['seed']}, test set {data['test_seed']}, training "
+            f"{study['training']['seed']}"
+            + (f", search {search}" if (search := _search_seed(study)) is not None else "")
+        ),
+        "Code": commit,
+        "Versions": ", ".join(f"{k} {v}" for k, v in environment["packages"].items())
+        + f", python {environment['python']}",
+        "Machine of the final model": (
+            f"{environment['processor']}, {counted(environment['cores'] or 0, 'core')}, "
+            f"{environment['platform']}"
+        ),
+        "Final model": (
+            f"{counted(card['training']['epochs'], 'epoch')} on "
+            f"{counted(card['training']['samples'], 'sample')}, {card['created']}"
+        ),
+    }
+
+
+def _search_seed(study: Mapping[str, Any]) -> int | None:
+    seed: int | None = study["search"]["strategy"].get("seed")
+    return seed
+
+
+def _range(sizes: pd.Series) -> str:
+    known = sorted({int(size) for size in sizes if size > 0})
+    if not known:
+        return MISSING
+    return f"{known[0]:,}" if len(known) == 1 else f"{known[0]:,} to {known[-1]:,}"
+
+
+def settings_text(study: Mapping[str, Any]) -> str:
+    """Return the resolved study as YAML, in the order of the study model."""
+    ordered = {name: study[name] for name in Study.model_fields if name in study}
+    ordered["model"] = _given(ordered["model"])
+    ordered["search"] = {
+        **ordered["search"],
+        "space": {name: _given(axis) for name, axis in ordered["search"]["space"].items()},
+    }
+    return yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=96)
+
+
+def _given(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the forms and families that are not used."""
+    return {key: value for key, value in section.items() if value is not None}

@@ -1,0 +1,193 @@
+"""The training job of one shard: ask the run store, train what is missing, write the tables."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gridfold import pool, tables
+from gridfold.errors import GridfoldError, TrialFailure
+from gridfold.paths import StudyPaths
+from gridfold.progress import JobProgress, ProgressFile
+from gridfold.runstore import TrialResult, TrialStore
+from gridfold.shards import Trial
+from gridfold.splits import Splits
+from gridfold.study.problem import PROBLEM_KINDS
+from gridfold.task import TrialTask
+
+log = logging.getLogger(__name__)
+
+
+class TrialsFailed(GridfoldError):
+    """Trials of a shard have no score; the others are in the run store."""
+
+
+@dataclass(frozen=True)
+class ShardTables:
+    """Where the tables of a shard go."""
+
+    trials: Path
+    epochs: Path
+    predictions: Path
+
+
+def trial_store(
+    request: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    folder: Path,
+    set_aside: Path,
+    data_digest: str,
+    split_digest: str,
+) -> TrialStore:
+    """Return the store of a trial with the fingerprint that its request implies."""
+    return TrialStore(
+        folder,
+        set_aside,
+        {
+            "settings": settings,
+            "data": data_digest,
+            "split": split_digest,
+            "code": request["code"],
+            "versions": request["versions"],
+        },
+    )
+
+
+def run_shard(
+    name: str,
+    request: Mapping[str, Any],
+    paths: StudyPaths,
+    workers: int,
+    outputs: ShardTables,
+    *,
+    last_attempt: bool,
+) -> None:
+    """Bring every trial of a shard to an answer and write the shard's tables.
+
+    Parameters
+    ----------
+    name : str
+        Of the shard.
+    request : mapping
+        :meth:`gridfold.plan.Plan.train_request`.
+    paths : StudyPaths
+    workers : int
+        Trials at a time.
+    outputs : ShardTables
+    last_attempt : bool
+        Whether no retry follows; only then failed trials may be reported instead.
+
+    Raises
+    ------
+    TrialsFailed
+        When trials failed and must not be reported as such.
+    """
+    data_digest = json.loads((paths.data / "manifest.json").read_text())["digest"]
+    splits = Splits.load(paths.splits).by_name
+    works: dict[Trial, pool.Work] = {}
+    results: dict[Trial, TrialResult] = {}
+    for trial in map(Trial.parse, request["trials"]):
+        configuration = request["configurations"][trial.config_id]
+        folder = paths.trial(trial.config_id, trial.split)
+        store = trial_store(
+            request,
+            configuration["settings"],
+            folder,
+            paths.set_aside,
+            data_digest,
+            splits[trial.split].digest,
+        )
+        store.open()
+        task = TrialTask(
+            trial.config_id,
+            trial.split,
+            configuration["epochs"],
+            configuration["settings"],
+            paths.data,
+            paths.splits,
+            folder,
+            request["threads"],
+            request["steps_per_execution"],
+            request["checkpoint_every"],
+        )
+        works[trial] = pool.Work(task, store)
+        known = store.result(configuration["epochs"])
+        if known is not None:
+            results[trial] = known
+    missing = [work for trial, work in works.items() if trial not in results]
+    log.info("%d trials, %d known, %d to train", len(works), len(results), len(missing))
+
+    progress = ProgressFile(
+        paths.progress / f"{name}.json", JobProgress(len(works), done=len(results))
+    )
+    failures: dict[Trial, TrialFailure] = {}
+    listener = _Listener(progress, results, failures)
+    try:
+        progress.write(now=True)
+        pool.run(missing, workers, listener)
+    finally:
+        progress.progress.running.clear()
+        progress.progress.ended = True
+        progress.write(now=True)
+    if failures and not (last_attempt and request["failed_trials"] == "report"):
+        lines = [f"  {trial}: {failure.reason}" for trial, failure in failures.items()]
+        raise TrialsFailed(
+            f"{len(failures)} of {len(works)} trials failed; the others are kept.\n"
+            + "\n".join(lines)
+        )
+    rows = [(trial, results[trial], works[trial].store) for trial in works]
+    tables.write_shard(rows, splits, outputs.trials, outputs.epochs, outputs.predictions)
+
+
+class _Listener:
+    """Keeps results, log and progress up to date while the pool runs."""
+
+    def __init__(
+        self,
+        progress: ProgressFile,
+        results: dict[Trial, TrialResult],
+        failures: dict[Trial, TrialFailure],
+    ) -> None:
+        self._file = progress
+        self._results = results
+        self._failures = failures
+
+    def __call__(self, event: pool.Event) -> None:
+        task, state = event.work.task, self._file.progress
+        trial = Trial(task.config_id, task.split)
+        if event.kind == "started":
+            metric = PROBLEM_KINDS[task.settings["problem"]["type"]].metric
+            state.running[str(trial)] = {
+                "epoch": 0,
+                "epochs": task.epochs,
+                "metric": metric,
+                "val_metric": None,
+            }
+        elif event.kind == "epoch" and event.row is not None:
+            value = event.row["val_metric"]
+            state.running[str(trial)].update(epoch=int(event.row["epoch"]), val_metric=value)
+        else:
+            self._ended(trial, event)
+        self._file.write(now=event.kind in ("finished", "failed"))
+
+    def _ended(self, trial: Trial, event: pool.Event) -> None:
+        task, state = event.work.task, self._file.progress
+        state.running.pop(str(trial), None)
+        state.trained += 1
+        if event.failure is not None:
+            result = event.work.store.fail(task.epochs, event.failure)
+            log.error("%s failed (%s): %s", trial, event.failure.kind, event.failure.reason)
+            state.failed += 1
+            self._results[trial] = result
+            if result.kind != "diverged":
+                self._failures[trial] = event.failure
+            return
+        found = event.work.store.result(task.epochs)
+        assert found is not None, f"{trial} ended well but left no result"
+        self._results[trial] = found
+        state.done += 1
+        log.info("%s finished: %s", trial, found.scores)

@@ -1,0 +1,126 @@
+"""Which job trains which trial, decided once and remembered.
+
+A trial stays in the shard it was first given to, so that a grown grid leaves finished jobs alone.
+The memory is a small append-only ledger; losing it costs job submissions, never training, because
+the run store knows what is finished.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, order=True)
+class Trial:
+    """One configuration on one split: what is trained and scored once."""
+
+    config_id: str
+    split: str
+
+    def __str__(self) -> str:
+        return f"{self.config_id}/{self.split}"
+
+    @classmethod
+    def parse(cls, text: str) -> Trial:
+        """Return the trial written as ``config_id/split``."""
+        return cls(*text.split("/"))
+
+
+@dataclass
+class Ledger:
+    """The shards of a study.
+
+    Attributes
+    ----------
+    shards : dict of str to tuple of Trial
+        Trials of each shard, in the order in which they are trained.
+    """
+
+    shards: dict[str, tuple[Trial, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, file: Path) -> Ledger:
+        """Return the remembered shards; none when there is no ledger.
+
+        A line that was cut short by a crash is dropped: its trials get a shard again.
+        """
+        shards = {}
+        try:
+            text = file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return cls()
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+                shards[entry["shard"]] = tuple(map(Trial.parse, entry["trials"]))
+            except (ValueError, KeyError, TypeError):
+                continue
+        return cls(shards)
+
+    def assign(self, trials: Iterable[Trial], size: int) -> Ledger:
+        """Return this ledger with new shards of `size` trials for those that have none yet."""
+        placed = {trial for members in self.shards.values() for trial in members}
+        new = [trial for trial in dict.fromkeys(trials) if trial not in placed]
+        number = 1 + max((int(shard[1:]) for shard in self.shards), default=0)
+        added = {
+            f"s{number + index:04d}": tuple(new[start : start + size])
+            for index, start in enumerate(range(0, len(new), size))
+        }
+        return Ledger({**self.shards, **added})
+
+    def serving(self, trials: Iterable[Trial]) -> dict[str, tuple[Trial, ...]]:
+        """Return the shards that hold at least one of `trials`."""
+        wanted = set(trials)
+        return {s: members for s, members in self.shards.items() if not wanted.isdisjoint(members)}
+
+    def append_to(self, file: Path) -> None:
+        """Append the shards that `file` does not have yet."""
+        known = Ledger.read(file).shards
+        news = "".join(
+            json.dumps({"shard": shard, "trials": list(map(str, members))}) + "\n"
+            for shard, members in self.shards.items()
+            if shard not in known
+        )
+        if not news:
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # A crash may have left the last line without its end.
+        torn = file.exists() and not file.read_bytes().endswith(b"\n")
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(("\n" if torn else "") + news)
+
+
+_JOB_SECONDS = 1800
+_MAX_JOBS = 200
+
+
+def trials_per_job(setting: str | int, splits: int, trials: int, seconds_per_trial: float) -> int:
+    """Return the number of trials of each job.
+
+    Parameters
+    ----------
+    setting : {"auto", "split", "configuration"} or int
+        ``execution.trials_per_job``.
+    splits, trials : int
+        Splits of each configuration; trials in all.
+    seconds_per_trial : float
+        Estimated seconds of one trial on one worker.
+
+    Notes
+    -----
+    ``auto`` aims at half an hour of work a job and at most 200 jobs: long enough that start-up
+    does not count, short enough for a queue, few enough for the scheduler and the DAG.
+    """
+    if setting == "split":
+        return 1
+    if setting == "configuration":
+        return splits
+    if isinstance(setting, int):
+        return setting
+    size = max(1, int(_JOB_SECONDS / max(seconds_per_trial, 1e-3)), math.ceil(trials / _MAX_JOBS))
+    # Whole configurations, so that results of one appear together.
+    return size if size < splits else math.ceil(size / splits) * splits

@@ -1,0 +1,112 @@
+"""Statistics over splits: intervals and paired comparisons that respect shared training data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Scores = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its confidence interval.
+
+    Attributes
+    ----------
+    mean, sd, low, high : float
+        `sd` over the splits; `low` and `high` NaN with fewer than two splits.
+    n : int
+        Number of splits.
+    """
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    n: int
+
+
+def corrected_standard_error(values: Scores, test_train_ratio: float) -> float:
+    """Return the standard error of a mean over splits that share training samples.
+
+    The plain standard error treats splits as independent, which they are not, and is too small.
+    Nadeau & Bengio (2003), Inference for the Generalization Error, eq. 9, multiply the variance
+    by ``1/n + n_test/n_train`` instead of ``1/n``.
+
+    Parameters
+    ----------
+    values : array of shape (splits,)
+    test_train_ratio : float
+        Validation samples over training samples of a split.
+    """
+    return math.sqrt((1 / len(values) + test_train_ratio) * float(np.var(values, ddof=1)))
+
+
+def mean_interval(values: Any, test_train_ratio: float, confidence: float) -> Interval:
+    """Return mean, SD and the corrected confidence interval of scores over splits.
+
+    Student's t with n - 1 degrees of freedom and :func:`corrected_standard_error`.
+
+    Parameters
+    ----------
+    values : array-like of shape (splits,)
+        NaN is left out.
+    test_train_ratio : float
+    confidence : float
+        Such as 0.95.
+    """
+    numbers = np.asarray(values, np.float64)
+    numbers = numbers[np.isfinite(numbers)]
+    if not numbers.size:
+        return Interval(math.nan, math.nan, math.nan, math.nan, 0)
+    mean = float(numbers.mean())
+    if numbers.size == 1:
+        return Interval(mean, math.nan, math.nan, math.nan, 1)
+    half = corrected_standard_error(numbers, test_train_ratio) * float(
+        stats.t.ppf((1 + confidence) / 2, numbers.size - 1)
+    )
+    return Interval(mean, float(numbers.std(ddof=1)), mean - half, mean + half, int(numbers.size))
+
+
+def paired_p_value(a: Any, b: Any, test_train_ratio: float) -> float:
+    """Return the two-sided p-value of the corrected resampled t-test.
+
+    Parameters
+    ----------
+    a, b : array-like of shape (splits,)
+        Scores of two configurations on the same splits.
+    test_train_ratio : float
+
+    Returns
+    -------
+    float
+        1 where all differences are zero; NaN with fewer than two pairs.
+    """
+    difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
+    difference = difference[np.isfinite(difference)]
+    if difference.size < 2:
+        return math.nan
+    if not difference.any():
+        return 1.0
+    error = corrected_standard_error(difference, test_train_ratio)
+    if error == 0:
+        return 0.0
+    t = float(difference.mean()) / error
+    return float(2 * stats.t.sf(abs(t), difference.size - 1))
+
+
+def holm(p_values: Any) -> Scores:
+    """Return p-values adjusted for the number of comparisons (Holm, 1979); NaN stays NaN."""
+    p = np.asarray(p_values, np.float64)
+    adjusted = np.full_like(p, np.nan)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(p[known])]
+    factors = len(order) - np.arange(len(order))
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * factors))
+    return adjusted

@@ -1,0 +1,35 @@
+"""The study file as one typed, closed model; the only definition of what a study may say."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from gridfold.study.base import Section, StudyName
+from gridfold.study.data import Data
+from gridfold.study.execution import Execution
+from gridfold.study.model import Model
+from gridfold.study.problem import ProblemSection
+from gridfold.study.report import Report
+from gridfold.study.resampling import Resampling
+from gridfold.study.search import Search
+from gridfold.study.training import Training
+
+__all__ = ["Study"]
+
+
+class Study(Section):
+    """One study: data, problem, models, search space, resampling, training and report."""
+
+    study: StudyName = Field(
+        description="Name of the study; its results live in `results/<study>/`."
+    )
+    data: Data = Field(description="Where samples come from and what is held out.")
+    problem: ProblemSection = Field(description=ProblemSection.__doc__)
+    model: Model = Field(description=Model.__doc__)
+    training: Training = Field(default_factory=Training, description=Training.__doc__)
+    search: Search = Field(default_factory=Search, description=Search.__doc__)
+    resampling: Resampling = Field(
+        description="How the non-test samples are split into training and validation."
+    )
+    execution: Execution = Field(default_factory=Execution, description=Execution.__doc__)
+    report: Report = Field(default_factory=Report, description=Report.__doc__)

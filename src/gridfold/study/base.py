@@ -1,0 +1,54 @@
+"""What all sections of a study file have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from gridfold.canonical import canonical
+
+
+class Section(BaseModel):
+    """A closed, immutable section: unknown keys and silent type changes are refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True
+    )
+
+
+def without_effect(default: Any, **kwargs: Any) -> Any:
+    """Declare a field that can't change a result, so that it stays out of the configuration id."""
+    return Field(default, json_schema_extra={"affects_result": False}, **kwargs)
+
+
+def affects_result(section: type[BaseModel], name: str) -> bool:
+    """Tell whether field `name` of `section` can change a result."""
+    extra = section.model_fields[name].json_schema_extra
+    return not (isinstance(extra, dict) and extra.get("affects_result") is False)
+
+
+def _plain(value: Any) -> Any:
+    try:
+        canonical(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{error}; allowed: finite numbers, text, true, false, null, and lists of them"
+        ) from None
+    return value
+
+
+# A value of any type that has a canonical form, and so a place in a configuration id.
+PlainValue = Annotated[Any, AfterValidator(_plain)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
+PythonReference = Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*$")]
+StudyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+# What the patterns say, in words.
+PATTERN_MEANINGS = {
+    r"^[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*$": "`file.py:function`",
+    r"^[a-z0-9][a-z0-9_-]{0,62}$": "lower-case letters, digits, `-` and `_`, at most 63 of them",
+}

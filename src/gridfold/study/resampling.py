@@ -1,0 +1,59 @@
+"""The `resampling` section: how the non-test samples are split into training and validation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gridfold.study.base import NonNegativeInt, PositiveInt, Section
+
+FoldCount = Annotated[int, Field(ge=2)]
+
+
+class _Plan(Section):
+    repeats: PositiveInt = Field(1, description="Repetitions with new random splits.")
+    seed: NonNegativeInt = Field(0, description="Seed of the splits.")
+
+
+class Holdout(_Plan):
+    """One training and one validation part in each repeat."""
+
+    method: Literal["holdout"]
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.2, description="Share of the samples in the validation part."
+    )
+
+    @property
+    def folds(self) -> int:
+        """One fold a repeat."""
+        return 1
+
+
+class KFold(_Plan):
+    """k parts, each the validation part once in each repeat."""
+
+    method: Literal["kfold"]
+    folds: FoldCount = Field(5, description="Number of parts.")
+
+
+class Stratified(_Plan):
+    """k parts with the class proportions of the whole (classification only)."""
+
+    method: Literal["stratified"]
+    folds: FoldCount = Field(5, description="Number of parts.")
+
+
+class Group(_Plan):
+    """k parts that never separate samples of one group (needs `data.groups`)."""
+
+    method: Literal["group"]
+    folds: FoldCount = Field(5, description="Number of parts.")
+
+
+Resampling = Annotated[Holdout | KFold | Stratified | Group, Field(discriminator="method")]
+
+
+def split_names(plan: Holdout | KFold | Stratified | Group) -> list[str]:
+    """Return the names of all splits, ``r<repeat>f<fold>``, both from 0."""
+    return [f"r{repeat}f{fold}" for repeat in range(plan.repeats) for fold in range(plan.folds)]

@@ -1,0 +1,208 @@
+"""The tables of a study: what each holds, how shards write them and how they come together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from gridfold.atomic import replacing
+from gridfold.canonical import canonical_json
+
+if TYPE_CHECKING:
+    from gridfold.runstore import TrialResult, TrialStore
+    from gridfold.shards import Trial
+    from gridfold.splits import Split
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: name, type, unit and meaning."""
+
+    name: str
+    type: str
+    unit: str
+    meaning: str
+
+
+# In the shards' tables, with one column for each measure (`accuracy`) after them.
+TRIAL_COLUMNS = (
+    Column("config_id", "string", "", "Configuration: first 12 hex digits of its digest"),
+    Column("split", "string", "", "r<repeat>f<fold>, both from 0"),
+    Column("status", "string", "", "finished or failed"),
+    Column("failure", "string", "", "Kind of failure: diverged, error, killed; else empty"),
+    Column("reason", "string", "", "Why it failed; else empty"),
+    Column("epochs", "int", "epochs", "Asked for"),
+    Column("epochs_trained", "int", "epochs", "Trained, fewer after early stopping"),
+    Column("best_epoch", "int", "epochs", "Epoch (from 1) whose weights were scored"),
+    Column("resumptions", "int", "", "Times the trial went on from a checkpoint"),
+    Column("n_train", "int", "samples", "Size of the training part"),
+    Column("n_validation", "int", "samples", "Size of the validation part"),
+    Column("parameters", "int", "", "Trainable weights"),
+    Column("fit_seconds", "float", "s", "Wall time in epochs, validation included"),
+    Column("seconds", "float", "s", "Wall time of the finishing attempt, start-up included"),
+)
+# What `collect` adds, with one column for each axis (`mlp.units`) after them.
+STUDY_COLUMNS = (
+    Column("label", "string", "", "The configuration's axis values in one line"),
+    Column("model", "string", "", "Model family"),
+)
+EPOCH_COLUMNS = (
+    Column("config_id", "string", "", "Configuration"),
+    Column("split", "string", "", "Split"),
+    Column("epoch", "int", "epochs", "From 1"),
+    Column("loss", "float", "", "Mean training loss while the epoch ran, penalties included"),
+    Column("val_loss", "float", "", "Validation loss at its end"),
+    Column("metric", "float", "", "Training accuracy (classes) or MAE (numbers)"),
+    Column("val_metric", "float", "", "The same on the validation part"),
+    Column("learning_rate", "float", "", "At its end"),
+    Column("seconds", "float", "s", "Wall time, validation included"),
+)
+PREDICTION_COLUMNS = (
+    Column("config_id", "string", "", "Configuration"),
+    Column("split", "string", "", "Split"),
+    Column("sample", "int", "", "Row in the prepared arrays"),
+    Column("prediction", "list of float", "", "Probabilities, or numbers in the target's units"),
+)
+
+
+def write_shard(
+    rows: Iterable[tuple[Trial, TrialResult, TrialStore]],
+    splits: Mapping[str, Split],
+    trials_file: Path,
+    epochs_file: Path,
+    predictions_file: Path,
+) -> None:
+    """Write the tables of one shard, so that later steps read few files."""
+    trials, epochs, predictions = [], [], []
+    for trial, result, store in rows:
+        identity = {"config_id": trial.config_id, "split": trial.split}
+        trials.append(
+            {
+                **identity,
+                "status": result.status,
+                "failure": result.kind,
+                "reason": result.reason,
+                "epochs": result.epochs,
+                "epochs_trained": result.epochs_trained,
+                "best_epoch": result.best_epoch,
+                "resumptions": max(0, len(result.segments) - 1),
+                "n_train": result.n_train,
+                "n_validation": result.n_validation,
+                "parameters": result.parameters,
+                "fit_seconds": result.fit_seconds,
+                "seconds": result.seconds,
+                **result.scores,
+            }
+        )
+        epochs += [{**identity, **row} for row in result.history]
+        predicted = store.predictions(result.epochs) if result.status == "finished" else None
+        if predicted is not None:
+            predictions.append(
+                pd.DataFrame(
+                    {
+                        **identity,
+                        "sample": splits[trial.split].validation,
+                        "prediction": list(predicted),
+                    }
+                )
+            )
+    write(trials_file, pd.DataFrame(trials))
+    write(epochs_file, _typed(pd.DataFrame(epochs), EPOCH_COLUMNS))
+    joined = pd.concat(predictions) if predictions else pd.DataFrame()
+    write(predictions_file, _typed(joined, PREDICTION_COLUMNS))
+
+
+def _typed(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
+    """Give a table its columns and their types, which an empty one can't show by its values."""
+    types = {"string": "str", "int": "int64", "float": "float64"}
+    whole = table.reindex(columns=[column.name for column in columns])
+    return whole.astype({c.name: types[c.type] for c in columns if c.type in types})
+
+
+def collect(
+    request: Mapping[str, Any], trial_files: Sequence[Path], epoch_files: Sequence[Path]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Bring the shards' tables together, for the trials that belong to the study.
+
+    Parameters
+    ----------
+    request : mapping
+        :meth:`gridfold.plan.Plan.collect_request`.
+    trial_files, epoch_files : sequence of Path
+
+    Returns
+    -------
+    trials, epochs : DataFrame
+        In the order of the study's configurations and splits; `trials` with ``model``, ``label``
+        and one column for each axis.
+
+    Raises
+    ------
+    ValueError
+        When a trial is missing.
+    """
+    order = pd.DataFrame(
+        [
+            {
+                "config_id": c["id"],
+                "label": c["label"],
+                **{name: _cell(value) for name, value in c["axes"].items()},
+            }
+            for c in request["configurations"]
+        ]
+    )
+    for name in order.columns[2:]:
+        if order[name].dropna().map(type).nunique() > 1 and order[name].dtype == object:
+            order[name] = order[name].map(str, na_action="ignore")
+    # Whole numbers stay whole although configurations without this axis have none.
+    order = order.convert_dtypes(convert_string=False)
+    wanted = order.merge(pd.DataFrame({"split": request["splits"]}), how="cross")
+    found = pd.concat([pd.read_parquet(f) for f in trial_files], ignore_index=True)
+    found = found.drop_duplicates(["config_id", "split"], keep="last")
+    trials = wanted.merge(found, on=["config_id", "split"], how="left", validate="one_to_one")
+    lost = trials[trials["status"].isna()]
+    if len(lost):
+        raise ValueError(f"{len(lost)} trials are in no shard table, the first: {lost.iloc[0]}")
+    epochs = pd.concat([pd.read_parquet(f) for f in epoch_files], ignore_index=True)
+    epochs = epochs.drop_duplicates(["config_id", "split", "epoch"], keep="last")
+    keys = wanted[["config_id", "split"]]
+    epochs = keys.merge(epochs, on=["config_id", "split"], how="inner")
+    leading = ["config_id", "split", "label", "model"]
+    rest = [column for column in trials.columns if column not in leading]
+    return trials[leading + rest], epochs
+
+
+def predictions_of(config_id: str, files: Sequence[Path]) -> pd.DataFrame:
+    """Return the out-of-fold predictions of one configuration from the shards' tables."""
+    parts = [pd.read_parquet(f, filters=[("config_id", "==", config_id)]) for f in files]
+    joined = pd.concat(parts, ignore_index=True)
+    return joined.drop_duplicates(["config_id", "split", "sample"], keep="last")
+
+
+def write(file: Path, table: pd.DataFrame) -> None:
+    """Write a table, whole or not at all, in the format of the file's suffix."""
+    with replacing(file, durable=False) as temporary:
+        if file.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
+
+
+def stacked(predictions: pd.Series) -> np.ndarray[Any, Any]:
+    """Return a column of lists as one array of shape (rows, outputs)."""
+    return np.stack(predictions.to_list()).astype(np.float32)
+
+
+def _cell(value: Any) -> Any:
+    """Return what stands for `value` in a flat table: text for lists, mappings and null.
+
+    An empty cell means that the configuration has no such axis, which null does not.
+    """
+    if isinstance(value, list):
+        return "-".join(map(str, value))
+    return canonical_json(value) if value is None or isinstance(value, Mapping) else value

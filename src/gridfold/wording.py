@@ -1,0 +1,114 @@
+"""How numbers, measures and labels are written in figures and in the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from gridfold.cost import format_seconds
+from gridfold.study.problem import LOWER_IS_BETTER
+
+MISSING = "–"
+
+_MEASURE_NAMES = {
+    "mse": "MSE",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+    "roc_auc": "ROC AUC",
+    "f1": "F1",
+}
+# Smallest and largest possible value of each measure.
+_BOUNDS = {"r2": (-math.inf, 1.0)} | dict.fromkeys(
+    ("mse", "rmse", "mae", "log_loss"), (0.0, math.inf)
+)
+_MOST_DECIMALS = 6
+
+
+def measure_name(measure: str) -> str:
+    """Return the name of a measure as people write it."""
+    return _MEASURE_NAMES.get(measure, measure.replace("_", " "))
+
+
+def direction(measure: str) -> str:
+    """Return in words which end of a measure is the good one."""
+    return "lower is better" if measure in LOWER_IS_BETTER else "higher is better"
+
+
+def bounds(measure: str) -> tuple[float, float]:
+    """Return the smallest and the largest value that a measure can have."""
+    return _BOUNDS.get(measure, (0.0, 1.0))
+
+
+def decimals(uncertainties: Iterable[float | None], values: Iterable[float | None]) -> int:
+    """Return how many decimals are worth showing; negative to round to tens and more.
+
+    Two significant digits of the typical uncertainty, as metrology does it; without any
+    uncertainty, four significant digits of the largest value.
+    """
+    known = sorted(u for u in uncertainties if u is not None and math.isfinite(u) and u > 0)
+    if known:
+        return 1 - math.floor(math.log10(known[len(known) // 2]))
+    largest = max((abs(v) for v in values if v is not None and math.isfinite(v)), default=0.0)
+    return 3 - math.floor(math.log10(largest)) if largest else 3
+
+
+def number(value: float | None, places: int, *, signed: bool = False) -> str:
+    """Return a number with `places` decimals, of :func:`decimals`; a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if places > _MOST_DECIMALS:
+        text = f"{value:.3g}"
+    elif places < 0:
+        text = f"{round(value, places):,.0f}"
+    else:
+        text = f"{value:,.{places}f}"
+    if not text.strip("-0.,"):
+        # Nothing is left of it, so nothing of its sign.
+        return text.lstrip("-")
+    # A proper minus sign is as wide as the plus sign, so that columns stay aligned.
+    return ("+" if signed and value > 0 else "") + text.replace("-", "−")
+
+
+def p_value(value: float | None) -> str:
+    """Return a p-value with the digits that mean something."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if value < 0.001:
+        return "< 0.001"
+    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction such as a confidence level in percent."""
+    return f"{100 * fraction:.4g}%"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration, with decimals below ten seconds."""
+    if seconds is None or not math.isfinite(seconds):
+        return MISSING
+    return f"{seconds:.2g} s" if seconds < 10 else format_seconds(seconds)
+
+
+def counted(number_of: int, noun: str, plural: str = "") -> str:
+    """Return ``1 split`` or ``5 splits``; `plural` where it isn't the noun with an s."""
+    return f"{number_of:,} {noun if number_of == 1 else plural or f'{noun}s'}"
+
+
+def listed(items: Iterable[str]) -> str:
+    """Return ``a, b and c``."""
+    *rest, last = items
+    return f"{', '.join(rest)} and {last}" if rest else last
+
+
+def shorten(text: str, limit: int) -> str:
+    """Return `text` in one printable line of at most `limit` characters, cut in the middle.
+
+    The ends of a label are what tells configurations apart.
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if len(line) <= limit:
+        return line
+    head = (limit - 1) // 2
+    return f"{line[:head]}…{line[len(line) - (limit - 1 - head) :]}"

@@ -1,0 +1,76 @@
+"""The bridge from Snakemake's workflow object to the plan; read while the Snakefile is parsed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from snakemake.exceptions import WorkflowError
+
+from gridfold.answer import answer
+from gridfold.errors import StudyError
+from gridfold.plan import Plan
+from gridfold.progress import Monitor
+from gridfold.yamlfile import typed
+
+DEFAULT_STUDY = "config/demo.yaml"
+
+
+def load_plan(workflow: Any) -> Plan:
+    """Return the plan of the study that Snakemake was started with.
+
+    A dry run prints the plan; a real run says what earlier runs have found. A study that can't be run ends Snakemake with its problems and
+    without a traceback.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    """
+    settings = workflow.config_settings
+    files = [Path(file) for file in settings.configfiles] or [Path(DEFAULT_STUDY)]
+    try:
+        plan = Plan.load(files, typed(settings.config))
+    except StudyError as error:
+        sys.exit(str(error))
+    if workflow.is_main_process:
+        if workflow.output_settings.dryrun:
+            print(plan.describe(available_cores(workflow)), file=sys.stderr)
+        else:
+            _greet(plan)
+    return plan
+
+
+def _greet(plan: Plan) -> None:
+    """Say what is known already; where nothing is left to do, this is all that a run says."""
+    done = len(plan.finished())
+    print(
+        f"[gridfold] study {plan.study.study}: {len(plan.configurations)} configurations, "
+        f"{done} of {len(plan.trials)} trials done before",
+        file=sys.stderr,
+    )
+    try:
+        if done == len(plan.trials):
+            print(f"Found before: {answer(plan.paths)}", file=sys.stderr)
+    except FileNotFoundError:
+        # The trials are there, but the run ended before the final model.
+        return
+
+
+def available_cores(workflow: Any) -> int | None:
+    """Return the number of ``--cores``; None on a cluster, where it has no meaning."""
+    try:
+        return int(workflow.cores)
+    except WorkflowError:
+        return None
+
+
+def monitor(plan: Plan) -> Monitor:
+    """Return the progress monitor of a plan."""
+    finished = {
+        shard: len(members)
+        for shard, members in plan.shards.items()
+        if (plan.paths.shards / f"{shard}.trials.parquet").exists()
+    }
+    labels = {c.id: c.label for c in plan.configurations}
+    return Monitor(plan.paths.progress, plan.shards, len(plan.trials), finished, labels)

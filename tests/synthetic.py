@@ -1,0 +1,257 @@
+"""Finished studies without any training: tables as the workflow makes them, numbers made up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from studies import tiny_study, write_study
+from workbench import ROOT
+
+from gridfold import figures, report
+from gridfold.plan import Plan
+from gridfold.study.problem import PROBLEM_KINDS
+from gridfold.summary import select, summarise
+
+TEMPLATES = ROOT / "workflow" / "report"
+DATA = {
+    "multiclass": {"source": "iris"},
+    "binary": {"source": "breast_cancer"},
+    "regression": {"source": "diabetes"},
+    "multi_output": {"source": "linnerud", "scale_targets": "minmax"},
+}
+# How the validation loss of a split goes, by epoch.
+Curve = Callable[[int], float]
+
+
+def levels_off(epoch: int) -> float:
+    """Return a validation loss that has stopped falling at epoch 4."""
+    return 1.0 / min(epoch, 4)
+
+
+@dataclass
+class Finished:
+    """What the rules `draw_figures` and `report` read."""
+
+    request: dict[str, Any]
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+    configurations: pd.DataFrame
+    best: dict[str, Any]
+    card: dict[str, Any]
+    manifest: dict[str, Any]
+    targets: np.ndarray[Any, Any]
+    out_of_fold: pd.DataFrame
+    test_predictions: pd.DataFrame
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def draw(self) -> dict[str, figures.Drawing]:
+        """Draw all figures."""
+        return figures.draw_all(
+            self.request,
+            trials=self.trials,
+            epochs=self.epochs,
+            configurations=self.configurations,
+            card=self.card,
+            out_of_fold=self.out_of_fold,
+            test_predictions=self.test_predictions,
+            targets=self.targets,
+            manifest=self.manifest,
+        )
+
+    def render(self, folder: Path) -> str:
+        """Draw all figures into `folder` and return the report."""
+        figures.save_all(self.draw(), folder)
+        return self.render_with(report.read_figures(folder / "captions.json"))
+
+    def render_without_figures(self, folder: Path) -> str:
+        """Return the report with empty figures: drawing is most of the time."""
+        (folder / "x.svg").write_text("<svg/>")
+        nothing = report.FigureFile(folder / "x.svg", folder / "x.svg", "a caption", "an alt text")
+        return self.render_with(dict.fromkeys(figures.FIGURES, nothing))
+
+    def render_with(self, files: dict[str, report.FigureFile]) -> str:
+        return report.render(
+            self.request,
+            trials=self.trials,
+            epochs=self.epochs,
+            configurations=self.configurations,
+            best=self.best,
+            card=self.card,
+            manifest=self.manifest,
+            figures=files,
+            templates=TEMPLATES,
+        )
+
+
+def finished(
+    folder: Path,
+    problem: str = "multiclass",
+    *,
+    space: dict[str, Any] | None = None,
+    folds: int = 5,
+    epochs: int = 6,
+    test: int = 12,
+    classes: int = 3,
+    outputs: int = 1,
+    failed: dict[int, str] | None = None,
+    labels: list[str] | None = None,
+    class_names: list[str] | None = None,
+    val_loss: Curve = levels_off,
+    spread: float = 0.01,
+    step: float = 0.01,
+    **sections: Any,
+) -> Finished:
+    """Return a finished study.
+
+    Parameters
+    ----------
+    folder : Path
+        For the study file.
+    problem : str
+    space : dict, optional
+        The search space; two axes and four configurations when left out.
+    folds : int
+        1 is one holdout split.
+    test : int
+        Samples of the test set.
+    failed : dict, optional
+        Reasons of failed trials, by their position in the trials table.
+    labels, class_names : list of str, optional
+        Instead of the real ones.
+    val_loss : callable
+    spread, step : float
+        Of the scores over the splits, and from one configuration to the next.
+    **sections
+        Other sections of the study.
+    """
+    if space is None:
+        space = {"mlp.units": [4, 8], "training.learning_rate": [0.001, 0.01]}
+    holdout = {"method": "holdout"}
+    study = tiny_study(
+        data=DATA[problem],
+        problem={"type": problem},
+        search={"space": space},
+        resampling={"method": "kfold", "folds": folds} if folds > 1 else holdout,
+        **{"training": {"epochs": epochs}} | sections,
+    )
+    plan = Plan.load([write_study(folder / "study.yaml", study)], results=folder / "results")
+    request = json.loads(plan.report_request()) | {"files": ["config/my study.yaml"]}
+    random = np.random.default_rng(0)
+    kind = PROBLEM_KINDS[problem]
+    rows, history = [], []
+    for position, configuration in enumerate(plan.configurations):
+        for split in plan.splits:
+            lost = (failed or {}).get(len(rows))
+            identity = {"config_id": configuration.id, "split": split}
+            score = 0.9 - step * position + spread * random.standard_normal()
+            rows.append(
+                {
+                    **identity,
+                    "label": labels[position] if labels else configuration.label,
+                    "model": configuration.axes["model"],
+                    **{k: v for k, v in configuration.axes.items() if k != "model"},
+                    "status": "failed" if lost else "finished",
+                    "failure": "diverged" if lost else "",
+                    "reason": lost or "",
+                    "epochs": epochs,
+                    "epochs_trained": 0 if lost else epochs,
+                    "best_epoch": 0 if lost else epochs,
+                    "resumptions": 0,
+                    "n_train": 0 if lost else 40,
+                    "n_validation": 0 if lost else 10,
+                    "parameters": 0 if lost else 1000 - position,
+                    "fit_seconds": 0.0 if lost else 1.5,
+                    "seconds": 0.0 if lost else 2.5,
+                    **({} if lost else dict.fromkeys(kind.measures, score)),
+                }
+            )
+            if not lost:
+                history += [
+                    {
+                        **identity,
+                        "epoch": epoch,
+                        "loss": 2.0 / epoch,
+                        "val_loss": val_loss(epoch) * (1 + 0.01 * random.random()),
+                        "metric": 1 - 0.5 / epoch,
+                        "val_metric": 1 - 0.6 / epoch,
+                        "learning_rate": 0.001,
+                        "seconds": 0.1,
+                    }
+                    for epoch in range(1, epochs + 1)
+                ]
+    trials = pd.DataFrame(rows)
+    summary = {"measure": plan.study.problem.ranking_measure, "confidence": 0.95}
+    configurations = summarise(trials, summary)
+    best = select(configurations, summary)
+    targets, predictions = _predictions(problem, classes, outputs, 50 + test, random)
+    table = pd.DataFrame({"sample": np.arange(50 + test), "prediction": list(predictions)})
+    chosen = next(c for c in plan.configurations if c.id == best["config_id"])
+    names = class_names or [f"class {i}" for i in range(classes)]
+    is_class = problem in ("binary", "multiclass")
+    target_names = [f"output {i}" for i in range(outputs)]
+    return Finished(
+        request,
+        trials,
+        pd.DataFrame(history),
+        configurations,
+        best,
+        _card(best, chosen.settings, epochs, test),
+        {
+            "samples": 50 + test,
+            "sample_shape": [4],
+            "class_names": names if is_class else None,
+            "target_names": names if is_class else target_names,
+            "digest": "0123abcd" * 8,
+        },
+        targets,
+        table.head(50),
+        table.tail(test),
+    )
+
+
+def _predictions(
+    problem: str, classes: int, outputs: int, samples: int, random: np.random.Generator
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    if problem == "binary":
+        targets = np.arange(samples) % 2
+        return targets, np.clip(targets + random.normal(0, 0.4, samples), 0, 1)[:, None]
+    if problem == "multiclass":
+        targets = np.arange(samples) % classes
+        return targets, np.eye(classes)[targets] + 1.2 * random.random((samples, classes))
+    numbers = random.random((samples, outputs))
+    return numbers, numbers + random.normal(0, 0.05, numbers.shape)
+
+
+def _card(best: dict[str, Any], settings: dict[str, Any], epochs: int, test: int) -> dict[str, Any]:
+    copied = ("measure", "mean", "sd", "low", "high", "n_splits", "confidence")
+    return {
+        "created": "2026-01-02T03:04:05+00:00",
+        "configuration": {"id": best["config_id"], "label": best["label"], "settings": settings},
+        "cross_validation": {key: best[key] for key in copied},
+        "training": {"samples": 50, "epochs": epochs, "final_loss": 0.1},
+        "test": {
+            "samples": test,
+            "measure": best["measure"],
+            "score": 0.875,
+            "low": 0.75,
+            "high": 0.9375,
+            "scores": {best["measure"]: 0.875},
+        }
+        if test
+        else None,
+        "environment": {
+            "python": "3.12.1",
+            "packages": {"gridfold": "0.1.0", "keras": "3.15.0"},
+            "platform": "Linux",
+            "processor": "A processor",
+            "cores": 8,
+            "host": "secret-host",
+            "git_commit": "abcdef123456-dirty",
+        },
+    }

@@ -1,0 +1,528 @@
+"""Data: every source gives checked arrays, and what can't serve a study is refused in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import datasets
+from studies import tiny_study
+
+from gridfold.data import Dataset, prepare
+from gridfold.errors import DataError
+from gridfold.study import Study
+
+ROWS = 12
+
+
+def section(**data: Any) -> dict[str, Any]:
+    """Return a `data` section as jobs get it: validated, defaults filled in."""
+    return Study.model_validate(tiny_study(data=data)).data.model_dump()
+
+
+def load(problem: str, **data: Any) -> Dataset:
+    return prepare(section(**data), problem)
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """Return flowers of three species from four gardens, in an order that mixes them."""
+    iris = datasets.load_iris(as_frame=True)
+    rows = iris.data.iloc[:: len(iris.data) // ROWS].head(ROWS).reset_index(drop=True)
+    rows.columns = ["a", "b", "c", "d"]
+    rows["species"] = ["setosa", "versicolor", "virginica"] * 4
+    rows["garden"] = ["n", "n", "n", "e", "e", "e", "s", "s", "s", "w", "w", "w"]
+    return rows
+
+
+@pytest.fixture
+def csv(table: pd.DataFrame, tmp_path: Path) -> Path:
+    file = tmp_path / "flowers.csv"
+    table.to_csv(file, index=False)
+    return file
+
+
+@pytest.fixture
+def npz(tmp_path: Path) -> Path:
+    iris = datasets.load_iris()
+    file = tmp_path / "iris.npz"
+    np.savez(
+        file,
+        x=iris.data[:120],
+        y=iris.target[:120],
+        plant=np.arange(120) // 4,
+        later_x=iris.data[120:],
+        later_y=iris.target[120:],
+    )
+    return file
+
+
+def python_source(folder: Path, body: str) -> str:
+    """Write a module with a function `read` and return its reference."""
+    file = folder / "mine.py"
+    file.write_text(f"import numpy as np\n\n\ndef read():\n    {body}\n")
+    return f"{file}:read"
+
+
+# -- embedded -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "problem", "shape", "outputs"),
+    [
+        ("digits", "multiclass", (1797, 8, 8, 1), 10),
+        ("iris", "multiclass", (150, 4), 3),
+        ("wine", "multiclass", (178, 13), 3),
+        ("breast_cancer", "binary", (569, 30), 1),
+        ("breast_cancer", "multiclass", (569, 30), 2),
+        ("diabetes", "regression", (442, 10), 1),
+        ("linnerud", "regression", (20, 3), 3),
+    ],
+)
+def test_embedded_sources_have_the_shape_of_their_problem(
+    source: str, problem: str, shape: tuple[int, ...], outputs: int
+) -> None:
+    dataset = load(problem, source=source)
+    assert dataset.features.shape == shape
+    assert dataset.features.dtype == np.float32
+    assert dataset.outputs == outputs
+    assert dataset.test_start is None
+    if problem == "regression":
+        assert dataset.targets.shape == (shape[0], outputs)
+        assert dataset.targets.dtype == np.float32
+        assert dataset.class_names is None
+    else:
+        assert dataset.targets.shape == (shape[0],)
+        assert dataset.targets.dtype == np.int64
+
+
+def test_embedded_values_are_those_of_scikit_learn() -> None:
+    digits, dataset = datasets.load_digits(), load("multiclass", source="digits")
+    np.testing.assert_array_equal(dataset.features[..., 0], digits.images.astype(np.float32))
+    np.testing.assert_array_equal(dataset.targets, digits.target)
+
+
+def test_embedded_classes_and_outputs_have_names() -> None:
+    assert load("multiclass", source="iris").class_names == ["setosa", "versicolor", "virginica"]
+    tumours = load("binary", source="breast_cancer")
+    assert tumours.class_names == ["malignant", "benign"]
+    assert tumours.target_names == ["benign"], "one output, the probability of class 1"
+    assert load("regression", source="linnerud").target_names == ["Weight", "Waist", "Pulse"]
+
+
+def test_without_groups_every_sample_is_its_own_group() -> None:
+    assert len(np.unique(load("multiclass", source="iris").groups)) == 150
+
+
+# -- npz ------------------------------------------------------------------------------------------
+
+
+def test_npz_arrays_are_found_by_name(npz: Path) -> None:
+    dataset = load("multiclass", source="npz", path=str(npz), groups="plant")
+    assert dataset.features.shape == (120, 4)
+    np.testing.assert_array_equal(dataset.groups, np.arange(120) // 4)
+    other = load("regression", source="npz", path=str(npz), features="later_x", targets="later_y")
+    assert other.features.shape == (30, 4)
+
+
+def test_npz_may_bring_its_own_test_set(npz: Path) -> None:
+    dataset = load(
+        "multiclass",
+        source="npz",
+        path=str(npz),
+        groups="plant",
+        test_features="later_x",
+        test_targets="later_y",
+    )
+    assert dataset.test_start == 120
+    iris = datasets.load_iris()
+    np.testing.assert_array_equal(dataset.features, iris.data.astype(np.float32))
+    np.testing.assert_array_equal(dataset.targets, iris.target)
+    development, test = dataset.groups[:120], dataset.groups[120:]
+    assert not np.intersect1d(development, test).size
+    assert len(np.unique(test)) == 30
+
+
+def test_a_wrong_array_name_lists_those_there_are(npz: Path) -> None:
+    with pytest.raises(DataError) as error:
+        load("multiclass", source="npz", path=str(npz), features="X")
+    text = str(error.value)
+    assert "no array `X` (data.features)" in text
+    for name in ("x", "y", "plant", "later_x", "later_y"):
+        assert name in text.rpartition("it has")[2]
+
+
+def test_bytes_stay_bytes(tmp_path: Path) -> None:
+    file = tmp_path / "photos.npz"
+    np.savez(file, x=np.arange(24, dtype=np.uint8).reshape(6, 4), y=[0, 1, 0, 1, 0, 1])
+    assert load("binary", source="npz", path=str(file)).features.dtype == np.uint8
+
+
+@pytest.mark.parametrize("content", [b"", b"x,y\n1,2\n", b"PK\x03\x04 cut short"])
+def test_a_file_that_is_no_npz_is_named(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "iris.npz"
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"iris\.npz is not an \.npz file"):
+        load("multiclass", source="npz", path=str(file))
+
+
+def test_pickled_objects_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "objects.npz"
+    np.savez(file, x=np.array([[{}], [{}]], dtype=object), y=[0, 1])
+    with pytest.raises(DataError, match="array `x`"):
+        load("binary", source="npz", path=str(file))
+
+
+# -- csv and parquet ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", ["csv", "parquet"])
+def test_tables_are_read_by_column(table: pd.DataFrame, tmp_path: Path, source: str) -> None:
+    file = tmp_path / f"flowers.{source}"
+    table.to_csv(file, index=False) if source == "csv" else table.to_parquet(file)
+    dataset = load(
+        "multiclass", source=source, path=str(file), targets=["species"], groups="garden"
+    )
+    np.testing.assert_array_equal(
+        dataset.features, table[["a", "b", "c", "d"]].to_numpy(np.float32)
+    )
+    assert dataset.class_names == ["setosa", "versicolor", "virginica"]
+    np.testing.assert_array_equal(dataset.targets, [0, 1, 2] * 4)
+    same_garden = table["garden"].to_numpy()[:, None] == table["garden"].to_numpy()
+    np.testing.assert_array_equal(dataset.groups[:, None] == dataset.groups, same_garden)
+
+
+def test_feature_columns_can_be_chosen_and_ordered(csv: Path) -> None:
+    dataset = load(
+        "multiclass", source="csv", path=str(csv), targets=["species"], features=["c", "a"]
+    )
+    table = pd.read_csv(csv)
+    np.testing.assert_array_equal(dataset.features, table[["c", "a"]].to_numpy(np.float32))
+
+
+def test_another_separator(table: pd.DataFrame, tmp_path: Path) -> None:
+    file = tmp_path / "flowers.csv"
+    table.drop(columns="garden").to_csv(file, index=False, sep=";")
+    options = {"source": "csv", "path": str(file), "targets": ["species"]}
+    assert load("multiclass", **options, separator=";").features.shape == (ROWS, 4)
+
+
+def test_several_target_columns_are_several_outputs(csv: Path) -> None:
+    dataset = load(
+        "regression", source="csv", path=str(csv), targets=["d", "c"], features=["a", "b"]
+    )
+    assert dataset.targets.shape == (ROWS, 2)
+    assert dataset.target_names == ["d", "c"]
+    np.testing.assert_array_equal(dataset.targets[:, 0], pd.read_csv(csv)["d"].astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("role", "value"), [("targets", ["kind"]), ("groups", "kind"), ("features", ["a", "kind"])]
+)
+def test_a_missing_column_lists_those_there_are(csv: Path, role: str, value: Any) -> None:
+    options = {"targets": ["species"], role: value}
+    with pytest.raises(DataError, match=rf"no column kind \(data\.{role}\); it has a, b, c, d"):
+        load("multiclass", source="csv", path=str(csv), **options)
+
+
+def test_columns_with_text_are_refused_by_name(csv: Path) -> None:
+    with pytest.raises(DataError, match="columns with text: garden; turn them into numbers"):
+        load("multiclass", source="csv", path=str(csv), targets=["species"])
+
+
+@pytest.mark.parametrize("source", ["csv", "parquet"])
+def test_missing_features_are_refused_with_their_row(
+    table: pd.DataFrame, tmp_path: Path, source: str
+) -> None:
+    table.loc[[5, 7], "b"] = np.nan
+    file = tmp_path / f"flowers.{source}"
+    table.to_csv(file, index=False) if source == "csv" else table.to_parquet(file)
+    with pytest.raises(DataError, match=r"2 samples with missing or infinite features.* row 5"):
+        load("multiclass", source=source, path=str(file), targets=["species"], groups="garden")
+
+
+@pytest.mark.parametrize("column", ["species", "garden"])
+def test_missing_targets_and_groups_are_refused_with_their_row(
+    table: pd.DataFrame, tmp_path: Path, column: str
+) -> None:
+    table.loc[4, column] = None
+    file = tmp_path / "flowers.csv"
+    table.to_csv(file, index=False)
+    with pytest.raises(DataError, match=f"column {column} has 1 missing values, .* row 4"):
+        load("multiclass", source="csv", path=str(file), targets=["species"], groups="garden")
+
+
+def test_a_file_that_is_no_table_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "flowers.parquet"
+    file.write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match=r"flowers\.parquet can't be read as parquet"):
+        load("multiclass", source="parquet", path=str(file), targets=["b"])
+
+
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "empty.csv"
+    file.write_text("a,b\n")
+    with pytest.raises(DataError, match="no samples"):
+        load("regression", source="csv", path=str(file), targets=["b"])
+
+
+# -- python ---------------------------------------------------------------------------------------
+
+
+def test_a_function_of_the_user_brings_arrays(tmp_path: Path) -> None:
+    function = python_source(
+        tmp_path,
+        "return {'features': np.eye(6), 'targets': list('abcabc'), 'groups': [7, 7, 7, 3, 3, 3]}",
+    )
+    dataset = load("multiclass", source="python", function=function)
+    np.testing.assert_array_equal(dataset.features, np.eye(6, dtype=np.float32))
+    assert dataset.class_names == ["a", "b", "c"]
+    np.testing.assert_array_equal(dataset.groups, [1, 1, 1, 0, 0, 0])
+
+
+def test_a_function_of_the_user_may_bring_a_test_set(tmp_path: Path) -> None:
+    function = python_source(
+        tmp_path,
+        "return {'features': np.eye(4), 'targets': [0, 1, 0, 1],"
+        " 'test_features': np.ones((2, 4)), 'test_targets': [1, 1]}",
+    )
+    dataset = load("binary", source="python", function=function)
+    assert dataset.test_start == 4
+    assert dataset.targets.tolist() == [0, 1, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ("return np.eye(3), [0, 1, 0]", "must return a mapping .*, not tuple"),
+        ("return {'features': np.eye(3)}", "must return a mapping with `features` and `targets`"),
+        (
+            "return {'features': np.eye(2), 'targets': [0, 1], 'weights': [1, 1]}",
+            "returns unknown weights; known: features, targets, groups",
+        ),
+        ("return {'features': np.eye(3), 'targets': [0, 1]}", "3 samples but 2 targets"),
+        (
+            # The sums agree, the parts don't.
+            "return {'features': np.eye(3), 'targets': [0, 1, 0, 1],"
+            " 'test_features': np.eye(3), 'test_targets': [0, 1]}",
+            "3 samples but 4 targets",
+        ),
+        (
+            "return {'features': np.eye(2), 'targets': [0, 1], 'test_features': np.eye(2)}",
+            "only one of test features and test targets",
+        ),
+        (
+            "return {'features': np.eye(2), 'targets': [0, 1],"
+            " 'test_features': np.eye(3), 'test_targets': [0, 1, 1]}",
+            r"samples of shape \(2,\), but test samples of shape \(3,\)",
+        ),
+        (
+            "return {'features': np.eye(2), 'targets': [0, 1], 'groups': [1]}",
+            "1 group labels for 2 samples",
+        ),
+        ("return {'features': [['a'], ['b']], 'targets': [0, 1]}", "numbers are needed"),
+        ("return {'features': np.eye(2) * 1j, 'targets': [0, 1]}", "numbers are needed"),
+        ("return {'features': np.zeros((0, 3)), 'targets': []}", "no samples"),
+        ("return {'features': np.eye(3), 'targets': [1, 1, 1]}", "all samples have the same class"),
+        ("return {'features': np.eye(2), 'targets': [0.0, np.nan]}", "missing values"),
+        (
+            "return {'features': np.eye(2), 'targets': np.array(['a', None])}",
+            "class targets of several types",
+        ),
+        ("return {'features': np.eye(2), 'targets': np.eye(2)}", "one label for each sample"),
+    ],
+)
+def test_what_a_function_returns_is_checked(tmp_path: Path, body: str, complaint: str) -> None:
+    function = python_source(tmp_path, body)
+    with pytest.raises(DataError, match=complaint):
+        load("multiclass", source="python", function=function)
+
+
+@pytest.mark.parametrize("bad", ["np.nan", "np.inf", "1e300"])
+def test_values_that_are_not_finite_are_refused_with_their_row(tmp_path: Path, bad: str) -> None:
+    function = python_source(
+        tmp_path,
+        f"x = np.ones((5, 2, 2)); x[3, 1, 0] = {bad}; return {{'features': x, 'targets': x[:, 0]}}",
+    )
+    with pytest.raises(DataError, match=r"1 samples with missing or infinite features.* row 3"):
+        load("regression", source="python", function=function)
+
+
+def test_targets_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    function = python_source(tmp_path, "return {'features': np.eye(2), 'targets': [1, np.inf]}")
+    with pytest.raises(DataError, match="targets with missing or infinite values"):
+        load("regression", source="python", function=function)
+
+
+def test_words_are_no_targets_of_a_regression(tmp_path: Path) -> None:
+    function = python_source(tmp_path, "return {'features': np.eye(2), 'targets': ['low', 'high']}")
+    with pytest.raises(DataError, match="in a regression problem"):
+        load("regression", source="python", function=function)
+
+
+# -- classes and targets --------------------------------------------------------------------------
+
+
+def test_labels_become_codes_in_sorted_order(tmp_path: Path) -> None:
+    function = python_source(
+        tmp_path, "return {'features': np.eye(4), 'targets': [9.0, 5.0, 7.0, 5.0]}"
+    )
+    dataset = load("multiclass", source="python", function=function)
+    assert dataset.targets.tolist() == [2, 0, 1, 0]
+    assert dataset.class_names == ["5", "7", "9"]
+
+
+def test_three_classes_are_no_binary_problem() -> None:
+    with pytest.raises(DataError, match="3 classes in a binary problem; use multiclass"):
+        load("binary", source="iris")
+
+
+def test_multi_output_targets_beyond_0_and_1_need_scaling() -> None:
+    with pytest.raises(DataError, match=r"targets from 31 to 247 .*scale_targets: minmax"):
+        load("multi_output", source="linnerud")
+    assert load("multi_output", source="linnerud", scale_targets="minmax").targets.max() == 247
+
+
+# -- reshape and subset ---------------------------------------------------------------------------
+
+
+def test_reshape_makes_images_of_rows_and_rows_of_images() -> None:
+    flat = load("multiclass", source="digits", reshape=[64])
+    assert flat.features.shape == (1797, 64)
+    np.testing.assert_array_equal(flat.features, datasets.load_digits().data.astype(np.float32))
+
+
+def test_reshape_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(DataError, match=r"reshape \[9, 9\] does not fit samples of shape \(4,\)"):
+        load("multiclass", source="iris", reshape=[9, 9])
+
+
+def test_a_subset_is_the_same_in_every_run_and_another_with_another_seed() -> None:
+    first, again, other = (
+        load("multiclass", source="digits", subset=100, test_seed=seed) for seed in (1, 1, 2)
+    )
+    assert len(first.features) == len(first.targets) == len(first.groups) == 100
+    assert first.digest == again.digest
+    assert first.digest != other.digest
+
+
+def test_a_subset_pairs_samples_with_their_own_targets() -> None:
+    part, whole = (load("multiclass", source="iris", subset=n) for n in (40, None))
+    rows = part.groups  # Without groups these are the original row numbers.
+    np.testing.assert_array_equal(part.features, whole.features[rows])
+    np.testing.assert_array_equal(part.targets, whole.targets[rows])
+    assert len(np.unique(rows)) == 40
+
+
+def test_a_larger_subset_than_there_is_takes_everything() -> None:
+    part, whole = (load("multiclass", source="iris", subset=n) for n in (1000, None))
+    assert part.digest == whole.digest
+
+
+def test_a_subset_keeps_the_test_set_of_the_source(npz: Path) -> None:
+    dataset = load(
+        "multiclass",
+        source="npz",
+        path=str(npz),
+        test_features="later_x",
+        test_targets="later_y",
+        subset=20,
+    )
+    assert dataset.test_start == 20
+    np.testing.assert_array_equal(
+        dataset.features[20:], datasets.load_iris().data[120:].astype(np.float32)
+    )
+
+
+# -- digest ---------------------------------------------------------------------------------------
+
+
+def test_the_same_data_has_the_same_digest_whatever_file_it_is_in(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    table.to_csv(tmp_path / "a.csv", index=False)
+    table.to_parquet(tmp_path / "b.parquet")
+    digests = {
+        load(
+            "multiclass",
+            source=source,
+            path=str(tmp_path / name),
+            targets=["species"],
+            groups="garden",
+        ).digest
+        for source, name in (("csv", "a.csv"), ("parquet", "b.parquet"))
+    }
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("b", 99.5), ("species", "versicolor"), ("garden", "e")],
+    ids=["feature", "target", "group"],
+)
+def test_one_changed_value_changes_the_digest(
+    table: pd.DataFrame, tmp_path: Path, column: str, value: Any
+) -> None:
+    digests = set()
+    file = tmp_path / "flowers.csv"
+    for _ in range(2):
+        table.to_csv(file, index=False)
+        options = {"path": str(file), "targets": ["species"], "groups": "garden"}
+        digests.add(load("multiclass", source="csv", **options).digest)
+        table.loc[0, column] = value
+    assert len(digests) == 2
+
+
+def test_a_renamed_class_changes_the_digest(csv: Path) -> None:
+    options = {"source": "csv", "path": str(csv), "targets": ["species"], "groups": "garden"}
+    before = load("multiclass", **options)
+    csv.write_text(csv.read_text().replace("setosa", "bristle-pointed"))
+    after = load("multiclass", **options)
+    np.testing.assert_array_equal(before.targets, after.targets)
+    assert before.digest != after.digest
+
+
+def test_where_the_test_set_begins_is_part_of_the_digest(tmp_path: Path) -> None:
+    iris = datasets.load_iris()
+    digests = set()
+    for start in (100, 120):
+        file = tmp_path / f"{start}.npz"
+        np.savez(
+            file,
+            x=iris.data[:start],
+            y=iris.target[:start],
+            tx=iris.data[start:],
+            ty=iris.target[start:],
+        )
+        options = {"path": str(file), "test_features": "tx", "test_targets": "ty"}
+        digests.add(load("multiclass", source="npz", **options).digest)
+    assert len(digests) == 2
+
+
+# -- files ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"), [("digits", "multiclass"), ("linnerud", "regression")]
+)
+def test_a_saved_dataset_is_mapped_into_memory_and_equal(
+    tmp_path: Path, source: str, problem: str
+) -> None:
+    made = load(problem, source=source)
+    made.save(tmp_path / "data")
+    found = Dataset.load(tmp_path / "data")
+    for name in ("features", "targets", "groups"):
+        assert isinstance(getattr(found, name), np.memmap), name
+        np.testing.assert_array_equal(getattr(found, name), getattr(made, name))
+        assert getattr(found, name).dtype == getattr(made, name).dtype
+    for name in ("test_start", "class_names", "target_names", "digest", "outputs"):
+        assert getattr(found, name) == getattr(made, name), name
+
+
+def test_a_mapped_dataset_cannot_be_changed_by_accident(tmp_path: Path) -> None:
+    load("multiclass", source="iris").save(tmp_path)
+    with pytest.raises(ValueError, match="read-only"):
+        Dataset.load(tmp_path).features[0, 0] = 1

@@ -1,0 +1,139 @@
+"""The training loop: what it feeds, and that it does what Keras' `fit` does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from gridfold.loop import TrainingLoop, epoch_order, steps_per_epoch
+
+
+class Recorder(keras.Model):
+    """Remembers the samples of each step instead of learning from them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[list[int]] = []
+        self.layer = keras.layers.Dense(1)
+
+    def call(self, x: Any) -> Any:
+        return self.layer(x)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        import tensorflow as tf
+
+        def remember(x: Any, y: Any) -> Any:
+            np.testing.assert_array_equal(2 * x, y)
+            self.steps.append([int(value) for value in x[:, 0]])
+            return np.int64(0)
+
+        tf.numpy_function(remember, list(data[:2]), tf.int64)
+        return {}
+
+
+class Log(keras.callbacks.Callback):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[dict[str, float]] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.rows.append({"epoch": epoch, **(logs or {})})
+
+
+def recorded(samples: int, batch_size: int, first: int, last: int, **options: Any) -> list[Any]:
+    model = Recorder()
+    model.compile("sgd", "mse")
+    x = np.arange(samples, dtype=np.float32)[:, None]
+    TrainingLoop(model, (x, 2 * x), None, batch_size, seed=7, **options).run(first, last, [])
+    return model.steps
+
+
+@pytest.mark.parametrize("at_once", ["auto", 1, 2])
+def test_every_sample_comes_once_in_every_epoch(at_once: Any) -> None:
+    steps = recorded(23, 5, 0, 3, steps_per_execution=at_once)
+    each = steps_per_epoch(23, 5)
+    assert len(steps) == 3 * each
+    for epoch in range(3):
+        seen = [i for batch in steps[epoch * each : (epoch + 1) * each] for i in batch]
+        assert sorted(seen) == list(range(23))
+        assert seen != sorted(seen)
+    assert len(steps[each - 1]) == 3
+
+
+def test_starting_later_gives_what_would_have_come() -> None:
+    assert recorded(23, 5, 2, 4) == recorded(23, 5, 0, 4)[2 * 5 :]
+
+
+def test_orders_differ_between_epochs_and_seeds() -> None:
+    orders = [epoch_order(50, s, e).numpy().tolist() for s, e in ((7, 0), (7, 1), (8, 0))]
+    assert orders[0] != orders[1]
+    assert orders[0] != orders[2]
+    assert orders[0] == epoch_order(50, 7, 0).numpy().tolist()
+
+
+def small_model() -> keras.Model:
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(8, activation="relu", kernel_regularizer="l2"),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(1),
+        ]
+    )
+    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "mse", metrics=["mae"])
+    return model
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_it_learns_what_fit_learns(weighted: bool) -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(30, 4)).astype(np.float32)
+    y = x.sum(axis=1, keepdims=True)
+    w = generator.uniform(0.5, 2, 30).astype(np.float32)
+    ours, theirs = small_model(), small_model()
+    log = Log()
+    arrays = (x, y, w) if weighted else (x, y)
+    TrainingLoop(ours, arrays, (x[:7], y[:7]), 8, seed=1).run(0, 3, [log])
+    for epoch, row in enumerate(log.rows):
+        order = epoch_order(30, 1, epoch).numpy()
+        history = theirs.fit(
+            x[order],
+            y[order],
+            batch_size=8,
+            shuffle=False,
+            sample_weight=w[order] if weighted else None,
+            validation_data=(x[:7], y[:7]),
+            verbose=0,
+        ).history
+        for name in ("loss", "mae", "val_loss", "val_mae"):
+            assert row[name] == pytest.approx(history[name][0], rel=1e-4)
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_xla_changes_nothing_but_rounding() -> None:
+    x = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    y = x.sum(axis=1, keepdims=True)
+    losses = []
+    for compiled in (False, True):
+        model, log = small_model(), Log()
+        model.compile(keras.optimizers.SGD(0.05), "mse", jit_compile=compiled)
+        TrainingLoop(model, (x, y), (x, y), 8, seed=1).run(0, 3, [log])
+        losses.append([row["val_loss"] for row in log.rows])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_a_callback_can_stop_the_training() -> None:
+    x = np.ones((8, 4), np.float32)
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.model.stop_training = epoch == 1
+
+    log = Log()
+    TrainingLoop(small_model(), (x, x[:, :1]), None, 8, seed=1).run(0, 9, [log, Stop()])
+    assert [row["epoch"] for row in log.rows] == [0, 1]

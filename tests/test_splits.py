@@ -1,0 +1,344 @@
+"""Splits: what every comparison rests on holds for each way to draw them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from studies import tiny_study
+
+from gridfold.data import Dataset, prepare
+from gridfold.errors import DataError
+from gridfold.splits import FINAL, Split, Splits, check, make_splits
+from gridfold.study import Study
+from gridfold.study.resampling import split_names
+
+
+def embedded(source: str, problem: str = "multiclass") -> Dataset:
+    study = Study.model_validate(tiny_study(data={"source": source}, problem={"type": problem}))
+    return prepare(study.data.model_dump(), problem)
+
+
+@pytest.fixture(scope="module")
+def iris() -> Dataset:
+    return embedded("iris")
+
+
+@pytest.fixture(scope="module")
+def diabetes() -> Dataset:
+    return embedded("diabetes", "regression")
+
+
+@pytest.fixture(scope="module")
+def grouped(iris: Dataset) -> Dataset:
+    """Return iris from 30 plants of very different size."""
+    sizes = np.random.default_rng(0).dirichlet(np.ones(30))
+    return replace(iris, groups=np.random.default_rng(1).choice(30, 150, p=sizes))
+
+
+def request(
+    method: str,
+    *,
+    test_fraction: float = 0.2,
+    test_seed: int = 0,
+    classes: bool = True,
+    **plan: Any,
+) -> dict[str, Any]:
+    study = Study.model_validate(tiny_study(resampling={"method": method, **plan}))
+    return {
+        "resampling": study.resampling.model_dump(),
+        "test_fraction": test_fraction,
+        "test_seed": test_seed,
+        "classification": classes,
+    }
+
+
+def of_repeats(splits: Splits) -> dict[str, list[Split]]:
+    found: dict[str, list[Split]] = {}
+    for name, split in splits.by_name.items():
+        if name != FINAL:
+            found.setdefault(name.partition("f")[0], []).append(split)
+    return found
+
+
+METHODS = ["holdout", "kfold", "stratified", "group"]
+
+
+# -- what holds for all ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_names_follow_the_study(grouped: Dataset, method: str, repeats: int) -> None:
+    splits = make_splits(grouped, request(method, repeats=repeats))
+    plan = Study.model_validate(tiny_study(resampling={"method": method, "repeats": repeats}))
+    assert list(splits.by_name) == [*split_names(plan.resampling), FINAL]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_training_validation_and_test_never_share_a_sample(grouped: Dataset, method: str) -> None:
+    splits = make_splits(grouped, request(method, repeats=3))
+    assert 0 < len(splits.test) < 150
+    for name, split in splits.by_name.items():
+        parts = np.concatenate([split.training, split.validation, splits.test])
+        assert len(np.unique(parts)) == len(parts) == 150, name
+
+
+@pytest.mark.parametrize("method", ["kfold", "stratified", "group"])
+def test_every_sample_is_validated_once_in_each_repeat(grouped: Dataset, method: str) -> None:
+    splits = make_splits(grouped, request(method, folds=4, repeats=3))
+    development = np.setdiff1d(np.arange(150), splits.test)
+    repeats = of_repeats(splits)
+    assert len(repeats) == 3
+    for parts in repeats.values():
+        validated = np.sort(np.concatenate([split.validation for split in parts]))
+        np.testing.assert_array_equal(validated, development)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_final_split_trains_on_everything_but_the_test_set(
+    grouped: Dataset, method: str
+) -> None:
+    splits = make_splits(grouped, request(method))
+    final = splits.by_name[FINAL]
+    np.testing.assert_array_equal(final.training, np.setdiff1d(np.arange(150), splits.test))
+    assert not len(final.validation)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_indices_are_ascending(grouped: Dataset, method: str) -> None:
+    splits = make_splits(grouped, request(method))
+    for split in splits.by_name.values():
+        for part in (split.training, split.validation, splits.test):
+            assert (np.diff(part) > 0).all()
+
+
+# -- methods --------------------------------------------------------------------------------------
+
+
+def test_holdout_validates_the_fraction_that_is_asked_for(diabetes: Dataset) -> None:
+    splits = make_splits(
+        diabetes,
+        request("holdout", test_fraction=0, validation_fraction=0.25, repeats=2, classes=False),
+    )
+    for split in splits.by_name.values():
+        if len(split.validation):
+            assert len(split.validation) == round(0.25 * 442 + 0.5)
+
+
+def test_holdout_of_classes_keeps_their_proportions(iris: Dataset) -> None:
+    splits = make_splits(iris, request("holdout", test_fraction=0, validation_fraction=0.2))
+    assert np.bincount(iris.targets[splits.by_name["r0f0"].validation]).tolist() == [10, 10, 10]
+
+
+def test_kfold_parts_differ_by_one_sample_at_most(diabetes: Dataset) -> None:
+    splits = make_splits(diabetes, request("kfold", folds=7, classes=False))
+    sizes = [len(s.validation) for name, s in splits.by_name.items() if name != FINAL]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_stratified_folds_have_the_proportions_of_the_whole() -> None:
+    wine = embedded("wine")
+    splits = make_splits(wine, request("stratified", folds=5))
+    development = splits.by_name[FINAL].training
+    expected = np.bincount(wine.targets[development]) / 5
+    for split in of_repeats(splits)["r0"]:
+        counts = np.bincount(wine.targets[split.validation], minlength=3)
+        assert (np.abs(counts - expected) < 1).all()
+
+
+def test_the_test_set_has_the_proportions_of_the_whole() -> None:
+    wine = embedded("wine")
+    splits = make_splits(wine, request("kfold", test_fraction=0.25))
+    shares = np.bincount(wine.targets[splits.test]) / len(splits.test)
+    np.testing.assert_allclose(shares, np.bincount(wine.targets) / 178, atol=0.02)
+
+
+@pytest.mark.parametrize("method", ["group", "holdout"])
+def test_groups_never_stand_on_both_sides(grouped: Dataset, method: str) -> None:
+    splits = make_splits(grouped, request(method, repeats=3))
+    for name, split in splits.by_name.items():
+        inside = grouped.groups[split.training]
+        assert not np.intersect1d(inside, grouped.groups[split.validation]).size, name
+        assert not np.intersect1d(inside, grouped.groups[splits.test]).size, name
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_group_is_partly_in_the_test_set(grouped: Dataset, method: str) -> None:
+    splits = make_splits(grouped, request(method))
+    outside = grouped.groups[splits.by_name[FINAL].training]
+    assert not np.intersect1d(outside, grouped.groups[splits.test]).size
+
+
+# -- test set -------------------------------------------------------------------------------------
+
+
+def test_without_a_test_fraction_nothing_is_held_out(iris: Dataset) -> None:
+    splits = make_splits(iris, request("kfold", test_fraction=0))
+    assert not len(splits.test)
+    assert len(splits.by_name[FINAL].training) == 150
+
+
+def test_the_source_s_own_test_set_is_the_test_set(iris: Dataset) -> None:
+    splits = make_splits(replace(iris, test_start=110), request("kfold", test_fraction=0.5))
+    np.testing.assert_array_equal(splits.test, np.arange(110, 150))
+    np.testing.assert_array_equal(splits.by_name[FINAL].training, np.arange(110))
+
+
+def test_the_test_set_does_not_depend_on_how_the_rest_is_split(iris: Dataset) -> None:
+    tests = [
+        make_splits(iris, request(method, repeats=repeats, seed=seed)).test
+        for method in ("kfold", "stratified", "holdout")
+        for repeats, seed in ((1, 0), (2, 5))
+    ]
+    for test in tests[1:]:
+        np.testing.assert_array_equal(test, tests[0])
+
+
+# -- seeds ----------------------------------------------------------------------------------------
+
+
+def digests(splits: Splits) -> list[str]:
+    return [split.digest for name, split in splits.by_name.items() if name != FINAL]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_same_seed_draws_the_same_splits(grouped: Dataset, method: str) -> None:
+    first, again, other = (
+        make_splits(grouped, request(method, seed=seed, repeats=2)) for seed in (3, 3, 4)
+    )
+    assert digests(first) == digests(again)
+    assert not set(digests(first)) & set(digests(other))
+    np.testing.assert_array_equal(first.test, other.test)
+
+
+def test_the_test_seed_draws_another_test_set(iris: Dataset) -> None:
+    first, other = (make_splits(iris, request("kfold", test_seed=seed)).test for seed in (0, 1))
+    assert not np.array_equal(first, other)
+
+
+def test_repeats_are_different_and_more_of_them_keep_the_first(iris: Dataset) -> None:
+    few, many = (make_splits(iris, request("stratified", repeats=n)) for n in (2, 4))
+    assert len(set(digests(many))) == 4 * 5
+    assert digests(many)[: len(digests(few))] == digests(few)
+
+
+# -- too little data ------------------------------------------------------------------------------
+
+
+def test_a_class_with_fewer_members_than_folds_is_named(iris: Dataset) -> None:
+    targets = iris.targets.copy()
+    targets[3:50] = 1
+    with pytest.raises(DataError, match="class setosa has 3 members .* too few for 5 stratified"):
+        make_splits(replace(iris, targets=targets), request("stratified", test_fraction=0))
+
+
+def test_more_folds_than_samples_are_refused() -> None:
+    linnerud = embedded("linnerud", "regression")
+    with pytest.raises(DataError, match="can't be split as .*resampling ask.*30"):
+        make_splits(linnerud, request("kfold", folds=30, classes=False))
+
+
+def test_more_folds_than_groups_are_refused(iris: Dataset) -> None:
+    dataset = replace(iris, groups=np.repeat(np.arange(3), 50))
+    with pytest.raises(DataError, match="can't be split as .*number of groups: 3"):
+        make_splits(dataset, request("group", folds=5, test_fraction=0))
+
+
+def test_a_test_set_too_small_for_every_class_is_refused(iris: Dataset) -> None:
+    with pytest.raises(DataError, match=r"can't be split as data\.test_fraction"):
+        make_splits(iris, request("kfold", test_fraction=0.01))
+
+
+# -- check ----------------------------------------------------------------------------------------
+
+
+def hand_made(**changes: Split) -> Splits:
+    """Return a sound plan of two folds for samples 0 to 5, with 6 and 7 as test set."""
+    low, high, everything = np.arange(3), np.arange(3, 6), np.arange(6)
+    by_name = {
+        "r0f0": Split(high, low),
+        "r0f1": Split(low, high),
+        FINAL: Split(everything, everything[:0]),
+    }
+    return Splits(np.array([6, 7]), by_name | changes)
+
+
+@pytest.fixture
+def eight(iris: Dataset) -> Dataset:
+    return replace(iris, features=iris.features[:8], groups=np.arange(8))
+
+
+def test_check_accepts_sound_splits(eight: Dataset) -> None:
+    check(hand_made(), eight, "kfold")
+
+
+@pytest.mark.parametrize(
+    ("name", "training", "validation", "complaint"),
+    [
+        ("r0f0", [2, 3, 4, 5], [0, 1, 2], "r0f0: training and validation overlap"),
+        ("r0f0", [3, 4, 5, 6], [0, 1, 2], "r0f0: test samples are used"),
+        ("r0f0", [3, 4, 5], [0, 1, 2, 7], "r0f0: test samples are used"),
+        ("r0f0", [3, 4, 5], [], "r0f0 has an empty part"),
+        ("r0f0", [], [0, 1, 2], "r0f0 has an empty part"),
+        ("r0f0", [3, 4, 5], [0, 1], "r0: not every sample is validated exactly once"),
+        ("r0f1", [0, 1], [2, 3, 4, 5], "r0: not every sample is validated exactly once"),
+        (FINAL, [0, 1, 2, 3, 4, 5, 6], [], "test samples are trained on"),
+    ],
+)
+def test_check_refuses_bad_splits(
+    eight: Dataset, name: str, training: list[int], validation: list[int], complaint: str
+) -> None:
+    bad = Split(np.array(training, np.int64), np.array(validation, np.int64))
+    with pytest.raises(DataError, match=complaint):
+        check(hand_made(**{name: bad}), eight, "kfold")
+
+
+def test_check_refuses_groups_on_both_sides(eight: Dataset) -> None:
+    dataset = replace(eight, groups=np.array([0, 1, 2, 2, 3, 4, 5, 6]))
+    with pytest.raises(DataError, match="groups stand in both parts"):
+        check(hand_made(), dataset, "group")
+    check(hand_made(), dataset, "kfold")
+
+
+def test_check_refuses_groups_that_reach_into_the_test_set(eight: Dataset) -> None:
+    dataset = replace(eight, groups=np.array([0, 1, 2, 3, 4, 5, 5, 6]))
+    with pytest.raises(DataError, match="groups stand in the test set and outside it"):
+        check(hand_made(), dataset, "kfold")
+
+
+# -- digest and files -----------------------------------------------------------------------------
+
+
+def test_a_digest_tells_who_is_in_which_part() -> None:
+    parts = [np.array(p) for p in ([1, 2, 3], [4, 5], [1, 2], [3, 4, 5])]
+    one, same, moved, swapped = (
+        Split(parts[0], parts[1]),
+        Split(parts[0].astype(np.int32), parts[1].copy()),
+        Split(parts[2], parts[3]),
+        Split(parts[1], parts[0]),
+    )
+    assert one.digest == same.digest
+    assert len({one.digest, moved.digest, swapped.digest}) == 3
+
+
+def test_saved_splits_come_back_equal(grouped: Dataset, tmp_path: Path) -> None:
+    made = make_splits(grouped, request("group", repeats=2))
+    made.save(tmp_path / "splits.npz")
+    found = Splits.load(tmp_path / "splits.npz")
+    np.testing.assert_array_equal(found.test, made.test)
+    assert {n: s.digest for n, s in found.by_name.items()} == {
+        n: s.digest for n, s in made.by_name.items()
+    }
+
+
+def test_one_split_can_be_read_alone(iris: Dataset, tmp_path: Path) -> None:
+    made = make_splits(iris, request("kfold"))
+    made.save(tmp_path / "splits.npz")
+    found = Splits.load(tmp_path / "splits.npz", only="r0f3")
+    assert list(found.by_name) == ["r0f3"]
+    assert found.by_name["r0f3"].digest == made.by_name["r0f3"].digest
+    np.testing.assert_array_equal(found.test, made.test)

@@ -1,0 +1,336 @@
+"""The whole line, from study file to report, through Snakemake itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from workbench import ROOT
+
+pytestmark = pytest.mark.workflow
+
+
+def tiny(**changes: Any) -> dict[str, Any]:
+    return {
+        "study": "tiny",
+        "data": {"source": "digits", "subset": 300, "normalise": "global"},
+        "problem": {"type": "multiclass"},
+        "model": {"mlp": {"units": 16}},
+        "training": {"epochs": 3, "learning_rate": 0.01},
+        "search": {"space": {"mlp.units": [8, 16]}},
+        "resampling": {"method": "stratified", "folds": 2},
+    } | changes
+
+
+class Workspace:
+    """A folder in which a user runs studies."""
+
+    def __init__(self, folder: Path, snakefile: Path = ROOT / "Snakefile") -> None:
+        self.folder = folder
+        self.snakefile = snakefile
+        self.environment: dict[str, str] = {}
+
+    def write(self, study: dict[str, Any]) -> Path:
+        file = self.folder / "study.yaml"
+        file.write_text(yaml.safe_dump(study, sort_keys=False))
+        return file
+
+    def snakemake(
+        self, study: dict[str, Any], *options: str, expect: int | None = 0
+    ) -> subprocess.CompletedProcess[str]:
+        answer = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "snakemake",
+                "--snakefile",
+                str(self.snakefile),
+                "--directory",
+                str(self.folder),
+                "--configfile",
+                str(self.write(study)),
+                "--cores",
+                "2",
+                *options,
+            ],
+            cwd=self.folder,
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        if expect is not None:
+            assert answer.returncode == expect, answer.stdout + answer.stderr
+        return answer
+
+    def planned_jobs(self, study: dict[str, Any]) -> dict[str, int]:
+        """Return how many jobs of each rule a dry run would start."""
+        answer = self.snakemake(study, "--dry-run")
+        jobs: dict[str, int] = {}
+        for rule, count in re.findall(r"^(\w+)\s+(\d+)$", answer.stdout + answer.stderr, re.M):
+            jobs[rule] = int(count)
+        jobs.pop("total", None)
+        return jobs
+
+    def table(self, study: str = "tiny") -> pd.DataFrame:
+        return pd.read_parquet(self.folder / "results" / study / "tables" / "trials.parquet")
+
+    def trainings(self, study: str = "tiny") -> dict[str, int]:
+        """Return the inode of every trial's result, which a new training would replace."""
+        runs = self.folder / "results" / study / "runs"
+        return {str(f.relative_to(runs)): f.stat().st_ino for f in runs.glob("*/r*/result-*.json")}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A finished study; tests that change anything copy it first."""
+    workspace = Workspace(tmp_path_factory.mktemp("finished"))
+    workspace.snakemake(tiny())
+    return workspace
+
+
+@pytest.fixture
+def copy_of_finished(finished: Workspace, tmp_path: Path) -> Workspace:
+    folder = tmp_path / "copy"
+    # Times of files decide what Snakemake runs again, so they are copied too.
+    shutil.copytree(finished.folder, folder, copy_function=shutil.copy2)
+    return Workspace(folder)
+
+
+def test_a_dry_run_prints_a_readable_plan_and_writes_nothing(workspace: Workspace) -> None:
+    answer = workspace.snakemake(tiny(), "--dry-run")
+    assert "configurations  2" in answer.stderr
+    assert (
+        "trials          4, of which 0 are done and 4 are to be trained in 1 jobs" in answer.stderr
+    )
+    assert "estimated cost" in answer.stderr
+    assert not (workspace.folder / "results").exists()
+
+
+def test_the_dag_has_one_training_job_for_each_shard(workspace: Workspace) -> None:
+    jobs = workspace.planned_jobs(tiny(execution={"trials_per_job": "split"}))
+    assert jobs["train"] == 4
+    assert all(
+        jobs[rule] == 1
+        for rule in ("prepare_data", "make_splits", "collect", "summarise", "select", "fit_final")
+    )
+
+
+def test_a_study_ends_in_a_report_and_one_line(finished: Workspace) -> None:
+    results = finished.folder / "results" / "tiny"
+    table = finished.table()
+    assert list(table["status"]) == ["finished"] * 4
+    assert (results / "report.html").stat().st_size > 10_000
+    best = json.loads((results / "tables" / "best.json").read_text())
+    means = table.groupby("config_id")["accuracy"].mean()
+    assert best["config_id"] == means.idxmax()
+    assert best["mean"] == pytest.approx(means.max())
+    answer = finished.snakemake(tiny())
+    assert "Nothing to be done" in answer.stderr
+
+
+def test_the_answer_is_printed_when_a_run_ends(copy_of_finished: Workspace) -> None:
+    study = tiny(report={"title": "Another title"})
+    answer = copy_of_finished.snakemake(study)
+    assert re.search(
+        r"Best of 2 configurations: mlp units=\d+ .* accuracy 0\.\d+ ± .* held-out test 0\.\d+",
+        answer.stderr,
+    )
+    assert "results/tiny/report.html" in answer.stderr
+
+
+def test_the_saved_model_reproduces_its_test_score_from_raw_samples(finished: Workspace) -> None:
+    code = """
+import json, sys
+import keras, numpy as np
+root = sys.argv[1]
+model = keras.saving.load_model(f"{root}/final/model.keras")
+test = np.load(f"{root}/splits.npz")["test"]
+features, targets = (np.load(f"{root}/data/{n}.npy")[test] for n in ("features", "targets"))
+assert features.max() > 10, "raw pixels, not scaled ones"
+print(json.dumps(float(np.mean(model.predict(features, verbose=0).argmax(axis=1) == targets))))
+"""
+    root = finished.folder / "results" / "tiny"
+    answer = subprocess.run(
+        [sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=True
+    )
+    card = json.loads((root / "final" / "card.json").read_text())
+    assert json.loads(answer.stdout) == pytest.approx(card["test"]["score"])
+
+
+def test_adding_a_value_trains_only_the_new_trials(copy_of_finished: Workspace) -> None:
+    before = copy_of_finished.trainings()
+    grown = tiny(search={"space": {"mlp.units": [8, 12, 16]}})
+    assert copy_of_finished.planned_jobs(grown)["train"] == 1
+    copy_of_finished.snakemake(grown)
+    after = copy_of_finished.trainings()
+    assert {name: after[name] for name in before} == before
+    assert len(after) == len(before) + 2
+    log = copy_of_finished.folder / "results" / "tiny" / "logs" / "train" / "s0002.log"
+    assert "2 trials, 0 known, 2 to train" in log.read_text()
+    assert len(copy_of_finished.table()) == 6
+
+
+def test_removing_a_value_trains_nothing_and_leaves_it_out(copy_of_finished: Workspace) -> None:
+    before = copy_of_finished.trainings()
+    copy_of_finished.snakemake(tiny(search={"space": {"mlp.units": [16]}}))
+    assert copy_of_finished.trainings() == before
+    assert len(copy_of_finished.table()) == 2
+
+
+def test_losing_the_ledger_trains_nothing_again(copy_of_finished: Workspace) -> None:
+    before = copy_of_finished.trainings()
+    (copy_of_finished.folder / "results" / "tiny" / "ledger.jsonl").unlink()
+    copy_of_finished.snakemake(tiny(search={"space": {"mlp.units": [8, 12, 16]}}))
+    after = copy_of_finished.trainings()
+    assert {name: after[name] for name in before} == before
+    assert len(after) == 6
+
+
+def test_raising_the_epochs_continues_the_trials(copy_of_finished: Workspace) -> None:
+    copy_of_finished.snakemake(tiny(training={"epochs": 5, "learning_rate": 0.01}))
+    table = copy_of_finished.table()
+    assert set(table["epochs_trained"]) == {5}
+    assert set(table["resumptions"]) == {1}
+
+
+def test_editing_the_report_section_retrains_nothing(copy_of_finished: Workspace) -> None:
+    jobs = copy_of_finished.planned_jobs(tiny(report={"title": "New", "confidence": 0.9}))
+    assert "train" not in jobs
+    assert "report" in jobs
+
+
+def test_execution_settings_retrain_nothing(copy_of_finished: Workspace) -> None:
+    before = copy_of_finished.trainings()
+    copy_of_finished.snakemake(tiny(execution={"workers": 1, "retries": 0}))
+    assert copy_of_finished.trainings() == before
+
+
+@pytest.fixture
+def own_code(copy_of_finished: Workspace, tmp_path: Path) -> Workspace:
+    """The finished study, run with a copy of the package that a test may edit."""
+    source = tmp_path / "src"
+    shutil.copytree(ROOT / "src", source)
+    copy_of_finished.environment = {"PYTHONPATH": str(source)}
+    return copy_of_finished
+
+
+def edit(workspace: Workspace, module: str, old: str, new: str) -> None:
+    file = Path(workspace.environment["PYTHONPATH"]) / "gridfold" / module
+    text = file.read_text()
+    assert text.count(old) == 1, f"{module} changed; adapt this test"
+    file.write_text(text.replace(old, new))
+
+
+def test_a_comment_in_the_training_code_retrains_nothing(own_code: Workspace) -> None:
+    edit(
+        own_code,
+        "training.py",
+        "steps = steps_per_epoch(",
+        "# As many\n    steps = steps_per_epoch(",
+    )
+    assert "train" not in own_code.planned_jobs(tiny())
+
+
+def test_the_training_logic_retrains_and_keeps_the_old_records(own_code: Workspace) -> None:
+    before = own_code.trainings()
+    edit(own_code, "loop.py", "_EVALUATION_BATCH = 4096", "_EVALUATION_BATCH = 2048")
+    own_code.snakemake(tiny())
+    after = own_code.trainings()
+    assert not set(before.values()) & set(after.values())
+    aside = own_code.folder / "results" / "tiny" / "set_aside"
+    assert len(list(aside.glob("*/r*/result-*.json"))) == 4
+    log = own_code.folder / "results" / "tiny" / "logs" / "train" / "s0001.log"
+    assert "the earlier record differs in code; set aside" in log.read_text()
+
+
+def test_code_that_only_presents_numbers_retrains_nothing(own_code: Workspace) -> None:
+    edit(own_code, "answer.py", "Report: ", "The report: ")
+    assert "train" not in own_code.planned_jobs(tiny())
+
+
+def test_a_bad_study_is_refused_before_the_first_job(workspace: Workspace) -> None:
+    study = tiny(training={"epochs": 0, "learning_rat": 0.1})
+    answer = workspace.snakemake(study, expect=1)
+    assert "training.epochs: 0" in answer.stderr
+    assert "did you mean `learning_rate`?" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert not (workspace.folder / "results").exists()
+
+
+def test_values_from_the_command_line_count(workspace: Workspace) -> None:
+    answer = workspace.snakemake(tiny(), "--dry-run", "--config", "resampling={folds: 5}")
+    assert "trials          10," in answer.stderr
+
+
+PROBLEMS: dict[str, dict[str, Any]] = {
+    "regression": {
+        "data": {"source": "diabetes", "scale_targets": "standard"},
+        "resampling": {"method": "kfold", "folds": 3},
+    },
+    "multi_output": {
+        "data": {"source": "linnerud", "scale_targets": "minmax"},
+        "resampling": {"method": "kfold", "folds": 3},
+    },
+    "binary": {
+        "data": {"source": "breast_cancer"},
+        "resampling": {"method": "stratified", "folds": 3},
+    },
+}
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_every_kind_of_problem_reaches_its_report(workspace: Workspace, problem: str) -> None:
+    study = tiny(study=problem, problem={"type": problem}, **PROBLEMS[problem])
+    study["training"] = {"epochs": 15, "early_stopping": {"patience": 5}}
+    workspace.snakemake(study)
+    root = workspace.folder / "results" / problem
+    card = json.loads((root / "final" / "card.json").read_text())
+    assert card["test"]["samples"] > 0
+    page = (root / "report.html").read_text()
+    assert card["configuration"]["id"] in page
+
+
+def test_failed_trials_end_the_run_with_their_reason_and_keep_the_rest(
+    workspace: Workspace,
+) -> None:
+    (workspace.folder / "model.py").write_text(
+        "import keras\n\n\ndef build(hp, input_shape, outputs):\n"
+        "    if hp.Boolean('broken'):\n        raise RuntimeError('no such thing')\n"
+        "    inputs = keras.Input(input_shape)\n"
+        "    x = keras.layers.Flatten()(inputs)\n"
+        "    return keras.Model(inputs, keras.layers.Dense(outputs, activation='softmax')(x))\n"
+    )
+    study = tiny(
+        model={"python": {"build": "model.py:build"}},
+        search={"space": {"python.broken": [False, True]}},
+    )
+    answer = workspace.snakemake(study, expect=1)
+    assert "RuntimeError: no such thing" in answer.stderr
+    assert "2 of 4 trials failed; the others are kept" in answer.stderr
+    assert len(workspace.trainings()) == 2
+
+    study["execution"] = {"failed_trials": "report"}
+    workspace.snakemake(study)
+    assert sorted(workspace.table()["status"]) == ["failed"] * 2 + ["finished"] * 2
+    assert "no such thing" in (workspace.folder / "results/tiny/report.html").read_text()
+
+
+def test_snakemakes_own_report_is_written(finished: Workspace) -> None:
+    finished.snakemake(tiny(), "--report", "report.zip")
+    assert (finished.folder / "report.zip").stat().st_size > 10_000

@@ -1,0 +1,173 @@
+"""A study prepared up to the point where training begins, and ways to train in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from gridfold import checkpoint, pool
+from gridfold.data import Dataset, prepare
+from gridfold.plan import Plan
+from gridfold.runstore import TrialResult
+from gridfold.shardjob import ShardTables, trial_store
+from gridfold.splits import Splits, make_splits
+from gridfold.task import TrialTask
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass
+class Bench:
+    """A prepared study."""
+
+    plan: Plan
+    splits: Splits
+    data_digest: str
+
+    def work(self, position: int = 0, split: str = "r0f0") -> pool.Work:
+        """Return the work of one trial, its store opened."""
+        configuration = self.plan.configurations[position]
+        (shard,) = self.plan.shards
+        request = json.loads(self.plan.train_request(shard))
+        folder = self.plan.paths.trial(configuration.id, split)
+        store = trial_store(
+            request,
+            configuration.settings,
+            folder,
+            self.plan.paths.set_aside,
+            self.data_digest,
+            self.splits.by_name[split].digest,
+        )
+        store.open()
+        task = TrialTask(
+            configuration.id,
+            split,
+            configuration.epochs,
+            configuration.settings,
+            self.plan.paths.data,
+            self.plan.paths.splits,
+            folder,
+            threads=1,
+            steps_per_execution=request["steps_per_execution"],
+            checkpoint_every=request["checkpoint_every"],
+        )
+        return pool.Work(task, store)
+
+    def train(self, *works: pool.Work, workers: int = 2) -> list[pool.Event]:
+        """Train in the pool and return all events."""
+        events: list[pool.Event] = []
+        pool.run(works, workers, events.append)
+        return events
+
+    def trained(self, position: int = 0, split: str = "r0f0") -> TrialResult:
+        """Train one trial to its end and return its result."""
+        work = self.work(position, split)
+        events = self.train(work)
+        failures = [event.failure for event in events if event.failure]
+        assert not failures, failures
+        result = work.store.result(work.task.epochs)
+        assert result is not None
+        return result
+
+
+def prepare_bench(folder: Path, study: dict[str, Any]) -> Bench:
+    """Validate a study, read its data and draw its splits below `folder`."""
+    file = folder / f"{study['study']}.yaml"
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(study, sort_keys=False))
+    plan = Plan.load([file], results=folder / "results")
+    request = json.loads(plan.data_request())
+    dataset = prepare(request["data"], request["problem"])
+    dataset.save(plan.paths.data)
+    splits = make_splits(Dataset.load(plan.paths.data), json.loads(plan.splits_request()))
+    splits.save(plan.paths.splits)
+    return Bench(plan, splits, dataset.digest)
+
+
+def final_state(folder: Path, epochs: int) -> list[np.ndarray[Any, Any]]:
+    """Return every number of a trial's last checkpoint."""
+    saved = checkpoint.newest(folder, epochs)
+    assert saved is not None
+    return [*saved.variables, *saved.optimizer, *(saved.best_weights or [])]
+
+
+def without_times(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Return a history without its wall times, which no two runs share."""
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in history]
+
+
+def start_shard_job(plan: Plan, workers: int = 2) -> subprocess.Popen[bytes]:
+    """Start the training job of the only shard in its own process, as Snakemake would."""
+    code = """
+import json, sys
+from pathlib import Path
+from gridfold.jobs import job
+from gridfold.paths import StudyPaths
+from gridfold.shardjob import ShardTables, run_shard
+root, request, log, workers = sys.argv[1:]
+with job(log):
+    run_shard("s0001", json.loads(request), StudyPaths(Path(root)), int(workers),
+              ShardTables(*(Path(root) / "shards" / f"s0001.{n}.parquet"
+                            for n in ("trials", "epochs", "predictions"))), last_attempt=True)
+"""
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            code,
+            str(plan.paths.root),
+            plan.train_request("s0001"),
+            plan.paths.log("train", "s0001"),
+            str(workers),
+        ],
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def shard_tables(plan: Plan) -> ShardTables:
+    """Return where the tables of the only shard go."""
+    return ShardTables(
+        *(
+            plan.paths.shards / f"s0001.{name}.parquet"
+            for name in ("trials", "epochs", "predictions")
+        )
+    )
+
+
+def processes_of_session(leader: int) -> list[int]:
+    """Return the live processes of the session that `leader` began."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[3]) == leader and fields[0] != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+def wait_for(condition: Any, seconds: float = 60.0) -> None:
+    """Wait until `condition()` holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def kill_hard(process: subprocess.Popen[bytes]) -> None:
+    """End a process as the kernel does when memory runs out."""
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()

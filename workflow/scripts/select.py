@@ -1,0 +1,31 @@
+"""Adapter of the rule `select`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from gridfold import summary, tables
+from gridfold.atomic import write_text
+from gridfold.jobs import job
+
+
+def select(
+    request: str, configurations: Path, shards: Sequence[Path], best: Path, predictions: Path
+) -> None:
+    """Select a configuration and bring its out-of-fold predictions together."""
+    selection = summary.select(pd.read_parquet(configurations), json.loads(request))
+    tables.write(predictions, tables.predictions_of(selection["config_id"], shards))
+    write_text(best, json.dumps(selection, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        select(
+            snakemake.params.request,
+            Path(snakemake.input.configurations),
+            list(map(Path, snakemake.input.predictions)),
+            Path(snakemake.output.best),
+            Path(snakemake.output.predictions),
+        )
