@@ -157,10 +157,7 @@ def collect(
         ]
     )
     for name in order.columns[2:]:
-        if order[name].dropna().map(type).nunique() > 1 and order[name].dtype == object:
-            order[name] = order[name].map(str, na_action="ignore")
-    # Whole numbers stay whole although configurations without this axis have none.
-    order = order.convert_dtypes(convert_string=False)
+        order[name] = _typed_axis(order[name])
     wanted = order.merge(pd.DataFrame({"split": request["splits"]}), how="cross")
     found = pd.concat([pd.read_parquet(f) for f in trial_files], ignore_index=True)
     found = found.drop_duplicates(["config_id", "split"], keep="last")
@@ -196,6 +193,21 @@ def write(file: Path, table: pd.DataFrame) -> None:
 def stacked(predictions: pd.Series) -> np.ndarray[Any, Any]:
     """Return a column of lists as one array of shape (rows, outputs)."""
     return np.stack(predictions.to_list()).astype(np.float32)
+
+
+def _typed_axis(values: pd.Series) -> pd.Series:
+    """Give an axis one type, although configurations without it have no value.
+
+    Whole numbers stay whole and switches stay switches; values of several types become text.
+    """
+    kinds = set(values.dropna().map(type))
+    if all(issubclass(kind, bool) for kind in kinds):
+        return values.astype("boolean")
+    if values.dtype == object and len(kinds) > 1:
+        return values.map(str, na_action="ignore")
+    if values.dtype == float and (values.dropna() % 1 == 0).all() and values.hasnans:
+        return values.astype("Int64")
+    return values
 
 
 def _cell(value: Any) -> Any:

@@ -1,0 +1,119 @@
+"""Checkpoints: whole or not at all, and never the only one."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gridfold import checkpoint
+from gridfold.checkpoint import Checkpoint
+
+
+def at(epoch: int) -> Checkpoint:
+    generator = np.random.default_rng(epoch)
+    return Checkpoint(
+        epoch,
+        [generator.normal(size=(3, 4)).astype(np.float32), np.array([1, 2], np.uint32)],
+        [np.array(epoch, np.int64), generator.normal(size=5)],
+        [np.float32([epoch])],
+        {"history": [{"loss": 0.5}], "stopped": False},
+    )
+
+
+def assert_equal(one: Checkpoint | None, other: Checkpoint) -> None:
+    assert one is not None
+    assert one.epoch == other.epoch
+    assert one.meta == other.meta
+    for a, b in zip(
+        [*one.variables, *one.optimizer, *(one.best_weights or [])],
+        [*other.variables, *other.optimizer, *(other.best_weights or [])],
+        strict=True,
+    ):
+        assert a.dtype == b.dtype
+        assert a.shape == b.shape
+        np.testing.assert_array_equal(a, b)
+
+
+def test_what_is_saved_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    at(3).save(tmp_path)
+    assert_equal(checkpoint.newest(tmp_path, 10), at(3))
+
+
+def test_without_best_weights_there_are_none(tmp_path: Path) -> None:
+    Checkpoint(1, [np.zeros(2)], [], None).save(tmp_path)
+    loaded = checkpoint.newest(tmp_path, 1)
+    assert loaded is not None
+    assert loaded.best_weights is None
+    assert loaded.optimizer == []
+
+
+def test_more_than_a_thousand_arrays_keep_their_order(tmp_path: Path) -> None:
+    Checkpoint(1, [np.array(i) for i in range(1200)], [], None).save(tmp_path)
+    loaded = checkpoint.newest(tmp_path, 1)
+    assert loaded is not None
+    assert [int(value) for value in loaded.variables] == list(range(1200))
+
+
+def test_the_newest_two_are_kept(tmp_path: Path) -> None:
+    for epoch in (1, 2, 3, 4):
+        at(epoch).save(tmp_path)
+    assert sorted(f.name for f in tmp_path.iterdir()) == [
+        "checkpoint-00003.npz",
+        "checkpoint-00004.npz",
+    ]
+
+
+def test_none_is_later_than_what_is_asked_for(tmp_path: Path) -> None:
+    for epoch in (3, 4):
+        at(epoch).save(tmp_path)
+    assert_equal(checkpoint.newest(tmp_path, 3), at(3))
+    assert checkpoint.newest(tmp_path, 2) is None
+    assert checkpoint.newest(tmp_path / "nowhere", 9) is None
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated", "flipped", "no archive"])
+def test_a_damaged_one_is_noticed_and_the_one_before_it_used(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    at(1).save(tmp_path)
+    file = at(2).save(tmp_path)
+    content = bytearray(file.read_bytes())
+    if damage == "empty":
+        content = bytearray()
+    elif damage == "truncated":
+        content = content[: len(content) // 2]
+    elif damage == "flipped":
+        # In the middle of the first array's numbers.
+        position = content.index(at(2).variables[0].tobytes()[:8])
+        content[position] ^= 1
+    else:
+        content = bytearray(b"x" * len(content))
+    file.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        assert_equal(checkpoint.newest(tmp_path, 9), at(1))
+    assert "checkpoint-00002.npz is damaged" in caplog.text
+
+
+def test_a_write_that_breaks_off_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at(1).save(tmp_path)
+
+    def full_disk(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(np, "savez", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        at(2).save(tmp_path)
+    assert [f.name for f in tmp_path.iterdir()] == ["checkpoint-00001.npz"]
+    assert_equal(checkpoint.newest(tmp_path, 9), at(1))
+
+
+def test_a_finished_trial_keeps_one(tmp_path: Path) -> None:
+    for epoch in (1, 2):
+        at(epoch).save(tmp_path)
+    checkpoint.prune(tmp_path)
+    assert [f.name for f in tmp_path.iterdir()] == ["checkpoint-00002.npz"]

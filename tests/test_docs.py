@@ -1,0 +1,107 @@
+"""The documents stay true: their links lead somewhere and their commands run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from workbench import ROOT
+
+from gridfold.loading import load_study
+
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "config" / "README.md"]
+COMMANDS = [
+    (file.relative_to(ROOT).as_posix(), line.strip())
+    for file in DOCUMENTS
+    for block in re.findall(r"```sh\n(.*?)```", file.read_text(), re.S)
+    for line in block.splitlines()
+    if line.strip() and not line.startswith("#")
+]
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
+def test_links_lead_somewhere(file: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", file.read_text()):
+        if not re.match(r"https?:", target):
+            assert (file.parent / target).exists(), f"{file.name} links to {target}"
+
+
+def test_there_are_commands_to_try() -> None:
+    assert len(COMMANDS) > 8
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like the project's, with a study that is as small as can be."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("config", "rules", "workflow", "profiles"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "Snakefile", folder)
+    file = folder / "config" / "demo.yaml"
+    study = yaml.safe_load(file.read_text())
+    study["data"]["subset"] = 200
+    study["training"]["epochs"] = 1
+    study["resampling"]["folds"] = 2
+    study["search"]["space"] = {"cnn.filters": [4], "mlp.units": [8]}
+    file.write_text(yaml.safe_dump(study))
+    return folder
+
+
+@pytest.mark.parametrize(("document", "command"), COMMANDS)
+@pytest.mark.workflow
+def test_commands_run(document: str, command: str, workspace: Path) -> None:
+    words = shlex.split(command)
+    if words[0] == "make":
+        subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, check=True, capture_output=True)
+        return
+    assert words[0] in ("gridfold", "snakemake"), f"{document}: a command of an unknown kind"
+    if words[1] == "show":
+        # Ids in documents are those of the full study.
+        words[2] = load_study([workspace / "config/demo.yaml"]).expansion.configurations[0].id
+    program = Path(sys.executable).parent / words[0]
+    answer = subprocess.run(
+        [program, *words[1:]], cwd=workspace, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_studies_in_documents_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("churn.csv").write_text("age,left\n1,0\n2,1\n")
+    blocks = [
+        block
+        for file in DOCUMENTS
+        for block in re.findall(r"```yaml\n(.*?)```", file.read_text(), re.S)
+        if re.search(r"^study:", block, re.M)
+    ]
+    assert blocks
+    for block in blocks:
+        Path("study.yaml").write_text(block)
+        load_study(["study.yaml"])
+
+
+def test_the_errors_in_the_readme_are_what_a_user_sees(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    study["training"] = {"epochs": 0, "learning_rat": 0.1}
+    file = tmp_path / "my.yaml"
+    file.write_text(yaml.safe_dump(study))
+    program = Path(sys.executable).parent / "gridfold"
+    answer = subprocess.run(
+        [program, "validate", str(file)], capture_output=True, text=True, check=False
+    )
+    for line in answer.stderr.splitlines()[1:]:
+        shown = re.sub(r"line \d+: ", "", line.strip()).split(" allowed: epochs")[0]
+        assert shown in re.sub(r"line \d+: ", "", readme), shown
+
+
+def test_every_module_of_the_training_path_named_in_the_documents_exists() -> None:
+    for file in DOCUMENTS:
+        for path in re.findall(r"`((?:src|rules|workflow|config)/[\w/.]+\.\w+)`", file.read_text()):
+            assert (ROOT / path).exists(), f"{file.name} names {path}"

@@ -1,0 +1,129 @@
+"""The plan: what jobs must know, and what makes them run again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from studies import tiny_study, write_study
+
+from gridfold.canonical import canonical_json
+from gridfold.plan import Plan
+from gridfold.shards import Trial
+
+REQUESTS = (
+    "data_request",
+    "splits_request",
+    "collect_request",
+    "summary_request",
+    "final_request",
+    "report_request",
+)
+
+
+def plan(folder: Path, **sections: Any) -> Plan:
+    return Plan.load(
+        [write_study(folder / "study.yaml", tiny_study(**sections))], results=folder / "results"
+    )
+
+
+def changed(folder: Path, **sections: Any) -> set[str]:
+    """Return the requests that differ from the tiny study's."""
+    one, other = plan(folder), plan(folder, **sections)
+    different = {name for name in REQUESTS if getattr(one, name)() != getattr(other, name)()}
+    if one.train_request("s0001") != other.train_request("s0001"):
+        different.add("train_request")
+    return different
+
+
+def test_requests_are_canonical_json(tmp_path: Path) -> None:
+    made = plan(tmp_path)
+    for name in REQUESTS:
+        text = getattr(made, name)()
+        assert canonical_json(json.loads(text)) == text
+    text = made.train_request("s0001")
+    assert canonical_json(json.loads(text)) == text
+
+
+def test_the_title_concerns_the_report_alone(tmp_path: Path) -> None:
+    assert changed(tmp_path, report={"title": "Another"}) == {"report_request"}
+
+
+def test_the_ranking_measure_retrains_no_trial(tmp_path: Path) -> None:
+    different = changed(tmp_path, problem={"type": "multiclass", "measure": "log_loss"})
+    assert "train_request" not in different
+    assert "summary_request" in different
+
+
+def test_workers_and_retries_change_no_request_of_a_number(tmp_path: Path) -> None:
+    different = changed(tmp_path, execution={"workers": 3, "retries": 7})
+    assert different == {"report_request"}
+
+
+def test_normalisation_reads_no_data_again(tmp_path: Path) -> None:
+    different = changed(tmp_path, data={"source": "iris", "normalise": "minmax"})
+    assert "train_request" in different
+    assert not {"data_request", "splits_request"} & different
+
+
+def test_the_test_fraction_draws_new_splits_from_the_same_data(tmp_path: Path) -> None:
+    different = changed(tmp_path, data={"source": "iris", "test_fraction": 0.3})
+    assert "splits_request" in different
+    assert "data_request" not in different
+
+
+def test_a_grown_grid_leaves_the_requests_of_old_shards_alone(tmp_path: Path) -> None:
+    first = plan(tmp_path)
+    first.ledger.append_to(first.paths.ledger)
+    grown = plan(tmp_path, search={"space": {"mlp.units": [2, 4, 8]}})
+    assert list(grown.shards) == ["s0001", "s0002"]
+    assert grown.train_request("s0001") == first.train_request("s0001")
+    assert len(json.loads(grown.train_request("s0002"))["trials"]) == 2
+
+
+def test_without_a_run_nothing_is_remembered(tmp_path: Path) -> None:
+    plan(tmp_path)
+    assert not (tmp_path / "results").exists()
+
+
+def test_raising_the_epochs_keeps_ids_and_asks_again(tmp_path: Path) -> None:
+    short, long = plan(tmp_path), plan(tmp_path, training={"epochs": 9})
+    assert [c.id for c in short.configurations] == [c.id for c in long.configurations]
+    assert short.train_request("s0001") != long.train_request("s0001")
+
+
+def test_finished_trials_are_those_with_an_answer_for_these_epochs(tmp_path: Path) -> None:
+    made = plan(tmp_path)
+    trial = made.trials[1]
+    folder = made.paths.trial(trial.config_id, trial.split)
+    folder.mkdir(parents=True)
+    (folder / "result-00003.json").write_text("{}")
+    other = made.trials[2]
+    folder = made.paths.trial(other.config_id, other.split)
+    folder.mkdir(parents=True)
+    (folder / "result-00002.json").write_text("{}")
+    assert made.finished() == {Trial(trial.config_id, trial.split)}
+    assert "4, of which 1 are done and 3 are to be trained in 1 jobs" in made.describe(2)
+
+
+def test_the_plan_names_counts_axes_and_cost(tmp_path: Path) -> None:
+    text = plan(tmp_path).describe(2)
+    assert "Study tiny: multiclass on iris, mlp" in text
+    assert "configurations  2" in text
+    assert "splits          2 (kfold, 2 folds x 1)" in text
+    assert "mlp.units: 2 values, scientific" in text
+    assert "on one worker" in text
+
+
+def test_duplicates_are_counted(tmp_path: Path) -> None:
+    made = plan(tmp_path, search={"space": {"mlp.units": [4, 8, 4]}})
+    assert "configurations  2 (1 duplicates left out)" in made.describe()
+
+
+def test_auto_workers_use_the_cores(tmp_path: Path) -> None:
+    made = plan(tmp_path, execution={"threads_per_worker": 2})
+    assert made.workers(8) == 4
+    assert made.threads(8) == 8
+    assert made.workers(1) == 1
+    assert plan(tmp_path, execution={"workers": 3}).workers(16) == 3

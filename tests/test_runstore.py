@@ -1,0 +1,128 @@
+"""The run store: answers are kept, other code's answers are set aside, nothing is deleted."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gridfold.errors import TrialFailure
+from gridfold.runstore import TrialResult, TrialStore
+
+FINGERPRINT = {"settings": {"units": 1.0}, "code": "abc", "versions": {"keras": "3"}}
+
+
+def store(folder: Path, **changes: Any) -> TrialStore:
+    made = TrialStore(
+        folder / "runs" / "cafe" / "r0f0", folder / "set_aside", {**FINGERPRINT, **changes}
+    )
+    made.open()
+    return made
+
+
+def result(**changes: Any) -> TrialResult:
+    return TrialResult(
+        **{  # type: ignore[arg-type]
+            "status": "finished",
+            "epochs": 3,
+            "scores": {"accuracy": 0.75, "roc_auc": math.nan},
+            "history": [{"epoch": 1, "loss": 0.5, "val_loss": math.nan}],
+            "segments": [{"first": 1, "last": 3}],
+        }
+        | changes
+    )
+
+
+def test_a_result_comes_back_with_its_predictions(tmp_path: Path) -> None:
+    predictions = np.float32([[0.25, 0.75]])
+    store(tmp_path).finish(result(), predictions)
+    again = store(tmp_path)
+    found = again.result(3)
+    assert found is not None
+    assert found.scores["accuracy"] == 0.75
+    assert math.isnan(found.scores["roc_auc"])
+    np.testing.assert_array_equal(again.predictions(3), predictions)  # type: ignore[arg-type]
+
+
+def test_each_number_of_epochs_has_its_own_answer(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    made.finish(result(epochs=3), None)
+    made.finish(result(epochs=5, reason="later"), None)
+    assert made.result(4) is None
+    assert made.result(3) != made.result(5)
+
+
+def test_numbers_that_are_equal_are_the_same_fingerprint(tmp_path: Path) -> None:
+    store(tmp_path).finish(result(), None)
+    assert store(tmp_path, settings={"units": 1}).result(3) is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"code": "def"}, "code"),
+        ({"versions": {"keras": "4"}}, "versions"),
+        ({"data": "new"}, "data"),
+    ],
+)
+def test_another_fingerprint_sets_the_record_aside_and_says_why(
+    tmp_path: Path, change: dict[str, Any], part: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store(tmp_path).finish(result(), np.float32([[1]]))
+    with caplog.at_level(logging.WARNING):
+        other = store(tmp_path, **change)
+    assert other.result(3) is None
+    assert f"differs in {part}; set aside" in caplog.text
+    (aside,) = (tmp_path / "set_aside" / "cafe").iterdir()
+    assert {f.name for f in aside.iterdir()} == {
+        "trial.json",
+        "result-00003.json",
+        "predictions-00003.npy",
+    }
+
+
+def test_setting_aside_twice_overwrites_nothing(tmp_path: Path) -> None:
+    for _ in range(2):
+        store(tmp_path).finish(result(), None)
+        store(tmp_path, code="other").finish(result(), None)
+    assert len(list((tmp_path / "set_aside" / "cafe").iterdir())) == 3
+
+
+def test_a_record_that_cannot_be_read_is_set_aside(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    made.finish(result(), None)
+    (made.folder / "trial.json").write_text("{torn")
+    assert store(tmp_path).result(3) is None
+    assert len(list((tmp_path / "set_aside" / "cafe").iterdir())) == 1
+
+
+def test_a_crash_is_recorded_but_is_no_answer(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    made.fail(3, TrialFailure("error", "ValueError: no", "Traceback ..."))
+    assert made.result(3) is None
+    record = json.loads((made.folder / "failure.json").read_text())
+    assert record["reason"] == "ValueError: no"
+    assert record["detail"] == "Traceback ..."
+    made.finish(result(), None)
+    assert not (made.folder / "failure.json").exists()
+
+
+def test_divergence_is_an_answer(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    made.fail(3, TrialFailure("diverged", "loss is nan in epoch 2"))
+    found = made.result(3)
+    assert found is not None
+    assert (found.status, found.kind) == ("failed", "diverged")
+
+
+def test_a_torn_result_is_no_answer(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    made.finish(result(), None)
+    file = made.folder / "result-00003.json"
+    file.write_text(file.read_text()[:-30])
+    assert made.result(3) is None

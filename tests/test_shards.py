@@ -1,0 +1,109 @@
+"""Which job trains which trial, decided once and remembered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gridfold.shards import Ledger, Trial, trials_per_job
+
+
+def trials(*configurations: str, splits: int = 2) -> list[Trial]:
+    return [Trial(c, f"r0f{fold}") for c in configurations for fold in range(splits)]
+
+
+def test_trials_are_dealt_out_in_order() -> None:
+    ledger = Ledger().assign(trials("a", "b", "c"), 4)
+    assert ledger.shards == {
+        "s0001": tuple(trials("a", "b")),
+        "s0002": tuple(trials("c")),
+    }
+
+
+def test_new_trials_go_to_new_shards() -> None:
+    before = Ledger().assign(trials("a", "c"), 4)
+    after = before.assign(trials("a", "b", "c"), 4)
+    assert after.shards == {**before.shards, "s0002": tuple(trials("b"))}
+
+
+def test_a_smaller_grid_changes_no_shard() -> None:
+    before = Ledger().assign(trials("a", "b"), 4)
+    assert before.assign(trials("a"), 4).shards == before.shards
+
+
+def test_only_shards_with_wanted_trials_serve() -> None:
+    ledger = Ledger().assign(trials("a", "b"), 2)
+    assert list(ledger.serving(trials("b"))) == ["s0002"]
+
+
+def test_the_same_trial_twice_counts_once() -> None:
+    assert Ledger().assign(trials("a") + trials("a"), 10).shards == {"s0001": tuple(trials("a"))}
+
+
+def test_numbers_are_never_used_twice() -> None:
+    ledger = Ledger({"s0007": tuple(trials("a"))})
+    assert list(ledger.assign(trials("b"), 2).shards) == ["s0007", "s0008"]
+
+
+def test_the_file_remembers(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "ledger.jsonl"
+    ledger = Ledger().assign(trials("a", "b"), 2)
+    ledger.append_to(file)
+    assert Ledger.read(file).shards == ledger.shards
+
+
+def test_the_file_only_grows(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.jsonl"
+    ledger = Ledger().assign(trials("a"), 2)
+    ledger.append_to(file)
+    first = file.read_bytes()
+    ledger.append_to(file)
+    assert file.read_bytes() == first
+    grown = ledger.assign(trials("a", "b"), 2)
+    grown.append_to(file)
+    assert file.read_bytes().startswith(first)
+    assert Ledger.read(file).shards == grown.shards
+
+
+def test_without_a_file_there_are_no_shards(tmp_path: Path) -> None:
+    assert Ledger.read(tmp_path / "none").shards == {}
+
+
+def test_a_line_that_a_crash_cut_short_costs_only_itself(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.jsonl"
+    ledger = Ledger().assign(trials("a", "b"), 2)
+    ledger.append_to(file)
+    file.write_bytes(file.read_bytes()[:-20])
+    kept = Ledger.read(file)
+    assert list(kept.shards) == ["s0001"]
+    again = kept.assign(trials("a", "b"), 2)
+    again.append_to(file)
+    assert Ledger.read(file).shards == again.shards
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"), [("split", 1), ("configuration", 5), (7, 7), (1, 1)]
+)
+def test_trials_per_job_as_the_study_says(setting: str | int, expected: int) -> None:
+    assert trials_per_job(setting, splits=5, trials=100, seconds_per_trial=10) == expected
+
+
+def test_auto_makes_jobs_of_half_an_hour() -> None:
+    assert trials_per_job("auto", 5, 10_000, 60) == 50
+    assert trials_per_job("auto", 5, 1_000, 60) == 30
+
+
+def test_auto_keeps_the_splits_of_a_configuration_together() -> None:
+    assert trials_per_job("auto", 5, 100, 90) == 20
+    assert trials_per_job("auto", 7, 100, 90) == 21
+
+
+def test_auto_gives_long_trials_jobs_of_their_own() -> None:
+    assert trials_per_job("auto", 5, 100, 4 * 3600) == 1
+
+
+def test_auto_never_makes_more_than_200_jobs() -> None:
+    for seconds in (0.1, 10, 1000):
+        size = trials_per_job("auto", 10, 10_000, seconds)
+        assert 10_000 / size <= 200
