@@ -36,7 +36,7 @@ demo: setup ## Run the default study and print where its report is
 	@$(RUN) snakemake --configfile config/demo.yaml --quiet all
 
 test: setup browser lint ## Lint, then run every test
-	@$(RUN) pytest
+	@$(RUN) pytest -n auto --dist loadfile
 
 lint: setup ## Check format, types, rules and generated files
 	@$(RUN) ruff check

@@ -14,7 +14,7 @@ rule draw_figures:
         epochs=rules.collect.output.epochs,
         configurations=rules.summarise.output.configurations,
         card=rules.fit_final.output.card,
-        out_of_fold=rules.select.output.predictions,
+        out_of_fold=rules.select_best.output.predictions,
         test_predictions=rules.fit_final.output.predictions,
         targets=rules.prepare_data.output.targets,
         manifest=rules.prepare_data.output.manifest,
@@ -47,7 +47,7 @@ rule report:
         trials=rules.collect.output.trials,
         epochs=rules.collect.output.epochs,
         configurations=rules.summarise.output.configurations,
-        best=rules.select.output.best,
+        best=rules.select_best.output.best,
         card=rules.fit_final.output.card,
         manifest=rules.prepare_data.output.manifest,
         figures=[

@@ -51,7 +51,7 @@ rule summarise:
         "../workflow/scripts/summarise.py"
 
 
-rule select:
+rule select_best:
     input:
         configurations=rules.summarise.output.configurations,
         predictions=expand(rules.train.output.predictions, shard=SHARDS),
@@ -59,20 +59,20 @@ rule select:
         best=PATHS.tables / "best.json",
         predictions=PATHS.tables / "best_predictions.parquet",
     log:
-        PATHS.log("select"),
+        PATHS.log("select_best"),
     benchmark:
-        PATHS.benchmark("select")
+        PATHS.benchmark("select_best")
     message:
         f"Selecting a configuration by {PLAN.study.problem.ranking_measure}"
     params:
         request=lambda wildcards: PLAN.summary_request(),
     script:
-        "../workflow/scripts/select.py"
+        "../workflow/scripts/select_best.py"
 
 
 rule fit_final:
     input:
-        best=rules.select.output.best,
+        best=rules.select_best.output.best,
         data=rules.prepare_data.output.features,
         splits=rules.make_splits.output.splits,
     output:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -20,7 +19,7 @@ from gridfold.drawing import (
     rasterise_many,
     spans_decades,
 )
-from gridfold.study.problem import LOWER_IS_BETTER
+from gridfold.views import best_per_value, best_position, is_logarithmic, is_ordered, sorted_values
 from gridfold.wording import counted, decimals, direction, measure_name, number, shorten
 
 # With more different values than this, each has too few configurations for a best of its own.
@@ -118,7 +117,7 @@ def _draw_axis(
             )
     best = best_per_value(rows, name, measure)
     if len(values) > _MOST_VALUES:
-        best = best.loc[[_best_position(best, measure)]]
+        best = best.loc[[best_position(best, measure)]]
     axes.plot(
         [place[v] for v in best.index],
         best.to_numpy(float),
@@ -153,57 +152,12 @@ def _label_values(axes: Axes, values: list[Any], *, numeric: bool, axis: Mapping
             axes.set_xticks(values, [f"{v:g}" for v in values])
 
 
-def sorted_values(column: pd.Series, axis: Mapping[str, Any]) -> list[Any]:
-    """Return the different values of an axis: numbers ascending, others as the study lists them."""
-    values = column.dropna().unique().tolist()
-    if pd.api.types.is_numeric_dtype(column):
-        return sorted(values)
-    listed = axis.get("grid") or axis.get("choice") or []
-    # As in the tables, where a list is text.
-    names = ["-".join(map(str, v)) if isinstance(v, list) else str(v) for v in listed]
-    return sorted(values, key=lambda v: names.index(str(v)) if str(v) in names else len(names))
-
-
-def is_ordered(column: pd.Series, axis: Mapping[str, Any]) -> bool:
-    """Tell whether an axis holds numbers with an order (`choice` says there is none)."""
-    return (
-        pd.api.types.is_numeric_dtype(column)
-        and not pd.api.types.is_bool_dtype(column)
-        and not axis.get("choice")
-    )
-
-
-def is_logarithmic(values: list[float], axis: Mapping[str, Any]) -> bool:
-    """Tell whether numbers are spaced by factors rather than by differences."""
-    if min(values) <= 0:
-        return False
-    if axis.get("logspace") or (axis.get("int") or axis.get("float") or {}).get("log"):
-        return True
-    steps, factors = np.diff(values), np.diff(np.log(values))
-    if len(steps) == 1:
-        return bool(values[-1] / values[0] >= 3)
-    spread = [float(np.std(d) / np.mean(d)) for d in (factors, steps)]
-    return spread[0] < spread[1] and values[-1] / values[0] >= 4
-
-
-def best_per_value(rows: pd.DataFrame, name: str, measure: str) -> pd.Series:
-    """Return the best mean at each value of an axis, configurations that lost trials left out."""
-    complete = rows[rows["n_failed"] == 0]
-    groups = (complete if len(complete) else rows).groupby(name)[f"{measure}_mean"]
-    best = groups.min() if measure in LOWER_IS_BETTER else groups.max()
-    return best
-
-
-def _best_position(best: pd.Series, measure: str) -> Any:
-    return best.idxmin() if measure in LOWER_IS_BETTER else best.idxmax()
-
-
 def _alt(scored: pd.DataFrame, names: list[str], measure: str) -> str:
     places = decimals(scored[f"{measure}_sd"], scored[f"{measure}_mean"])
     winners = []
     for name in names[:8]:
         best = best_per_value(scored[scored[name].notna()], name, measure)
-        value = _best_position(best, measure)
+        value = best_position(best, measure)
         shown = f"{value:g}" if isinstance(value, int | float) else shorten(str(value), 20)
         winners.append(f"{name} {shown} ({number(best[value], places)})")
     more = f" and {len(names) - 8} more axes" if len(names) > 8 else ""

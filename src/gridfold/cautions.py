@@ -9,12 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
-from gridfold.axisfigure import is_ordered, sorted_values
-from gridfold.figures import curve_over_splits
 from gridfold.statistics import corrected_standard_error
 from gridfold.study.problem import LOWER_IS_BETTER
+from gridfold.views import curve_over_splits, is_ordered, sorted_values
 from gridfold.wording import counted, decimals, listed, measure_name, number, percent, shorten
 
 Severity = Literal["warning", "note"]
@@ -286,7 +285,7 @@ def detectable_difference(
     needed = []
     for config_id in compared:
         difference = (scores[config_id] - best).dropna().to_numpy(float)
-        critical = stats.t.ppf(1 - alpha / len(compared) / 2, len(difference) - 1)
+        critical = special.stdtrit(len(difference) - 1, 1 - alpha / len(compared) / 2)
         needed.append(critical * corrected_standard_error(difference, ratio))
     return float(np.median(needed))
 

@@ -22,7 +22,7 @@ from gridfold.drawing import (
     panels,
     rasterise_many,
 )
-from gridfold.measures import classes_of
+from gridfold.predictions import classes_of
 from gridfold.tables import stacked
 from gridfold.wording import counted, percent, shorten
 

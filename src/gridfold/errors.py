@@ -74,7 +74,7 @@ class DataError(GridfoldError):
     """Data that can't serve the study, found while reading it."""
 
 
-class TrialFailure(GridfoldError):  # noqa: N818 (the word that the run store and reports use)
+class TrialFailure(GridfoldError):
     """A trial that has no score, and why.
 
     Parameters

@@ -33,6 +33,7 @@ from gridfold.drawing import (
     style,
 )
 from gridfold.study.problem import PROBLEM_KINDS
+from gridfold.views import curve_over_splits
 from gridfold.wording import (
     bounds,
     counted,
@@ -282,17 +283,6 @@ def _draw_curve(axes: Axes, history: pd.DataFrame, column: str, marks: int) -> N
                 lw=0,
                 **rasterise_many(marks),
             )
-
-
-def curve_over_splits(history: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return mean, min and max over splits for each epoch, indexed by epoch.
-
-    Only epochs that more than half of the splits reached: after early stopping, the mean over the
-    few that went on would jump.
-    """
-    finite = history[np.isfinite(history[column])]
-    curve: pd.DataFrame = finite.groupby("epoch")[column].agg(["mean", "min", "max", "size"])
-    return curve[curve["size"] > history["split"].nunique() / 2]
 
 
 def _curves_alt(chosen: pd.DataFrame, shown: pd.DataFrame) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn import metrics
 
 from gridfold.data import Array
+from gridfold.predictions import classes_of
 from gridfold.study.problem import PROBLEM_KINDS
 
 
@@ -30,13 +31,6 @@ def _log_loss(targets: Array, prediction: Array) -> float:
     chances = np.clip(chances, 1e-15, None)
     chances /= chances.sum(axis=1, keepdims=True)
     return float(metrics.log_loss(targets, chances, labels=np.arange(chances.shape[1])))
-
-
-def classes_of(prediction: Array) -> Array:
-    """Return the predicted class codes of probabilities of shape (samples, outputs)."""
-    if prediction.shape[1] == 1:
-        return (prediction[:, 0] >= 0.5).astype(np.int64)
-    return np.asarray(np.argmax(prediction, axis=1))
 
 
 _MEASURES: dict[str, Callable[[Array, Array], float]] = {

@@ -167,7 +167,7 @@ class Plan:
         )
 
     def summary_request(self) -> str:
-        """Return what `summarise` and `select` depend on."""
+        """Return what `summarise` and `select_best` depend on."""
         return canonical_json(
             {
                 "measure": self.study.problem.ranking_measure,

@@ -22,6 +22,7 @@ _TRAINING_MODULES = (
     "measures",
     "models",
     "optimisation",
+    "predictions",
     "preprocessing",
     "training",
 )

@@ -269,7 +269,7 @@ class Space:
         return training, network
 
 
-class BadCombination(Exception):  # noqa: N818 (no error of the program: a finding)
+class BadCombination(Exception):
     """Values that are valid one by one but not together."""
 
     def __init__(self, problems: list[Problem]) -> None:

@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+
+# scipy.stats takes half a second to import and every summary job would wait for it; Student's t is
+# in scipy.special too (stdtr: distribution function, stdtrit: its inverse).
+from scipy import special
 
 Scores = npt.NDArray[np.float64]
 
@@ -69,7 +72,7 @@ def mean_interval(values: Any, test_train_ratio: float, confidence: float) -> In
     if numbers.size == 1:
         return Interval(mean, math.nan, math.nan, math.nan, 1)
     half = corrected_standard_error(numbers, test_train_ratio) * float(
-        stats.t.ppf((1 + confidence) / 2, numbers.size - 1)
+        special.stdtrit(numbers.size - 1, (1 + confidence) / 2)
     )
     return Interval(mean, float(numbers.std(ddof=1)), mean - half, mean + half, int(numbers.size))
 
@@ -98,7 +101,7 @@ def paired_p_value(a: Any, b: Any, test_train_ratio: float) -> float:
     if error == 0:
         return 0.0
     t = float(difference.mean()) / error
-    return float(2 * stats.t.sf(abs(t), difference.size - 1))
+    return float(2 * special.stdtr(difference.size - 1, -abs(t)))
 
 
 def holm(p_values: Any) -> Scores:

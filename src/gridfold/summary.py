@@ -17,10 +17,10 @@ CONFIGURATION_COLUMNS = (
     Column("config_id", "string", "", "Configuration"),
     Column("label", "string", "", "Its axis values in one line"),
     Column("model", "string", "", "Model family"),
-    Column("n_splits", "int", "", "Splits with a score"),
-    Column("n_failed", "int", "", "Trials that failed"),
     Column("difference", "float", "", "Mean of the ranking measure minus that of the best"),
     Column("p_value", "float", "", "Corrected resampled t-test against the best, Holm-adjusted"),
+    Column("n_splits", "int", "", "Trials that finished"),
+    Column("n_failed", "int", "", "Trials that failed"),
     Column("epochs_mean", "float", "epochs", "Mean of the epochs that were trained"),
     Column("best_epoch_median", "float", "epochs", "Median of the epochs that were scored"),
     Column("parameters", "int", "", "Trainable weights"),
@@ -142,8 +142,8 @@ def select(table: pd.DataFrame, request: Mapping[str, Any]) -> dict[str, Any]:
         When no configuration has a score.
     """
     best, measure = table.iloc[0], request["measure"]
-    if not best["n_splits"]:
-        raise ValueError("no trial of the study has a score; see the reasons in trials.csv")
+    if np.isnan(best[f"{measure}_mean"]):
+        raise ValueError(f"no trial of the study has a score ({measure}); see trials.csv")
     ties = table[(table["p_value"] > 1 - request["confidence"]) & (table["n_failed"] == 0)]
     return {
         "config_id": best["config_id"],

@@ -20,8 +20,8 @@ DEFAULT_STUDY = "config/demo.yaml"
 def load_plan(workflow: Any) -> Plan:
     """Return the plan of the study that Snakemake was started with.
 
-    A dry run prints the plan; a real run says what earlier runs have found. A study that can't be run ends Snakemake with its problems and
-    without a traceback.
+    A dry run prints the plan; a real run says what earlier runs have found. A study that can't be
+    run ends Snakemake with its problems and without a traceback.
 
     Parameters
     ----------

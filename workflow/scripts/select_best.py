@@ -1,4 +1,4 @@
-"""Adapter of the rule `select`."""
+"""Adapter of the rule `select_best`."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from gridfold.atomic import write_text
 from gridfold.jobs import job
 
 
-def select(
+def select_best(
     request: str, configurations: Path, shards: Sequence[Path], best: Path, predictions: Path
 ) -> None:
     """Select a configuration and bring its out-of-fold predictions together."""
@@ -22,7 +22,7 @@ def select(
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        select(
+        select_best(
             snakemake.params.request,
             Path(snakemake.input.configurations),
             list(map(Path, snakemake.input.predictions)),

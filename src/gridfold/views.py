@@ -1,0 +1,68 @@
+"""What the tables say about axes and epochs, for figures and text alike; draws nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gridfold.study.problem import LOWER_IS_BETTER
+
+
+def sorted_values(column: pd.Series, axis: Mapping[str, Any]) -> list[Any]:
+    """Return the different values of an axis: numbers ascending, others as the study lists them."""
+    values = column.dropna().unique().tolist()
+    if pd.api.types.is_numeric_dtype(column):
+        return sorted(values)
+    listed = axis.get("grid") or axis.get("choice") or []
+    # As in the tables, where a list is text.
+    names = ["-".join(map(str, v)) if isinstance(v, list) else str(v) for v in listed]
+    return sorted(values, key=lambda v: names.index(str(v)) if str(v) in names else len(names))
+
+
+def is_ordered(column: pd.Series, axis: Mapping[str, Any]) -> bool:
+    """Tell whether an axis holds numbers with an order (`choice` says there is none)."""
+    return (
+        pd.api.types.is_numeric_dtype(column)
+        and not pd.api.types.is_bool_dtype(column)
+        and not axis.get("choice")
+    )
+
+
+def is_logarithmic(values: list[float], axis: Mapping[str, Any]) -> bool:
+    """Tell whether numbers are spaced by factors rather than by differences."""
+    if min(values) <= 0:
+        return False
+    if axis.get("logspace") or (axis.get("int") or axis.get("float") or {}).get("log"):
+        return True
+    steps, factors = np.diff(values), np.diff(np.log(values))
+    if len(steps) == 1:
+        return bool(values[-1] / values[0] >= 3)
+    spread = [float(np.std(d) / np.mean(d)) for d in (factors, steps)]
+    return spread[0] < spread[1] and values[-1] / values[0] >= 4
+
+
+def best_per_value(rows: pd.DataFrame, name: str, measure: str) -> pd.Series:
+    """Return the best mean at each value of an axis, configurations that lost trials left out."""
+    complete = rows[rows["n_failed"] == 0]
+    groups = (complete if len(complete) else rows).groupby(name)[f"{measure}_mean"]
+    best = groups.min() if measure in LOWER_IS_BETTER else groups.max()
+    return best
+
+
+def best_position(best: pd.Series, measure: str) -> Any:
+    """Return the axis value with the best of the scores of :func:`best_per_value`."""
+    return best.idxmin() if measure in LOWER_IS_BETTER else best.idxmax()
+
+
+def curve_over_splits(history: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return mean, min and max over splits for each epoch, indexed by epoch.
+
+    Only epochs that more than half of the splits reached: after early stopping, the mean over the
+    few that went on would jump.
+    """
+    finite = history[np.isfinite(history[column])]
+    curve: pd.DataFrame = finite.groupby("epoch")[column].agg(["mean", "min", "max", "size"])
+    return curve[curve["size"] > history["split"].nunique() / 2]

@@ -1,0 +1,45 @@
+"""The reference of tables says what the tables hold."""
+
+from __future__ import annotations
+
+import re
+
+from workbench import ROOT
+
+from gridfold import table_reference
+from gridfold.study.problem import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
+from gridfold.summary import CONFIGURATION_COLUMNS
+from gridfold.tables import EPOCH_COLUMNS, PREDICTION_COLUMNS, STUDY_COLUMNS, TRIAL_COLUMNS
+
+
+def test_the_reference_of_tables_is_up_to_date() -> None:
+    assert (ROOT / table_reference.FILE).read_text() == table_reference.columns_markdown(), (
+        f"{table_reference.FILE} is out of date; run: {table_reference.REPAIR}"
+    )
+
+
+def test_every_documented_column_has_a_type_and_a_meaning() -> None:
+    rows = [line for line in table_reference.columns_markdown().splitlines() if "| `" in line]
+    for columns in (
+        TRIAL_COLUMNS,
+        STUDY_COLUMNS,
+        CONFIGURATION_COLUMNS,
+        EPOCH_COLUMNS,
+        PREDICTION_COLUMNS,
+    ):
+        for column in columns:
+            assert any(row.startswith(f"| `{column.name}` | {column.type} |") for row in rows)
+            assert column.meaning
+
+
+def test_every_row_of_a_table_has_as_many_cells_as_its_heading() -> None:
+    for table in re.findall(r"(?:^\|.*\n)+", table_reference.columns_markdown(), re.M):
+        assert len({line.count("|") for line in table.splitlines()}) == 1, table
+
+
+def test_every_measure_has_a_range_that_its_direction_fits() -> None:
+    measures = {name for kind in PROBLEM_KINDS.values() for name in kind.measures}
+    assert set(MEASURE_RANGES) == measures
+    for name, (low, high) in MEASURE_RANGES.items():
+        best = low if name in LOWER_IS_BETTER else high
+        assert best == (0 if name in LOWER_IS_BETTER else 1), name
