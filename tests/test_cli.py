@@ -80,6 +80,20 @@ def test_show_of_an_unknown_id_names_the_known(capsys: pytest.CaptureFixture[str
     assert Plan.load(["tiny.yaml"]).configurations[0].id in capsys.readouterr().err
 
 
+def test_show_of_an_ambiguous_beginning_names_what_it_could_be(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Of 17 ids, two begin alike.
+    write_study(Path("wide.yaml"), tiny_study(search={"space": {"mlp.units": [*range(1, 18)]}}))
+    ids = [configuration.id for configuration in Plan.load(["wide.yaml"]).configurations]
+    first = next(i[0] for i in ids if sum(other[0] == i[0] for other in ids) > 1)
+    alike = [i for i in ids if i[0] == first]
+    assert main(["show", first, "wide.yaml"]) == 1
+    text = capsys.readouterr().err
+    assert f"{len(alike)} configurations begin with {first}" in text
+    assert {i for i in ids if i in text} == set(alike)
+
+
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out)["properties"]["training"]

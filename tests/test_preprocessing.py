@@ -33,7 +33,7 @@ def test_minmax_takes_each_feature_to_0_and_1() -> None:
 
 def test_global_has_one_mean_and_sd_for_all_pixels() -> None:
     fitted = fit_affine("global", DIGITS)
-    assert fitted.scale.size == fitted.offset.size == 1
+    assert fitted.scale.size == fitted.center.size == 1
     scaled = fitted.apply(DIGITS)
     assert scaled.mean() == pytest.approx(0, abs=1e-4)
     assert scaled.std() == pytest.approx(1, rel=1e-4)
@@ -49,7 +49,7 @@ def test_each_pixel_is_a_feature(kind: str) -> None:
 def test_other_samples_are_scaled_with_what_was_fitted(kind: str) -> None:
     training, validation = WINE[:100], WINE[100:]
     fitted = fit_affine(kind, training)
-    expected = validation * fitted.scale + fitted.offset
+    expected = (validation - fitted.center) * fitted.scale
     np.testing.assert_array_equal(fitted.apply(validation), expected)
     if kind != "none":
         assert not np.allclose(fitted.scale, fit_affine(kind, validation).scale, rtol=1e-3)
@@ -80,3 +80,10 @@ def test_large_offsets_lose_no_precision_in_the_fit() -> None:
     years = np.float32(2000) + np.arange(10, dtype=np.float32).reshape(-1, 1) / 8
     fitted = fit_affine("standard", years)
     assert 1 / fitted.scale.item() == pytest.approx(np.std(np.arange(10) / 8), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["standard", "minmax", "global"])
+def test_large_offsets_lose_no_precision_in_the_map(kind: str) -> None:
+    values = 2.0**20 + np.arange(64, dtype=np.float32).reshape(-1, 1)
+    scaled = fit_affine(kind, values).apply(values)
+    np.testing.assert_allclose(np.diff(scaled[:, 0]), scaled[1, 0] - scaled[0, 0], rtol=1e-5)

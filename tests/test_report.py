@@ -131,6 +131,18 @@ def test_the_answer_names_a_smaller_configuration_that_may_be_as_good(page: Page
     assert "997 instead of 1,000 weights" in text
 
 
+def test_an_interval_that_ends_at_the_range_shows_its_longer_half(tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    ends = {"mean": 0.97, "low": 0.92, "high": 1.0}
+    study.best |= ends
+    best = study.configurations["config_id"] == study.best["config_id"]
+    for name, value in ends.items():
+        study.configurations.loc[best, f"accuracy_{name}"] = value
+    page = page_of(study, tmp_path)
+    assert "0.970 ± 0.050" in page.section("answer")
+    assert "0.970 ± 0.050" in " ".join(page.by_id("ranking").text.split())
+
+
 def test_clear_differences_are_called_so(tmp_path: Path) -> None:
     study = finished(tmp_path, step=0.1, spread=0.002)
     text = page_of(study, tmp_path).section("answer")

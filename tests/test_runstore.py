@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gridfold.checkpoint import Checkpoint
 from gridfold.errors import TrialFailure
 from gridfold.runstore import TrialResult, TrialStore
 
@@ -99,6 +100,38 @@ def test_a_record_that_cannot_be_read_is_set_aside(tmp_path: Path) -> None:
     (made.folder / "trial.json").write_text("{torn")
     assert store(tmp_path).result(3) is None
     assert len(list((tmp_path / "set_aside" / "cafe").iterdir())) == 1
+
+
+def test_records_of_unknown_origin_are_set_aside(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    made.finish(result(), np.float32([[1]]))
+    (made.folder / "trial.json").unlink()
+    assert store(tmp_path).result(3) is None
+    (aside,) = (tmp_path / "set_aside" / "cafe").iterdir()
+    assert (aside / "result-00003.json").exists()
+
+
+def test_what_a_killed_process_was_writing_is_cleared_away(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    (made.folder / ".checkpoint-00002.4711.npz").write_bytes(b"half")
+    store(tmp_path)
+    assert [f.name for f in made.folder.iterdir()] == ["trial.json"]
+    assert not (tmp_path / "set_aside").exists()
+
+
+def test_a_trial_has_at_most_five_files_and_four_when_finished(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    for epoch in (1, 2, 3):
+        Checkpoint(epoch, [np.zeros(2)], [], None).save(made.folder)
+    made.fail(3, TrialFailure("killed", "out of memory"))
+    assert len(list(made.folder.iterdir())) <= 5
+    made.finish(result(), np.float32([[1]]))
+    assert sorted(f.name for f in made.folder.iterdir()) == [
+        "checkpoint-00003.npz",
+        "predictions-00003.npy",
+        "result-00003.json",
+        "trial.json",
+    ]
 
 
 def test_a_crash_is_recorded_but_is_no_answer(tmp_path: Path) -> None:

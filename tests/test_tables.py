@@ -140,6 +140,27 @@ def test_axes_of_any_kind_fit_into_a_table(tmp_path: Path) -> None:
     assert pd.isna(again.loc["c", "mlp.layers"])
 
 
+def test_null_and_mappings_are_values_and_not_gaps(tmp_path: Path) -> None:
+    write_shard(tmp_path, "s0001", ["a", "b", "c"])
+    constant, cosine = {"kind": "constant"}, {"kind": "cosine"}
+    trials, _ = collect(
+        tmp_path,
+        request(
+            a={"training.clipnorm": None, "training.schedule": constant},
+            b={"training.clipnorm": 1.0, "training.schedule": cosine},
+            c={},
+        ),
+    )
+    rows = trials.drop_duplicates("config_id").set_index("config_id")
+    assert rows.loc["a", "training.clipnorm"] == "null"
+    assert rows.loc["c", ["training.clipnorm", "training.schedule"]].isna().all()
+    # Hashable, so that configurations can be grouped by them.
+    assert set(rows["training.schedule"].dropna()) == {
+        '{"kind":"constant"}',
+        '{"kind":"cosine"}',
+    }
+
+
 def test_predictions_of_one_configuration_know_their_samples(tmp_path: Path) -> None:
     write_shard(tmp_path, "s0001", ["a", "b"])
     found = tables.predictions_of("b", files(tmp_path, "predictions"))

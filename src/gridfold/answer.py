@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from gridfold.paths import StudyPaths
+from gridfold.wording import half_width
 
 
 def answer(paths: StudyPaths) -> str:
@@ -20,8 +21,7 @@ def answer(paths: StudyPaths) -> str:
     text = f"Best of {best['configurations']} configurations: {best['label']} ({best['config_id']})"
     text += f"; {best['measure']} {best['mean']:.4f}"
     if best["low"] is not None:
-        # One side may end at the limit of the measure's range; the other has the full width.
-        half = max(best["high"] - best["mean"], best["mean"] - best["low"])
+        half = half_width(best["mean"], best["low"], best["high"])
         text += f" ± {half:.4f} ({best['confidence']:.0%} CI over {best['n_splits']} splits)"
     test = card["test"]
     if test:

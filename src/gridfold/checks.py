@@ -97,6 +97,12 @@ def _resampling_data_problems(data: Any, resampling: Any) -> Iterator[Problem]:
         yield Problem(
             ("resampling", "method"), "`group` without `data.groups`", "allowed: name the groups"
         )
+    if getattr(data, "groups", None) is not None and resampling.method in ("kfold", "stratified"):
+        yield Problem(
+            ("resampling", "method"),
+            f"`{resampling.method}` with `data.groups: {data.groups}` would separate groups",
+            "allowed: group or holdout, or no data.groups",
+        )
     shape = EMBEDDED_SHAPES.get(data.source)
     if shape:
         samples = math.floor(min(shape[0], data.subset or shape[0]) * (1 - data.test_fraction))

@@ -101,8 +101,8 @@ def fit_final(
         },
         "output_scaling": {
             "undone_by_the_model": not fitted.scaled_scores,
+            "center": fitted.targets.center.tolist(),
             "scale": fitted.targets.scale.tolist(),
-            "offset": fitted.targets.offset.tolist(),
         },
         "environment": environment(),
     }
@@ -113,17 +113,18 @@ def fit_final(
 def _with_scaling(fitted: Fitted, sample_shape: tuple[int, ...]) -> keras.Model:
     """Put the scaling of inputs and outputs into the model, so that it takes raw samples."""
     inputs = keras.Input(sample_shape, name="raw_features")
-    scaled = keras.layers.Rescaling(
-        fitted.features.scale, fitted.features.offset, dtype="float32", name="normalise"
-    )(inputs)
+    centred = _affine_layer(1, -fitted.features.center, "centre")(inputs)
+    scaled = _affine_layer(fitted.features.scale, 0, "scale")(centred)
     outputs = fitted.model(scaled)
-    unscaled = np.all(fitted.targets.scale == 1) and not np.any(fitted.targets.offset)
+    unscaled = np.all(fitted.targets.scale == 1) and not np.any(fitted.targets.center)
     if not (unscaled or fitted.scaled_scores):
-        scale = 1 / fitted.targets.scale
-        outputs = keras.layers.Rescaling(
-            scale, -fitted.targets.offset * scale, dtype="float32", name="to_units"
-        )(outputs)
+        undo = _affine_layer(1 / fitted.targets.scale, fitted.targets.center, "to_units")
+        outputs = undo(outputs)
     return keras.Model(inputs, outputs, name=f"{fitted.model.name}_final")
+
+
+def _affine_layer(scale: Any, offset: Any, name: str) -> keras.layers.Layer:
+    return keras.layers.Rescaling(scale, offset, dtype="float32", name=name)
 
 
 def _test_scores(

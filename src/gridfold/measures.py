@@ -86,4 +86,5 @@ def score_one(measure: str, targets: Array, prediction: Array) -> float:
     ValueError
         When it is not defined for these targets.
     """
-    return float(_MEASURES[measure](np.asarray(targets), np.asarray(prediction)))
+    # Squares of large errors overflow in 32 bit.
+    return float(_MEASURES[measure](np.asarray(targets), np.asarray(prediction, np.float64)))

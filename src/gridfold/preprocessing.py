@@ -12,27 +12,30 @@ from gridfold.data import Array
 
 @dataclass(frozen=True)
 class Affine:
-    """The map ``x * scale + offset``.
+    """The map ``(x - center) * scale``.
+
+    In this form, and not as ``x * scale + offset``, values that are large compared with their
+    spread (years, coordinates) lose no digits in 32 bit.
 
     Attributes
     ----------
-    scale, offset : array of float32
+    center, scale : array of float32
         Of the shape of one sample, or of one number.
     """
 
+    center: Array
     scale: Array
-    offset: Array
 
     def apply(self, values: Array) -> Array:
         """Return the scaled values, float32."""
-        return np.asarray(values, np.float32) * self.scale + self.offset
+        return (np.asarray(values, np.float32) - self.center) * self.scale
 
     def invert(self, values: Array) -> Array:
         """Return what :meth:`apply` made `values` from."""
-        return (np.asarray(values, np.float32) - self.offset) / self.scale
+        return np.asarray(values, np.float32) / self.scale + self.center
 
 
-UNCHANGED = Affine(np.ones(1, np.float32), np.zeros(1, np.float32))
+UNCHANGED = Affine(np.zeros(1, np.float32), np.ones(1, np.float32))
 
 
 def fit_affine(kind: str, values: Array) -> Affine:
@@ -52,11 +55,10 @@ def fit_affine(kind: str, values: Array) -> Affine:
     )
     if kind == "minmax":
         fitted = MinMaxScaler().fit(flat)
-        scale, offset = fitted.scale_, fitted.min_
+        center, scale = fitted.data_min_, fitted.scale_
     else:
         fitted = StandardScaler().fit(flat)
-        scale = 1 / fitted.scale_
-        offset = -fitted.mean_ * scale
+        center, scale = fitted.mean_, 1 / fitted.scale_
     if kind != "global":
-        scale, offset = scale.reshape(shape), offset.reshape(shape)
-    return Affine(scale.astype(np.float32), offset.astype(np.float32))
+        center, scale = center.reshape(shape), scale.reshape(shape)
+    return Affine(center.astype(np.float32), scale.astype(np.float32))

@@ -10,7 +10,16 @@ from typing import Any
 import pandas as pd
 
 from gridfold.study.problem import LOWER_IS_BETTER
-from gridfold.wording import MISSING, counted, decimals, measure_name, number, percent, shorten
+from gridfold.wording import (
+    MISSING,
+    counted,
+    decimals,
+    half_width,
+    measure_name,
+    number,
+    percent,
+    shorten,
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ def _estimate(best: Mapping[str, Any]) -> str:
 def _half(interval: Mapping[str, Any]) -> float | None:
     if interval["low"] is None or not math.isfinite(interval["low"]):
         return None
-    return float(interval["high"] - interval["low"]) / 2
+    return half_width(interval["mean"], interval["low"], interval["high"])
 
 
 def scores(best: Mapping[str, Any], card: Mapping[str, Any]) -> list[Score]:

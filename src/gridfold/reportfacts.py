@@ -22,8 +22,9 @@ def methods(best: Mapping[str, Any], trials: pd.DataFrame) -> list[str]:
     if trials["split"].nunique() > 1:
         lines += [
             f"± is half the {level} confidence interval of the mean: Student's t with the variance "
-            "corrected for splits that share training samples (Nadeau & Bengio, 2003). SD is the "
-            "plain standard deviation over splits.",
+            "corrected for splits that share training samples (Nadeau & Bengio, 2003). An interval "
+            "ends at the limit of the measure's range; ± is then its longer side. SD is the plain "
+            "standard deviation over splits.",
         ]
         if best["configurations"] > 1:
             lines.append(

@@ -9,7 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from gridfold.wording import MISSING, decimals, duration, measure_name, number, p_value, shorten
+from gridfold.wording import (
+    MISSING,
+    decimals,
+    duration,
+    half_width,
+    measure_name,
+    number,
+    p_value,
+    shorten,
+)
 
 _MOST_ROWS = 200
 _MOST_FAILURES = 200
@@ -160,8 +169,12 @@ def _short(value: float) -> str:
 
 
 def _places(shown: pd.DataFrame, measure: str) -> int:
-    halves = (shown[f"{measure}_high"] - shown[f"{measure}_low"]) / 2
+    halves = [_half(row, measure) for _, row in shown.iterrows()]
     return decimals(halves, shown[f"{measure}_mean"])
+
+
+def _half(row: Any, measure: str) -> float:
+    return half_width(row[f"{measure}_mean"], row[f"{measure}_low"], row[f"{measure}_high"])
 
 
 def _plain(
@@ -178,7 +191,7 @@ def _mean_column(
     places = _places(shown, measure)
 
     def cell(row: Any) -> Cell:
-        mean, half = row[f"{measure}_mean"], (row[f"{measure}_high"] - row[f"{measure}_low"]) / 2
+        mean, half = row[f"{measure}_mean"], _half(row, measure)
         text = number(mean, places)
         if math.isfinite(half):
             text += f" ± {number(half, places)}"

@@ -65,12 +65,13 @@ def mean_interval(values: Any, test_train_ratio: float, confidence: float) -> In
         Such as 0.95.
     """
     numbers = np.asarray(values, np.float64)
-    numbers = numbers[np.isfinite(numbers)]
+    numbers = numbers[~np.isnan(numbers)]
     if not numbers.size:
         return Interval(math.nan, math.nan, math.nan, math.nan, 0)
     mean = float(numbers.mean())
-    if numbers.size == 1:
-        return Interval(mean, math.nan, math.nan, math.nan, 1)
+    # An infinite score is one: left out, it would improve the mean.
+    if numbers.size == 1 or not math.isfinite(mean):
+        return Interval(mean, math.nan, math.nan, math.nan, int(numbers.size))
     half = corrected_standard_error(numbers, test_train_ratio) * float(
         special.stdtrit(numbers.size - 1, (1 + confidence) / 2)
     )

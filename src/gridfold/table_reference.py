@@ -69,8 +69,8 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
     ),
     (
         "`shards/<shard>.<table>.parquet`",
-        "What one training job writes: `trials`, `epochs` and `predictions` of its shard, with the\n"
-        "columns above; its trials have no label, model and axes yet.",
+        "What one training job writes: `trials`, `epochs` and `predictions` of its shard, with\n"
+        "the columns above; its trials have no label, model and axes yet.",
         (),
     ),
 )

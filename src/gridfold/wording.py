@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from gridfold.cost import format_seconds
-from gridfold.study.problem import LOWER_IS_BETTER
+from gridfold.study.problem import LOWER_IS_BETTER, MEASURE_RANGES
 
 MISSING = "–"
 
@@ -18,10 +18,6 @@ _MEASURE_NAMES = {
     "roc_auc": "ROC AUC",
     "f1": "F1",
 }
-# Smallest and largest possible value of each measure.
-_BOUNDS = {"r2": (-math.inf, 1.0)} | dict.fromkeys(
-    ("mse", "rmse", "mae", "log_loss"), (0.0, math.inf)
-)
 _MOST_DECIMALS = 6
 
 
@@ -37,7 +33,15 @@ def direction(measure: str) -> str:
 
 def bounds(measure: str) -> tuple[float, float]:
     """Return the smallest and the largest value that a measure can have."""
-    return _BOUNDS.get(measure, (0.0, 1.0))
+    return MEASURE_RANGES[measure]
+
+
+def half_width(mean: float, low: float, high: float) -> float:
+    """Return what follows the ± of a confidence interval; NaN without one.
+
+    The larger half: the other one may end early, at the limit of the measure's range.
+    """
+    return max(high - mean, mean - low)
 
 
 def decimals(uncertainties: Iterable[float | None], values: Iterable[float | None]) -> int:

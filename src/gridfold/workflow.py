@@ -28,7 +28,7 @@ def load_plan(workflow: Any) -> Plan:
     workflow : snakemake.workflow.Workflow
     """
     settings = workflow.config_settings
-    files = [Path(file) for file in settings.configfiles] or [Path(DEFAULT_STUDY)]
+    files = [_as_typed(file) for file in settings.configfiles] or [Path(DEFAULT_STUDY)]
     try:
         plan = Plan.load(files, typed(settings.config))
     except StudyError as error:
@@ -39,6 +39,11 @@ def load_plan(workflow: Any) -> Plan:
         else:
             _greet(plan)
     return plan
+
+
+def _as_typed(file: Path) -> Path:
+    """Undo Snakemake's absolute paths, so that reports name files as on any other machine."""
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
 def _greet(plan: Plan) -> None:

@@ -1,0 +1,303 @@
+"""The summary: who is best, by how much, how surely, and what is selected."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gridfold.answer import answer
+from gridfold.paths import StudyPaths
+from gridfold.statistics import mean_interval, paired_p_value
+from gridfold.study.problem import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
+from gridfold.summary import CONFIGURATION_COLUMNS, select, summarise
+from gridfold.tables import write
+
+FAILED = None
+MEASURES = [name for kind in ("regression", "binary") for name in PROBLEM_KINDS[kind].measures]
+
+
+def trials(
+    measure: str = "accuracy",
+    *,
+    axes: dict[str, dict[str, Any]] | None = None,
+    best_epochs: tuple[int, ...] = (10, 10, 10, 10, 10),
+    **scores: list[float | None],
+) -> pd.DataFrame:
+    """Return a trials table with the scores of each configuration on splits r0f0, r0f1, ..."""
+    rows = []
+    for name, values in scores.items():
+        for fold, score in enumerate(values):
+            good = score is not FAILED
+            row = {
+                "config_id": name,
+                "split": f"r0f{fold}",
+                "label": f"mlp {name}",
+                "model": "mlp",
+                **(axes or {}).get(name, {}),
+                "status": "finished" if good else "failed",
+                "failure": "" if good else "diverged",
+                "reason": "" if good else "loss is nan in epoch 2",
+                "epochs": 20,
+                "epochs_trained": 20 if good else 0,
+                "best_epoch": best_epochs[fold] if good else 0,
+                "resumptions": 0,
+                "n_train": 40 if good else 0,
+                "n_validation": 10 if good else 0,
+                "parameters": 99 if good else 0,
+                "fit_seconds": 1.5 if good else 0.0,
+                "seconds": 2.5,
+            }
+            rows.append(row | ({measure: score} if good else {}))
+    return pd.DataFrame(rows)
+
+
+def request(measure: str = "accuracy", confidence: float = 0.95) -> dict[str, Any]:
+    return {"measure": measure, "confidence": confidence}
+
+
+def summary(measure: str = "accuracy", **kwargs: Any) -> pd.DataFrame:
+    return summarise(trials(measure, **kwargs), request(measure)).set_index("config_id", drop=False)
+
+
+LOW = [0.70, 0.72, 0.69, 0.71, 0.73]
+MIDDLE = [0.80, 0.83, 0.78, 0.80, 0.81]
+HIGH = [0.90, 0.91, 0.88, 0.92, 0.89]
+
+
+# -- ranking --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_the_best_is_the_lowest_or_the_highest_as_the_measure_has_it(measure: str) -> None:
+    table = summary(measure, b=MIDDLE, c=HIGH, a=LOW)
+    expected = ["a", "b", "c"] if measure in LOWER_IS_BETTER else ["c", "b", "a"]
+    assert list(table["config_id"]) == expected
+    assert list(table["rank"]) == [1, 2, 3]
+
+
+def test_means_and_intervals_are_those_of_the_statistics() -> None:
+    row = summary(a=LOW, b=HIGH).loc["a"]
+    expected = mean_interval(LOW, 10 / 40, 0.95)
+    found = [row[f"accuracy_{name}"] for name in ("mean", "sd", "low", "high")]
+    assert found == pytest.approx([expected.mean, expected.sd, expected.low, expected.high])
+
+
+def test_every_measure_is_summarised_not_only_the_ranking_one() -> None:
+    table = trials("accuracy", a=LOW, b=HIGH).assign(f1=0.5, log_loss=2.0)
+    row = summarise(table, request()).iloc[0]
+    assert (row["f1_mean"], row["log_loss_mean"]) == (0.5, 2.0)
+
+
+def test_a_configuration_that_lost_a_trial_ranks_last_however_good_the_rest() -> None:
+    table = summary(a=LOW, b=[0.99, 0.99, FAILED, 0.99, 0.99], c=HIGH)
+    assert list(table["config_id"]) == ["c", "a", "b"]
+    assert table.loc["b", ["n_splits", "n_failed"]].tolist() == [4, 1]
+
+
+def test_a_configuration_without_any_score_ranks_last_of_all() -> None:
+    table = summary(a=[FAILED] * 5, b=[0.1, 0.1, 0.1, 0.1, FAILED], c=LOW)
+    assert list(table["config_id"]) == ["c", "b", "a"]
+    assert table.loc["a", ["n_splits", "n_failed", "parameters"]].tolist() == [0, 5, 0]
+    assert np.isnan(table.loc["a", "accuracy_mean"])
+
+
+def test_ties_keep_the_order_of_the_study() -> None:
+    assert list(summary(b=LOW, a=LOW, c=LOW)["config_id"]) == ["b", "a", "c"]
+
+
+# -- intervals end at the measure's range ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_no_interval_reaches_beyond_the_range_of_its_measure(measure: str) -> None:
+    low, high = MEASURE_RANGES[measure]
+    # So wide that it would pass every finite end.
+    row = summary(measure, a=[0.0, 1.0, 0.0, 1.0, 0.5]).loc["a"]
+    plain = mean_interval([0.0, 1.0, 0.0, 1.0, 0.5], 10 / 40, 0.95)
+    assert plain.low < 0
+    assert plain.high > 1
+    assert row[f"{measure}_low"] == max(low, plain.low)
+    assert row[f"{measure}_high"] == min(high, plain.high)
+
+
+def test_an_interval_inside_the_range_is_left_alone() -> None:
+    row = summary(a=MIDDLE).loc["a"]
+    plain = mean_interval(MIDDLE, 10 / 40, 0.95)
+    assert (row["accuracy_low"], row["accuracy_high"]) == (plain.low, plain.high)
+
+
+def test_one_split_has_no_interval() -> None:
+    row = summary(a=[0.9], b=[0.8]).loc["a"]
+    assert row["accuracy_mean"] == 0.9
+    assert row[["accuracy_sd", "accuracy_low", "accuracy_high"]].isna().all()
+
+
+# -- comparison with the best ---------------------------------------------------------------------
+
+
+def test_the_best_is_compared_with_nothing() -> None:
+    table = summary(a=LOW, b=MIDDLE, c=HIGH)
+    assert np.isnan(table.loc["c", "p_value"])
+    assert table.loc["c", "difference"] == 0
+    assert table.loc[["a", "b"], "p_value"].notna().all()
+
+
+def test_p_values_are_adjusted_for_their_number() -> None:
+    table = summary(a=LOW, b=MIDDLE, c=HIGH)
+    p = {
+        name: paired_p_value(values, HIGH, 10 / 40) for name, values in (("a", LOW), ("b", MIDDLE))
+    }
+    smaller, larger = sorted(p, key=p.__getitem__)
+    assert table.loc[smaller, "p_value"] == pytest.approx(2 * p[smaller])
+    assert table.loc[larger, "p_value"] == pytest.approx(max(p[larger], 2 * p[smaller]))
+
+
+@pytest.mark.parametrize(("measure", "expected"), [("mse", 0.1), ("accuracy", -0.1)])
+def test_differences_are_those_of_the_means(measure: str, expected: float) -> None:
+    better = LOW if measure == "mse" else MIDDLE
+    worse = [value + expected for value in better]
+    table = summary(measure, x=worse, y=better)
+    assert table.loc["x", "difference"] == pytest.approx(expected)
+
+
+def test_scores_are_paired_by_split_whatever_the_order_of_rows() -> None:
+    table = trials(a=LOW, b=HIGH)
+    shuffled = table.sample(frac=1, random_state=0)
+    one, other = (
+        summarise(t, request()).set_index("config_id")["p_value"] for t in (table, shuffled)
+    )
+    assert one["a"] == pytest.approx(other["a"])
+
+
+def test_only_splits_that_both_have_are_compared() -> None:
+    table = summary(a=[*LOW[:3], FAILED, FAILED], b=HIGH)
+    assert table.loc["a", "p_value"] == pytest.approx(paired_p_value(LOW[:3], HIGH[:3], 10 / 40))
+
+
+def test_one_split_or_one_configuration_has_no_p_value() -> None:
+    assert summary(a=[0.9], b=[0.8])["p_value"].isna().all()
+    assert summary(a=LOW)["p_value"].isna().all()
+
+
+# -- table ----------------------------------------------------------------------------------------
+
+AXES = {
+    "a": {"mlp.units": 4, "training.optimizer": "sgd"},
+    "b": {"mlp.units": 8, "training.optimizer": "adam"},
+}
+
+
+def test_documented_columns_are_there_with_their_types(tmp_path: Path) -> None:
+    file = tmp_path / "configurations.parquet"
+    write(file, summarise(trials(axes=AXES, a=LOW, b=[FAILED] * 5), request()))
+    table = pd.read_parquet(file)
+    kinds = {"int": "i", "float": "f"}
+    for column in CONFIGURATION_COLUMNS:
+        found = table[column.name].dtype
+        if column.type == "string":
+            assert pd.api.types.is_string_dtype(found), column.name
+        else:
+            assert found.kind == kinds[column.type], column.name
+    rest = [c for c in table.columns if c not in {column.name for column in CONFIGURATION_COLUMNS}]
+    intervals = [f"accuracy_{name}" for name in ("mean", "sd", "low", "high")]
+    assert rest == ["mlp.units", "training.optimizer", *intervals]
+
+
+def test_axes_keep_their_types() -> None:
+    table = trials(axes=AXES, a=LOW, b=HIGH, c=MIDDLE)
+    # As `collect` gives them: whole numbers, although configuration c has no such axis.
+    table = table.astype({"mlp.units": "Int64"})
+    found = summarise(table, request()).set_index("config_id")["mlp.units"]
+    assert str(found.dtype) == "Int64"
+    assert found["a"] == 4
+    assert found["c"] is pd.NA
+
+
+# -- selection ------------------------------------------------------------------------------------
+
+
+def test_the_selected_is_the_first_with_its_numbers() -> None:
+    table = summarise(trials(a=LOW, b=MIDDLE, c=HIGH), request())
+    best = select(table, request())
+    assert best["config_id"] == "c"
+    assert best["label"] == "mlp c"
+    assert best["mean"] == pytest.approx(np.mean(HIGH))
+    assert best["low"] < best["mean"] < best["high"]
+    assert (best["n_splits"], best["configurations"], best["measure"]) == (5, 3, "accuracy")
+
+
+def test_selections_are_json() -> None:
+    table = summarise(trials(a=[0.9], b=[0.8]), request())
+    best = json.loads(json.dumps(select(table, request()), allow_nan=False))
+    assert (best["sd"], best["low"], best["high"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("best_epochs", "expected"),
+    [((5, 7, 30, 9, 8), 8), ((1, 1, 1, 1, 1), 1), ((4, 5), 4), ((6, 7), 6)],
+)
+def test_the_final_fit_takes_the_typical_best_epoch(
+    best_epochs: tuple[int, ...], expected: int
+) -> None:
+    scores = HIGH[: len(best_epochs)]
+    table = summarise(trials(best_epochs=best_epochs, a=scores), request())
+    assert select(table, request())["final_epochs"] == expected
+
+
+def test_those_that_cannot_be_told_from_the_best_are_counted() -> None:
+    close = [value + 0.01 * (-1) ** i for i, value in enumerate(HIGH)]
+    assert np.mean(close) > np.mean(HIGH)
+    table = summarise(trials(a=LOW, b=HIGH, c=close), request())
+    assert select(table, request())["not_distinguishable"] == 1
+
+
+@pytest.mark.parametrize("score", [FAILED, math.nan], ids=["all failed", "measure undefined"])
+def test_a_study_without_any_score_selects_nothing(score: float | None) -> None:
+    table = summarise(trials("roc_auc", a=[score] * 3, b=[score] * 3), request("roc_auc"))
+    with pytest.raises(ValueError, match=r"no trial of the study has a score \(roc_auc\)"):
+        select(table, request("roc_auc"))
+
+
+# -- answer ---------------------------------------------------------------------------------------
+
+
+def answered(folder: Path, scores: list[float], test: dict[str, Any] | None = None) -> str:
+    paths = StudyPaths.of("demo", folder)
+    paths.tables.mkdir(parents=True)
+    paths.final.mkdir()
+    best = select(summarise(trials(a=scores), request()), request())
+    (paths.tables / "best.json").write_text(json.dumps(best))
+    (paths.final / "card.json").write_text(json.dumps({"test": test}))
+    return answer(paths)
+
+
+def test_the_answer_names_configuration_interval_test_score_and_report(tmp_path: Path) -> None:
+    test = {"score": 0.81, "low": 0.7, "high": 0.9, "samples": 30}
+    text = answered(tmp_path, MIDDLE, test)
+    half = mean_interval(MIDDLE, 10 / 40, 0.95)
+    assert "Best of 1 configurations: mlp a (a); accuracy 0.8040" in text
+    assert f"± {half.high - half.mean:.4f} (95% CI over 5 splits)" in text
+    assert "held-out test 0.8100 [0.7000, 0.9000] on 30 samples" in text
+    assert text.endswith(str(tmp_path / "demo" / "report.html"))
+
+
+def test_the_half_width_is_that_of_the_side_that_is_not_cut(tmp_path: Path) -> None:
+    scores = [1.0, 0.98, 1.0, 0.97, 1.0]
+    plain = mean_interval(scores, 10 / 40, 0.95)
+    assert plain.high > 1
+    assert f"± {plain.mean - plain.low:.4f}" in answered(tmp_path, scores)
+
+
+def test_one_split_is_answered_without_an_interval(tmp_path: Path) -> None:
+    assert "±" not in answered(tmp_path, [0.9])
+
+
+def test_an_unfinished_study_has_no_answer(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        answer(StudyPaths.of("demo", tmp_path))
