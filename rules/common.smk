@@ -6,7 +6,6 @@ from gridfold.answer import answer
 from gridfold.plan import SHARD_PATTERN
 from gridfold.workflow import available_cores, load_plan, monitor
 
-
 # The study is read by gridfold itself, not by `configfile:`. Snakemake would merge a user's file
 # into the default one, so that the demo's axes would join every study, and would accept
 # duplicate keys.

@@ -13,10 +13,10 @@ rule prepare_data:
         PATHS.log("prepare_data"),
     benchmark:
         PATHS.benchmark("prepare_data")
-    message:
-        f"Reading {PLAN.study.data.source} for study {PLAN.study.study}"
     params:
         request=lambda wildcards: PLAN.data_request(),
+    message:
+        f"Reading {PLAN.study.data.source} for study {PLAN.study.study}"
     script:
         "../workflow/scripts/prepare_data.py"
 
@@ -32,9 +32,9 @@ rule make_splits:
         PATHS.log("make_splits"),
     benchmark:
         PATHS.benchmark("make_splits")
-    message:
-        f"Drawing {len(PLAN.splits)} splits and the held-out test set"
     params:
         request=lambda wildcards: PLAN.splits_request(),
+    message:
+        f"Drawing {len(PLAN.splits)} splits and the held-out test set"
     script:
         "../workflow/scripts/make_splits.py"

@@ -20,10 +20,10 @@ rule collect:
         PATHS.log("collect"),
     benchmark:
         PATHS.benchmark("collect")
-    message:
-        f"Collecting {len(PLAN.trials)} trials from {len(SHARDS)} shards"
     params:
         request=lambda wildcards: PLAN.collect_request(),
+    message:
+        f"Collecting {len(PLAN.trials)} trials from {len(SHARDS)} shards"
     script:
         "../workflow/scripts/collect.py"
 
@@ -43,10 +43,10 @@ rule summarise:
         PATHS.log("summarise"),
     benchmark:
         PATHS.benchmark("summarise")
-    message:
-        f"Summarising {len(PLAN.configurations)} configurations"
     params:
         request=lambda wildcards: PLAN.summary_request(),
+    message:
+        f"Summarising {len(PLAN.configurations)} configurations"
     script:
         "../workflow/scripts/summarise.py"
 
@@ -62,10 +62,10 @@ rule select_best:
         PATHS.log("select_best"),
     benchmark:
         PATHS.benchmark("select_best")
-    message:
-        f"Selecting a configuration by {PLAN.study.problem.ranking_measure}"
     params:
         request=lambda wildcards: PLAN.summary_request(),
+    message:
+        f"Selecting a configuration by {PLAN.study.problem.ranking_measure}"
     script:
         "../workflow/scripts/select_best.py"
 
@@ -89,10 +89,10 @@ rule fit_final:
         PATHS.log("fit_final"),
     benchmark:
         PATHS.benchmark("fit_final")
-    message:
-        "Training the final model on all samples but the test set, and scoring it once"
+    threads: PLAN.study.execution.threads_per_worker
     params:
         request=lambda wildcards: PLAN.final_request(),
-    threads: PLAN.study.execution.threads_per_worker
+    message:
+        "Training the final model on all samples but the test set, and scoring it once"
     script:
         "../workflow/scripts/fit_final.py"

@@ -14,14 +14,14 @@ rule train:
         PATHS.log("train", "{shard}"),
     benchmark:
         PATHS.benchmark("train", "{shard}")
-    message:
-        "Training shard {wildcards.shard}"
-    params:
-        request=lambda wildcards: PLAN.train_request(wildcards.shard),
-        retries=PLAN.study.execution.retries,
     retries: PLAN.study.execution.retries
     threads: PLAN.threads(CORES)
     resources:
         attempt=lambda wildcards, attempt: attempt,
+    params:
+        request=lambda wildcards: PLAN.train_request(wildcards.shard),
+        retries=PLAN.study.execution.retries,
+    message:
+        "Training shard {wildcards.shard}"
     script:
         "../workflow/scripts/train.py"

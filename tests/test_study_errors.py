@@ -642,3 +642,13 @@ def test_arbitrary_text_is_refused_but_never_breaks(text: str | bytes) -> None:
     file.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     with pytest.raises(StudyError):
         load_study([file])
+
+
+@pytest.mark.parametrize("method", ["kfold", "stratified"])
+def test_groups_are_not_silently_separated(tmp_path: Path, method: str) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("x,y,patient\n1,0,a\n2,1,b\n")
+    data = {"source": "csv", "path": str(file), "targets": ["y"], "groups": "patient"}
+    study = tiny_study(data=data, resampling={"method": method, "folds": 2})
+    with pytest.raises(StudyError, match=r"would separate groups\n +allowed: group or holdout"):
+        load_study([write_study(tmp_path / "study.yaml", study)])
