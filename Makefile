@@ -5,7 +5,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format schema browser clean
 
-UV_VERSION := 0.9
+UV_VERSION := 0.13
+# The machine's own certificates, which a proxy of an institution may need.
+export UV_SYSTEM_CERTS := true
 # An installed uv is used; otherwise one is put beside the project.
 UV := $(shell command -v uv || echo .tools/bin/uv)
 RUN := $(UV) run --locked --no-sync
