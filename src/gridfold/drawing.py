@@ -100,6 +100,8 @@ def save(drawing: Drawing, svg: Path, png: Path) -> None:
     for file, metadata in ((svg, {"Date": None, "Creator": None}), (png, {"Software": None})):
         with style(), replacing(file, durable=False) as temporary:
             drawing.figure.savefig(temporary, dpi=_PNG_DPI, metadata=metadata)
+        # Finding the layout takes as long as drawing; what was found holds for the second file.
+        drawing.figure.set_layout_engine("none")
 
 
 def panels(

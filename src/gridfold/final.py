@@ -85,6 +85,7 @@ def fit_final(
             "samples": len(development.training),
             "epochs": selection["final_epochs"],
             "final_loss": fitted.history[-1]["loss"],
+            "fit_seconds": sum(row["seconds"] for row in fitted.history),
         },
         "test": _test_scores(
             settings["problem"]["type"],

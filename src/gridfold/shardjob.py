@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gridfold import pool, tables
+from gridfold import pool
 from gridfold.errors import GridfoldError, TrialFailure
 from gridfold.paths import StudyPaths
 from gridfold.progress import JobProgress, ProgressFile
@@ -139,6 +139,9 @@ def run_shard(
             f"{len(failures)} of {len(works)} trials failed; the others are kept.\n"
             + "\n".join(lines)
         )
+    # Only now: pandas would delay the first trial.
+    from gridfold import tables
+
     rows = [(trial, results[trial], works[trial].store) for trial in works]
     tables.write_shard(rows, splits, outputs.trials, outputs.epochs, outputs.predictions)
 
