@@ -30,7 +30,7 @@ onstart:
 
 onsuccess:
     MONITOR.stop()
-    print(answer(PATHS), file=sys.stderr)
+    say_answer(PLAN)
 
 
 onerror:

@@ -1,10 +1,7 @@
 """What all rules share: the plan of the study, and paths."""
 
-import sys
-
-from gridfold.answer import answer
 from gridfold.plan import SHARD_PATTERN
-from gridfold.workflow import available_cores, load_plan, monitor
+from gridfold.workflow import available_cores, load_plan, monitor, say_answer
 
 # The study is read by gridfold itself, not by `configfile:`. Snakemake would merge a user's file
 # into the default one, so that the demo's axes would join every study, and would accept

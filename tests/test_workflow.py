@@ -271,6 +271,14 @@ def test_a_bad_study_is_refused_before_the_first_job(workspace: Workspace) -> No
     assert not (workspace.folder / "results").exists()
 
 
+def test_a_part_of_the_study_can_be_asked_for(workspace: Workspace) -> None:
+    answer = workspace.snakemake(tiny(), "results/tiny/tables/trials.csv")
+    assert len(workspace.table()) == 4
+    assert not (workspace.folder / "results/tiny/final").exists()
+    assert "Traceback" not in answer.stderr
+    assert "Error" not in answer.stderr
+
+
 def test_values_from_the_command_line_count(workspace: Workspace) -> None:
     answer = workspace.snakemake(tiny(), "--dry-run", "--config", "resampling={folds: 5}")
     assert "trials          10," in answer.stderr

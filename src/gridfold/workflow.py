@@ -54,11 +54,15 @@ def _greet(plan: Plan) -> None:
         f"{done} of {len(plan.trials)} trials done before",
         file=sys.stderr,
     )
+    if done == len(plan.trials):
+        say_answer(plan, "Found before: ")
+
+
+def say_answer(plan: Plan, before: str = "") -> None:
+    """Print the answer of a study, if it is complete; a run may have been asked for a part."""
     try:
-        if done == len(plan.trials):
-            print(f"Found before: {answer(plan.paths)}", file=sys.stderr)
+        print(f"{before}{answer(plan.paths)}", file=sys.stderr)
     except FileNotFoundError:
-        # The trials are there, but the run ended before the final model.
         return
 
 
