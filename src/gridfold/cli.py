@@ -14,6 +14,7 @@ from typing import Any
 from gridfold import __version__
 from gridfold.answer import answer
 from gridfold.errors import GridfoldError, Problem, StudyError
+from gridfold.paths import result_file
 from gridfold.plan import Plan
 from gridfold.progress import progress_line, read_jobs
 from gridfold.shards import Trial
@@ -200,7 +201,7 @@ def _show(options: argparse.Namespace) -> None:
 
 def _trial_state(plan: Plan, trial: Trial, epochs: int) -> str:
     folder = plan.paths.trial(trial.config_id, trial.split)
-    result = folder / f"result-{epochs:05d}.json"
+    result = result_file(folder, epochs)
     failure = folder / "failure.json"
     if result.exists():
         content = json.loads(result.read_text())

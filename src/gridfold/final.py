@@ -85,7 +85,7 @@ def fit_final(
             "samples": len(development.training),
             "epochs": selection["final_epochs"],
             "final_loss": fitted.history[-1]["loss"],
-            "fit_seconds": sum(row["seconds"] for row in fitted.history),
+            "fit_seconds": fitted.fit_seconds,
         },
         "test": _test_scores(
             settings["problem"]["type"],

@@ -89,3 +89,8 @@ class StudyPaths:
     def benchmark(self, rule: str, name: str = "") -> str:
         """Snakemake's own time and memory record of a job, named like its log."""
         return str(self.root / "benchmarks" / (f"{rule}/{name}.tsv" if name else f"{rule}.tsv"))
+
+
+def result_file(trial: Path, epochs: int) -> Path:
+    """Return the file in a trial's folder that answers for a number of epochs."""
+    return trial / f"result-{epochs:05d}.json"

@@ -11,7 +11,7 @@ from typing import Any
 from gridfold.canonical import canonical_json
 from gridfold.cost import format_seconds, seconds_per_trial
 from gridfold.loading import load_study
-from gridfold.paths import StudyPaths
+from gridfold.paths import StudyPaths, result_file
 from gridfold.provenance import numeric_versions, training_code_digest
 from gridfold.references import source_digest, split_reference
 from gridfold.shards import Ledger, Trial, trials_per_job
@@ -218,7 +218,7 @@ class Plan:
                 continue
             for split in names.intersection(self.splits):
                 folder = self.paths.trial(configuration.id, split)
-                if (folder / f"result-{configuration.epochs:05d}.json").exists():
+                if result_file(folder, configuration.epochs).exists():
                     recorded.add(Trial(configuration.id, split))
         return recorded
 

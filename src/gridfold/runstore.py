@@ -30,6 +30,7 @@ from gridfold.atomic import replacing, write_text
 from gridfold.canonical import canonical, digest
 from gridfold.data import Array
 from gridfold.errors import TrialFailure
+from gridfold.paths import result_file
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +174,7 @@ class TrialStore:
         return result
 
     def _result_file(self, epochs: int) -> Path:
-        return self.folder / f"result-{epochs:05d}.json"
+        return result_file(self.folder, epochs)
 
     def _predictions_file(self, epochs: int) -> Path:
         return self.folder / f"predictions-{epochs:05d}.npy"

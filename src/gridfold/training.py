@@ -58,6 +58,11 @@ class Fitted:
     segments: list[dict[str, Any]]
     best_epoch: int
 
+    @property
+    def fit_seconds(self) -> float:
+        """Wall time in epochs, interrupted stretches included."""
+        return sum(row["seconds"] for row in self.history)
+
     def predict(self, samples: Array, batch_size: int = 1024) -> Array:
         """Predict raw samples; (samples, outputs) float32.
 
@@ -115,7 +120,7 @@ def train_trial(task: TrialTask, on_epoch: EpochReport) -> tuple[TrialResult, Ar
         n_train=len(split.training),
         n_validation=len(split.validation),
         parameters=int(sum(math.prod(w.shape) for w in fitted.model.trainable_variables)),
-        fit_seconds=sum(row["seconds"] for row in fitted.history),
+        fit_seconds=fitted.fit_seconds,
         seconds=time.perf_counter() - started,
     )
     return result, predictions
@@ -166,7 +171,7 @@ def fit(
     if options["early_stopping"] and validation.size:
         stopping = optimisation.ResumableEarlyStopping(options["early_stopping"], metric)
     saved = checkpoint.newest(task.folder, task.epochs)
-    state = _TrainingState(model, stopping, task, metric, on_epoch)
+    state = _TrainingState(model, stopping, task, metric, seed, on_epoch)
     if saved is not None:
         state.restore(saved)
     if state.epoch < task.epochs and not state.stopped:
@@ -264,6 +269,7 @@ class _TrainingState(keras.callbacks.Callback):
         stopping: optimisation.ResumableEarlyStopping | None,
         task: TrialTask,
         metric: str,
+        seed: int,
         on_epoch: EpochReport,
     ) -> None:
         super().__init__()
@@ -272,7 +278,7 @@ class _TrainingState(keras.callbacks.Callback):
         self._task = task
         self._metric = metric
         self._on_epoch = on_epoch
-        self._seed = derive_seed(task.settings["training"]["seed"], task.config_id, task.split)
+        self._seed = seed
         self.epoch = 0
         self.stopped = False
         self.history: list[dict[str, float]] = []
