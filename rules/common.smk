@@ -1,7 +1,15 @@
 """What all rules share: the plan of the study, and paths."""
 
-from gridfold.plan import SHARD_PATTERN
-from gridfold.workflow import available_cores, load_plan, monitor, say_answer
+import sys
+
+from gridfold.plan import DISTRIBUTED_SHARD_PATTERN, SINGLE_SHARD_PATTERN
+from gridfold.workflow import (
+    available_cores,
+    load_plan,
+    monitor,
+    say_answer,
+    study_arguments,
+)
 
 # The study is read by gridfold itself, not by `configfile:`. Snakemake would merge a user's file
 # into the default one, so that the demo's axes would join every study, and would accept
@@ -10,7 +18,10 @@ PLAN = load_plan(workflow)
 PATHS = PLAN.paths
 CORES = available_cores(workflow)
 MONITOR = monitor(PLAN)
+# For rules that run a command: this interpreter, and the study as it was given to Snakemake.
+PYTHON = sys.executable
+STUDY_ARGUMENTS = study_arguments(PLAN)
 
 
 wildcard_constraints:
-    shard=SHARD_PATTERN,
+    shard=f"{SINGLE_SHARD_PATTERN}|{DISTRIBUTED_SHARD_PATTERN}",

@@ -1,5 +1,6 @@
 """From trials to an answer: collect, summarise, select, fit the final model."""
 
+# Both training rules write the same tables, so one pattern serves all shards.
 SHARDS = list(PLAN.shards)
 
 
@@ -70,11 +71,42 @@ rule select_best:
         "../workflow/scripts/select_best.py"
 
 
+# The final model is trained as its configuration was: on several processes or devices, here.
+# Which configuration wins is not known yet, so the job asks for as much as any of them needs.
+rule train_final:
+    input:
+        best=rules.select_best.output.best,
+        data=rules.prepare_data.output.features,
+        splits=rules.make_splits.output.splits,
+    output:
+        record=PATHS.final / "trained.json",
+    log:
+        PATHS.log("train_final"),
+    benchmark:
+        PATHS.benchmark("train_final")
+    retries: PLAN.study.execution.retries
+    threads: PLAN.rank_threads(PLAN.most_processes(), CORES)
+    resources:
+        tasks=PLAN.most_processes(),
+        mpi="auto" if PLAN.most_processes() > 1 else "",
+    params:
+        request=lambda wildcards: PLAN.final_request(),
+        script=workflow.source_path("../workflow/scripts/train_final.py"),
+        study=STUDY_ARGUMENTS,
+    message:
+        "Training the final model on several processes or devices, if it was selected so"
+    shell:
+        "{PYTHON} {params.script} {params.study} --launcher={resources.mpi:q} --log {log}"
+        " --best {input.best} --output {output.record}"
+
+
 rule fit_final:
     input:
         best=rules.select_best.output.best,
         data=rules.prepare_data.output.features,
         splits=rules.make_splits.output.splits,
+        # Only where a configuration can have been trained so.
+        **({"trained": rules.train_final.output.record} if PLAN.is_distributed else {}),
     output:
         model=PATHS.final / "model.keras",
         predictions=PATHS.final / "test_predictions.parquet",

@@ -19,9 +19,9 @@ from gridfold import checkpoint, pool
 from gridfold.data import Dataset, prepare
 from gridfold.plan import Plan
 from gridfold.runstore import TrialResult
-from gridfold.shardjob import ShardTables, trial_store
+from gridfold.shardjob import ShardTables, trial_work
+from gridfold.shards import Trial
 from gridfold.splits import Splits, make_splits
-from gridfold.task import TrialTask
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,29 +39,16 @@ class Bench:
         configuration = self.plan.configurations[position]
         (shard,) = self.plan.shards
         request = json.loads(self.plan.train_request(shard))
-        folder = self.plan.paths.trial(configuration.id, split)
-        store = trial_store(
+        return trial_work(
             request,
+            Trial(configuration.id, split),
             configuration.settings,
-            folder,
-            self.plan.paths.set_aside,
+            configuration.epochs,
+            self.plan.paths,
             self.data_digest,
             self.splits.by_name[split].digest,
-        )
-        store.open()
-        task = TrialTask(
-            configuration.id,
-            split,
-            configuration.epochs,
-            configuration.settings,
-            self.plan.paths.data,
-            self.plan.paths.splits,
-            folder,
             threads=1,
-            steps_per_execution=request["steps_per_execution"],
-            checkpoint_every=request["checkpoint_every"],
         )
-        return pool.Work(task, store)
 
     def train(self, *works: pool.Work, workers: int = 2) -> list[pool.Event]:
         """Train in the pool and return all events."""
@@ -103,7 +90,7 @@ def final_state(folder: Path, epochs: int) -> list[np.ndarray[Any, Any]]:
 
 def without_times(history: list[dict[str, float]]) -> list[dict[str, float]]:
     """Return a history without its wall times, which no two runs share."""
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in history]
+    return [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in history]
 
 
 def start_shard_job(plan: Plan, workers: int = 2) -> subprocess.Popen[bytes]:
@@ -111,12 +98,14 @@ def start_shard_job(plan: Plan, workers: int = 2) -> subprocess.Popen[bytes]:
     code = """
 import json, sys
 from pathlib import Path
+from gridfold import pool
 from gridfold.jobs import job
 from gridfold.paths import StudyPaths
 from gridfold.shardjob import ShardTables, run_shard
 root, request, log, workers = sys.argv[1:]
 with job(log):
-    run_shard("s0001", json.loads(request), StudyPaths(Path(root)), int(workers),
+    run_shard("s0001", json.loads(request), StudyPaths(Path(root)),
+              lambda works, on_event: pool.run(works, int(workers), on_event),
               ShardTables(*(Path(root) / "shards" / f"s0001.{n}.parquet"
                             for n in ("trials", "epochs", "predictions"))), last_attempt=True)
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -47,6 +48,20 @@ class Problem:
         if self.path or not where:
             where.append(format_path(self.path))
         return f"{': '.join(where)}: {self.found}\n      {self.allowed}"
+
+
+def summary_of(error: BaseException) -> str:
+    """Return type and message of an exception in one line.
+
+    TensorFlow wraps what was raised while a graph was traced or run; there the last line says it.
+    """
+    text = "".join(traceback.format_exception_only(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if lines[0].endswith(("in user code:", "Graph execution error:")):
+        kind = lines[0].partition(":")[0]
+        said = next(line for line in reversed(lines) if not line.startswith("[["))
+        return said if said.startswith(kind) else f"{kind}: {said}"
+    return lines[0]
 
 
 class GridfoldError(Exception):

@@ -17,9 +17,8 @@ from gridfold.atomic import replacing, write_text
 from gridfold.data import Array, Dataset
 from gridfold.paths import StudyPaths
 from gridfold.provenance import environment
-from gridfold.shardjob import trial_store
+from gridfold.shardjob import final_work
 from gridfold.splits import FINAL, Splits
-from gridfold.task import TrialTask
 from gridfold.training import Fitted, fit
 
 _RESAMPLES = 1000
@@ -53,23 +52,7 @@ def fit_final(
     dataset = Dataset.load(paths.data)
     splits = Splits.load(paths.splits, FINAL)
     development = splits.by_name[FINAL]
-    folder = paths.trial(config_id, FINAL)
-    store = trial_store(
-        request, settings, folder, paths.set_aside, dataset.digest, development.digest
-    )
-    store.open()
-    task = TrialTask(
-        config_id,
-        FINAL,
-        selection["final_epochs"],
-        settings,
-        paths.data,
-        paths.splits,
-        folder,
-        threads,
-        request["steps_per_execution"],
-        request["checkpoint_every"],
-    )
+    task = final_work(request, selection, paths, threads).task
     fitted = fit(task, dataset, development.training, development.validation, lambda row: None)
     predictions = fitted.predict(dataset.features[splits.test])
     model = _with_scaling(fitted, dataset.features.shape[1:])

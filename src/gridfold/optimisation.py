@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,6 +52,7 @@ def learning_rate(training: Mapping[str, Any], steps_per_epoch: int) -> Any:
     """Return the learning rate of a configuration: a number, or a schedule over steps."""
     # Canonical settings spell 1.0 as 1, which Keras does not take for a learning rate.
     initial, schedule = float(training["learning_rate"]), training["schedule"]
+    initial *= _scaling(training.get("distribution"))
     warmup_steps = training["warmup_epochs"] * steps_per_epoch
     schedules = keras.optimizers.schedules
     if schedule["kind"] == "cosine":
@@ -75,6 +77,19 @@ def learning_rate(training: Mapping[str, Any], steps_per_epoch: int) -> Any:
     return WarmUp(decayed, warmup_steps) if warmup_steps else decayed
 
 
+def _scaling(distribution: Mapping[str, Any] | None) -> float:
+    """Return the factor of the learning rate for the larger batch of several replicas.
+
+    Linear: Goyal et al. (2017), section 2.1. Root: Krizhevsky (2014), section 5.
+    """
+    if distribution is None:
+        return 1.0
+    world_size = distribution["world_size"]
+    return {"none": 1.0, "linear": float(world_size), "sqrt": math.sqrt(world_size)}[
+        distribution["learning_rate_scaling"]
+    ]
+
+
 def optimizer(training: Mapping[str, Any], steps_per_epoch: int) -> keras.optimizers.Optimizer:
     """Return the optimiser of a configuration."""
     kind = {
@@ -92,6 +107,8 @@ def optimizer(training: Mapping[str, Any], steps_per_epoch: int) -> keras.optimi
         options["weight_decay"] = training["weight_decay"]
     if training["clipnorm"]:
         options["global_clipnorm"] = training["clipnorm"]
+    if training.get("gradient_accumulation_steps"):
+        options["gradient_accumulation_steps"] = training["gradient_accumulation_steps"]
     return kind(**options)
 
 

@@ -62,6 +62,10 @@ class StudyPaths:
         """Folder with one small file for each running job."""
         return self.root / "progress"
 
+    def ranks(self, job: str) -> Path:
+        """Folder through which the ranks of a distributed job report."""
+        return self.progress / f"{job}.ranks"
+
     @property
     def tables(self) -> Path:
         """Folder of the tables for readers."""

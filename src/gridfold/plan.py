@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ from gridfold.loading import load_study
 from gridfold.paths import StudyPaths, result_file
 from gridfold.provenance import numeric_versions, training_code_digest
 from gridfold.references import source_digest, split_reference
-from gridfold.shards import Ledger, Trial, trials_per_job
+from gridfold.shards import DISTRIBUTED, SINGLE, Ledger, Trial, trials_per_job
 from gridfold.space import Configuration, Expansion, describe_axis
 from gridfold.study import Study
 from gridfold.study.resampling import split_names
 
-SHARD_PATTERN = r"s[0-9]+"
+SINGLE_SHARD_PATTERN = rf"{SINGLE}[0-9]+"
+DISTRIBUTED_SHARD_PATTERN = rf"{DISTRIBUTED}[0-9]+"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Plan:
         Names of the splits.
     ledger : Ledger
         All shards, those of earlier grids included.
+    overrides : dict
+        Values from the command line, over those of the files.
     """
 
     study: Study
@@ -45,6 +48,7 @@ class Plan:
     paths: StudyPaths
     splits: list[str]
     ledger: Ledger
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def load(
@@ -64,11 +68,17 @@ class Plan:
         study, configurations = loaded.study, loaded.expansion.configurations
         paths = StudyPaths.of(study.study, results)
         splits = split_names(study.resampling)
-        trials = [Trial(c.id, split) for c in configurations for split in splits]
-        mean = sum(seconds_per_trial(study, c) for c in configurations) / len(configurations)
-        size = trials_per_job(study.execution.trials_per_job, len(splits), len(trials), mean)
-        ledger = Ledger.read(paths.ledger).assign(trials, size)
-        return cls(study, loaded.expansion, loaded.files, paths, splits, ledger)
+        ledger = Ledger.read(paths.ledger)
+        # Only trials of the same backend and world size can be trained by the same processes.
+        lanes: dict[tuple[str, int], list[Configuration]] = {}
+        for configuration in configurations:
+            lanes.setdefault(_lane(configuration), []).append(configuration)
+        for (_, world_size), members in lanes.items():
+            trials = [Trial(c.id, split) for c in members for split in splits]
+            mean = sum(seconds_per_trial(study, c) for c in members) / len(members)
+            size = trials_per_job(study.execution.trials_per_job, len(splits), len(trials), mean)
+            ledger = ledger.assign(trials, size, SINGLE if world_size == 1 else DISTRIBUTED)
+        return cls(study, loaded.expansion, loaded.files, paths, splits, ledger, overrides or {})
 
     @property
     def configurations(self) -> list[Configuration]:
@@ -85,6 +95,24 @@ class Plan:
         """The shards that this study needs."""
         return self.ledger.serving(self.trials)
 
+    @property
+    def is_distributed(self) -> bool:
+        """Whether some configurations train on several devices."""
+        return any(_lane(c)[1] > 1 for c in self.configurations)
+
+    def _members(self, shard: str) -> list[tuple[Trial, Configuration]]:
+        """Return the wanted trials of a shard; those of earlier grids are left out."""
+        known = {c.id: c for c in self.configurations}
+        return [(t, known[t.config_id]) for t in self.ledger.shards[shard] if t.config_id in known]
+
+    def processes(self, shard: str) -> int:
+        """Return how many processes train the trials of a shard together."""
+        return processes(self._members(shard)[0][1].settings)
+
+    def most_processes(self) -> int:
+        """Return how many processes the configuration with the most of them trains in."""
+        return max(processes(c.settings) for c in self.configurations)
+
     def workers(self, cores: int | None) -> int:
         """Return how many trials run at once in a job that gets `cores` CPU cores."""
         per_worker = self.study.execution.threads_per_worker
@@ -92,6 +120,15 @@ class Plan:
         if wanted == "auto":
             return max(1, (cores or _DEFAULT_JOB_CORES) // per_worker)
         return wanted
+
+    def rank_threads(self, processes: int, cores: int | None) -> int:
+        """Return the CPU cores that a distributed job asks for.
+
+        On this machine all that its processes use; on a cluster, where each process is a task,
+        those of one.
+        """
+        each = self.study.execution.threads_per_worker
+        return each if cores is None else each * processes
 
     def threads(self, cores: int | None) -> int:
         """Return the CPU cores that a training job asks for."""
@@ -140,15 +177,14 @@ class Plan:
 
     def train_request(self, shard: str) -> str:
         """Return what the training job of `shard` depends on."""
-        known = {c.id: c for c in self.configurations}
-        members = [trial for trial in self.ledger.shards[shard] if trial.config_id in known]
-        used = dict.fromkeys(trial.config_id for trial in members)
+        members = self._members(shard)
+        used = {c.id: c for _, c in members}
         return canonical_json(
             {
                 **self._training_request(),
-                "trials": list(map(str, members)),
+                "trials": [str(trial) for trial, _ in members],
                 "configurations": {
-                    i: {"settings": known[i].settings, "epochs": known[i].epochs} for i in used
+                    i: {"settings": c.settings, "epochs": c.epochs} for i, c in used.items()
                 },
                 "failed_trials": self.study.execution.failed_trials,
             }
@@ -253,3 +289,24 @@ class Plan:
 
 
 _DEFAULT_JOB_CORES = 4
+
+
+def _lane(configuration: Configuration) -> tuple[str, int]:
+    """Return backend and world size; with one device all backends are the same."""
+    parallel = configuration.settings["training"].get("distribution")
+    return (parallel["backend"], parallel["world_size"]) if parallel else ("single", 1)
+
+
+def processes(settings: Mapping[str, Any]) -> int:
+    """Return how many processes train a configuration together.
+
+    Parameters
+    ----------
+    settings : mapping
+        The settings of a configuration.
+    """
+    parallel = settings["training"].get("distribution")
+    if parallel is None or parallel["backend"] == "mirrored":
+        return 1
+    world_size: int = parallel["world_size"]
+    return world_size

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from gridfold.errors import GridfoldError, TrialFailure
+from gridfold.errors import GridfoldError, TrialFailure, summary_of
 from gridfold.runstore import TrialStore
 from gridfold.task import TrialTask
 
@@ -82,7 +82,7 @@ def run(works: Sequence[Work], workers: int, on_event: Callable[[Event], None]) 
     context.set_forkserver_preload(["gridfold.training"])
     waiting = list(reversed(works))
     running: dict[Connection, tuple[Any, Work]] = {}
-    with _stop_signals() as stopped:
+    with stop_signals() as stopped:
         try:
             while waiting or running:
                 if stopped.is_set():
@@ -156,10 +156,8 @@ def _train(work: Work, connection: Connection) -> None:
     except TrialFailure as failure:
         connection.send(("failed", (failure.kind, failure.reason, failure.detail)))
     except BaseException as error:
-        summary = "".join(traceback.format_exception_only(error)).strip()
-        reason = summary.splitlines()[0]
         traceback.print_exc()
-        connection.send(("failed", ("error", reason, traceback.format_exc())))
+        connection.send(("failed", ("error", summary_of(error), traceback.format_exc())))
 
 
 def _die_with_parent(connection: Connection) -> None:
@@ -188,7 +186,7 @@ def _no_main_module() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
+def stop_signals() -> Iterator[threading.Event]:
     """Turn the signals that end a job into an event, for the time of the block."""
     stopped = threading.Event()
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)

@@ -18,6 +18,7 @@ from gridfold.study import Study
 # the command line) retrains nothing.
 _TRAINING_MODULES = (
     "checkpoint",
+    "distribution",
     "loop",
     "measures",
     "models",

@@ -18,6 +18,7 @@ from typing import Any
 
 from gridfold.errors import DataError
 
+_MODULE_PREFIX = "gridfold_user_"
 _HP_METHODS = frozenset({"Int", "Float", "Choice", "Boolean", "Fixed"})
 
 
@@ -106,7 +107,7 @@ def load(reference: str) -> Callable[..., Any]:
     if problem:
         raise DataError(f"{reference}: {problem[0]}; allowed: {problem[1]}")
     file, function = split_reference(reference)
-    name = f"gridfold_user_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
+    name = f"{_MODULE_PREFIX}{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, file)
         assert spec is not None
@@ -121,6 +122,12 @@ def load(reference: str) -> Callable[..., Any]:
             del sys.modules[name]
             raise DataError(f"{file} fails on import: {type(error).__name__}: {error}") from error
     return getattr(sys.modules[name], function)  # type: ignore[no-any-return]
+
+
+def forget() -> None:
+    """Let the next :func:`load` import users' files anew, as a fresh process would."""
+    for name in [name for name in sys.modules if name.startswith(_MODULE_PREFIX)]:
+        del sys.modules[name]
 
 
 def _tree(file: Path) -> ast.Module:

@@ -57,11 +57,15 @@ class TrialResult:
         Every measure of the problem on the validation part.
     history : list of dict
         For each epoch: ``epoch`` (from 1), ``loss``, ``val_loss``, ``metric``, ``val_metric``,
-        ``learning_rate``, ``seconds``.
+        ``learning_rate``, ``seconds``, ``training_seconds`` (without validation).
     segments : list of dict
         Stretches of uninterrupted training: ``first`` and ``last`` epoch, ``host``, ``started``.
     n_train, n_validation, parameters : int
         Samples of both parts; trainable weights.
+    world_size, batch_size : int
+        Replicas; samples of one step over all of them.
+    device : str
+        What each replica computed on: the name of a GPU, or ``CPU``.
     fit_seconds, seconds : float
         Time in epochs; time of the attempt that finished the trial, start-up included.
     """
@@ -78,6 +82,9 @@ class TrialResult:
     n_train: int = 0
     n_validation: int = 0
     parameters: int = 0
+    world_size: int = 0
+    batch_size: int = 0
+    device: str = ""
     fit_seconds: float = 0.0
     seconds: float = 0.0
 

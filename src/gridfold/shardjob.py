@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,14 @@ from gridfold.paths import StudyPaths
 from gridfold.progress import JobProgress, ProgressFile
 from gridfold.runstore import TrialResult, TrialStore
 from gridfold.shards import Trial
-from gridfold.splits import Splits
+from gridfold.splits import FINAL, Splits
 from gridfold.study.problem import PROBLEM_KINDS
 from gridfold.task import TrialTask
 
 log = logging.getLogger(__name__)
+
+
+Trainer = Callable[[Sequence[pool.Work], Callable[[pool.Event], None]], None]
 
 
 class TrialsFailed(GridfoldError):
@@ -35,18 +38,21 @@ class ShardTables:
     predictions: Path
 
 
-def trial_store(
+def trial_work(
     request: Mapping[str, Any],
+    trial: Trial,
     settings: Mapping[str, Any],
-    folder: Path,
-    set_aside: Path,
+    epochs: int,
+    paths: StudyPaths,
     data_digest: str,
     split_digest: str,
-) -> TrialStore:
-    """Return the store of a trial with the fingerprint that its request implies."""
-    return TrialStore(
+    threads: int,
+) -> pool.Work:
+    """Return the work of one trial, its store opened."""
+    folder = paths.trial(trial.config_id, trial.split)
+    store = TrialStore(
         folder,
-        set_aside,
+        paths.set_aside,
         {
             "settings": settings,
             "data": data_digest,
@@ -55,13 +61,60 @@ def trial_store(
             "versions": request["versions"],
         },
     )
+    store.open()
+    task = TrialTask(
+        trial.config_id,
+        trial.split,
+        epochs,
+        dict(settings),
+        paths.data,
+        paths.splits,
+        folder,
+        threads,
+        request["steps_per_execution"],
+        request["checkpoint_every"],
+    )
+    return pool.Work(task, store)
+
+
+def final_work(
+    request: Mapping[str, Any], selection: Mapping[str, Any], paths: StudyPaths, threads: int
+) -> pool.Work:
+    """Return the work of training the final model.
+
+    Parameters
+    ----------
+    request : mapping
+        :meth:`gridfold.plan.Plan.final_request`.
+    selection : mapping
+        :func:`gridfold.summary.select`.
+    paths : StudyPaths
+    threads : int
+        CPU threads of each process.
+    """
+    config_id = selection["config_id"]
+    return trial_work(
+        request,
+        Trial(config_id, FINAL),
+        request["settings"][config_id]["settings"],
+        selection["final_epochs"],
+        paths,
+        _data_digest(paths),
+        Splits.load(paths.splits, FINAL).by_name[FINAL].digest,
+        threads,
+    )
+
+
+def _data_digest(paths: StudyPaths) -> str:
+    digest: str = json.loads((paths.data / "manifest.json").read_text())["digest"]
+    return digest
 
 
 def run_shard(
     name: str,
     request: Mapping[str, Any],
     paths: StudyPaths,
-    workers: int,
+    train: Trainer,
     outputs: ShardTables,
     *,
     last_attempt: bool,
@@ -75,8 +128,9 @@ def run_shard(
     request : mapping
         :meth:`gridfold.plan.Plan.train_request`.
     paths : StudyPaths
-    workers : int
-        Trials at a time.
+    train : callable
+        Trains what is missing: :func:`gridfold.pool.run` or :func:`gridfold.ranks.run` with all
+        arguments but the first and the last.
     outputs : ShardTables
     last_attempt : bool
         Whether no retry follows; only then failed trials may be reported instead.
@@ -86,36 +140,23 @@ def run_shard(
     TrialsFailed
         When trials failed and must not be reported as such.
     """
-    data_digest = json.loads((paths.data / "manifest.json").read_text())["digest"]
+    data_digest = _data_digest(paths)
     splits = Splits.load(paths.splits).by_name
     works: dict[Trial, pool.Work] = {}
     results: dict[Trial, TrialResult] = {}
     for trial in map(Trial.parse, request["trials"]):
         configuration = request["configurations"][trial.config_id]
-        folder = paths.trial(trial.config_id, trial.split)
-        store = trial_store(
+        works[trial] = trial_work(
             request,
+            trial,
             configuration["settings"],
-            folder,
-            paths.set_aside,
+            configuration["epochs"],
+            paths,
             data_digest,
             splits[trial.split].digest,
-        )
-        store.open()
-        task = TrialTask(
-            trial.config_id,
-            trial.split,
-            configuration["epochs"],
-            configuration["settings"],
-            paths.data,
-            paths.splits,
-            folder,
             request["threads"],
-            request["steps_per_execution"],
-            request["checkpoint_every"],
         )
-        works[trial] = pool.Work(task, store)
-        known = store.result(configuration["epochs"])
+        known = works[trial].store.result(configuration["epochs"])
         if known is not None:
             results[trial] = known
     missing = [work for trial, work in works.items() if trial not in results]
@@ -128,7 +169,7 @@ def run_shard(
     listener = _Listener(progress, results, failures)
     try:
         progress.write(now=True)
-        pool.run(missing, workers, listener)
+        train(missing, listener)
     finally:
         progress.progress.running.clear()
         progress.progress.ended = True

@@ -13,6 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# Trials on one device, several at a time; trials that take all processes of a job.
+SINGLE, DISTRIBUTED = "s", "d"
+
 
 @dataclass(frozen=True, order=True)
 class Trial:
@@ -61,13 +64,16 @@ class Ledger:
                 continue
         return cls(shards)
 
-    def assign(self, trials: Iterable[Trial], size: int) -> Ledger:
-        """Return this ledger with new shards of `size` trials for those that have none yet."""
+    def assign(self, trials: Iterable[Trial], size: int, kind: str = SINGLE) -> Ledger:
+        """Return this ledger with new shards of `size` trials for those that have none yet.
+
+        `kind` is the first letter of the new shards' names: which rule trains them.
+        """
         placed = {trial for members in self.shards.values() for trial in members}
         new = [trial for trial in dict.fromkeys(trials) if trial not in placed]
         number = 1 + max((int(shard[1:]) for shard in self.shards), default=0)
         added = {
-            f"s{number + index:04d}": tuple(new[start : start + size])
+            f"{kind}{number + index:04d}": tuple(new[start : start + size])
             for index, start in enumerate(range(0, len(new), size))
         }
         return Ledger({**self.shards, **added})

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from gridfold.axes import count_values, discrete_values, sample
 from gridfold.canonical import canonical, canonical_json, short_id, uniform
 from gridfold.errors import Problem, format_path
-from gridfold.study.base import Section, affects_result
+from gridfold.study.base import Section, affects_result, is_late_addition
 from gridfold.study.data import _Source
 from gridfold.study.explain import problems_of, shown
 from gridfold.study.model import FAMILIES, Cnn, Mlp, Model, widths
@@ -250,6 +250,9 @@ class Space:
             "model": {"family": family, **_effective(network), **_layer_widths(network)},
             "training": _effective(training),
         }
+        if training.distribution.world_size == 1:
+            # All backends are the same training then, and so one configuration.
+            settings["training"].pop("distribution", None)
         if "training.epochs" in assignment:
             settings["training"]["epochs"] = training.epochs
         if training.schedule.kind == "cosine":
@@ -323,6 +326,11 @@ def _effective(section: Section) -> dict[str, Any]:
         name: value
         for name, value in section.model_dump(by_alias=True).items()
         if affects_result(kind, name)
+        and not (
+            is_late_addition(kind, name)
+            and getattr(section, name)
+            == kind.model_fields[name].get_default(call_default_factory=True)
+        )
     }
 
 

@@ -216,7 +216,8 @@ def _about(keys: tuple[str, ...], problems: Iterable[Problem]) -> Iterator[Probl
     """
     for problem in problems:
         common = min(len(keys), len(problem.path))
-        if common and problem.path[:common] == keys[:common]:
+        is_between = common < len(keys) and problem.found != "unknown key"
+        if common and problem.path[:common] == keys[:common] and not is_between:
             yield problem
 
 

@@ -43,6 +43,9 @@ TRIAL_COLUMNS = (
     Column("n_train", "int", "samples", "Size of the training part"),
     Column("n_validation", "int", "samples", "Size of the validation part"),
     Column("parameters", "int", "", "Trainable weights"),
+    Column("world_size", "int", "replicas", "Copies of the model that shared each batch"),
+    Column("batch_size", "int", "samples", "Of one step, over all replicas"),
+    Column("device", "string", "", "What each replica computed on: the name of a GPU, or CPU"),
     Column("fit_seconds", "float", "s", "Wall time in epochs, validation included"),
     Column("seconds", "float", "s", "Wall time of the finishing attempt, start-up included"),
 )
@@ -61,6 +64,7 @@ EPOCH_COLUMNS = (
     Column("val_metric", "float", "", "The same on the validation part"),
     Column("learning_rate", "float", "", "At its end"),
     Column("seconds", "float", "s", "Wall time, validation included"),
+    Column("training_seconds", "float", "s", "Wall time without validation"),
 )
 PREDICTION_COLUMNS = (
     Column("config_id", "string", "", "Configuration"),
@@ -94,6 +98,9 @@ def write_shard(
                 "n_train": result.n_train,
                 "n_validation": result.n_validation,
                 "parameters": result.parameters,
+                "world_size": result.world_size,
+                "batch_size": result.batch_size,
+                "device": result.device,
                 "fit_seconds": result.fit_seconds,
                 "seconds": result.seconds,
                 **result.scores,

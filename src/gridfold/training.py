@@ -16,11 +16,12 @@ import numpy as np
 import tensorflow as tf
 from sklearn.utils.class_weight import compute_class_weight
 
-from gridfold import checkpoint, measures, models, optimisation
-from gridfold.canonical import derive_seed
+from gridfold import checkpoint, distribution, measures, models, optimisation
+from gridfold.canonical import derive_seed, short_id
 from gridfold.checkpoint import Checkpoint
 from gridfold.data import Array, Dataset
-from gridfold.errors import TrialFailure
+from gridfold.distribution import Distribution
+from gridfold.errors import TrialFailure, summary_of
 from gridfold.loop import TrainingLoop, steps_per_epoch
 from gridfold.preprocessing import UNCHANGED, Affine, fit_affine
 from gridfold.runstore import DIVERGED, TrialResult
@@ -48,6 +49,8 @@ class Fitted:
         As in :class:`~gridfold.runstore.TrialResult`.
     best_epoch : int
         Epoch (from 1) of the weights.
+    device : str
+        What each replica computed on.
     """
 
     model: keras.Model
@@ -57,6 +60,7 @@ class Fitted:
     history: list[dict[str, float]]
     segments: list[dict[str, Any]]
     best_epoch: int
+    device: str
 
     @property
     def fit_seconds(self) -> float:
@@ -75,7 +79,8 @@ class Fitted:
             )
             for start in range(0, len(samples), batch_size)
         ]
-        outputs = np.concatenate(parts).reshape(len(samples), -1)
+        outputs = np.concatenate(parts) if parts else np.empty((0, *self.model.output_shape[1:]))
+        outputs = outputs.reshape(len(samples), -1 if len(samples) else self.model.output_shape[-1])
         if not self.scaled_scores:
             outputs = self.targets.invert(outputs)
         return np.asarray(outputs, np.float32)
@@ -85,8 +90,19 @@ class Fitted:
         return self.targets.apply(targets) if self.scaled_scores else targets
 
 
-def train_trial(task: TrialTask, on_epoch: EpochReport) -> tuple[TrialResult, Array]:
+def train_trial(
+    task: TrialTask, on_epoch: EpochReport, devices: Distribution | None = None
+) -> tuple[TrialResult, Array]:
     """Train and score one trial.
+
+    Parameters
+    ----------
+    task : TrialTask
+    on_epoch : callable
+        Gets the history row of each finished epoch.
+    devices : Distribution, optional
+        Where to train; one device when left out. With several processes, all of them call this
+        and get the same answer.
 
     Returns
     -------
@@ -101,8 +117,10 @@ def train_trial(task: TrialTask, on_epoch: EpochReport) -> tuple[TrialResult, Ar
     started = time.perf_counter()
     dataset = Dataset.load(task.data)
     split = Splits.load(task.splits, task.split).by_name[task.split]
-    fitted = fit(task, dataset, split.training, split.validation, on_epoch)
-    predictions = fitted.predict(dataset.features[split.validation])
+    devices = devices or distribution.start(None, task.threads)
+    fitted = fit(task, dataset, split.training, split.validation, on_epoch, devices)
+    own = split.validation[devices.own_part(len(split.validation))]
+    predictions = devices.gather(fitted.predict(dataset.features[own]))
     if not np.isfinite(predictions).all():
         raise TrialFailure(DIVERGED, "predictions are not finite (NaN or infinity)")
     result = TrialResult(
@@ -110,16 +128,22 @@ def train_trial(task: TrialTask, on_epoch: EpochReport) -> tuple[TrialResult, Ar
         task.epochs,
         epochs_trained=len(fitted.history),
         best_epoch=fitted.best_epoch,
+        # The final model has no validation part.
         scores=measures.score(
             task.settings["problem"]["type"],
             fitted.scored_targets(dataset.targets[split.validation]),
             predictions,
-        ),
+        )
+        if len(predictions)
+        else {},
         history=fitted.history,
         segments=fitted.segments,
         n_train=len(split.training),
         n_validation=len(split.validation),
         parameters=int(sum(math.prod(w.shape) for w in fitted.model.trainable_variables)),
+        world_size=devices.world_size,
+        batch_size=global_batch_size(task.settings["training"]),
+        device=fitted.device,
         fit_seconds=fitted.fit_seconds,
         seconds=time.perf_counter() - started,
     )
@@ -132,6 +156,7 @@ def fit(
     training: Array,
     validation: Array,
     on_epoch: EpochReport,
+    devices: Distribution | None = None,
 ) -> Fitted:
     """Fit the model of a task, going on from its newest checkpoint.
 
@@ -143,11 +168,14 @@ def fit(
         Sample indices; `validation` may be empty, then nothing is stopped early.
     on_epoch : callable
         Gets the history row of each finished epoch.
+    devices : Distribution, optional
+        Where to train; one device when left out.
     """
     settings = task.settings
     options = settings["training"]
-    seed = derive_seed(options["seed"], task.config_id, task.split)
-    _prepare_runtime(options, task.threads, seed)
+    seed = derive_seed(options["seed"], _seed_id(settings), task.split)
+    devices = devices or distribution.start(None, task.threads)
+    _prepare_runtime(options, seed)
 
     x_map = fit_affine(settings["preprocessing"]["normalise"], dataset.features[training])
     y_map = UNCHANGED
@@ -162,31 +190,37 @@ def fit(
             targets = targets.astype(np.float32)[:, np.newaxis]
         return x_map.apply(dataset.features[part]), targets
 
-    batch_size = options["batch_size"]
+    batch_size = global_batch_size(options)
     steps = steps_per_epoch(len(training), batch_size)
-    model = models.build(settings, dataset.features.shape[1:], dataset.outputs)
-    metric = _compile(model, settings, steps)
+    model, metric = _built(settings, dataset, steps, devices)
 
     stopping = None
     if options["early_stopping"] and validation.size:
         stopping = optimisation.ResumableEarlyStopping(options["early_stopping"], metric)
-    saved = checkpoint.newest(task.folder, task.epochs)
-    state = _TrainingState(model, stopping, task, metric, seed, on_epoch)
+    # The chief alone looks: on a shared file system others might see another state of the folder.
+    saved = devices.from_chief(
+        checkpoint.newest(task.folder, task.epochs) if devices.is_chief else None
+    )
+    state = _TrainingState(model, stopping, task, metric, seed, on_epoch, devices)
     if saved is not None:
         state.restore(saved)
+    devices.align(model)
     if state.epoch < task.epochs and not state.stopped:
         train_arrays: tuple[Array, ...] = arrays(training)
         weights = _sample_weights(options["class_weights"], dataset, training)
         if weights is not None:
             train_arrays = (*train_arrays, weights)
-        TrainingLoop(
+        loop = TrainingLoop(
             model,
             train_arrays,
             arrays(validation) if validation.size else None,
             batch_size,
             seed,
             task.steps_per_execution,
-        ).run(state.epoch, task.epochs, [stopping, state] if stopping else [state])
+            devices,
+        )
+        state.loop = loop
+        loop.run(state.epoch, task.epochs, [stopping, state] if stopping else [state])
     best_epoch = state.epoch
     if stopping is not None and stopping.restore_best_weights:
         # Keras restores them at the end of a training, but a resumed one may have nothing to train.
@@ -200,21 +234,73 @@ def fit(
         state.history,
         state.segments,
         best_epoch,
+        devices.device(),
     )
 
 
-def _prepare_runtime(options: Mapping[str, Any], threads: int, seed: int) -> None:
-    if threads:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
+def _seed_id(settings: Mapping[str, Any]) -> str:
+    """Return what stands for a configuration in its trials' seeds: its id, devices left out.
+
+    So the same training on more devices begins with the same weights and sees the same order.
+    """
+    training = {k: v for k, v in settings["training"].items() if k != "distribution"}
+    return short_id({**settings, "training": training})
+
+
+def global_batch_size(options: Mapping[str, Any]) -> int:
+    """Return the samples of one step over all replicas.
+
+    Parameters
+    ----------
+    options : mapping
+        The ``training`` settings of a configuration.
+    """
+    parallel = options.get("distribution")
+    size: int = options["batch_size"]
+    if parallel is not None and parallel["batch"] == "per_replica":
+        size *= parallel["world_size"]
+    return size
+
+
+def precision_policy(setting: bool | str) -> str:
+    """Return Keras' name for ``training.mixed_precision``."""
+    if isinstance(setting, str):
+        return f"mixed_{setting}"
+    if not setting:
+        return "float32"
+    return "mixed_float16" if tf.config.get_visible_devices("GPU") else "mixed_bfloat16"
+
+
+def _prepare_runtime(options: Mapping[str, Any], seed: int) -> None:
+    # A process of a distributed job trains several trials; none may find another's state.
+    keras.utils.clear_session()
+    keras.config.set_floatx("float32")
     keras.utils.set_random_seed(seed)
     if options["deterministic"]:
         tf.config.experimental.enable_op_determinism()
-    if options["mixed_precision"]:
-        keras.mixed_precision.set_global_policy("mixed_float16" if gpus else "mixed_bfloat16")
+    keras.mixed_precision.set_global_policy(precision_policy(options["mixed_precision"]))
+
+
+def _built(
+    settings: Mapping[str, Any], dataset: Dataset, steps: int, devices: Distribution
+) -> tuple[keras.Model, str]:
+    """Return the compiled model and the name of the metric to follow.
+
+    Processes that fail here fail together, so that none waits for the others' gradients.
+    """
+    error, model, metric = "", None, ""
+    try:
+        with devices.scope():
+            model = models.build(settings, dataset.features.shape[1:], dataset.outputs)
+            metric = _compile(model, settings, steps)
+        devices.adopt(model.optimizer)
+    except Exception as caught:
+        if devices.world_size == 1:
+            raise
+        error = str(caught) if isinstance(caught, TrialFailure) else summary_of(caught)
+    for rank, text in devices.errors(error):
+        raise TrialFailure("error", text if devices.world_size == 1 else f"rank {rank}: {text}")
+    return model, metric
 
 
 def _compile(model: keras.Model, settings: Mapping[str, Any], steps: int) -> str:
@@ -223,19 +309,12 @@ def _compile(model: keras.Model, settings: Mapping[str, Any], steps: int) -> str
     options = settings["training"]
     if model.compiled:
         # A compiled model brings its own optimiser and loss, as with Keras Tuner.
-        model.compile(
-            optimizer=model.optimizer,
-            loss=model.loss,
-            metrics=[metric],
-            jit_compile=options["jit_compile"],
-        )
+        optimizer, loss = model.optimizer, model.loss
     else:
-        model.compile(
-            optimizer=optimisation.optimizer(options, steps),
-            loss=settings["problem"]["loss"],
-            metrics=[metric],
-            jit_compile=options["jit_compile"],
-        )
+        optimizer, loss = optimisation.optimizer(options, steps), settings["problem"]["loss"]
+    model.compile(
+        optimizer=optimizer, loss=loss, metrics=[metric], jit_compile=options["jit_compile"]
+    )
     model.optimizer.build(model.trainable_variables)
     return metric
 
@@ -271,8 +350,11 @@ class _TrainingState(keras.callbacks.Callback):
         metric: str,
         seed: int,
         on_epoch: EpochReport,
+        devices: Distribution,
     ) -> None:
         super().__init__()
+        self._devices = devices
+        self.loop: TrainingLoop | None = None
         self._model = model
         self._stopping = stopping
         self._task = task
@@ -313,7 +395,8 @@ class _TrainingState(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Make the process's generators a function of (seed, epoch), for code that uses them."""
-        epoch_seed = derive_seed(self._seed, "epoch", epoch)
+        rank = self._devices.rank
+        epoch_seed = derive_seed(self._seed, "epoch", epoch, *([rank] if rank else []))
         random.seed(epoch_seed)
         np.random.seed(epoch_seed)
         self._began = time.perf_counter()
@@ -337,8 +420,9 @@ class _TrainingState(keras.callbacks.Callback):
         self.stopped = bool(self._model.stop_training)
         last = self.stopped or self.epoch == self._task.epochs
         row["seconds"] = time.perf_counter() - self._began
+        row["training_seconds"] = self.loop.training_seconds if self.loop else math.nan
         self.history.append(row)
-        if last or self.epoch % self._task.checkpoint_every == 0:
+        if self._devices.is_chief and (last or self.epoch % self._task.checkpoint_every == 0):
             self._save()
         self._on_epoch(row)
 

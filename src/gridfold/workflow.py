@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,15 @@ def say_answer(plan: Plan, before: str = "") -> None:
         print(f"{before}{answer(plan.paths)}", file=sys.stderr)
     except FileNotFoundError:
         return
+
+
+def study_arguments(plan: Plan) -> str:
+    """Return the options that tell a command which study it works for, quoted for a shell."""
+    options = ["--study", *map(str, plan.files)]
+    if plan.overrides:
+        options += ["--set", json.dumps(plan.overrides)]
+    # Braces would be taken for Snakemake's own.
+    return shlex.join(options).replace("{", "{{").replace("}", "}}")
 
 
 def available_cores(workflow: Any) -> int | None:

@@ -22,6 +22,22 @@ def without_effect(default: Any, **kwargs: Any) -> Any:
     return Field(default, json_schema_extra={"affects_result": False}, **kwargs)
 
 
+def late_addition(default: Any = None, **kwargs: Any) -> Any:
+    """Declare a field that counts in the configuration id only when it differs from its default.
+
+    So a study keeps its ids, and what is trained, when gridfold learns a new setting.
+    """
+    if "default_factory" not in kwargs:
+        kwargs["default"] = default
+    return Field(json_schema_extra={"late_addition": True}, **kwargs)
+
+
+def is_late_addition(section: type[BaseModel], name: str) -> bool:
+    """Tell whether field `name` of `section` is one of :func:`late_addition`."""
+    extra = section.model_fields[name].json_schema_extra
+    return isinstance(extra, dict) and extra.get("late_addition") is True
+
+
 def affects_result(section: type[BaseModel], name: str) -> bool:
     """Tell whether field `name` of `section` can change a result."""
     extra = section.model_fields[name].json_schema_extra

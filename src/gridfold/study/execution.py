@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from gridfold.study.base import NonNegativeInt, PositiveInt, Section
+from gridfold.study.base import NonNegativeInt, PositiveFloat, PositiveInt, Section
 
 
 class Execution(Section):
@@ -20,7 +20,14 @@ class Execution(Section):
     workers: Literal["auto"] | PositiveInt = Field(
         "auto", description="Trials that run at the same time in one job; `auto` uses its cores."
     )
-    threads_per_worker: PositiveInt = Field(1, description="CPU threads of each trial.")
+    threads_per_worker: PositiveInt = Field(
+        1, description="CPU threads of each trial; with Horovod, of each rank."
+    )
+    start_timeout: PositiveFloat = Field(
+        45.0,
+        description="Seconds from the start of the first rank until all must be ready, in "
+        "distributed training; more on a slow file system.",
+    )
     retries: NonNegativeInt = Field(
         1, description="Times a failed job is repeated; only what is missing runs again."
     )

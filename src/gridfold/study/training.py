@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gridfold.study.base import (
     Fraction,
@@ -13,6 +13,7 @@ from gridfold.study.base import (
     PositiveFloat,
     PositiveInt,
     Section,
+    late_addition,
     without_effect,
 )
 
@@ -71,6 +72,74 @@ class EarlyStopping(Section):
     restore_best: bool = Field(True, description="Score the weights of the best epoch.")
 
 
+class Distribution(Section):
+    """Data-parallel training: copies of the model (replicas) share the samples of each batch."""
+
+    backend: Literal["single", "mirrored", "horovod"] = Field(
+        "single",
+        description="`horovod`: one process for each replica, on one or many machines; "
+        "`mirrored`: several GPUs of one machine in one process; `single`: one device.",
+    )
+    world_size: PositiveInt = Field(
+        1, description="Replicas. With 1, every backend is the same training on one device."
+    )
+    batch: Literal["global", "per_replica"] = Field(
+        "global",
+        description="What `training.batch_size` counts: the samples of a step over all replicas, "
+        "or those of each replica, so that a step takes `world_size` times as many.",
+    )
+    learning_rate_scaling: Literal["none", "linear", "sqrt"] = Field(
+        "none",
+        description="With `batch: per_replica`, multiply the learning rate by `world_size` or its "
+        "root (Goyal et al., 2017); use it with `warmup_epochs`.",
+    )
+    reduction: Literal["average", "sum", "adasum"] = Field(
+        "average",
+        description="How Horovod combines gradients; `adasum` (Maleki et al., 2020) needs MPI.",
+    )
+    compression: Literal["none", "fp16"] = Field(
+        "none", description="`fp16`: Horovod sends gradients in 16 bit."
+    )
+
+    @field_validator("backend", mode="before")
+    @classmethod
+    def _is_supported(cls, value: Any) -> Any:
+        if value == "multiworker":
+            raise ValueError(
+                '"multiworker": Keras 3 does not support TensorFlow\'s MultiWorkerMirroredStrategy '
+                "(keras issue 20585); allowed: `backend: horovod`, which spans machines too"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _options_agree(self) -> Self:
+        n = self.world_size
+        if n == 1:
+            return self
+        if self.backend == "single":
+            raise ValueError(
+                f"`world_size: {n}` with `backend: single`; allowed: backend horovod or mirrored, "
+                "or world_size 1"
+            )
+        if self.backend == "mirrored" and (self.reduction, self.compression) != ("average", "none"):
+            raise ValueError(
+                f"`reduction: {self.reduction}` and `compression: {self.compression}` with "
+                "`backend: mirrored`; allowed: average and none, or backend horovod"
+            )
+        if self.batch == "global" and self.learning_rate_scaling != "none":
+            raise ValueError(
+                f"`learning_rate_scaling: {self.learning_rate_scaling}` with `batch: global`, "
+                "where a step has the same samples whatever the world size; allowed: none, or "
+                "batch per_replica"
+            )
+        if self.reduction == "adasum" and n & (n - 1):
+            raise ValueError(
+                f"`reduction: adasum` with `world_size: {n}`; allowed: a power of 2, or another "
+                "reduction"
+            )
+        return self
+
+
 class Training(Section):
     """How a trial is optimised."""
 
@@ -101,14 +170,24 @@ class Training(Section):
     class_weights: Literal["none", "balanced"] | dict[str, NonNegativeFloat] = Field(
         "none", description="`balanced`, or a weight for each class label."
     )
-    mixed_precision: bool = Field(
-        False, description="Compute in 16 bit where safe: bfloat16 on CPU, float16 on GPU."
+    mixed_precision: bool | Literal["float16", "bfloat16"] = Field(
+        False,
+        description="Compute in 16 bit where safe; `true` is bfloat16 on CPU and float16 (with "
+        "loss scaling) on GPU.",
     )
     jit_compile: bool = Field(False, description="Compile with XLA; pays off on large models.")
     deterministic: bool = Field(
         True, description="Same numbers in every run, at some cost in speed on GPUs."
     )
     seed: NonNegativeInt = Field(0, description="Root of the seed of every trial.")
+    gradient_accumulation_steps: PositiveInt = late_addition(
+        1,
+        description="Steps whose gradients are averaged before the weights change, as if the batch "
+        "were so many times larger.",
+    )
+    distribution: Distribution = late_addition(
+        default_factory=Distribution, description=Distribution.__doc__
+    )
     steps_per_execution: Literal["auto"] | PositiveInt = without_effect(
         "auto", description="Optimiser steps between returns to Python; `auto` is one epoch."
     )
@@ -127,5 +206,27 @@ class Training(Section):
             raise ValueError(
                 f"`warmup_epochs: {self.warmup_epochs}` leaves no epoch of `epochs: "
                 f"{self.epochs}`; allowed: fewer warm-up epochs than epochs"
+            )
+        parallel = self.distribution
+        if parallel.world_size > 1 and self.jit_compile:
+            raise ValueError(
+                f"`jit_compile: true` with a world size of {parallel.world_size}: the operations "
+                "that combine gradients can't be compiled; allowed: jit_compile false, or "
+                "world_size 1"
+            )
+        if (
+            parallel.world_size > 1
+            and parallel.backend == "mirrored"
+            and self.gradient_accumulation_steps > 1
+        ):
+            raise ValueError(
+                f"`gradient_accumulation_steps: {self.gradient_accumulation_steps}` with `backend: "
+                "mirrored`: Keras can't accumulate gradients under MirroredStrategy; allowed: 1, "
+                "or backend horovod"
+            )
+        if parallel.batch == "global" and self.batch_size < parallel.world_size:
+            raise ValueError(
+                f"`batch_size: {self.batch_size}` for {parallel.world_size} replicas; allowed: at "
+                "least one sample for each, or `distribution.batch: per_replica`"
             )
         return self

@@ -1,0 +1,129 @@
+"""One rank of a distributed training job: ``python -m gridfold.rank FOLDER``.
+
+All ranks train the same trials, one after another, each with its share of every batch. What has
+happened is written, a line of JSON each time, to ``FOLDER/<rank>.jsonl``, where
+:mod:`gridfold.ranks` reads it; files reach it from any node.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import platform
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gridfold.errors import TrialFailure, summary_of
+from gridfold.pool import EXIT_CONTINUE, Work
+
+# How launchers tell a process its rank: Open MPI, PMIx, MPICH and Intel MPI, Horovod's own, Slurm.
+_RANK_VARIABLES = (
+    "OMPI_COMM_WORLD_RANK",
+    "PMIX_RANK",
+    "PMI_RANK",
+    "HOROVOD_RANK",
+    "SLURM_PROCID",
+)
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+
+def launched_rank() -> int:
+    """Return the rank that the launcher gave to this process; 0 without a launcher."""
+    for name in _RANK_VARIABLES:
+        if name in os.environ:
+            return int(os.environ[name])
+    return 0
+
+
+class _Messages:
+    """Tells the supervisor what happens on this rank."""
+
+    def __init__(self, file: Path) -> None:
+        self._stream = file.open("a", encoding="utf-8")
+        # The thread that waits for signals speaks, too.
+        self._lock = threading.Lock()
+
+    def send(self, kind: str, **content: Any) -> None:
+        with self._lock:
+            self._stream.write(json.dumps({"kind": kind, **content}) + "\n")
+            self._stream.flush()
+
+
+def main(folder: Path) -> None:
+    """Train all trials of ``works.pkl`` in `folder` together with the other ranks."""
+    rank = launched_rank()
+    logging.basicConfig(
+        level=logging.INFO, format=f"%(asctime)s [rank {rank}] %(levelname)s %(message)s"
+    )
+    # TensorFlow announces instruction sets and missing GPUs at every start.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # It warns that graphs are traced again and again: one for each trial, as it must be.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    messages = _Messages(folder / f"{rank}.jsonl")
+    _stop_on_signals(messages)
+    messages.send("started", host=platform.node())
+    try:
+        works = pickle.loads((folder / "works.pkl").read_bytes())
+        _train_all(works, messages)
+    except BaseException as error:
+        # The others wait for this rank in the middle of a step; only the end of the job frees them.
+        messages.send("died", reason=summary_of(error), detail=traceback.format_exc())
+        logging.error("%s", traceback.format_exc())
+        os._exit(1)
+    messages.send("ended")
+
+
+def _train_all(works: Sequence[Work], messages: _Messages) -> None:
+    from gridfold import distribution, references
+    from gridfold.training import train_trial
+
+    first = works[0].task
+    devices = distribution.start(first.settings["training"].get("distribution"), first.threads)
+    messages.send("ready", device=devices.device())
+    for number, work in enumerate(works):
+        # A trial finds the user's module as it would in a process of its own.
+        references.forget()
+        devices.configure(work.task.settings["training"].get("distribution"))
+        messages.send("trial", trial=number)
+
+        def report(row: dict[str, float], number: int = number) -> None:
+            if devices.is_chief:
+                messages.send("epoch", trial=number, row=row)
+
+        try:
+            result, predictions = train_trial(work.task, report, devices)
+        except TrialFailure as failure:
+            # Every rank gets here: such failures follow from what all of them know.
+            content = (failure.kind, failure.reason, failure.detail)
+            messages.send("failed", trial=number, failure=content)
+            continue
+        if devices.is_chief:
+            work.store.finish(result, predictions)
+        messages.send("finished", trial=number)
+
+
+def _stop_on_signals(messages: _Messages) -> None:
+    """End this process at once when the job is told to stop; its last epoch is in the run store.
+
+    A thread waits for the signals, because the main thread may be inside an operation that waits
+    for other ranks, where Python runs no handler.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+
+    def wait() -> None:
+        signal.sigwait(_STOP_SIGNALS)
+        messages.send("stopped")
+        os._exit(EXIT_CONTINUE)
+
+    threading.Thread(target=wait, name="gridfold-signals", daemon=True).start()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

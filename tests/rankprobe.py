@@ -1,0 +1,47 @@
+"""Trains tasks on the ranks of a launch and keeps what each rank ends with.
+
+Run by a launcher as ``python rankprobe.py FOLDER``; ``FOLDER/tasks.pkl`` holds the tasks by name,
+``FOLDER/<name>.<rank>.npz`` the answers.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from gridfold import distribution, references
+from gridfold.data import Dataset
+from gridfold.distribution import seed_states
+from gridfold.splits import Splits
+from gridfold.training import fit
+
+
+def main(folder: Path) -> None:
+    tasks = pickle.loads((folder / "tasks.pkl").read_bytes())
+    first = next(iter(tasks.values()))
+    options = first.settings["training"].get("distribution")
+    devices = distribution.start(options, first.threads)
+    for name, task in tasks.items():
+        references.forget()
+        devices.configure(task.settings["training"].get("distribution"))
+        split = Splits.load(task.splits, task.split).by_name[task.split]
+        dataset = Dataset.load(task.data)
+        fitted = fit(task, dataset, split.training, split.validation, lambda row: None, devices)
+        seeds = {id(state) for state in seed_states(fitted.model)}
+        weights = [
+            keras.ops.convert_to_numpy(variable)
+            for variable in (*fitted.model.variables, *fitted.model.optimizer.variables)
+            if id(variable) not in seeds
+        ]
+        curve = [[row["loss"], row["val_loss"], row["val_metric"]] for row in fitted.history]
+        # By name: the arrays of a model have any shapes.
+        arrays = {f"weights{index:03d}": weight for index, weight in enumerate(weights)}
+        np.savez(folder / f"{name}.{devices.rank}.npz", curve=np.array(curve), **arrays)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
