@@ -91,22 +91,28 @@ rule train_final:
         mpi="auto" if PLAN.most_processes() > 1 else "",
     params:
         request=lambda wildcards: PLAN.final_request(),
+        python=PYTHON,
         script=workflow.source_path("../workflow/scripts/train_final.py"),
         study=STUDY_ARGUMENTS,
     message:
         "Training the final model on several processes or devices, if it was selected so"
     shell:
-        "{PYTHON} {params.script} {params.study} --launcher={resources.mpi:q} --log {log}"
+        "{params.python} {params.script} {params.study} --launcher={resources.mpi:q} --log {log}"
         " --best {input.best} --output {output.record}"
+
+
+# Only where a configuration can have been trained so.
+FINAL_TRAINING = (
+    {"trained": rules.train_final.output.record} if PLAN.is_distributed else {}
+)
 
 
 rule fit_final:
     input:
+        **FINAL_TRAINING,
         best=rules.select_best.output.best,
         data=rules.prepare_data.output.features,
         splits=rules.make_splits.output.splits,
-        # Only where a configuration can have been trained so.
-        **({"trained": rules.train_final.output.record} if PLAN.is_distributed else {}),
     output:
         model=PATHS.final / "model.keras",
         predictions=PATHS.final / "test_predictions.parquet",

@@ -54,10 +54,11 @@ rule train_distributed:
         mpi=lambda wildcards: "auto" if PLAN.processes(wildcards.shard) > 1 else "",
     params:
         request=lambda wildcards: PLAN.train_request(wildcards.shard),
+        python=PYTHON,
         script=workflow.source_path("../workflow/scripts/train_distributed.py"),
         study=STUDY_ARGUMENTS,
     message:
         "Training shard {wildcards.shard} on {resources.tasks} processes"
     shell:
-        "{PYTHON} {params.script} {params.study} --launcher={resources.mpi:q} --log {log}"
+        "{params.python} {params.script} {params.study} --launcher={resources.mpi:q} --log {log}"
         " --shard {wildcards.shard} --attempt {resources.attempt} --outputs {output}"

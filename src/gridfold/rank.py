@@ -112,13 +112,19 @@ def _train_all(works: Sequence[Work], messages: _Messages) -> None:
 def _stop_on_signals(messages: _Messages) -> None:
     """End this process at once when the job is told to stop; its last epoch is in the run store.
 
-    A thread waits for the signals, because the main thread may be inside an operation that waits
-    for other ranks, where Python runs no handler.
+    A thread learns of the signal, because the main thread may be inside an operation that waits for
+    other ranks, where Python runs no handler.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)
+    for number in _STOP_SIGNALS:
+        signal.signal(number, lambda *_: None)
 
     def wait() -> None:
-        signal.sigwait(_STOP_SIGNALS)
+        # Other signals wake this thread, too.
+        while os.read(reader, 1)[0] not in _STOP_SIGNALS:
+            pass
         messages.send("stopped")
         os._exit(EXIT_CONTINUE)
 
