@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from gridfold import __version__
@@ -75,10 +76,15 @@ class Examination:
     container_engines: tuple[Program, ...]
     findings: tuple[Finding, ...]
 
-    @property
-    def broken(self) -> list[Finding]:
-        """The findings that keep any trial from running."""
-        return [finding for finding in self.findings if finding.severity == "broken"]
+    def demand_fitness(self) -> None:
+        """Raise :class:`Unfit` when no trial can run here."""
+        broken = [finding.subject for finding in self.findings if finding.severity == "broken"]
+        if broken:
+            raise Unfit(f"No trial can run here: {', '.join(broken)}.")
+
+    def as_json(self) -> str:
+        """Return everything as JSON, for programs."""
+        return json.dumps(asdict(self), indent=2)
 
     def __str__(self) -> str:
         sections = [
@@ -116,12 +122,10 @@ def examine() -> Examination:
         slurm(),
         slurm_job(),
         tuple(container_engines()),
-        tuple(
-            [
-                *_about_libraries(found_libraries),
-                *_about_gpus(found_libraries, found_gpus),
-                *_about_horovod(found_libraries, found_launchers),
-            ]
+        (
+            *_about_libraries(found_libraries),
+            *_about_gpus(found_libraries, found_gpus),
+            *_about_horovod(found_libraries, found_launchers),
         ),
     )
 
@@ -259,9 +263,9 @@ def _software(found: Examination) -> Iterator[tuple[str, str]]:
         return
     mpi = mpi_name(horovod.mpi_library or "") or "version unknown"
     yield "Horovod", f"{horovod.version}, built for TensorFlow {horovod.built_for}"
+    gpu_operations = "NCCL" if horovod.nccl else "none"
     controllers = [f"MPI ({mpi})"] * horovod.mpi + ["Gloo"] * horovod.gloo
-    yield "", f"controllers {', '.join(controllers)}; GPU operations "
-    yield "", f"GPU operations: {'NCCL' if horovod.nccl else 'none'}"
+    yield "", f"controllers: {', '.join(controllers)}; GPU operations: {gpu_operations}"
 
 
 def _machine(found: Examination) -> Iterator[tuple[str, str]]:
@@ -289,8 +293,7 @@ def _tensor_cores(gpu: Gpu) -> str:
         if float(gpu.compute_capability) >= since
     ]
     return (
-        f", compute capability {gpu.compute_capability} "
-        f"(tensor cores: {', '.join(fast) or 'none'})"
+        f", compute capability {gpu.compute_capability} (tensor cores: {', '.join(fast) or 'none'})"
     )
 
 

@@ -51,6 +51,10 @@ _KNOWN_FAILURES = (
         "Memory ran out: build with fewer compilers at once, as in --jobs 1.",
     ),
     (
+        r"Could NOT find CUDAToolkit",
+        "CUDA's libraries are not complete: HOROVOD_CUDA_HOME must be a whole toolkit.",
+    ),
+    (
         r"Could NOT find NCCL",
         "NCCL's headers are missing: install libnccl-dev of NVIDIA, or set HOROVOD_NCCL_HOME.",
     ),
@@ -61,6 +65,11 @@ _KNOWN_FAILURES = (
         "The package index can't be reached: the first build needs a network.",
     ),
 )
+# Lines of a log that say why; what pip writes about its own subprocesses doesn't.
+_TELLING = re.compile(
+    r"could not find|(?<!^)\berror: |^error(?!: subprocess)|undefined|killed", re.I
+)
+_LINES_SHOWN = 6
 _VERIFICATION = """
 import json
 import horovod.tensorflow as hvd
@@ -266,15 +275,19 @@ def _step(
 
 
 def _explanation(title: str, output: str, log: Path) -> str:
-    lines = [line.rstrip() for line in output.splitlines() if line.strip()]
-    relevant = [line for line in lines if re.search(r"\berror\b|fatal|killed", line, re.I)]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    # A message of CMake follows its head.
+    telling = [
+        line
+        for line, before in zip(lines, ["", *lines], strict=False)
+        if _TELLING.search(line) or before.startswith("CMake Error")
+    ]
     hints = [hint for pattern, hint in _KNOWN_FAILURES if re.search(pattern, output, re.I)]
-    shown = (relevant or lines)[:4] + (lines[-3:] if not relevant else [])
     return "\n".join(
         [
             f"{title} failed. {' '.join(hints)}".rstrip(),
             f"Log: {log}",
-            *(f"  {line.strip()[:200]}" for line in dict.fromkeys(shown)),
+            *(f"  {line[:200]}" for line in dict.fromkeys(telling[:_LINES_SHOWN] or lines[-5:])),
         ]
     )
 

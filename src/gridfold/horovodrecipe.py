@@ -33,6 +33,38 @@ PATCHES = (
         'list(APPEND TF_SOURCES "${PROJECT_SOURCE_DIR}/horovod/tensorflow/xla_mpi_ops.cc")\n',
         "",
     ),
+    # TensorFlow no longer has the function that is declared here, and tells the same through the
+    # stream itself. Without this, a build for GPUs compiles and then can't be loaded.
+    (
+        "horovod/tensorflow/mpi_ops.cc",
+        """\
+// Forward declaration of AsGpuStreamValue
+namespace stream_executor {
+namespace gpu {
+GpuStreamHandle AsGpuStreamValue(Stream* stream);
+} // namespace stream_executor
+} // namespace gpu
+""",
+        "",
+    ),
+    (
+        "horovod/tensorflow/mpi_ops.cc",
+        """\
+#endif // TENSORFLOW_VERSION >= 2011000000
+#endif // HAVE_GPU
+""",
+        """\
+#endif // TENSORFLOW_VERSION >= 2011000000
+namespace stream_executor {
+namespace gpu {
+static inline GpuStreamHandle AsGpuStreamValue(Stream* stream) {
+  return static_cast<GpuStreamHandle>(stream->platform_specific_handle().stream);
+}
+} // namespace gpu
+} // namespace stream_executor
+#endif // HAVE_GPU
+""",
+    ),
     # Python 3.12 has no distutils; without this, horovodrun doesn't start there.
     (
         "horovod/runner/js_run.py",
@@ -48,7 +80,9 @@ _PYTHONS = ((3, 11), (3, 13))
 # TensorFlow comes under several names; all of them provide the module `tensorflow`.
 _TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-cpu-aws", "tensorflow-rocm")
 _MPI_WRAPPERS = ("mpicxx", "mpic++")
-_MPI_NAMES = re.compile(r"(Open MPI|MPICH|HYDRA|MVAPICH2?|Intel\(R\) MPI)\D*(\d[\w.]*)")
+_MPI_NAMES = re.compile(r"(Open MPI|OpenRTE|MPICH|HYDRA|MVAPICH2?|Intel\(R\) MPI)\D*(\d[\w.]*)")
+# Names under which launchers go.
+_MPI_LAUNCHERS = {"HYDRA": "MPICH", "OpenRTE": "Open MPI"}
 MPI_ADVICE = (
     "Debian and Ubuntu: apt-get install libopenmpi-dev openmpi-bin; conda: conda install openmpi; "
     "clusters: module load openmpi"
@@ -164,8 +198,7 @@ def cuda_home(environ: Mapping[str, str] = os.environ) -> Path | None:
 def mpi_name(text: str) -> str | None:
     """Return the MPI that a program or library says to be, such as ``Open MPI 4.1.4``."""
     found = _MPI_NAMES.search(text)
-    # Hydra is the launcher of MPICH.
-    return f"{found[1].replace('HYDRA', 'MPICH')} {found[2]}" if found else None
+    return f"{_MPI_LAUNCHERS.get(found[1], found[1])} {found[2]}" if found else None
 
 
 def output_of(command: list[str]) -> str:
@@ -228,4 +261,3 @@ def _cuda_release(environ: Mapping[str, str]) -> str | None:
         return None
     found = re.search(r"release (\d[\d.]*)", output_of([str(home / "bin" / "nvcc"), "--version"]))
     return found[1] if found else None
-
