@@ -10,17 +10,20 @@ only for building stays in the environment.
 from __future__ import annotations
 
 import argparse
+import ensurepip
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from gridfold.errors import BuildError
@@ -65,10 +68,9 @@ _KNOWN_FAILURES = (
         "The package index can't be reached: the first build needs a network.",
     ),
 )
-# Lines of a log that say why; what pip writes about its own subprocesses doesn't.
-_TELLING = re.compile(
-    r"could not find|(?<!^)\berror: |^error(?!: subprocess)|undefined|killed", re.I
-)
+# Lines of a log that say why; what pip writes about its own subprocesses doesn't. CMake also says
+# "Could NOT find" of what it can do without, so that alone tells nothing.
+_TELLING = re.compile(r"error: (?!subprocess)|undefined|killed", re.I)
 _LINES_SHOWN = 6
 _VERIFICATION = """
 import json
@@ -236,13 +238,19 @@ def _verify(wheel: Path, recipe: Recipe, folder: Path, log: Path) -> None:
 
 def _installer() -> list[str]:
     """Return the beginning of a command that installs packages for the running Python."""
-    # `uv run` names itself in UV. An environment that uv made has no pip of its own.
-    uv = shutil.which(os.environ.get("UV") or "uv") or shutil.which("uv")
-    if uv:
-        return [uv, "pip", "install", "--python", sys.executable]
-    pip = [sys.executable, "-m", "pip"]
-    if subprocess.run([*pip, "--version"], capture_output=True, check=False).returncode == 0:
-        return [*pip, "install"]
+    # `uv run` names itself in UV; the Makefile puts one beside the environment.
+    beside = Path(sys.prefix).parent / ".tools" / "bin" / "uv"
+    for name in (os.environ.get("UV"), "uv", str(beside)):
+        uv = shutil.which(name) if name else None
+        if uv:
+            return [uv, "pip", "install", "--python", sys.executable]
+    if find_spec("pip"):
+        return [sys.executable, "-m", "pip", "install"]
+    # An environment that uv made has no pip, but Python comes with the wheel of one, which can be
+    # run as it is. Distributions that take it out of Python say where it is instead.
+    bundled = sysconfig.get_config_var("WHEEL_PKG_DIR") or Path(ensurepip.__path__[0]) / "_bundled"
+    for pip in Path(bundled).glob("pip-*.whl"):
+        return [sys.executable, str(pip / "pip"), "install"]
     raise BuildError(
         f"Neither uv nor pip is there for {sys.executable}: put uv on the PATH (`pip install uv`), "
         "or run `make horovod` in the project's folder."
@@ -282,14 +290,11 @@ def _explanation(title: str, output: str, log: Path) -> str:
         for line, before in zip(lines, ["", *lines], strict=False)
         if _TELLING.search(line) or before.startswith("CMake Error")
     ]
-    hints = [hint for pattern, hint in _KNOWN_FAILURES if re.search(pattern, output, re.I)]
-    return "\n".join(
-        [
-            f"{title} failed. {' '.join(hints)}".rstrip(),
-            f"Log: {log}",
-            *(f"  {line[:200]}" for line in dict.fromkeys(telling[:_LINES_SHOWN] or lines[-5:])),
-        ]
-    )
+    shown = list(dict.fromkeys(telling))[:_LINES_SHOWN] or lines[-_LINES_SHOWN:]
+    said = "\n".join(telling or lines)
+    hints = [hint for pattern, hint in _KNOWN_FAILURES if re.search(pattern, said, re.I)]
+    head = f"{title} failed. {' '.join(hints)}".rstrip()
+    return "\n".join([head, f"Log: {log}", *(f"  {line[:200]}" for line in shown)])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
