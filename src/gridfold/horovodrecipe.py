@@ -26,7 +26,7 @@ SDIST_SHA256 = "92a43f5a94c43907a56805bad15f19700c62ffc83b7ca483f9e104e229f67ef0
 
 # (file, text, what takes its place)
 PATCHES = (
-    # These operations need headers of XLA that TensorFlow no longer installs (last seen in 2.12).
+    # These operations need headers of XLA that TensorFlow no longer installs.
     # Without them Horovod can't be called from a function compiled with `jit_compile=True`.
     (
         "horovod/tensorflow/CMakeLists.txt",
