@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format schema browser clean
+.PHONY: help setup demo test lint format schema horovod horovod-tested mpi browser clean
 
 UV_VERSION := 0.13
 # The machine's own certificates, which a proxy of an institution may need.
@@ -37,7 +37,7 @@ setup: .venv/.synced ## Create the locked environment in .venv
 demo: setup ## Run the default study and print where its report is
 	@$(RUN) snakemake --configfile config/demo.yaml --quiet all
 
-test: setup browser lint ## Lint, then run every test
+test: setup browser horovod-tested lint ## Lint, then run every test
 	@$(RUN) pytest -n auto --dist loadfile
 
 lint: setup ## Check format, types, rules and generated files
@@ -54,6 +54,26 @@ format: setup ## Rewrite all files in the project's format
 
 schema: setup ## Regenerate schema, reference study and reference table
 	@$(RUN) gridfold schema --write
+
+# Kept builds lie outside the work tree, so a second call, a re-sync and a second clone are cheap.
+horovod: setup mpi ## Build Horovod (3 minutes, once) and install it
+	@$(RUN) python -m gridfold.horovodbuild
+
+# Without Horovod, its tests say what is missing and are skipped; in CI nothing is skipped.
+horovod-tested:
+	@$(MAKE) --no-print-directory horovod || test -z "$${CI:-}"
+
+# What Horovod is built with. MPI is optional, a compiler is not.
+mpi:
+	@if ! { command -v g++ && command -v mpicxx && command -v mpirun; } >/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing a compiler and Open MPI for Horovod"; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+	      g++ make libopenmpi-dev openmpi-bin >/dev/null; \
+	  else \
+	    echo "For Horovod with MPI, on Debian: sudo apt-get install g++ make libopenmpi-dev openmpi-bin" >&2; \
+	  fi; \
+	fi
 
 # The report is tested in a real browser. Elsewhere than on Debian as root, those tests say what
 # is missing and are skipped; in CI they fail instead.

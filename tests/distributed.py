@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,22 +9,29 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from needs import lacking, need_horovod
 
 from gridfold.ranks import AUTO, Launch, environment, horovod_controllers
 
 
-def _needs(present: bool, what: str) -> pytest.MarkDecorator:
-    # In CI everything that can be installed is, so a missing part is a failure there.
-    if not present and os.environ.get("CI"):
-        raise RuntimeError(f"{what}; `make test` installs it on Debian as root")
-    return pytest.mark.skipif(not present, reason=what)
+needs_horovod = pytest.mark.usefixtures("horovod_here")
+needs_mpi = pytest.mark.usefixtures("mpi_here")
 
 
-needs_horovod = _needs(bool(horovod_controllers()), "HOROVOD IS MISSING: run `make horovod`")
-needs_mpi = _needs(
-    "mpi" in horovod_controllers() and shutil.which("mpirun") is not None,
-    "MPI OR HOROVOD WITH MPI IS MISSING: install openmpi-bin and libopenmpi-dev, `make horovod`",
-)
+@pytest.fixture
+def horovod_here() -> None:
+    """Go on only with Horovod."""
+    need_horovod()
+
+
+@pytest.fixture
+def mpi_here(horovod_here: None) -> None:
+    """Go on only with Horovod under MPI."""
+    if "mpi" not in horovod_controllers() or shutil.which("mpirun") is None:
+        lacking(
+            "MPI is missing, so it was NOT tested: install openmpi-bin and libopenmpi-dev, then "
+            "`make horovod`"
+        )
 
 
 def horovod(ranks: int, launcher: str) -> Launch:

@@ -110,7 +110,7 @@ def test_generated_files_are_checked_and_repaired(capsys: pytest.CaptureFixture[
     assert main(["schema", "--check"]) == 0
 
 
-@pytest.mark.parametrize("verb", ["validate", "plan", "status", "show", "schema"])
+@pytest.mark.parametrize("verb", ["validate", "plan", "status", "show", "schema", "doctor"])
 def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([verb, "--help"])

@@ -132,6 +132,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     schema.add_argument("--write", action="store_true", help="write the generated files")
     schema.add_argument("--check", action="store_true", help="fail if they are out of date")
+    doctor = verb(
+        "doctor",
+        _doctor,
+        "show what a trial finds on this machine, and what to do about what is missing",
+        "Python, TensorFlow, Keras and Horovod; processor, memory and GPUs as far as this process\n"
+        "may use them; MPI launchers, Slurm and containers. Takes some seconds.\n\n"
+        "A login node is not a compute node. What a job finds, a job tells:\n\n"
+        "  srun --gpus=1 gridfold doctor\n\n"
+        "Exits with 1 when no trial can run here, with 0 otherwise.",
+    )
+    doctor.add_argument("--json", action="store_true", help="write JSON for programs")
     return parser
 
 
@@ -236,3 +247,11 @@ def _schema(options: argparse.Namespace) -> None:
             )
     else:
         print(reference.generated_files()["config/study.schema.json"], end="")
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    from gridfold.doctor import examine
+
+    examination = examine()
+    print(examination.as_json() if options.json else examination)
+    examination.demand_fitness()

@@ -108,3 +108,7 @@ class TrialFailure(GridfoldError):
         self.kind = kind
         self.reason = reason
         self.detail = detail
+
+
+class BuildError(GridfoldError):
+    """A Horovod that can't be built or installed here, and what would help."""

@@ -63,14 +63,15 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: package_version(name) for name in _RECORDED_PACKAGES},
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "host": platform.node(),
         "git_commit": _git_commit(),
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the model of the processor."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
