@@ -13,7 +13,6 @@ from needs import lacking, need_horovod
 
 from gridfold.ranks import AUTO, Launch, environment, horovod_controllers
 
-
 needs_horovod = pytest.mark.usefixtures("horovod_here")
 needs_mpi = pytest.mark.usefixtures("mpi_here")
 
