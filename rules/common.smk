@@ -1,6 +1,7 @@
 """What all rules share: the plan of the study, and paths."""
 
 from gridfold.plan import SHARD_PATTERN
+from gridfold.resources import JobSizes
 from gridfold.workflow import available_cores, load_plan, monitor, say_answer
 
 # The study is read by gridfold itself, not by `configfile:`. Snakemake would merge a user's file
@@ -9,6 +10,7 @@ from gridfold.workflow import available_cores, load_plan, monitor, say_answer
 PLAN = load_plan(workflow)
 PATHS = PLAN.paths
 CORES = available_cores(workflow)
+SIZES = JobSizes(PLAN)
 MONITOR = monitor(PLAN)
 
 

@@ -20,6 +20,9 @@ rule collect:
         PATHS.log("collect"),
     benchmark:
         PATHS.benchmark("collect")
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.collect_request(),
     message:
@@ -43,6 +46,9 @@ rule summarise:
         PATHS.log("summarise"),
     benchmark:
         PATHS.benchmark("summarise")
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.summary_request(),
     message:
@@ -62,6 +68,9 @@ rule select_best:
         PATHS.log("select_best"),
     benchmark:
         PATHS.benchmark("select_best")
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.summary_request(),
     message:
@@ -90,6 +99,9 @@ rule fit_final:
     benchmark:
         PATHS.benchmark("fit_final")
     threads: PLAN.study.execution.threads_per_worker
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.final_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.final_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.final_request(),
     message:

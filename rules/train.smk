@@ -18,6 +18,12 @@ rule train:
     threads: PLAN.threads(CORES)
     resources:
         attempt=lambda wildcards, attempt: attempt,
+        mem_mb=lambda wildcards, threads, attempt: SIZES.train_memory(
+            wildcards.shard, threads, attempt
+        ),
+        runtime=lambda wildcards, threads, attempt: SIZES.train_minutes(
+            wildcards.shard, threads, attempt
+        ),
     params:
         request=lambda wildcards: PLAN.train_request(wildcards.shard),
         retries=PLAN.study.execution.retries,
