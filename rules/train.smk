@@ -18,6 +18,9 @@ rule train:
     threads: PLAN.threads(CORES)
     resources:
         attempt=lambda wildcards, attempt: attempt,
+        # What the job must know though no parameter: a change of these trains nothing again.
+        remote=int(workflow.remote_exec),
+        workers=PLAN.fixed_workers,
         mem_mb=lambda wildcards, threads, attempt: SIZES.train_memory(
             wildcards.shard, threads, attempt
         ),

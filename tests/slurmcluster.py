@@ -16,8 +16,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "setpriv")
-ACCOUNTING_PROGRAMS = ("mariadbd", "mariadb-install-db", "slurmdbd", "sacctmgr", "sacct")
+COMMANDS = (
+    "sbatch",
+    "srun",
+    "squeue",
+    "scancel",
+    "scontrol",
+    "sinfo",
+    "sacct",
+    "sacctmgr",
+    "sshare",
+)
+PROGRAMS = ("munged", "slurmctld", "slurmd", "setpriv", *COMMANDS)
+ACCOUNTING_PROGRAMS = ("mariadbd", "mariadb-install-db", "slurmdbd")
 ACCOUNT = "research"
 _START_SECONDS = 60
 
@@ -61,7 +72,10 @@ class SlurmCluster:
         """What a user's shell has on this cluster."""
         # A machine may have variables of another Slurm, or of a job that runs the tests.
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM", "SBATCH"))}
-        return kept | {"SLURM_CONF": str(self.folder / "slurm.conf")}
+        return kept | {
+            "SLURM_CONF": str(self.folder / "slurm.conf"),
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+        }
 
     def __enter__(self) -> SlurmCluster:
         try:
@@ -79,7 +93,7 @@ class SlurmCluster:
     def run(self, *command: str, check: bool = True) -> str:
         """Run a command on the cluster's login node and return what it prints."""
         answer = subprocess.run(
-            command,
+            [shutil.which(command[0], path=self.environment["PATH"]) or command[0], *command[1:]],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -106,6 +120,7 @@ class SlurmCluster:
     def _start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "state").mkdir(exist_ok=True)
+        self._write_commands()
         self._start_munge()
         if self.accounting:
             self._start_accounting()
@@ -114,6 +129,21 @@ class SlurmCluster:
         for node in NODES:
             self._daemon(node, "slurmd", "-D", "-N", node)
         self._wait("all nodes to be idle", self._all_idle)
+
+    def _write_commands(self) -> None:
+        """Put Slurm's commands on the path, told where this cluster's configuration is.
+
+        snakemake-executor-plugin-slurm-jobstep 0.6.1 takes ``SLURM_CONF`` from the environment of
+        `srun`, which then looks into ``/etc/slurm``: not ours to write.
+        """
+        folder = self.folder / "bin"
+        folder.mkdir(exist_ok=True)
+        for command in COMMANDS:
+            file = folder / command
+            file.write_text(
+                f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {_which(command)} "$@"\n'
+            )
+            file.chmod(0o755)
 
     def _start_munge(self) -> None:
         files = {
@@ -335,7 +365,8 @@ def running(folder: Path, *, accounting: bool = True) -> Iterator[SlurmCluster]:
 def main(words: Sequence[str]) -> None:
     """Run a cluster by hand: ``python tests/slurmcluster.py FOLDER [--no-accounting]``."""
     with running(Path(words[0]), accounting="--no-accounting" not in words) as cluster:
-        print(f"export SLURM_CONF={cluster.environment['SLURM_CONF']}", flush=True)
+        for name in ("SLURM_CONF", "PATH"):
+            print(f"export {name}={cluster.environment[name]}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(3600)

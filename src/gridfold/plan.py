@@ -93,6 +93,12 @@ class Plan:
             return max(1, (cores or _DEFAULT_JOB_CORES) // per_worker)
         return wanted
 
+    @property
+    def fixed_workers(self) -> int:
+        """The number of workers that the study fixes; 0 where the job's cores or GPUs decide."""
+        wanted = self.study.execution.workers
+        return 0 if wanted == "auto" else wanted
+
     def threads(self, cores: int | None) -> int:
         """Return the CPU cores that a training job asks for."""
         return self.workers(cores) * self.study.execution.threads_per_worker

@@ -61,7 +61,12 @@ class Interrupted(GridfoldError):
     """The job was told to stop; running it again continues."""
 
 
-def run(works: Sequence[Work], workers: int, on_event: Callable[[Event], None]) -> None:
+def run(
+    works: Sequence[Work],
+    workers: int,
+    on_event: Callable[[Event], None],
+    gpus: Sequence[str] = (),
+) -> None:
     """Train trials, `workers` at a time, in the given order.
 
     Parameters
@@ -70,6 +75,8 @@ def run(works: Sequence[Work], workers: int, on_event: Callable[[Event], None]) 
     workers : int
     on_event : callable
         Called in this process.
+    gpus : sequence of str
+        GPUs of the job; each worker sees one of them. Without, a trial sees what this process sees.
 
     Raises
     ------
@@ -82,6 +89,7 @@ def run(works: Sequence[Work], workers: int, on_event: Callable[[Event], None]) 
     context.set_forkserver_preload(["gridfold.training"])
     waiting = list(reversed(works))
     running: dict[Connection, tuple[Any, Work]] = {}
+    desks = _Desks(gpus, workers)
     with _stop_signals() as stopped:
         try:
             while waiting or running:
@@ -91,7 +99,7 @@ def run(works: Sequence[Work], workers: int, on_event: Callable[[Event], None]) 
                     )
                 while waiting and len(running) < workers:
                     work = waiting.pop()
-                    connection, process = _start(context, work)
+                    connection, process = _start(context, work, desks)
                     running[connection] = (process, work)
                     on_event(Event("started", work))
                 ready = wait(list(running), timeout=0.5)
@@ -102,6 +110,7 @@ def run(works: Sequence[Work], workers: int, on_event: Callable[[Event], None]) 
                         continue
                     if event.kind != "epoch":
                         del running[connection]
+                        desks.leave(connection)
                         connection.close()
                         process.join()
                     on_event(event)
@@ -110,10 +119,42 @@ def run(works: Sequence[Work], workers: int, on_event: Callable[[Event], None]) 
                 process.kill()
 
 
-def _start(context: Any, work: Work) -> tuple[Connection, Any]:
+class _Desks:
+    """Which running trial has which GPU.
+
+    Parameters
+    ----------
+    gpus : sequence of str
+    workers : int
+        More workers than GPUs share them evenly.
+    """
+
+    def __init__(self, gpus: Sequence[str], workers: int) -> None:
+        self._free = [gpus[i % len(gpus)] for i in range(workers)] if gpus else []
+        self._taken: dict[Connection, str] = {}
+        self._shared = workers > len(gpus)
+
+    def take(self, connection: Connection) -> dict[str, str]:
+        """Give a trial its GPU and return the environment that shows it this one alone."""
+        if not self._free:
+            return {}
+        gpu = self._taken[connection] = self._free.pop(0)
+        # TensorFlow takes all memory of every GPU it sees, unless it is told otherwise.
+        growth = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if self._shared else {}
+        return {"CUDA_VISIBLE_DEVICES": gpu, **growth}
+
+    def leave(self, connection: Connection) -> None:
+        """Take back the GPU of a trial that has ended."""
+        if connection in self._taken:
+            self._free.append(self._taken.pop(connection))
+
+
+def _start(context: Any, work: Work, desks: _Desks) -> tuple[Connection, Any]:
     ours, theirs = context.Pipe()
     process = context.Process(
-        target=_train, args=(work, theirs), name=f"{work.task.config_id}/{work.task.split}"
+        target=_train,
+        args=(work, theirs, desks.take(ours)),
+        name=f"{work.task.config_id}/{work.task.split}",
     )
     with _no_main_module():
         process.start()
@@ -142,8 +183,10 @@ def _silent_death(exitcode: int) -> TrialFailure:
     return TrialFailure("killed", f"ended without a word, exit code {exitcode}")
 
 
-def _train(work: Work, connection: Connection) -> None:
+def _train(work: Work, connection: Connection, environment: dict[str, str]) -> None:
     """Train one trial; runs in its own process."""
+    # In time: CUDA reads it at the first operation, and importing TensorFlow is none.
+    os.environ.update(environment)
     # The parent decides about the end of a job; a Ctrl-C in the terminal reaches us as well.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, args=(connection,), daemon=True).start()

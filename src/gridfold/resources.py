@@ -99,7 +99,7 @@ class JobSizes:
             + _WEIGHT_COPIES * weights
             + _ACTIVATION_COPIES * activations
         )
-        return _TRIAL + 4 * numbers / _MB
+        return float(_TRIAL + 4 * numbers / _MB)
 
     def _trial_seconds(self, configuration: Configuration) -> float:
         return self._correction * seconds_per_trial(self._plan.study, configuration)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ def run_shard(
     outputs: ShardTables,
     *,
     last_attempt: bool,
+    gpus: Sequence[str] = (),
 ) -> None:
     """Bring every trial of a shard to an answer and write the shard's tables.
 
@@ -80,6 +81,8 @@ def run_shard(
     outputs : ShardTables
     last_attempt : bool
         Whether no retry follows; only then failed trials may be reported instead.
+    gpus : sequence of str
+        GPUs of the job; each trial that runs sees one of them.
 
     Raises
     ------
@@ -120,6 +123,7 @@ def run_shard(
             results[trial] = known
     missing = [work for trial, work in works.items() if trial not in results]
     log.info("%d trials, %d known, %d to train", len(works), len(results), len(missing))
+    log.info("%d at a time, on GPUs %s", workers, ", ".join(gpus) or "none")
 
     progress = ProgressFile(
         paths.progress / f"{name}.json", JobProgress(len(works), done=len(results))
@@ -128,7 +132,7 @@ def run_shard(
     listener = _Listener(progress, results, failures)
     try:
         progress.write(now=True)
-        pool.run(missing, workers, listener)
+        pool.run(missing, workers, listener, gpus)
     finally:
         progress.progress.running.clear()
         progress.progress.ended = True

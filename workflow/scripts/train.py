@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from gridfold.allocation import Allocation
 from gridfold.jobs import job
 from gridfold.paths import StudyPaths
 from gridfold.shardjob import ShardTables, run_shard
@@ -10,11 +11,13 @@ from gridfold.shardjob import ShardTables, run_shard
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         request = json.loads(snakemake.params.request)
+        given = Allocation.of_job(snakemake.threads, remote=bool(snakemake.resources.remote))
         run_shard(
             snakemake.wildcards.shard,
             request,
             StudyPaths(Path(snakemake.input.splits).parent),
-            workers=max(1, snakemake.threads // request["threads"]),
+            workers=given.workers(request["threads"], snakemake.resources.workers),
             outputs=ShardTables(*map(Path, snakemake.output)),
             last_attempt=snakemake.resources.attempt > snakemake.params.retries,
+            gpus=given.gpus,
         )
