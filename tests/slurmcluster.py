@@ -279,6 +279,9 @@ MinJobAge=300
 {accounting}{nodes}\
 PartitionName=cpu Nodes=c[1-2] Default=YES MaxTime=2-00:00:00
 PartitionName=gpu Nodes=g[1-2] MaxTime=2-00:00:00
+# As on SDSC Expanse, for its profile.
+PartitionName=shared Nodes=c[1-2] MaxTime=2-00:00:00
+PartitionName=gpu-shared Nodes=g[1-2] MaxTime=2-00:00:00
 """
         )
         (self.folder / "gres.conf").write_text(
@@ -338,8 +341,8 @@ PartitionName=gpu Nodes=g[1-2] MaxTime=2-00:00:00
 
 CLUSTER = "gridfold"
 NODES = {"c1": "", "c2": "", "g1": " Gres=gpu:v100:4", "g2": " Gres=gpu:v100:4"}
-CPUS = 4
-MEMORY = 16_000
+CPUS = 40
+MEMORY = 384_000
 
 
 def free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,7 @@ def test_each_worker_sees_its_own_gpu_for_as_long_as_it_has_it(
     assert sorted(map(len, stretches.values())) == [3, 3]
     if workers == 2:
         for times in map(sorted, stretches.values()):
-            assert all(a[1] <= b[0] for a, b in zip(times, times[1:], strict=False))
+            assert all(a[1] <= b[0] for a, b in pairwise(times))
         assert growths == {"None"}
     else:
         # Two trials on each: neither may take all of its memory.

@@ -39,9 +39,9 @@ class Allocation:
 
         Notes
         -----
-        A site may give other cores than `threads`: with ``cpus_per_task`` or ``cpus_per_gpu`` in its
-        profile. Slurm tells the step of a job in ``SLURM_CPUS_PER_TASK``, which `srun` sets anew
-        after Snakemake's job step has cleared the environment; where it does not, the kernel knows.
+        A site may give other cores than `threads`: with ``cpus_per_task`` or ``cpus_per_gpu`` in
+        its profile. Slurm tells the step of a job in ``SLURM_CPUS_PER_TASK``, which `srun` sets
+        anew after Snakemake's job step has cleared the environment; else the kernel knows.
         """
         environment = os.environ if environment is None else environment
         visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")

@@ -1,9 +1,9 @@
 """What each job asks a cluster for: memory and time, by the size of the study.
 
-Numbers of the rules (``mem_mb``, ``runtime``), the same for every scheduler. A profile overrides any
-of them (``set-resources``); the study file knows nothing of machines. Estimates are generous, since
-a job that asks for too much waits a little longer while one that asks for too little is killed, and
-grow with every attempt, since that is what happened to the last one.
+Numbers of the rules (``mem_mb``, ``runtime``), the same for every scheduler. A profile overrides
+any of them (``set-resources``); the study file knows nothing of machines. Estimates are generous,
+since a job that asks for too much waits a little longer while one that asks for too little is
+killed, and grow with every attempt, since that may have happened to the last one.
 """
 
 from __future__ import annotations
