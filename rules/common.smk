@@ -12,6 +12,9 @@ PATHS = PLAN.paths
 CORES = available_cores(workflow)
 SIZES = JobSizes(PLAN)
 MONITOR = monitor(PLAN)
+# On a cluster every job is a Snakemake of its own that reads these rules: only the main one may
+# repeat a job, or it would be repeated in what is left of its allocation, and then again outside.
+RETRIES = PLAN.study.execution.retries if workflow.is_main_process else 0
 
 
 wildcard_constraints:

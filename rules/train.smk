@@ -14,7 +14,7 @@ rule train:
         PATHS.log("train", "{shard}"),
     benchmark:
         PATHS.benchmark("train", "{shard}")
-    retries: PLAN.study.execution.retries
+    retries: RETRIES
     threads: PLAN.threads(CORES)
     resources:
         attempt=lambda wildcards, attempt: attempt,

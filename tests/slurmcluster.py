@@ -252,7 +252,8 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={free_port()}
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=socket={self.folder}/munge.socket
+# A requeued job waits until its old credential has expired, by default two minutes.
+AuthInfo=socket={self.folder}/munge.socket,cred_expire=10
 StateSaveLocation={self.folder}/state
 SlurmdSpoolDir={self.folder}/spool-%n
 SlurmctldPidFile={self.folder}/slurmctld.pid

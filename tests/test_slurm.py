@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import shutil
@@ -16,7 +18,7 @@ import pandas as pd
 import pytest
 import slurmcluster
 import yaml
-from workbench import ROOT
+from workbench import ROOT, wait_for
 
 pytestmark = [pytest.mark.slurm, pytest.mark.workflow]
 
@@ -25,8 +27,8 @@ GOLDEN = ROOT / "tests" / "golden" / "sbatch.txt"
 IMPATIENT = ("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "20")
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[slurmcluster.SlurmCluster]:
+@contextlib.contextmanager
+def new_cluster(*, accounting: bool) -> Iterator[slurmcluster.SlurmCluster]:
     missing = slurmcluster.missing()
     if missing:
         reason = f"{missing}; so gridfold was NOT tested on Slurm"
@@ -36,10 +38,16 @@ def cluster() -> Iterator[slurmcluster.SlurmCluster]:
     # Not below pytest's folder: sockets must have short paths.
     folder = Path(tempfile.mkdtemp(prefix="gridfold-slurm-"))
     try:
-        with slurmcluster.running(folder / "cluster") as running:
+        with slurmcluster.running(folder / "cluster", accounting=accounting) as running:
             yield running
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[slurmcluster.SlurmCluster]:
+    with new_cluster(accounting=True) as running:
+        yield running
 
 
 def tiny(**changes: Any) -> dict[str, Any]:
@@ -162,6 +170,19 @@ def test_the_promised_command_reaches_its_report_from_a_fresh_clone(runs: dict[s
     assert "Best of 2 configurations" in runs["outputs"]["CPU trials"]
 
 
+@pytest.mark.parametrize(
+    ("name", "pool"),
+    [
+        ("CPU trials", "4 at a time, on GPUs none"),
+        ("one-GPU trials", "1 at a time, on GPUs 0"),
+        ("Expanse", "1 at a time, on GPUs 0"),
+    ],
+)
+def test_a_pool_is_as_large_as_its_job(runs: dict[str, Any], name: str, pool: str) -> None:
+    log = runs["clones"][name].results() / "logs" / "train" / "s0001.log"
+    assert re.search(rf"{pool}$", log.read_text(), re.M)
+
+
 def test_the_commands_of_sbatch_are_as_recorded(runs: dict[str, Any]) -> None:
     text = "".join(
         f"# {name}\n" + "".join(f"{line}\n" for _, line in sorted(lines.items()))
@@ -215,3 +236,133 @@ def flag(line: str, name: str, default: str | None = None) -> str:
     match = re.search(rf" {name}[ =](\S+)", line)
     assert match or default is not None, f"{name} is not in: {line}"
     return match[1] if match else str(default)
+
+
+def test_a_cluster_without_accounting_serves_a_job_with_four_gpus(tmp_path: Path) -> None:
+    with new_cluster(accounting=False) as bare:
+        clone = Clone(tmp_path / "clone", bare)
+        output = clone.snakemake(
+            tiny(),
+            *("--profile", "slurm", *IMPATIENT, "--verbose"),
+            *("--set-resources", "train:gpu=4", "train:slurm_partition=gpu"),
+            *("--", "results/tiny/shards/s0001.trials.parquet"),
+        )
+    assert "command=squeue" in output
+    assert list(clone.scores()["status"]) == ["finished"] * 4
+    log = (clone.results() / "logs" / "train" / "s0001.log").read_text()
+    assert "4 at a time, on GPUs 0, 1, 2, 3" in log
+
+
+# Every batch takes a nap, where there is one to take: on the cluster, not in the comparison.
+SLEEPY_MODEL = """
+import os
+import time
+
+import keras
+import tensorflow as tf
+
+
+class Nap(keras.layers.Layer):
+    def call(self, x):
+        seconds = float(os.environ.get("GRIDFOLD_TEST_NAP", 0))
+        if not seconds:
+            return x
+
+        def nap(values):
+            time.sleep(seconds)
+            return values
+
+        y = tf.numpy_function(nap, [x], tf.float32)
+        y.set_shape(x.shape)
+        return y
+
+
+def build_model(hp, input_shape, outputs):
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Flatten()(Nap()(inputs))
+    x = keras.layers.Dense(hp.Int("units", 1, 64), activation="relu")(x)
+    x = keras.layers.Dropout(0.2)(x)
+    return keras.Model(inputs, keras.layers.Dense(outputs, activation="softmax")(x))
+"""
+EPOCHS = 110
+
+
+def sleepy() -> dict[str, Any]:
+    """Four jobs of one trial each, a minute long on the cluster and a moment elsewhere."""
+    return tiny(
+        model={"python": {"build": "sleepy.py:build_model"}},
+        training={"epochs": EPOCHS, "batch_size": 150},
+        search={"space": {"python.units": [8, 16]}},
+        execution={"trials_per_job": "split", "retries": 4},
+    )
+
+
+def trained(clone: Clone) -> set[Path]:
+    """Return the trials that have at least one epoch behind them."""
+    return {file.parent for file in clone.results().glob("runs/*/*/checkpoint-*")}
+
+
+def running_jobs(cluster: slurmcluster.SlurmCluster) -> dict[str, str]:
+    """Return the ids of running jobs by their comment."""
+    lines = cluster.run("squeue", "--noheader", "--states=R", "--format=%k %i").splitlines()
+    return dict(line.split() for line in lines)
+
+
+def test_interrupted_in_every_way_equals_never_interrupted(
+    cluster: slurmcluster.SlurmCluster, tmp_path: Path
+) -> None:
+    since = last_job(cluster)
+    clones = [Clone(tmp_path / name, cluster) for name in ("cluster", "undisturbed")]
+    for clone in clones:
+        (clone.folder / "sleepy.py").write_text(SLEEPY_MODEL)
+    clone, undisturbed = clones
+    clone.environment |= {"GRIDFOLD_TEST_NAP": "0.2"}
+    shards = [f"s{number:04d}" for number in range(1, 5)]
+    targets = [f"results/tiny/shards/{shard}.trials.parquet" for shard in shards]
+    process = clone.start(
+        sleepy(),
+        *("--profile", "slurm", *IMPATIENT, "--set-threads", "train=1"),
+        # Slurm's shortest limit; the next attempt gets more, as with the estimates of a rule.
+        *("--set-resources", "train:runtime=attempt"),
+        *("--default-resources", "slurm_extra='--signal=USR1@20'"),
+        *("--", *targets),
+    )
+    try:
+        wait_for(lambda: len(trained(clone)) == 4, 120)
+        told, requeued, cancelled, limited = (f"rule_train_wildcards_{s}" for s in shards)
+        jobs = running_jobs(cluster)
+        # What Slurm does before a time limit; what it does to a preempted job; what a user does.
+        cluster.run("scancel", "--signal=USR1", jobs[told])
+        cluster.run("scontrol", "requeue", jobs[requeued])
+        cluster.run("scancel", jobs[cancelled])
+        undisturbed.snakemake(sleepy(), "--cores", "2", "--", *targets)
+        output, _ = process.communicate(timeout=400)
+    finally:
+        process.terminate()
+    assert process.returncode == 0, output
+
+    states: dict[str, list[str]] = {}
+    for row in cluster.jobs("JobIDRaw", "Comment", "State"):
+        if int(row["JobIDRaw"]) > since:
+            states.setdefault(row["Comment"], []).append(row["State"].split()[0])
+    assert states[told][0] == "FAILED"
+    assert states[cancelled][0] == "CANCELLED"
+    assert states[limited][0] in ("FAILED", "TIMEOUT"), "USR1 came first, or the limit itself"
+    assert len(states[limited]) >= 2
+    # A requeued job keeps its number; accounting lists its earlier run on demand.
+    assert "Requeued" in cluster.run("scontrol", "show", "job", jobs[requeued]) or "Restarts=1" in (
+        cluster.run("scontrol", "show", "job", jobs[requeued])
+    )
+    assert {found[-1] for found in states.values()} == {"COMPLETED"}
+    steps = cluster.run("sacct", "--noheader", "--format=JobID%20", f"--jobs={jobs[told]}").split()
+    assert f"{jobs[told]}.0" in steps
+    assert f"{jobs[told]}.1" not in steps, "repeated inside the job that was told to stop"
+
+    table = clone.scores()
+    assert (table["resumptions"] >= 1).all(), "every trial was interrupted"
+    columns = ["config_id", "split", "accuracy", "log_loss", "best_epoch", "epochs_trained"]
+    pd.testing.assert_frame_equal(table[columns], undisturbed.scores()[columns], check_exact=True)
+    for file in clone.results().glob(f"runs/*/*/result-{EPOCHS:05d}.json"):
+        stretches = json.loads(file.read_text())["segments"]
+        # Every stretch begins right after the last epoch that was kept: nothing ran twice.
+        assert [s["first"] for s in stretches] == [1, *(s["last"] + 1 for s in stretches[:-1])]

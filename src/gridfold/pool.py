@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 # sysexits.h EX_TEMPFAIL: try again later. Everything up to the last epoch is in the run store.
 EXIT_CONTINUE = 75
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+_CONTINUE = "told to stop; every finished epoch is kept, run again to continue"
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,7 @@ def run(
         try:
             while waiting or running:
                 if stopped.is_set():
-                    raise Interrupted(
-                        "told to stop; every finished epoch is kept, run again to continue"
-                    )
+                    raise Interrupted(_CONTINUE)
                 while waiting and len(running) < workers:
                     work = waiting.pop()
                     connection, process = _start(context, work, desks)
@@ -108,6 +108,11 @@ def run(
                     event = _receive(connection, process, work)
                     if event is None:
                         continue
+                    died = event.failure is not None and event.failure.kind == "killed"
+                    # A signal to all processes of a job may reach a trial that has just been
+                    # forked, or the fork server, a moment before it reaches us.
+                    if died and stopped.wait(0.5):
+                        raise Interrupted(_CONTINUE)
                     if event.kind != "epoch":
                         del running[connection]
                         desks.leave(connection)
@@ -187,8 +192,10 @@ def _train(work: Work, connection: Connection, environment: dict[str, str]) -> N
     """Train one trial; runs in its own process."""
     # In time: CUDA reads it at the first operation, and importing TensorFlow is none.
     os.environ.update(environment)
-    # The parent decides about the end of a job; a Ctrl-C in the terminal reaches us as well.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The parent decides about the end of a job. A Ctrl-C in the terminal reaches us as well, and so
+    # does what Slurm sends before a time limit: it signals every process of a job.
+    for number in _STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, args=(connection,), daemon=True).start()
     from gridfold.training import train_trial
 
@@ -234,8 +241,7 @@ def _no_main_module() -> Iterator[None]:
 def _stop_signals() -> Iterator[threading.Event]:
     """Turn the signals that end a job into an event, for the time of the block."""
     stopped = threading.Event()
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-    previous = {number: signal.signal(number, lambda *_: stopped.set()) for number in numbers}
+    previous = {number: signal.signal(number, lambda *_: stopped.set()) for number in _STOP_SIGNALS}
     try:
         yield stopped
     finally:
