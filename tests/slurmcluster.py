@@ -260,8 +260,9 @@ SlurmctldPidFile={self.folder}/slurmctld.pid
 SlurmdPidFile={self.folder}/slurmd-%n.pid
 SlurmctldLogFile={self.folder}/slurmctld.log
 SlurmdLogFile={self.folder}/slurmd-%n.log
-# Control groups would be shared by the nodes, which are all this one machine.
-ProctrackType=proctrack/linuxproc
+# Control groups would be shared by the nodes, which are all this one machine. Process groups, since
+# proctrack/linuxproc loses sight of a process whose parent has ended.
+ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
