@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format schema horovod horovod-tested mpi browser clean
+.PHONY: help setup demo test lint format schema horovod horovod-tested mpi browser slurm clean
 
 UV_VERSION := 0.13
 # The machine's own certificates, which a proxy of an institution may need.
@@ -37,7 +37,7 @@ setup: .venv/.synced ## Create the locked environment in .venv
 demo: setup ## Run the default study and print where its report is
 	@$(RUN) snakemake --configfile config/demo.yaml --quiet all
 
-test: setup browser horovod-tested lint ## Lint, then run every test
+test: setup browser horovod-tested slurm lint ## Lint, then run every test
 	@$(RUN) pytest -n auto --dist loadfile
 
 lint: setup ## Check format, types, rules and generated files
@@ -82,6 +82,15 @@ browser:
 	  echo "Installing Chromium for the report's tests"; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
 	    chromium chromium-driver >/dev/null; \
+	fi
+
+# The tests start a real Slurm of their own. Installed here on Debian as root only; Debian starts the
+# services of these packages where it may, and the tests use none of those.
+slurm:
+	@if ! command -v slurmctld >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Slurm for the tests on a cluster"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -qq -y \
+	    --no-install-recommends slurm-wlm slurmdbd munge mariadb-server >/dev/null; \
 	fi
 
 clean: ## Remove environment, caches and tools, but no results

@@ -3,6 +3,7 @@
 import sys
 
 from gridfold.plan import DISTRIBUTED_SHARD_PATTERN, SINGLE_SHARD_PATTERN
+from gridfold.resources import JobSizes
 from gridfold.workflow import (
     available_cores,
     load_plan,
@@ -17,10 +18,14 @@ from gridfold.workflow import (
 PLAN = load_plan(workflow)
 PATHS = PLAN.paths
 CORES = available_cores(workflow)
+SIZES = JobSizes(PLAN)
 MONITOR = monitor(PLAN)
 # For rules that run a command: this interpreter, and the study as it was given to Snakemake.
 PYTHON = sys.executable
 STUDY_ARGUMENTS = study_arguments(PLAN)
+# On a cluster every job is a Snakemake of its own that reads these rules: only the main one may
+# repeat a job, or it would be repeated in what is left of its allocation, and then again outside.
+RETRIES = PLAN.study.execution.retries if workflow.is_main_process else 0
 
 
 wildcard_constraints:

@@ -13,6 +13,9 @@ rule prepare_data:
         PATHS.log("prepare_data"),
     benchmark:
         PATHS.benchmark("prepare_data")
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.data_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.data_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.data_request(),
     message:
@@ -32,6 +35,9 @@ rule make_splits:
         PATHS.log("make_splits"),
     benchmark:
         PATHS.benchmark("make_splits")
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.data_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.data_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.splits_request(),
     message:

@@ -34,6 +34,9 @@ rule draw_figures:
         PATHS.log("draw_figures"),
     benchmark:
         PATHS.benchmark("draw_figures")
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.report_request(),
     message:
@@ -65,6 +68,9 @@ rule report:
         PATHS.log("report"),
     benchmark:
         PATHS.benchmark("report")
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.report_request(),
     message:

@@ -21,6 +21,9 @@ rule collect:
         PATHS.log("collect"),
     benchmark:
         PATHS.benchmark("collect")
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.collect_request(),
     message:
@@ -44,6 +47,9 @@ rule summarise:
         PATHS.log("summarise"),
     benchmark:
         PATHS.benchmark("summarise")
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.summary_request(),
     message:
@@ -63,6 +69,9 @@ rule select_best:
         PATHS.log("select_best"),
     benchmark:
         PATHS.benchmark("select_best")
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.summary_request(),
     message:
@@ -84,11 +93,13 @@ rule train_final:
         PATHS.log("train_final"),
     benchmark:
         PATHS.benchmark("train_final")
-    retries: PLAN.study.execution.retries
+    retries: RETRIES
     threads: PLAN.rank_threads(PLAN.most_processes(), CORES)
     resources:
         tasks=PLAN.most_processes(),
         mpi="auto" if PLAN.most_processes() > 1 else "",
+        mem_mb=lambda wildcards, attempt: SIZES.final_ranks_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.final_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.final_request(),
         python=PYTHON,
@@ -128,6 +139,9 @@ rule fit_final:
     benchmark:
         PATHS.benchmark("fit_final")
     threads: PLAN.study.execution.threads_per_worker
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.final_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.final_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.final_request(),
     message:

@@ -16,10 +16,19 @@ rule train:
         PATHS.benchmark("train", "{shard}")
     wildcard_constraints:
         shard=SINGLE_SHARD_PATTERN,
-    retries: PLAN.study.execution.retries
+    retries: RETRIES
     threads: PLAN.threads(CORES)
     resources:
         attempt=lambda wildcards, attempt: attempt,
+        # What the job must know though no parameter: a change of these trains nothing again.
+        remote=int(workflow.remote_exec),
+        workers=PLAN.fixed_workers,
+        mem_mb=lambda wildcards, threads, attempt: SIZES.train_memory(
+            wildcards.shard, threads, attempt
+        ),
+        runtime=lambda wildcards, threads, attempt: SIZES.train_minutes(
+            wildcards.shard, threads, attempt
+        ),
     params:
         request=lambda wildcards: PLAN.train_request(wildcards.shard),
         retries=PLAN.study.execution.retries,
@@ -46,12 +55,14 @@ rule train_distributed:
         PATHS.benchmark("train_distributed", "{shard}")
     wildcard_constraints:
         shard=DISTRIBUTED_SHARD_PATTERN,
-    retries: PLAN.study.execution.retries
+    retries: RETRIES
     threads: lambda wildcards: PLAN.rank_threads(PLAN.processes(wildcards.shard), CORES)
     resources:
         attempt=lambda wildcards, attempt: attempt,
         tasks=lambda wildcards: PLAN.processes(wildcards.shard),
         mpi=lambda wildcards: "auto" if PLAN.processes(wildcards.shard) > 1 else "",
+        mem_mb=lambda wildcards, attempt: SIZES.ranks_memory(wildcards.shard, attempt),
+        runtime=lambda wildcards, attempt: SIZES.ranks_minutes(wildcards.shard, attempt),
     params:
         request=lambda wildcards: PLAN.train_request(wildcards.shard),
         python=PYTHON,

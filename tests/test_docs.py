@@ -43,6 +43,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("config", "rules", "workflow", "profiles"):
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "Snakefile", folder)
+    shutil.copy(ROOT / "slurm", folder, follow_symlinks=False)
     file = folder / "config" / "demo.yaml"
     study = yaml.safe_load(file.read_text())
     study["data"]["subset"] = 200
@@ -61,6 +62,9 @@ def test_commands_run(document: str, command: str, workspace: Path) -> None:
         subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, check=True, capture_output=True)
         return
     assert words[0] in ("gridfold", "snakemake"), f"{document}: a command of an unknown kind"
+    if "--profile" in words and "--dry-run" not in words:
+        # To its end on a real Slurm: test_slurm.py.
+        words.append("--dry-run")
     if words[1] == "show":
         # Ids in documents are those of the full study.
         words[2] = load_study([workspace / "config/demo.yaml"]).expansion.configurations[0].id

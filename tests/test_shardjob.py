@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -130,14 +131,19 @@ def test_the_number_of_workers_changes_no_number(tmp_path: Path, uninterrupted: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
-def test_a_job_that_is_told_to_stop_says_continue_me(tmp_path: Path, number: int) -> None:
+# Slurm tells every process of a job, a user the one that he sees.
+@pytest.mark.parametrize("tell", [os.kill, os.killpg], ids=["the job", "all its processes"])
+def test_a_job_that_is_told_to_stop_says_continue_me(
+    tmp_path: Path, number: int, tell: Callable[[int, int], None]
+) -> None:
     bench = prepare_bench(tmp_path, study(epochs=2000))
     job = start_shard_job(bench.plan)
     wait_for(lambda: any(epochs_reached(bench).values()))
-    os.kill(job.pid, number)
+    tell(job.pid, number)
     _, errors = job.communicate(timeout=20)
     assert job.returncode == EXIT_CONTINUE
     assert "run again to continue" in errors.decode()
+    assert not list(bench.plan.paths.runs.glob("*/*/failure.json")), "no trial has failed"
     wait_for(lambda: not processes_of_session(job.pid), seconds=20)
 
 

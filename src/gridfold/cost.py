@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,61 @@ def _table_shape(
     return (max(1, size * lines // len(head) - 1), columns or max(1, header - others))
 
 
+@dataclass(frozen=True)
+class Layer:
+    """What a layer with weights costs.
+
+    Attributes
+    ----------
+    weights : int
+        Trainable numbers, biases left out.
+    uses : int
+        Times each weight is used for one sample: once, or once for each pixel.
+    outputs : int
+        Numbers that the layer hands on for one sample.
+    """
+
+    weights: int
+    uses: int
+    outputs: int
+
+
+def layers(settings: dict[str, Any], shape: tuple[int, ...]) -> list[Layer]:
+    """Return the layers of a model, roughly: with ten outputs, and one for a user's own model.
+
+    Parameters
+    ----------
+    settings : dict
+        The ``model`` part of a configuration.
+    shape : tuple of int
+        Shape of one sample.
+    """
+    found: list[Layer] = []
+    size = math.prod(shape)
+    if settings["family"] == "mlp":
+        dense = widths(settings["units"], settings["layers"])
+    elif settings["family"] == "cnn" and len(shape) == 3:
+        height, width, channels = shape
+        for filters in widths(settings["filters"], settings["blocks"]):
+            for _ in range(settings["convolutions"]):
+                height = max(1, height // settings["stride"])
+                width = max(1, width // settings["stride"])
+                pixels = height * width
+                weights = settings["filter_size"] ** 2 * channels * filters
+                found.append(Layer(weights, pixels, pixels * filters))
+                channels = filters
+            if settings["pooling"] != "none":
+                height = max(1, height // settings["pool_size"])
+                width = max(1, width // settings["pool_size"])
+        size = height * width * channels
+        units = settings["dense_units"]
+        dense = units if isinstance(units, list) else [units] * bool(units)
+    else:
+        return [Layer(size * 128, 1, 128)]
+    sizes = [size, *dense, 10]
+    return found + [Layer(a * b, 1, b) for a, b in pairwise(sizes)]
+
+
 def flops_per_sample(settings: dict[str, Any], shape: tuple[int, ...]) -> float:
     """Return the floating-point operations of one forward pass of one sample.
 
@@ -90,25 +146,7 @@ def flops_per_sample(settings: dict[str, Any], shape: tuple[int, ...]) -> float:
     shape : tuple of int
         Shape of one sample.
     """
-    if settings["family"] == "mlp":
-        sizes = [math.prod(shape), *widths(settings["units"], settings["layers"]), 10]
-        return 2.0 * sum(a * b for a, b in pairwise(sizes))
-    if settings["family"] == "cnn" and len(shape) == 3:
-        height, width, channels = shape
-        flops = 0.0
-        for filters in widths(settings["filters"], settings["blocks"]):
-            for _ in range(settings["convolutions"]):
-                height = max(1, height // settings["stride"])
-                width = max(1, width // settings["stride"])
-                flops += 2 * settings["filter_size"] ** 2 * channels * filters * height * width
-                channels = filters
-            if settings["pooling"] != "none":
-                height = max(1, height // settings["pool_size"])
-                width = max(1, width // settings["pool_size"])
-        dense = settings["dense_units"]
-        sizes = [height * width * channels, *(dense if isinstance(dense, list) else [dense]), 10]
-        return flops + 2.0 * sum(a * b for a, b in pairwise(sizes))
-    return 2.0 * math.prod(shape) * 128
+    return sum(2.0 * layer.weights * layer.uses for layer in layers(settings, shape))
 
 
 def seconds_per_trial(study: Study, configuration: Configuration) -> float:

@@ -121,6 +121,12 @@ class Plan:
             return max(1, (cores or _DEFAULT_JOB_CORES) // per_worker)
         return wanted
 
+    @property
+    def fixed_workers(self) -> int:
+        """The number of workers that the study fixes; 0 where the job's cores or GPUs decide."""
+        wanted = self.study.execution.workers
+        return 0 if wanted == "auto" else wanted
+
     def rank_threads(self, processes: int, cores: int | None) -> int:
         """Return the CPU cores that a distributed job asks for.
 

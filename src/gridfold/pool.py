@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 # sysexits.h EX_TEMPFAIL: try again later. Everything up to the last epoch is in the run store.
 EXIT_CONTINUE = 75
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,16 @@ class Event:
 class Interrupted(GridfoldError):
     """The job was told to stop; running it again continues."""
 
+    def __init__(self) -> None:
+        super().__init__("told to stop; every finished epoch is kept, run again to continue")
 
-def run(works: Sequence[Work], workers: int, on_event: Callable[[Event], None]) -> None:
+
+def run(
+    works: Sequence[Work],
+    workers: int,
+    on_event: Callable[[Event], None],
+    gpus: Sequence[str] = (),
+) -> None:
     """Train trials, `workers` at a time, in the given order.
 
     Parameters
@@ -70,6 +79,8 @@ def run(works: Sequence[Work], workers: int, on_event: Callable[[Event], None]) 
     workers : int
     on_event : callable
         Called in this process.
+    gpus : sequence of str
+        GPUs of the job; each worker sees one of them. Without, a trial sees what this process sees.
 
     Raises
     ------
@@ -78,20 +89,20 @@ def run(works: Sequence[Work], workers: int, on_event: Callable[[Event], None]) 
     """
     if not works:
         return
+    log.info("%d at a time, on GPUs %s", workers, ", ".join(gpus) or "none")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["gridfold.training"])
     waiting = list(reversed(works))
     running: dict[Connection, tuple[Any, Work]] = {}
+    desks = _Desks(gpus, workers)
     with stop_signals() as stopped:
         try:
             while waiting or running:
                 if stopped.is_set():
-                    raise Interrupted(
-                        "told to stop; every finished epoch is kept, run again to continue"
-                    )
+                    raise Interrupted
                 while waiting and len(running) < workers:
                     work = waiting.pop()
-                    connection, process = _start(context, work)
+                    connection, process = _start(context, work, desks)
                     running[connection] = (process, work)
                     on_event(Event("started", work))
                 ready = wait(list(running), timeout=0.5)
@@ -100,8 +111,14 @@ def run(works: Sequence[Work], workers: int, on_event: Callable[[Event], None]) 
                     event = _receive(connection, process, work)
                     if event is None:
                         continue
+                    died = event.failure is not None and event.failure.kind == "killed"
+                    # A signal to all processes of a job may reach a trial that has just been
+                    # forked, or the fork server, a moment before it reaches us.
+                    if died and stopped.wait(0.5):
+                        raise Interrupted
                     if event.kind != "epoch":
                         del running[connection]
+                        desks.leave(connection)
                         connection.close()
                         process.join()
                     on_event(event)
@@ -110,10 +127,42 @@ def run(works: Sequence[Work], workers: int, on_event: Callable[[Event], None]) 
                 process.kill()
 
 
-def _start(context: Any, work: Work) -> tuple[Connection, Any]:
+class _Desks:
+    """Which running trial has which GPU.
+
+    Parameters
+    ----------
+    gpus : sequence of str
+    workers : int
+        More workers than GPUs share them evenly.
+    """
+
+    def __init__(self, gpus: Sequence[str], workers: int) -> None:
+        self._free = [gpus[i % len(gpus)] for i in range(workers)] if gpus else []
+        self._taken: dict[Connection, str] = {}
+        self._shared = workers > len(gpus)
+
+    def take(self, connection: Connection) -> dict[str, str]:
+        """Give a trial its GPU and return the environment that shows it this one alone."""
+        if not self._free:
+            return {}
+        gpu = self._taken[connection] = self._free.pop(0)
+        # TensorFlow takes all memory of every GPU it sees, unless it is told otherwise.
+        growth = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if self._shared else {}
+        return {"CUDA_VISIBLE_DEVICES": gpu, **growth}
+
+    def leave(self, connection: Connection) -> None:
+        """Take back the GPU of a trial that has ended."""
+        if connection in self._taken:
+            self._free.append(self._taken.pop(connection))
+
+
+def _start(context: Any, work: Work, desks: _Desks) -> tuple[Connection, Any]:
     ours, theirs = context.Pipe()
     process = context.Process(
-        target=_train, args=(work, theirs), name=f"{work.task.config_id}/{work.task.split}"
+        target=_train,
+        args=(work, theirs, desks.take(ours)),
+        name=f"{work.task.config_id}/{work.task.split}",
     )
     with _no_main_module():
         process.start()
@@ -142,10 +191,14 @@ def _silent_death(exitcode: int) -> TrialFailure:
     return TrialFailure("killed", f"ended without a word, exit code {exitcode}")
 
 
-def _train(work: Work, connection: Connection) -> None:
+def _train(work: Work, connection: Connection, environment: dict[str, str]) -> None:
     """Train one trial; runs in its own process."""
-    # The parent decides about the end of a job; a Ctrl-C in the terminal reaches us as well.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # In time: CUDA reads it at the first operation, and importing TensorFlow is none.
+    os.environ.update(environment)
+    # The parent decides about the end of a job. A Ctrl-C in the terminal reaches us as well, and so
+    # does what Slurm sends before a time limit: it signals every process of a job.
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, args=(connection,), daemon=True).start()
     from gridfold.training import train_trial
 
@@ -189,8 +242,7 @@ def _no_main_module() -> Iterator[None]:
 def stop_signals() -> Iterator[threading.Event]:
     """Turn the signals that end a job into an event, for the time of the block."""
     stopped = threading.Event()
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-    previous = {number: signal.signal(number, lambda *_: stopped.set()) for number in numbers}
+    previous = {number: signal.signal(number, lambda *_: stopped.set()) for number in STOP_SIGNALS}
     try:
         yield stopped
     finally:

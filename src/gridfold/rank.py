@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from gridfold.errors import TrialFailure, summary_of
-from gridfold.pool import EXIT_CONTINUE, Work
+from gridfold.pool import EXIT_CONTINUE, STOP_SIGNALS, Work
 
 # How launchers tell a process its rank: Open MPI, PMIx, MPICH and Intel MPI, Horovod's own, Slurm.
 _RANK_VARIABLES = (
@@ -31,7 +31,6 @@ _RANK_VARIABLES = (
     "HOROVOD_RANK",
     "SLURM_PROCID",
 )
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 def launched_rank() -> int:
@@ -118,12 +117,12 @@ def _stop_on_signals(messages: _Messages) -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)
-    for number in _STOP_SIGNALS:
+    for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: None)
 
     def wait() -> None:
         # Other signals wake this thread, too.
-        while os.read(reader, 1)[0] not in _STOP_SIGNALS:
+        while os.read(reader, 1)[0] not in STOP_SIGNALS:
             pass
         messages.send("stopped")
         os._exit(EXIT_CONTINUE)

@@ -146,9 +146,7 @@ def run(
             session = _Session(waiting, launch, folder, on_event)
             session.run(stopped.is_set)
             if stopped.is_set():
-                raise Interrupted(
-                    "told to stop; every finished epoch is kept, run again to continue"
-                )
+                raise Interrupted
             if session.current is None and session.left:
                 raise RanksFailed(session.reason())
             if session.current is not None:

@@ -78,7 +78,13 @@ def study_arguments(plan: Plan) -> str:
 
 
 def available_cores(workflow: Any) -> int | None:
-    """Return the number of ``--cores``; None on a cluster, where it has no meaning."""
+    """Return the number of ``--cores``; None on a cluster, where it says nothing about a job.
+
+    There every Snakemake that reads the rules, on the login node and inside a job, must come to the
+    same number, or a job would ask for other threads than it was given.
+    """
+    if workflow.remote_exec or workflow.nodes is not None:
+        return None
     try:
         return int(workflow.cores)
     except WorkflowError:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from gridfold import pool
+from gridfold.allocation import Allocation
 from gridfold.jobs import job
 from gridfold.paths import StudyPaths
 from gridfold.shardjob import ShardTables, run_shard
@@ -11,12 +12,13 @@ from gridfold.shardjob import ShardTables, run_shard
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         request = json.loads(snakemake.params.request)
-        workers = max(1, snakemake.threads // request["threads"])
+        given = Allocation.of_job(snakemake.threads, remote=bool(snakemake.resources.remote))
+        workers = given.workers(request["threads"], snakemake.resources.workers)
         run_shard(
             snakemake.wildcards.shard,
             request,
             StudyPaths(Path(snakemake.input.splits).parent),
-            lambda works, on_event: pool.run(works, workers, on_event),
+            lambda works, on_event: pool.run(works, workers, on_event, given.gpus),
             ShardTables(*map(Path, snakemake.output)),
             last_attempt=snakemake.resources.attempt > snakemake.params.retries,
         )

@@ -1,0 +1,386 @@
+"""Studies on a real Slurm, from a fresh clone to the report, and through everything in between."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import slurmcluster
+import yaml
+from workbench import ROOT, wait_for
+
+pytestmark = [pytest.mark.slurm, pytest.mark.workflow]
+
+GOLDEN = ROOT / "tests" / "golden" / "sbatch.txt"
+# What a user would not say: these tests should wait for their jobs no longer than the jobs take.
+IMPATIENT = ("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "20")
+# In seconds; other tests run at the same time, on few cores.
+PATIENCE = 900
+
+
+@contextlib.contextmanager
+def new_cluster(*, accounting: bool) -> Iterator[slurmcluster.SlurmCluster]:
+    missing = slurmcluster.missing()
+    if missing:
+        reason = f"{missing}; so gridfold was NOT tested on Slurm"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    # Not below pytest's folder: sockets must have short paths.
+    folder = Path(tempfile.mkdtemp(prefix="gridfold-slurm-"))
+    try:
+        with slurmcluster.running(folder / "cluster", accounting=accounting) as running:
+            yield running
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[slurmcluster.SlurmCluster]:
+    with new_cluster(accounting=True) as running:
+        yield running
+
+
+def tiny(**changes: Any) -> dict[str, Any]:
+    return {
+        "study": "tiny",
+        "data": {"source": "digits", "subset": 300, "normalise": "global"},
+        "problem": {"type": "multiclass"},
+        "model": {"mlp": {"units": 16}},
+        "training": {"epochs": 3, "learning_rate": 0.01},
+        "search": {"space": {"mlp.units": [8, 16]}},
+        "resampling": {"method": "stratified", "folds": 2},
+    } | changes
+
+
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """See to it that Snakemake and its jobs do not outlive the block, whatever happens in it."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            # As with Ctrl-C: the jobs are cancelled.
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+class Clone:
+    """A fresh clone of the project on the shared file system of a cluster."""
+
+    def __init__(self, folder: Path, cluster: slurmcluster.SlurmCluster) -> None:
+        self.folder = folder
+        self.environment = cluster.environment
+        names = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split("\0")
+        for name in filter(None, names):
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / name).exists():
+                # A link stays a link, as in git.
+                shutil.copy2(ROOT / name, target, follow_symlinks=False)
+
+    def start(self, study: dict[str, Any], *options: str) -> subprocess.Popen[str]:
+        (self.folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakemake", "--configfile", "study.yaml", *options],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def snakemake(self, study: dict[str, Any], *options: str) -> str:
+        with ended(self.start(study, *options)) as process:
+            output, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, output
+        return output
+
+    def results(self, study: str = "tiny") -> Path:
+        return self.folder / "results" / study
+
+    def scores(self, study: str = "tiny") -> pd.DataFrame:
+        shards = sorted((self.results(study) / "shards").glob("*.trials.parquet"))
+        table = pd.concat(map(pd.read_parquet, shards), ignore_index=True)
+        return table.sort_values(["config_id", "split"], ignore_index=True)
+
+
+def submissions(output: str, clone: Clone) -> dict[str, str]:
+    """Return the `sbatch` command of each job by its comment, as the plugin has logged it.
+
+    What differs from run to run is replaced; the command that is wrapped is Snakemake's affair.
+    """
+    found = {}
+    for line in re.findall(r"^sbatch call: (.*)$", output, re.M):
+        line = line.partition(" --wrap=")[0].replace(str(clone.folder), "CLONE")
+        line = re.sub(r"--job-name \S+", "--job-name RUN", line)
+        line = re.sub(r" +", " ", line)
+        comment = re.search(r"--comment (\S+)", line)
+        assert comment, line
+        found[comment[1]] = line
+    return found
+
+
+def last_job(cluster: slurmcluster.SlurmCluster) -> int:
+    return max((int(row["JobIDRaw"]) for row in cluster.jobs("JobIDRaw")), default=0)
+
+
+@pytest.fixture(scope="module")
+def runs(
+    cluster: slurmcluster.SlurmCluster, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """Three users at once: one trains on CPUs, one on a GPU, one with Expanse's profile."""
+    options = {
+        "CPU trials": ("--profile", "slurm"),
+        "one-GPU trials": (
+            *("--profile", "slurm"),
+            *("--set-resources", "train:gpu=1", "train:slurm_partition=gpu"),
+        ),
+        # No engine for containers here: the image is the one thing of this profile left out.
+        "Expanse": ("--profile", "profiles/expanse", "--sdm", "env-modules"),
+    }
+    since = last_job(cluster)
+    clones, started = {}, {}
+    for name, words in options.items():
+        clone = clones[name] = Clone(tmp_path_factory.mktemp("clone"), cluster)
+        if name == "Expanse":
+            clone.environment |= {"EXPANSE_ACCOUNT": slurmcluster.ACCOUNT}
+        # One of them to its end is enough.
+        target = [] if name == "CPU trials" else ["results/tiny/shards/s0001.trials.parquet"]
+        started[name] = clone.start(tiny(), *words, *IMPATIENT, "--verbose", "--", *target)
+    outputs = {}
+    with contextlib.ExitStack() as stack:
+        for process in started.values():
+            stack.enter_context(ended(process))
+        for name, process in started.items():
+            outputs[name], _ = process.communicate(timeout=PATIENCE)
+            assert process.returncode == 0, f"{name}: {outputs[name]}"
+    return {
+        "clones": clones,
+        "outputs": outputs,
+        "submissions": {n: submissions(outputs[n], clones[n]) for n in options},
+        "since": since,
+    }
+
+
+def test_the_promised_command_reaches_its_report_from_a_fresh_clone(runs: dict[str, Any]) -> None:
+    clone = runs["clones"]["CPU trials"]
+    assert (clone.results() / "report.html").stat().st_size > 10_000
+    assert list(clone.scores()["status"]) == ["finished"] * 4
+    assert "Best of 2 configurations" in runs["outputs"]["CPU trials"]
+
+
+@pytest.mark.parametrize(
+    ("name", "pool"),
+    [
+        # The nodes claim more cores than the machine has; Snakemake's job step asks the machine.
+        ("CPU trials", f"{min(4, len(os.sched_getaffinity(0)))} at a time, on GPUs none"),
+        ("one-GPU trials", r"1 at a time, on GPUs \d"),
+        ("Expanse", r"1 at a time, on GPUs \d"),
+    ],
+)
+def test_a_pool_is_as_large_as_its_job(runs: dict[str, Any], name: str, pool: str) -> None:
+    log = runs["clones"][name].results() / "logs" / "train" / "s0001.log"
+    assert re.search(rf"{pool}$", log.read_text(), re.M)
+
+
+def test_the_commands_of_sbatch_are_as_recorded(runs: dict[str, Any]) -> None:
+    text = "".join(
+        f"# {name}\n" + "".join(f"{line}\n" for _, line in sorted(lines.items()))
+        for name, lines in runs["submissions"].items()
+    )
+    if os.environ.get("GRIDFOLD_RECORD"):
+        GOLDEN.write_text(text)
+    assert text == GOLDEN.read_text(), (
+        "if this is meant: GRIDFOLD_RECORD=1 pytest tests/test_slurm.py"
+    )
+
+
+def test_accounting_saw_what_was_asked_for(
+    runs: dict[str, Any], cluster: slurmcluster.SlurmCluster
+) -> None:
+    asked = [
+        {
+            "comment": flag(line, "--comment"),
+            "partition": flag(line, "-p"),
+            "minutes": flag(line, "-t"),
+            "cpu": flag(line, "--cpus-per-task"),
+            "mem": flag(line, "--mem") + "M",
+            "gpu": flag(line, "--gpus", "0"),
+            "account": flag(line, "-A", "root"),
+        }
+        for lines in runs["submissions"].values()
+        for line in lines.values()
+    ]
+    fields = ("JobIDRaw", "Comment", "State", "ReqTRES", "TimelimitRaw", "Partition", "Account")
+    seen = []
+    for row in cluster.jobs(*fields):
+        if int(row["JobIDRaw"]) > runs["since"]:
+            assert row["State"] == "COMPLETED", row
+            amounts = dict(item.split("=") for item in row["ReqTRES"].split(","))
+            seen.append(
+                {
+                    "comment": row["Comment"],
+                    "partition": row["Partition"],
+                    "minutes": row["TimelimitRaw"],
+                    "cpu": amounts["cpu"],
+                    "mem": amounts["mem"],
+                    "gpu": amounts.get("gres/gpu", "0"),
+                    "account": row["Account"],
+                }
+            )
+    assert sorted(map(str, seen)) == sorted(map(str, asked))
+
+
+def flag(line: str, name: str, default: str | None = None) -> str:
+    """Return the value of an option of a command line."""
+    match = re.search(rf" {name}[ =](\S+)", line)
+    assert match or default is not None, f"{name} is not in: {line}"
+    return match[1] if match else str(default)
+
+
+def test_a_cluster_without_accounting_serves_a_job_with_four_gpus(tmp_path: Path) -> None:
+    with new_cluster(accounting=False) as bare:
+        clone = Clone(tmp_path / "clone", bare)
+        output = clone.snakemake(
+            tiny(),
+            *("--profile", "slurm", *IMPATIENT, "--verbose"),
+            *("--set-resources", "train:gpu=4", "train:slurm_partition=gpu"),
+            *("--", "results/tiny/shards/s0001.trials.parquet"),
+        )
+    assert "command=squeue" in output
+    assert list(clone.scores()["status"]) == ["finished"] * 4
+    log = (clone.results() / "logs" / "train" / "s0001.log").read_text()
+    assert "4 at a time, on GPUs 0, 1, 2, 3" in log
+
+
+# Every batch takes a nap, where there is one to take: on the cluster, not in the comparison.
+SLEEPY_MODEL = """
+import os
+import time
+
+import keras
+import tensorflow as tf
+
+
+class Nap(keras.layers.Layer):
+    def call(self, x):
+        seconds = float(os.environ.get("GRIDFOLD_TEST_NAP", 0))
+        if not seconds:
+            return x
+
+        def nap(values):
+            time.sleep(seconds)
+            return values
+
+        y = tf.numpy_function(nap, [x], tf.float32)
+        y.set_shape(x.shape)
+        return y
+
+
+def build_model(hp, input_shape, outputs):
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Flatten()(Nap()(inputs))
+    x = keras.layers.Dense(hp.Int("units", 1, 64), activation="relu")(x)
+    x = keras.layers.Dropout(0.2)(x)
+    return keras.Model(inputs, keras.layers.Dense(outputs, activation="softmax")(x))
+"""
+EPOCHS = 150
+
+
+def sleepy() -> dict[str, Any]:
+    """Four jobs of one trial each, a minute long on the cluster and a moment elsewhere."""
+    return tiny(
+        model={"python": {"build": "sleepy.py:build_model"}},
+        training={"epochs": EPOCHS, "batch_size": 150},
+        search={"space": {"python.units": [8, 16]}},
+        execution={"trials_per_job": "split", "retries": 4},
+    )
+
+
+def trained(clone: Clone) -> set[Path]:
+    """Return the trials that have at least one epoch behind them."""
+    return {file.parent for file in clone.results().glob("runs/*/*/checkpoint-*")}
+
+
+def running_jobs(cluster: slurmcluster.SlurmCluster) -> dict[str, str]:
+    """Return the ids of running jobs by their comment."""
+    lines = cluster.run("squeue", "--noheader", "--states=R", "--format=%k %i").splitlines()
+    return dict(line.split() for line in lines)
+
+
+def test_interrupted_in_every_way_equals_never_interrupted(
+    cluster: slurmcluster.SlurmCluster, tmp_path: Path
+) -> None:
+    since = last_job(cluster)
+    clones = [Clone(tmp_path / name, cluster) for name in ("cluster", "undisturbed")]
+    for clone in clones:
+        (clone.folder / "sleepy.py").write_text(SLEEPY_MODEL)
+    clone, undisturbed = clones
+    clone.environment |= {"GRIDFOLD_TEST_NAP": "0.2"}
+    shards = [f"s{number:04d}" for number in range(1, 5)]
+    targets = [f"results/tiny/shards/{shard}.trials.parquet" for shard in shards]
+    process = clone.start(
+        sleepy(),
+        *("--profile", "slurm", *IMPATIENT, "--set-threads", "train=1"),
+        *("--", *targets),
+    )
+    with ended(process):
+        wait_for(lambda: len(trained(clone)) == 4, PATIENCE)
+        told, requeued, cancelled, limited = (f"rule_train_wildcards_{s}" for s in shards)
+        jobs = running_jobs(cluster)
+        # What Slurm does before a time limit; what it does to a preempted job; what a user does.
+        cluster.run("scancel", "--signal=USR1", jobs[told])
+        cluster.run("scontrol", "requeue", jobs[requeued])
+        cluster.run("scancel", jobs[cancelled])
+        cluster.run("scontrol", "update", f"JobId={jobs[limited]}", "TimeLimit=1")
+        undisturbed.snakemake(sleepy(), "--cores", "2", "--", *targets)
+        output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+
+    states: dict[str, list[str]] = {}
+    for row in cluster.jobs("JobIDRaw", "Comment", "State"):
+        if int(row["JobIDRaw"]) > since:
+            states.setdefault(row["Comment"], []).append(row["State"].split()[0])
+    assert states[told][0] == "FAILED"
+    assert states[cancelled][0] == "CANCELLED"
+    assert states[limited][0] in ("FAILED", "TIMEOUT"), "USR1 came first, or the limit itself"
+    assert len(states[limited]) >= 2
+    # A requeued job keeps its number; accounting lists its earlier run on demand.
+    assert "Requeued" in cluster.run("scontrol", "show", "job", jobs[requeued]) or "Restarts=1" in (
+        cluster.run("scontrol", "show", "job", jobs[requeued])
+    )
+    assert {found[-1] for found in states.values()} == {"COMPLETED"}
+    steps = cluster.run("sacct", "--noheader", "--format=JobID%20", f"--jobs={jobs[told]}").split()
+    assert f"{jobs[told]}.0" in steps
+    assert f"{jobs[told]}.1" not in steps, "repeated inside the job that was told to stop"
+
+    table = clone.scores()
+    assert (table["resumptions"] >= 1).all(), "every trial was interrupted"
+    columns = ["config_id", "split", "accuracy", "log_loss", "best_epoch", "epochs_trained"]
+    pd.testing.assert_frame_equal(table[columns], undisturbed.scores()[columns], check_exact=True)
+    for file in clone.results().glob(f"runs/*/*/result-{EPOCHS:05d}.json"):
+        stretches = json.loads(file.read_text())["segments"]
+        # Every stretch begins right after the last epoch that was kept: nothing ran twice.
+        assert [s["first"] for s in stretches] == [1, *(s["last"] + 1 for s in stretches[:-1])]
