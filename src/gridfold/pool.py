@@ -17,6 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -61,7 +62,12 @@ class Interrupted(GridfoldError):
     """The job was told to stop; running it again continues."""
 
 
-def run(works: Sequence[Work], workers: int, on_event: Callable[[Event], None]) -> None:
+def run(
+    works: Sequence[Work],
+    workers: int,
+    on_event: Callable[[Event], None],
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
     """Train trials, `workers` at a time, in the given order.
 
     Parameters
@@ -70,6 +76,8 @@ def run(works: Sequence[Work], workers: int, on_event: Callable[[Event], None]) 
     workers : int
     on_event : callable
         Called in this process.
+    meanwhile : callable
+        Called in this process while the fork server imports TensorFlow.
 
     Raises
     ------
@@ -79,11 +87,14 @@ def run(works: Sequence[Work], workers: int, on_event: Callable[[Event], None]) 
     if not works:
         return
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["gridfold.training"])
+    context.set_forkserver_preload(["gridfold.preloaded"])
     waiting = list(reversed(works))
     running: dict[Connection, tuple[Any, Work]] = {}
     with _stop_signals() as stopped:
         try:
+            with _no_main_module():
+                forkserver.ensure_running()
+            meanwhile()
             while waiting or running:
                 if stopped.is_set():
                     raise Interrupted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 from collections.abc import Mapping
@@ -128,7 +129,7 @@ def run_shard(
     listener = _Listener(progress, results, failures)
     try:
         progress.write(now=True)
-        pool.run(missing, workers, listener)
+        pool.run(missing, workers, listener, meanwhile=_import_tables)
     finally:
         progress.progress.running.clear()
         progress.progress.ended = True
@@ -139,11 +140,15 @@ def run_shard(
             f"{len(failures)} of {len(works)} trials failed; the others are kept.\n"
             + "\n".join(lines)
         )
-    # Only now: pandas would delay the first trial.
     from gridfold import tables
 
     rows = [(trial, results[trial], works[trial].store) for trial in works]
     tables.write_shard(rows, splits, outputs.trials, outputs.epochs, outputs.predictions)
+
+
+def _import_tables() -> None:
+    """Import what writes the tables: earlier it would delay the first trial, later the end."""
+    importlib.import_module("gridfold.tables")
 
 
 class _Listener:
