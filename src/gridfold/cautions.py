@@ -13,6 +13,7 @@ from scipy import special
 
 from gridfold.statistics import corrected_standard_error
 from gridfold.study.problem import LOWER_IS_BETTER
+from gridfold.tables import StudyTables
 from gridfold.views import curve_over_splits, is_ordered, sorted_values
 from gridfold.wording import counted, decimals, listed, measure_name, number, percent, shorten
 
@@ -49,11 +50,7 @@ class Caution:
 
 
 def find_cautions(
-    request: Mapping[str, Any],
-    trials: pd.DataFrame,
-    epochs: pd.DataFrame,
-    configurations: pd.DataFrame,
-    card: Mapping[str, Any],
+    request: Mapping[str, Any], tables: StudyTables, card: Mapping[str, Any]
 ) -> list[Caution]:
     """Return all cautions of a study, warnings first.
 
@@ -61,11 +58,11 @@ def find_cautions(
     ----------
     request : mapping
         :meth:`gridfold.plan.Plan.report_request`.
-    trials, epochs, configurations : DataFrame
-        The tables of the study.
+    tables : StudyTables
     card : mapping
         The model card.
     """
+    trials, epochs, configurations = tables.trials, tables.epochs, tables.configurations
     selected = card["configuration"]["id"]
     settings = card["configuration"]["settings"]["training"]
     found = [

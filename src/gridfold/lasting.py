@@ -11,10 +11,10 @@ from collections.abc import Iterator
 def lasting() -> Iterator[None]:
     """Keep what is made in the block out of every garbage collection.
 
-    Importing TensorFlow makes a million objects and no garbage, but makes Python look for garbage
-    a hundred times, which is a quarter of its time. What is frozen is not looked through again
-    either; in processes forked from this one, looking would copy the memory that they share
-    (see :func:`gc.freeze`).
+    Importing TensorFlow makes half a million objects and hardly any garbage, yet Python looks for
+    it a thousand times meanwhile, which is a fifth of the time. What is frozen is not looked
+    through later either; in processes forked from this one, that would copy the memory that they
+    share (see :func:`gc.freeze`).
     """
     was_enabled = gc.isenabled()
     gc.disable()
