@@ -14,8 +14,8 @@ from studies import tiny_study, write_study
 from workbench import ROOT
 
 from gridfold import figures, report
+from gridfold.kinds import PROBLEM_KINDS
 from gridfold.plan import Plan
-from gridfold.study.problem import PROBLEM_KINDS
 from gridfold.summary import select, summarise
 from gridfold.tables import StudyTables
 

@@ -9,10 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
-from gridfold.statistics import corrected_standard_error
-from gridfold.study.problem import LOWER_IS_BETTER
+from gridfold.kinds import LOWER_IS_BETTER
+from gridfold.statistics import corrected_standard_error, t_quantile
 from gridfold.tables import StudyTables
 from gridfold.views import curve_over_splits, is_ordered, sorted_values
 from gridfold.wording import counted, decimals, listed, measure_name, number, percent, shorten
@@ -282,7 +281,7 @@ def detectable_difference(
     needed = []
     for config_id in compared:
         difference = (scores[config_id] - best).dropna().to_numpy(float)
-        critical = special.stdtrit(len(difference) - 1, 1 - alpha / len(compared) / 2)
+        critical = t_quantile(1 - alpha / len(compared) / 2, len(difference) - 1)
         needed.append(critical * corrected_standard_error(difference, ratio))
     return float(np.median(needed))
 

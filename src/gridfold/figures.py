@@ -32,7 +32,7 @@ from gridfold.drawing import (
     spans_decades,
     style,
 )
-from gridfold.study.problem import PROBLEM_KINDS
+from gridfold.kinds import PROBLEM_KINDS
 from gridfold.tables import StudyTables
 from gridfold.views import curve_over_splits
 from gridfold.wording import (

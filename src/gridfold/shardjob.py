@@ -12,12 +12,12 @@ from typing import Any
 
 from gridfold import pool
 from gridfold.errors import GridfoldError, TrialFailure
+from gridfold.kinds import PROBLEM_KINDS
 from gridfold.paths import StudyPaths
 from gridfold.progress import JobProgress, ProgressFile
 from gridfold.runstore import TrialResult, TrialStore
 from gridfold.shards import Trial
 from gridfold.splits import Splits
-from gridfold.study.problem import PROBLEM_KINDS
 from gridfold.task import TrialTask
 
 log = logging.getLogger(__name__)
