@@ -1,4 +1,4 @@
-"""What all rules share: the plan of the study, and paths."""
+"""What rules share: the plan of the study, and paths."""
 
 import sys
 
@@ -30,3 +30,18 @@ RETRIES = PLAN.study.execution.retries if workflow.is_main_process else 0
 
 wildcard_constraints:
     shard=f"{SINGLE_SHARD_PATTERN}|{DISTRIBUTED_SHARD_PATTERN}",
+
+
+def figure_files(titles):
+    """Return the files of figures: `<name>_svg`, `<name>_png`, and their texts `<name>_words`."""
+    files = {}
+    for name, title in titles.items():
+        files[f"{name}_svg"] = report(
+            PATHS.figures / f"{name}.svg",
+            caption=f"../workflow/report/{name}.rst",
+            category="Figures",
+            labels={"figure": title},
+        )
+        files[f"{name}_png"] = PATHS.figures / f"{name}.png"
+        files[f"{name}_words"] = PATHS.figures / f"{name}.json"
+    return files

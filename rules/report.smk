@@ -1,14 +1,41 @@
 """Report: the figures, and one self-contained page."""
 
-FIGURES = {
-    "scores": "Scores of the configurations",
+SEARCH_FIGURES = {
     "learning_curves": "Learning curves",
     "hyperparameters": "Scores against hyperparameters",
+}
+TEST_FIGURES = {
+    "scores": "Scores of the configurations",
     "errors": "Errors of the selected configuration",
 }
+FIGURES = [*SEARCH_FIGURES, *TEST_FIGURES]
 
 
-rule draw_figures:
+# The figures are drawn in two jobs: those of the search while the final model is trained, those
+# that show the test set after it.
+rule draw_search_figures:
+    input:
+        trials=rules.collect.output.trials,
+        epochs=rules.collect.output.epochs,
+        configurations=rules.summarise.output.configurations,
+    output:
+        **figure_files(SEARCH_FIGURES),
+    log:
+        PATHS.log("draw_search_figures"),
+    benchmark:
+        PATHS.benchmark("draw_search_figures")
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
+    params:
+        request=lambda wildcards: PLAN.report_request(),
+    message:
+        "Drawing {} figures of the search".format(len(SEARCH_FIGURES))
+    script:
+        "../workflow/scripts/draw_search_figures.py"
+
+
+rule draw_test_figures:
     input:
         trials=rules.collect.output.trials,
         epochs=rules.collect.output.epochs,
@@ -19,30 +46,20 @@ rule draw_figures:
         targets=rules.prepare_data.output.targets,
         manifest=rules.prepare_data.output.manifest,
     output:
-        **{
-            f"{name}_svg": report(
-                PATHS.figures / f"{name}.svg",
-                caption=f"../workflow/report/{name}.rst",
-                category="Figures",
-                labels={"figure": title},
-            )
-            for name, title in FIGURES.items()
-        },
-        **{f"{name}_png": PATHS.figures / f"{name}.png" for name in FIGURES},
-        captions=PATHS.figures / "captions.json",
+        **figure_files(TEST_FIGURES),
     log:
-        PATHS.log("draw_figures"),
+        PATHS.log("draw_test_figures"),
     benchmark:
-        PATHS.benchmark("draw_figures")
+        PATHS.benchmark("draw_test_figures")
     resources:
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.report_request(),
     message:
-        "Drawing {} figures".format(len(FIGURES))
+        "Drawing {} figures with the test set".format(len(TEST_FIGURES))
     script:
-        "../workflow/scripts/draw_figures.py"
+        "../workflow/scripts/draw_test_figures.py"
 
 
 rule report:
@@ -53,12 +70,10 @@ rule report:
         best=rules.select_best.output.best,
         card=rules.fit_final.output.card,
         manifest=rules.prepare_data.output.manifest,
-        figures=[
-            rules.draw_figures.output[f"{name}_{kind}"]
-            for name in FIGURES
-            for kind in ("svg", "png")
-        ],
-        captions=rules.draw_figures.output.captions,
+        figures=expand(
+            PATHS.figures / "{name}.{kind}", name=FIGURES, kind=["svg", "png"]
+        ),
+        words=expand(PATHS.figures / "{name}.json", name=FIGURES),
         template=workflow.source_path("../workflow/report/report.html.j2"),
         style=workflow.source_path("../workflow/report/report.css"),
         behaviour=workflow.source_path("../workflow/report/report.js"),

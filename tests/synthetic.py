@@ -14,9 +14,10 @@ from studies import tiny_study, write_study
 from workbench import ROOT
 
 from gridfold import figures, report
+from gridfold.kinds import PROBLEM_KINDS
 from gridfold.plan import Plan
-from gridfold.study.problem import PROBLEM_KINDS
 from gridfold.summary import select, summarise
+from gridfold.tables import StudyTables
 
 TEMPLATES = ROOT / "workflow" / "report"
 DATA = {
@@ -36,7 +37,7 @@ def levels_off(epoch: int) -> float:
 
 @dataclass
 class Finished:
-    """What the rules `draw_figures` and `report` read."""
+    """What the rules that draw and `report` read."""
 
     request: dict[str, Any]
     trials: pd.DataFrame
@@ -50,24 +51,28 @@ class Finished:
     test_predictions: pd.DataFrame
     figures: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def tables(self) -> StudyTables:
+        """The tables as they are now: some tests change them."""
+        return StudyTables(self.trials, self.epochs, self.configurations)
+
     def draw(self) -> dict[str, figures.Drawing]:
-        """Draw all figures."""
-        return figures.draw_all(
+        """Draw all figures, in the order of the report."""
+        drawings = figures.draw_search(self.request, self.tables) | figures.draw_test(
             self.request,
-            trials=self.trials,
-            epochs=self.epochs,
-            configurations=self.configurations,
+            self.tables,
             card=self.card,
             out_of_fold=self.out_of_fold,
             test_predictions=self.test_predictions,
             targets=self.targets,
             manifest=self.manifest,
         )
+        return {name: drawings[name] for name in figures.FIGURES}
 
     def render(self, folder: Path) -> str:
         """Draw all figures into `folder` and return the report."""
         figures.save_all(self.draw(), folder)
-        return self.render_with(report.read_figures(folder / "captions.json"))
+        return self.render_with(figures_in(folder))
 
     def render_without_figures(self, folder: Path) -> str:
         """Return the report with empty figures: drawing is most of the time."""
@@ -78,15 +83,18 @@ class Finished:
     def render_with(self, files: dict[str, report.FigureFile]) -> str:
         return report.render(
             self.request,
-            trials=self.trials,
-            epochs=self.epochs,
-            configurations=self.configurations,
+            self.tables,
             best=self.best,
             card=self.card,
             manifest=self.manifest,
             figures=files,
             templates=TEMPLATES,
         )
+
+
+def figures_in(folder: Path) -> dict[str, report.FigureFile]:
+    """Return all figures that lie in a folder."""
+    return report.read_figures(folder / f"{name}.json" for name in figures.FIGURES)
 
 
 def finished(

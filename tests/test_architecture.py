@@ -40,6 +40,15 @@ def test_the_command_line_starts_without_heavy_imports() -> None:
     assert not {"tensorflow", "keras", "pandas"} & set(loaded)
 
 
+@pytest.mark.parametrize("module", ["tables", "summary"])
+def test_jobs_between_tables_import_only_what_reads_tables(module: str) -> None:
+    code = f"import sys, gridfold.{module}; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"keras", "sklearn", "scipy", "matplotlib", "pydantic"} & set(loaded)
+
+
 def test_the_snakefile_is_thin() -> None:
     assert len((ROOT / "Snakefile").read_text().splitlines()) <= 50
 
@@ -77,6 +86,7 @@ def test_training_modules_are_named_in_the_fingerprint() -> None:
 
     # These carry requests and results, or hold declarations that are part of the settings.
     neutral = {"canonical", "data", "errors", "runstore", "splits", "task", "atomic", "references"}
+    neutral |= {"kinds"}
     seen: set[str] = set()
     todo = ["training"]
     while todo:

@@ -35,12 +35,12 @@ def test_every_problem_gets_every_figure_with_caption_and_alt_text(
     drawings = finished(tmp_path, problem, **options).draw()
     figures.save_all(drawings, tmp_path)
     assert tuple(drawings) == figures.FIGURES
-    words = json.loads((tmp_path / "captions.json").read_text())
     for name in figures.FIGURES:
         assert ET.parse(tmp_path / f"{name}.svg").getroot().tag.endswith("svg")
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-        assert words[name]["alt"].endswith(".")
-        assert words[name]["caption"].endswith(".")
+        words = json.loads((tmp_path / f"{name}.json").read_text())
+        assert words["alt"].endswith(".")
+        assert words["caption"].endswith(".")
 
 
 def test_figures_are_equal_in_every_run(study: Finished, tmp_path: Path) -> None:

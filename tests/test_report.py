@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from synthetic import TEMPLATES, Finished, finished, levels_off
+from synthetic import TEMPLATES, Finished, figures_in, finished, levels_off
 
 from gridfold import figures, wording
 from gridfold.cautions import Caution, detectable_difference, edge, find_cautions
@@ -92,9 +92,7 @@ def page_of(study: Finished, folder: Path) -> Page:
 
 
 def cautions_of(study: Finished) -> list[Caution]:
-    return find_cautions(
-        study.request, study.trials, study.epochs, study.configurations, study.card
-    )
+    return find_cautions(study.request, study.tables, study.card)
 
 
 def sentences_of(study: Finished) -> str:
@@ -405,9 +403,7 @@ def test_a_large_figure_comes_as_pixels(study: Finished, tmp_path: Path) -> None
     figures.save_all(study.draw(), tmp_path)
     svg = tmp_path / "scores.svg"
     svg.write_text(svg.read_text() + f"<!--{'x' * 400_000}-->")
-    from gridfold.report import read_figures
-
-    page = Page(study.render_with(read_figures(tmp_path / "captions.json")))
+    page = Page(study.render_with(figures_in(tmp_path)))
     kinds = [str(e.attributes["src"]).partition(";")[0] for e in page.all("img")]
     assert kinds == ["data:image/png", *["data:image/svg+xml"] * 3]
     assert page.all("img")[0].attributes["width"] == "960"

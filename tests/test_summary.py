@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from gridfold.answer import answer
+from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
 from gridfold.paths import StudyPaths
 from gridfold.statistics import mean_interval, paired_p_value
-from gridfold.study.problem import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
 from gridfold.summary import CONFIGURATION_COLUMNS, select, summarise
 from gridfold.tables import write
 

@@ -7,7 +7,7 @@ import re
 from workbench import ROOT
 
 from gridfold import table_reference
-from gridfold.study.problem import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
+from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
 from gridfold.summary import CONFIGURATION_COLUMNS
 from gridfold.tables import EPOCH_COLUMNS, PREDICTION_COLUMNS, STUDY_COLUMNS, TRIAL_COLUMNS
 

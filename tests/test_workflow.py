@@ -73,9 +73,9 @@ class Workspace:
             assert answer.returncode == expect, answer.stdout + answer.stderr
         return answer
 
-    def planned_jobs(self, study: dict[str, Any]) -> dict[str, int]:
+    def planned_jobs(self, study: dict[str, Any], *targets: str) -> dict[str, int]:
         """Return how many jobs of each rule a dry run would start."""
-        answer = self.snakemake(study, "--dry-run")
+        answer = self.snakemake(study, "--dry-run", *targets)
         jobs: dict[str, int] = {}
         for rule, count in re.findall(r"^(\w+)\s+(\d+)$", answer.stdout + answer.stderr, re.M):
             jobs[rule] = int(count)
@@ -127,6 +127,17 @@ def test_the_dag_has_one_training_job_for_each_shard(workspace: Workspace) -> No
     assert jobs["train"] == 4
     once = {"prepare_data", "make_splits", "collect", "summarise", "select_best", "fit_final"}
     assert all(jobs[rule] == 1 for rule in once)
+
+
+@pytest.mark.parametrize(
+    ("figure", "waits"),
+    [("learning_curves", 0), ("hyperparameters", 0), ("scores", 1), ("errors", 1)],
+)
+def test_only_figures_with_the_test_set_wait_for_the_final_model(
+    workspace: Workspace, figure: str, waits: int
+) -> None:
+    jobs = workspace.planned_jobs(tiny(), f"results/tiny/figures/{figure}.svg")
+    assert jobs.get("fit_final", 0) == waits
 
 
 def test_a_study_ends_in_a_report_and_one_line(finished: Workspace) -> None:

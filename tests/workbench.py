@@ -105,7 +105,8 @@ from gridfold.shardjob import ShardTables, run_shard
 root, request, log, workers = sys.argv[1:]
 with job(log):
     run_shard("s0001", json.loads(request), StudyPaths(Path(root)),
-              lambda works, on_event: pool.run(works, int(workers), on_event),
+              lambda works, listener, meanwhile:
+                  pool.run(works, int(workers), listener, (), meanwhile),
               ShardTables(*(Path(root) / "shards" / f"s0001.{n}.parquet"
                             for n in ("trials", "epochs", "predictions"))), last_attempt=True)
 """

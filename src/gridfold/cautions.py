@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
-from gridfold.statistics import corrected_standard_error
-from gridfold.study.problem import LOWER_IS_BETTER
+from gridfold.kinds import LOWER_IS_BETTER
+from gridfold.statistics import corrected_standard_error, t_quantile
+from gridfold.tables import StudyTables
 from gridfold.views import curve_over_splits, is_ordered, sorted_values
 from gridfold.wording import counted, decimals, listed, measure_name, number, percent, shorten
 
@@ -49,11 +49,7 @@ class Caution:
 
 
 def find_cautions(
-    request: Mapping[str, Any],
-    trials: pd.DataFrame,
-    epochs: pd.DataFrame,
-    configurations: pd.DataFrame,
-    card: Mapping[str, Any],
+    request: Mapping[str, Any], tables: StudyTables, card: Mapping[str, Any]
 ) -> list[Caution]:
     """Return all cautions of a study, warnings first.
 
@@ -61,11 +57,11 @@ def find_cautions(
     ----------
     request : mapping
         :meth:`gridfold.plan.Plan.report_request`.
-    trials, epochs, configurations : DataFrame
-        The tables of the study.
+    tables : StudyTables
     card : mapping
         The model card.
     """
+    trials, epochs, configurations = tables.trials, tables.epochs, tables.configurations
     selected = card["configuration"]["id"]
     settings = card["configuration"]["settings"]["training"]
     found = [
@@ -285,7 +281,7 @@ def detectable_difference(
     needed = []
     for config_id in compared:
         difference = (scores[config_id] - best).dropna().to_numpy(float)
-        critical = special.stdtrit(len(difference) - 1, 1 - alpha / len(compared) / 2)
+        critical = t_quantile(1 - alpha / len(compared) / 2, len(difference) - 1)
         needed.append(critical * corrected_standard_error(difference, ratio))
     return float(np.median(needed))
 

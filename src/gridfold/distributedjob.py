@@ -32,12 +32,12 @@ def arguments() -> argparse.ArgumentParser:
 
 def train_shard(plan: Plan, shard: str, launcher: str, outputs: ShardTables, attempt: int) -> None:
     """Train the trials of one shard; see :func:`gridfold.shardjob.run_shard`."""
-    launch = _launch(plan, launcher, plan.processes(shard))
+    launch, folder = _launch(plan, launcher, plan.processes(shard)), plan.paths.ranks(shard)
     run_shard(
         shard,
         json.loads(plan.train_request(shard)),
         plan.paths,
-        lambda works, on_event: ranks.run(works, launch, plan.paths.ranks(shard), on_event),
+        lambda works, on_event, meanwhile: ranks.run(works, launch, folder, on_event, meanwhile),
         outputs,
         last_attempt=attempt > plan.study.execution.retries,
     )

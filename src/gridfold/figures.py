@@ -32,7 +32,8 @@ from gridfold.drawing import (
     spans_decades,
     style,
 )
-from gridfold.study.problem import PROBLEM_KINDS
+from gridfold.kinds import PROBLEM_KINDS
+from gridfold.tables import StudyTables
 from gridfold.views import curve_over_splits
 from gridfold.wording import (
     bounds,
@@ -46,31 +47,48 @@ from gridfold.wording import (
 )
 
 FIGURES = ("scores", "learning_curves", "hyperparameters", "errors")
+"""In the order of the report."""
 
 _MOST_SCORES = 30
 _MOST_CURVES = 30
 
 
-def draw_all(
+def draw_search(request: Mapping[str, Any], tables: StudyTables) -> dict[str, Drawing]:
+    """Draw what the search found: ``learning_curves`` and ``hyperparameters``.
+
+    Parameters
+    ----------
+    request : mapping
+        :meth:`gridfold.plan.Plan.report_request`.
+    tables : StudyTables
+    """
+    study, configurations = request["study"], tables.configurations
+    with style():
+        return {
+            "learning_curves": draw_learning_curves(tables.epochs, configurations, study),
+            "hyperparameters": axisfigure.draw_hyperparameters(
+                configurations, study["search"]["space"], request["measure"]
+            ),
+        }
+
+
+def draw_test(
     request: Mapping[str, Any],
+    tables: StudyTables,
     *,
-    trials: pd.DataFrame,
-    epochs: pd.DataFrame,
-    configurations: pd.DataFrame,
     card: Mapping[str, Any],
     out_of_fold: pd.DataFrame,
     test_predictions: pd.DataFrame,
     targets: Array,
     manifest: Mapping[str, Any],
 ) -> dict[str, Drawing]:
-    """Draw every figure of a study.
+    """Draw what also shows the held-out test set: ``scores`` and ``errors``.
 
     Parameters
     ----------
     request : mapping
         :meth:`gridfold.plan.Plan.report_request`.
-    trials, epochs, configurations : DataFrame
-        The tables of the study.
+    tables : StudyTables
     card : mapping
         The model card.
     out_of_fold, test_predictions : DataFrame
@@ -79,32 +97,27 @@ def draw_all(
         True values of all samples.
     manifest : mapping
         What the prepared data are.
-
-    Returns
-    -------
-    dict of str to Drawing
-        For each name of :data:`FIGURES`.
     """
-    study = request["study"]
+    problem = request["study"]["problem"]["type"]
     with style():
         return {
-            "scores": draw_scores(trials, configurations, card),
-            "learning_curves": draw_learning_curves(epochs, configurations, study),
-            "hyperparameters": axisfigure.draw_hyperparameters(
-                configurations, study["search"]["space"], card["cross_validation"]["measure"]
-            ),
+            "scores": draw_scores(tables.trials, tables.configurations, card),
             "errors": errorfigures.draw_errors(
-                study["problem"]["type"], out_of_fold, test_predictions, targets, manifest
+                problem, out_of_fold, test_predictions, targets, manifest
             ),
         }
 
 
 def save_all(drawings: Mapping[str, Drawing], folder: Path) -> None:
-    """Write ``<name>.svg``, ``<name>.png`` and the words of all of them, ``captions.json``."""
+    """Write ``<name>.svg``, ``<name>.png`` and the words that belong to them, ``<name>.json``."""
     for name, drawing in drawings.items():
         save(drawing, folder / f"{name}.svg", folder / f"{name}.png")
-    words = {name: {"caption": d.caption, "alt": d.alt} for name, d in drawings.items()}
-    write_text(folder / "captions.json", json.dumps(words, indent=1, ensure_ascii=False) + "\n")
+        words = {"caption": drawing.caption, "alt": drawing.alt}
+        write_text(
+            folder / f"{name}.json",
+            json.dumps(words, indent=1, ensure_ascii=False) + "\n",
+            durable=False,
+        )
 
 
 def draw_scores(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -45,6 +46,10 @@ def job(log_file: str) -> Iterator[None]:
         traceback.print_exc()
         _say(terminal, f"{type(error).__name__}: {error} (traceback: {log_file})")
         sys.exit(1)
+    finally:
+        # The process ends now, with all that it holds. Python would look through it once more:
+        # a second where TensorFlow was imported.
+        gc.freeze()
 
 
 def _say(terminal: int, text: str) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 from sklearn import metrics
 
 from gridfold.data import Array
+from gridfold.kinds import PROBLEM_KINDS
 from gridfold.predictions import classes_of
-from gridfold.study.problem import PROBLEM_KINDS
 
 
 def _rank_area(targets: Array, prediction: Array) -> float:

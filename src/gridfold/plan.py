@@ -243,6 +243,7 @@ class Plan:
                 "files": list(map(str, self.files)),
                 "configurations": len(self.configurations),
                 "duplicates": self.expansion.duplicates,
+                "measure": self.study.problem.ranking_measure,
                 "splits": self.splits,
             }
         )

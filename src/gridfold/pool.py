@@ -17,6 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -70,6 +71,7 @@ def run(
     workers: int,
     on_event: Callable[[Event], None],
     gpus: Sequence[str] = (),
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
     """Train trials, `workers` at a time, in the given order.
 
@@ -81,6 +83,8 @@ def run(
         Called in this process.
     gpus : sequence of str
         GPUs of the job; each worker sees one of them. Without, a trial sees what this process sees.
+    meanwhile : callable
+        Called in this process while the fork server imports TensorFlow.
 
     Raises
     ------
@@ -91,12 +95,15 @@ def run(
         return
     log.info("%d at a time, on GPUs %s", workers, ", ".join(gpus) or "none")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["gridfold.training"])
+    context.set_forkserver_preload(["gridfold.preloaded"])
     waiting = list(reversed(works))
     running: dict[Connection, tuple[Any, Work]] = {}
     desks = _Desks(gpus, workers)
     with stop_signals() as stopped:
         try:
+            with _no_main_module():
+                forkserver.ensure_running()
+            meanwhile()
             while waiting or running:
                 if stopped.is_set():
                     raise Interrupted

@@ -119,7 +119,11 @@ def _local_launcher() -> str:
 
 
 def run(
-    works: Sequence[Work], launch: Launch, folder: Path, on_event: Callable[[Event], None]
+    works: Sequence[Work],
+    launch: Launch,
+    folder: Path,
+    on_event: Callable[[Event], None],
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
     """Train trials one after another on all ranks, in the given order.
 
@@ -132,6 +136,8 @@ def run(
         For messages of the ranks; emptied first. All nodes must see it.
     on_event : callable
         Called in this process.
+    meanwhile : callable
+        Called in this process while the ranks start.
 
     Raises
     ------
@@ -144,7 +150,7 @@ def run(
     with stop_signals() as stopped:
         while waiting:
             session = _Session(waiting, launch, folder, on_event)
-            session.run(stopped.is_set)
+            session.run(stopped.is_set, meanwhile)
             if stopped.is_set():
                 raise Interrupted
             if session.current is None and session.left:
@@ -213,7 +219,7 @@ class _Session:
         """The trial that was being trained when the ranks ended."""
         return None if self._current is None else self._works[self._current]
 
-    def run(self, must_stop: Callable[[], bool]) -> None:
+    def run(self, must_stop: Callable[[], bool], meanwhile: Callable[[], None]) -> None:
         """Start the ranks and follow them to their end."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
@@ -229,6 +235,7 @@ class _Session:
             preexec_fn=_end_with_parent,
         )
         try:
+            meanwhile()
             self._follow(process, must_stop)
         finally:
             _end(process)

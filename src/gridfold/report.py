@@ -7,13 +7,12 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
 from markupsafe import Markup, escape
 
 from gridfold import reportanswer, reportfacts
@@ -21,6 +20,7 @@ from gridfold.cautions import find_cautions
 from gridfold.paths import StudyPaths
 from gridfold.reporttable import configurations_table, failures_table
 from gridfold.summary import all_measures
+from gridfold.tables import StudyTables
 
 TEMPLATE = "report.html.j2"
 # An SVG larger than this gives way to its PNG, so that the page stays small.
@@ -55,21 +55,22 @@ class _EmbeddedFigure:
     links: tuple[tuple[str, str], ...]
 
 
-def read_figures(captions: Path) -> dict[str, FigureFile]:
-    """Return the figures that lie beside their ``captions.json``."""
-    folder = captions.parent
+def read_figures(words: Iterable[Path]) -> dict[str, FigureFile]:
+    """Return the figures that lie beside their words, ``<name>.json``."""
     return {
-        name: FigureFile(folder / f"{name}.svg", folder / f"{name}.png", **words)
-        for name, words in json.loads(captions.read_text(encoding="utf-8")).items()
+        file.stem: FigureFile(
+            file.with_suffix(".svg"),
+            file.with_suffix(".png"),
+            **json.loads(file.read_text(encoding="utf-8")),
+        )
+        for file in words
     }
 
 
 def render(
     request: Mapping[str, Any],
+    tables: StudyTables,
     *,
-    trials: pd.DataFrame,
-    epochs: pd.DataFrame,
-    configurations: pd.DataFrame,
     best: Mapping[str, Any],
     card: Mapping[str, Any],
     manifest: Mapping[str, Any],
@@ -82,8 +83,7 @@ def render(
     ----------
     request : mapping
         :meth:`gridfold.plan.Plan.report_request`.
-    trials, epochs, configurations : DataFrame
-        The tables of the study.
+    tables : StudyTables
     best : mapping
         :func:`gridfold.summary.select`.
     card : mapping
@@ -95,7 +95,7 @@ def render(
     templates : Path
         Folder of :data:`TEMPLATE` with its style and script.
     """
-    study = request["study"]
+    study, trials, configurations = request["study"], tables.trials, tables.configurations
     style = (templates / "report.css").read_text(encoding="utf-8")
     script = (templates / "report.js").read_text(encoding="utf-8")
     environment = jinja2.Environment(
@@ -125,7 +125,7 @@ def render(
         selected=reportanswer.selected(configurations, best),
         scores=reportanswer.scores(best, card),
         sentences=reportanswer.sentences(configurations, best, card),
-        cautions=find_cautions(request, trials, epochs, configurations, card),
+        cautions=find_cautions(request, tables, card),
         table=configurations_table(configurations, best, all_measures(trials)),
         table_file=_BESIDE.tables / "configurations.csv",
         methods=reportfacts.methods(best, trials),

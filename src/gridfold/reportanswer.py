@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from gridfold.study.problem import LOWER_IS_BETTER
+from gridfold.kinds import LOWER_IS_BETTER
 from gridfold.wording import (
     MISSING,
     counted,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -11,18 +12,19 @@ from typing import Any
 
 from gridfold import pool
 from gridfold.errors import GridfoldError, TrialFailure
+from gridfold.kinds import PROBLEM_KINDS
 from gridfold.paths import StudyPaths
 from gridfold.progress import JobProgress, ProgressFile
 from gridfold.runstore import TrialResult, TrialStore
 from gridfold.shards import Trial
 from gridfold.splits import FINAL, Splits
-from gridfold.study.problem import PROBLEM_KINDS
 from gridfold.task import TrialTask
 
 log = logging.getLogger(__name__)
 
 
-Trainer = Callable[[Sequence[pool.Work], Callable[[pool.Event], None]], None]
+# Trials to train, who wants to hear of them, and what can be done before the first begins.
+Trainer = Callable[[Sequence[pool.Work], Callable[[pool.Event], None], Callable[[], None]], None]
 
 
 class TrialsFailed(GridfoldError):
@@ -129,8 +131,7 @@ def run_shard(
         :meth:`gridfold.plan.Plan.train_request`.
     paths : StudyPaths
     train : callable
-        Trains what is missing: :func:`gridfold.pool.run` or :func:`gridfold.ranks.run` with all
-        arguments but the first and the last.
+        Trains what is missing: :func:`gridfold.pool.run` or :func:`gridfold.ranks.run`.
     outputs : ShardTables
     last_attempt : bool
         Whether no retry follows; only then failed trials may be reported instead.
@@ -169,7 +170,7 @@ def run_shard(
     listener = _Listener(progress, results, failures)
     try:
         progress.write(now=True)
-        train(missing, listener)
+        train(missing, listener, _import_tables)
     finally:
         progress.progress.running.clear()
         progress.progress.ended = True
@@ -180,11 +181,15 @@ def run_shard(
             f"{len(failures)} of {len(works)} trials failed; the others are kept.\n"
             + "\n".join(lines)
         )
-    # Only now: pandas would delay the first trial.
     from gridfold import tables
 
     rows = [(trial, results[trial], works[trial].store) for trial in works]
     tables.write_shard(rows, splits, outputs.trials, outputs.epochs, outputs.predictions)
+
+
+def _import_tables() -> None:
+    """Import what writes the tables: earlier it would delay the first trial, later the end."""
+    importlib.import_module("gridfold.tables")
 
 
 class _Listener:

@@ -9,10 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# scipy.stats takes half a second to import and every summary job would wait for it; Student's t is
-# in scipy.special too (stdtr: distribution function, stdtrit: its inverse).
-from scipy import special
-
 Scores = npt.NDArray[np.float64]
 
 
@@ -72,8 +68,8 @@ def mean_interval(values: Any, test_train_ratio: float, confidence: float) -> In
     # An infinite score is one: left out, it would improve the mean.
     if numbers.size == 1 or not math.isfinite(mean):
         return Interval(mean, math.nan, math.nan, math.nan, int(numbers.size))
-    half = corrected_standard_error(numbers, test_train_ratio) * float(
-        special.stdtrit(numbers.size - 1, (1 + confidence) / 2)
+    half = corrected_standard_error(numbers, test_train_ratio) * t_quantile(
+        (1 + confidence) / 2, numbers.size - 1
     )
     return Interval(mean, float(numbers.std(ddof=1)), mean - half, mean + half, int(numbers.size))
 
@@ -102,7 +98,24 @@ def paired_p_value(a: Any, b: Any, test_train_ratio: float) -> float:
     if error == 0:
         return 0.0
     t = float(difference.mean()) / error
-    return float(2 * special.stdtr(difference.size - 1, -abs(t)))
+    return 2 * _t_probability(-abs(t), difference.size - 1)
+
+
+# scipy.stats takes half a second to import; Student's t is in scipy.special too. That is imported
+# only where it is used, since most jobs read what another has computed.
+
+
+def t_quantile(probability: float, freedom: int) -> float:
+    """Return the quantile of Student's t with `freedom` degrees of freedom."""
+    from scipy import special
+
+    return float(special.stdtrit(freedom, probability))
+
+
+def _t_probability(t: float, freedom: int) -> float:
+    from scipy import special
+
+    return float(special.stdtr(freedom, t))
 
 
 def holm(p_values: Any) -> Scores:

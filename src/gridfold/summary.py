@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
 from gridfold.statistics import holm, mean_interval, paired_p_value
-from gridfold.study.problem import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
 from gridfold.tables import TRIAL_COLUMNS, Column
 
 CONFIGURATION_COLUMNS = (

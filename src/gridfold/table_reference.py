@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gridfold.atomic import write_text
-from gridfold.study.problem import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
+from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
 from gridfold.summary import CONFIGURATION_COLUMNS
 from gridfold.tables import (
     EPOCH_COLUMNS,

@@ -74,6 +74,30 @@ PREDICTION_COLUMNS = (
 )
 
 
+@dataclass(frozen=True)
+class StudyTables:
+    """The tables of a finished study.
+
+    Attributes
+    ----------
+    trials, epochs : DataFrame
+        As of :func:`collect`.
+    configurations : DataFrame
+        As of :func:`gridfold.summary.summarise`.
+    """
+
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+    configurations: pd.DataFrame
+
+    @classmethod
+    def read(cls, files: Mapping[str, str]) -> StudyTables:
+        """Read the tables from Parquet files, by their names."""
+        return cls(
+            *(pd.read_parquet(files[name]) for name in ("trials", "epochs", "configurations"))
+        )
+
+
 def write_shard(
     rows: Iterable[tuple[Trial, TrialResult, TrialStore]],
     splits: Mapping[str, Split],

@@ -22,11 +22,11 @@ from gridfold.checkpoint import Checkpoint
 from gridfold.data import Array, Dataset
 from gridfold.distribution import Distribution
 from gridfold.errors import TrialFailure, summary_of
+from gridfold.kinds import PROBLEM_KINDS
 from gridfold.loop import TrainingLoop, steps_per_epoch
 from gridfold.preprocessing import UNCHANGED, Affine, fit_affine
 from gridfold.runstore import DIVERGED, TrialResult
 from gridfold.splits import Splits
-from gridfold.study.problem import PROBLEM_KINDS
 from gridfold.task import TrialTask
 
 EpochReport = Callable[[dict[str, float]], None]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridfold.study.problem import LOWER_IS_BETTER
+from gridfold.kinds import LOWER_IS_BETTER
 
 
 def sorted_values(column: pd.Series, axis: Mapping[str, Any]) -> list[Any]:

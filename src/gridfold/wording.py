@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from gridfold.cost import format_seconds
-from gridfold.study.problem import LOWER_IS_BETTER, MEASURE_RANGES
+from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES
 
 MISSING = "–"
 

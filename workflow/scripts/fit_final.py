@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gridfold.jobs import job
+from gridfold.lasting import lasting
 from gridfold.paths import StudyPaths
 
 
@@ -14,7 +15,8 @@ def fit_final(request: str, best: Path, root: Path, threads: int, outputs: Seque
     `outputs` are the model, the test predictions, and the model card as JSON and as Markdown.
     """
     # Imported inside the job: TensorFlow prints while it is imported, and that belongs in the log.
-    from gridfold import final, tables
+    with lasting():
+        from gridfold import final, tables
 
     model, predictions, card = final.fit_final(
         json.loads(request), json.loads(best.read_text()), StudyPaths(root), threads

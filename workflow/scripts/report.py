@@ -1,27 +1,26 @@
 """Adapter of the rule `report`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-import pandas as pd
 
 from gridfold import report
 from gridfold.atomic import write_text
 from gridfold.jobs import job
+from gridfold.tables import StudyTables
 
 
-def write_report(request: str, inputs: Mapping[str, str], html: Path) -> None:
+def write_report(
+    request: str, inputs: Mapping[str, str], words: Iterable[Path], html: Path
+) -> None:
     """Write the report of a study as one self-contained page."""
     page = report.render(
         json.loads(request),
-        trials=pd.read_parquet(inputs["trials"]),
-        epochs=pd.read_parquet(inputs["epochs"]),
-        configurations=pd.read_parquet(inputs["configurations"]),
+        StudyTables.read(inputs),
         best=json.loads(Path(inputs["best"]).read_text()),
         card=json.loads(Path(inputs["card"]).read_text()),
         manifest=json.loads(Path(inputs["manifest"]).read_text()),
-        figures=report.read_figures(Path(inputs["captions"])),
+        figures=report.read_figures(words),
         templates=Path(inputs["template"]).parent,
     )
     write_text(html, page)
@@ -31,6 +30,7 @@ if __name__ == "__main__":
     with job(snakemake.log[0]):
         write_report(
             snakemake.params.request,
-            {name: str(files) for name, files in snakemake.input.items()},
+            dict(snakemake.input.items()),
+            map(Path, snakemake.input.words),
             Path(snakemake.output.html),
         )

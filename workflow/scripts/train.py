@@ -18,7 +18,9 @@ if __name__ == "__main__":
             snakemake.wildcards.shard,
             request,
             StudyPaths(Path(snakemake.input.splits).parent),
-            lambda works, on_event: pool.run(works, workers, on_event, given.gpus),
+            lambda works, on_event, meanwhile: pool.run(
+                works, workers, on_event, given.gpus, meanwhile
+            ),
             ShardTables(*map(Path, snakemake.output)),
             last_attempt=snakemake.resources.attempt > snakemake.params.retries,
         )

@@ -1,4 +1,4 @@
-"""Adapter of the rule `draw_figures`."""
+"""Adapter of the rule `draw_test_figures`."""
 
 import json
 from collections.abc import Mapping
@@ -9,15 +9,14 @@ import pandas as pd
 
 from gridfold import figures
 from gridfold.jobs import job
+from gridfold.tables import StudyTables
 
 
-def draw_figures(request: str, inputs: Mapping[str, str], folder: Path) -> None:
-    """Draw all figures of a study into `folder`, with their captions."""
-    drawings = figures.draw_all(
+def draw_test_figures(request: str, inputs: Mapping[str, str], folder: Path) -> None:
+    """Draw the figures that show the test set into `folder`, with their words."""
+    drawings = figures.draw_test(
         json.loads(request),
-        trials=pd.read_parquet(inputs["trials"]),
-        epochs=pd.read_parquet(inputs["epochs"]),
-        configurations=pd.read_parquet(inputs["configurations"]),
+        StudyTables.read(inputs),
         card=json.loads(Path(inputs["card"]).read_text()),
         out_of_fold=pd.read_parquet(inputs["out_of_fold"]),
         test_predictions=pd.read_parquet(inputs["test_predictions"]),
@@ -29,8 +28,8 @@ def draw_figures(request: str, inputs: Mapping[str, str], folder: Path) -> None:
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        draw_figures(
+        draw_test_figures(
             snakemake.params.request,
             dict(snakemake.input.items()),
-            Path(snakemake.output.captions).parent,
+            Path(snakemake.output[0]).parent,
         )

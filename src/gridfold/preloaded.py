@@ -1,0 +1,6 @@
+"""What the fork server imports before it forks the first trial."""
+
+from gridfold.lasting import lasting
+
+with lasting():
+    import gridfold.training  # noqa: F401
