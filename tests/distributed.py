@@ -24,8 +24,14 @@ def horovod_here() -> None:
 
 
 @pytest.fixture
-def mpi_here(horovod_here: None) -> None:
+def mpi_here() -> None:
     """Go on only with Horovod under MPI."""
+    need_mpi()
+
+
+def need_mpi() -> None:
+    """Skip the test, or fail in CI, without Horovod under MPI."""
+    need_horovod()
     if "mpi" not in horovod_controllers() or shutil.which("mpirun") is None:
         lacking(
             "MPI is missing, so it was NOT tested: install openmpi-bin and libopenmpi-dev, then "

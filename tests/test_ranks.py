@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from distributed import horovod, needs_mpi
+from distributed import horovod, need_mpi, needs_mpi
 from workbench import (
     ROOT,
     Bench,
@@ -189,6 +189,7 @@ def trial_folder(bench: Bench) -> Path:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    need_mpi()
     bench = long_study(tmp_path_factory.mktemp("whole"))
     finish(bench)
     return bench

@@ -26,6 +26,7 @@ _TRAINING_MODULES = (
     "predictions",
     "preprocessing",
     "training",
+    "trainingstate",
 )
 # A new version of one of these may change numbers; the others only present them.
 _NUMERIC_PACKAGES = ("keras", "numpy", "scikit-learn", "tensorflow")

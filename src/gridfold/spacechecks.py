@@ -93,7 +93,7 @@ def _value_problems(
         try:
             kind.model_validate(raw)
         except ValidationError as error:
-            found = list(_about(keys, problems_of(error, kind, raw)))
+            found = list(_about(keys, problems_of(error, kind, raw), raw))
         else:
             continue
         for problem in found:
@@ -208,7 +208,7 @@ def _representatives(axis: Axis) -> Iterator[tuple[tuple[str | int, ...], Any]]:
             yield (index,) if listed else (), item
 
 
-def _about(keys: tuple[str, ...], problems: Iterable[Problem]) -> Iterator[Problem]:
+def _about(keys: tuple[str, ...], problems: Iterable[Problem], raw: Any) -> Iterator[Problem]:
     """Yield the problems of the value at `keys`.
 
     Rules between values may hold only together with other axes; they wait for whole
@@ -216,9 +216,16 @@ def _about(keys: tuple[str, ...], problems: Iterable[Problem]) -> Iterator[Probl
     """
     for problem in problems:
         common = min(len(keys), len(problem.path))
-        is_between = common < len(keys) and problem.found != "unknown key"
-        if common and problem.path[:common] == keys[:common] and not is_between:
-            yield problem
+        if not common or problem.path[:common] != keys[:common]:
+            continue
+        if common < len(keys):
+            # Of a section above: it has no such key, is of another kind, or has a rule.
+            section = raw
+            for part in problem.path:
+                section = section[part]
+            if problem.found not in ("unknown key", shown(section)):
+                continue
+        yield problem
 
 
 def _listed(values: list[Any]) -> str:
