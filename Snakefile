@@ -13,6 +13,7 @@ include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/summary.smk"
+include: "rules/benchmark.smk"
 include: "rules/report.smk"
 
 

@@ -8,7 +8,7 @@ TEST_FIGURES = {
     "scores": "Scores of the configurations",
     "errors": "Errors of the selected configuration",
 }
-FIGURES = [*SEARCH_FIGURES, *TEST_FIGURES]
+FIGURES = [*SEARCH_FIGURES, *TEST_FIGURES, *SCALING_FIGURES]
 
 
 # The figures are drawn in two jobs: those of the search while the final model is trained, those
@@ -74,6 +74,7 @@ rule report:
             PATHS.figures / "{name}.{kind}", name=FIGURES, kind=["svg", "png"]
         ),
         words=expand(PATHS.figures / "{name}.json", name=FIGURES),
+        scaling=rules.measure_scaling.output.table if SCALING_FIGURES else [],
         template=workflow.source_path("../workflow/report/report.html.j2"),
         style=workflow.source_path("../workflow/report/report.css"),
         behaviour=workflow.source_path("../workflow/report/report.js"),

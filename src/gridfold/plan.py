@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gridfold.canonical import canonical_json
+from gridfold.canonical import canonical_json, short_id
 from gridfold.cost import format_seconds, seconds_per_trial
 from gridfold.loading import load_study
 from gridfold.paths import StudyPaths, result_file
 from gridfold.provenance import numeric_versions, training_code_digest
 from gridfold.references import source_digest, split_reference
 from gridfold.shards import DISTRIBUTED, SINGLE, Ledger, Trial, trials_per_job
-from gridfold.space import Configuration, Expansion, describe_axis
+from gridfold.space import Configuration, Expansion, describe_axis, shown_value
 from gridfold.study import Study
 from gridfold.study.resampling import split_names
 
@@ -99,6 +99,11 @@ class Plan:
     def is_distributed(self) -> bool:
         """Whether some configurations train on several devices."""
         return any(_lane(c)[1] > 1 for c in self.configurations)
+
+    @property
+    def compares_world_sizes(self) -> bool:
+        """Whether configurations differ in the number of their replicas."""
+        return len({_lane(c)[1] for c in self.configurations}) > 1
 
     def _members(self, shard: str) -> list[tuple[Trial, Configuration]]:
         """Return the wanted trials of a shard; those of earlier grids are left out."""
@@ -220,6 +225,27 @@ class Plan:
                 ],
             }
         )
+
+    def scaling_request(self) -> str:
+        """Return what `measure_scaling` depends on, besides the tables."""
+        rows = []
+        for configuration in self.configurations:
+            training = dict(configuration.settings["training"])
+            parallel = training.pop("distribution", None)
+            rows.append(
+                {
+                    "config_id": configuration.id,
+                    # Configurations of one case differ in their devices alone.
+                    "case": short_id({**configuration.settings, "training": training}),
+                    "series": " ".join(
+                        f"{name.rpartition('.')[2]}={shown_value(value)}"
+                        for name, value in configuration.axes.items()
+                        if name != "model" and not name.startswith("training.distribution.")
+                    ),
+                    "backend": parallel["backend"] if parallel else "single",
+                }
+            )
+        return canonical_json({"configurations": rows})
 
     def final_request(self) -> str:
         """Return what `fit_final` depends on, besides the selected configuration."""

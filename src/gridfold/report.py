@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 from markupsafe import Markup, escape
 
 from gridfold import reportanswer, reportfacts
 from gridfold.cautions import find_cautions
 from gridfold.paths import StudyPaths
-from gridfold.reporttable import configurations_table, failures_table
+from gridfold.reporttable import configurations_table, failures_table, scaling_table
 from gridfold.summary import all_measures
 from gridfold.tables import StudyTables
 
@@ -76,6 +77,7 @@ def render(
     manifest: Mapping[str, Any],
     figures: Mapping[str, FigureFile],
     templates: Path,
+    scaling: pd.DataFrame | None = None,
 ) -> str:
     """Return the report as HTML.
 
@@ -94,6 +96,8 @@ def render(
         By the names in :data:`gridfold.figures.FIGURES`.
     templates : Path
         Folder of :data:`TEMPLATE` with its style and script.
+    scaling : DataFrame, optional
+        The scaling table, of a study that compares world sizes.
     """
     study, trials, configurations = request["study"], tables.trials, tables.configurations
     style = (templates / "report.css").read_text(encoding="utf-8")
@@ -128,8 +132,10 @@ def render(
         cautions=find_cautions(request, tables, card),
         table=configurations_table(configurations, best, all_measures(trials)),
         table_file=_BESIDE.tables / "configurations.csv",
-        methods=reportfacts.methods(best, trials),
+        methods=[*reportfacts.methods(best, trials), *reportfacts.replicas(study, trials)],
         figures={name: _embedded(figure) for name, figure in figures.items()},
+        scaling=None if scaling is None else scaling_table(scaling),
+        scaling_file=_BESIDE.tables / "scaling.csv",
         failures=failures_table(trials),
         trials_file=_BESIDE.tables / "trials.csv",
         trial_count=len(trials),

@@ -9,7 +9,15 @@ import pandas as pd
 import yaml
 
 from gridfold.study import Study
-from gridfold.wording import MISSING, counted, direction, duration, measure_name, percent
+from gridfold.wording import (
+    MISSING,
+    counted,
+    direction,
+    duration,
+    listed,
+    measure_name,
+    percent,
+)
 
 
 def methods(best: Mapping[str, Any], trials: pd.DataFrame) -> list[str]:
@@ -34,6 +42,24 @@ def methods(best: Mapping[str, Any], trials: pd.DataFrame) -> list[str]:
             )
     lines.append("Epochs and time are means over trials; time counts the epochs alone.")
     return lines
+
+
+def replicas(study: Mapping[str, Any], trials: pd.DataFrame) -> list[str]:
+    """Say how trials were shared between replicas; nothing where none was."""
+    shared = trials[trials["world_size"] > 1]
+    if not len(shared):
+        return []
+    parallel = study["training"]["distribution"]
+    counts = {"global": "over all replicas", "per_replica": "of each replica"}
+    axis = study["search"]["space"].get("training.distribution.batch")
+    meaning = "as the axis `batch` says" if axis else counts[parallel["batch"]]
+    sizes = listed(str(size) for size in sorted(shared["world_size"].unique().tolist()))
+    samples = listed(str(size) for size in sorted(shared["batch_size"].unique().tolist()))
+    return [
+        f"Trials with {sizes} replicas share each batch: every sample is used once an epoch, and "
+        "gradients are averaged by samples. `training.batch_size` counts the samples "
+        f"{meaning}; a step of these trials takes {samples} samples in all."
+    ]
 
 
 def cost(trials: pd.DataFrame) -> dict[str, str]:

@@ -151,6 +151,27 @@ def failures_table(trials: pd.DataFrame) -> Table:
     return Table(headings, rows, len(failed))
 
 
+def scaling_table(table: pd.DataFrame) -> Table:
+    """Return the speed of each configuration of a scaling study."""
+    columns: list[tuple[Heading, Callable[[Any], Cell]]] = [
+        (
+            Heading("Case", numeric=False),
+            lambda row: Cell(f"{row['model']} {row['series']}".strip(), detail=row["config_id"]),
+        ),
+        (Heading("Device", numeric=False), lambda row: Cell(row["device"])),
+        (Heading("Precision", numeric=False), lambda row: Cell(row["precision"])),
+        (Heading("Backend", numeric=False), lambda row: Cell(row["backend"])),
+        _plain("world_size", "World size", "replicas", 0),
+        _plain("batch_size", "Batch", "samples of one step, over all replicas", 0),
+        _plain("epoch_seconds", "s an epoch", "median, without validation", 2),
+        _plain("samples_per_second", "Samples/s", "training samples per second", 0),
+        _plain("speedup", "Speed-up", "over one replica", 2),
+        _plain("efficiency", "Efficiency", "speed-up over world size", 2),
+    ]
+    rows = [[cell(row) for _, cell in columns] for _, row in table.iterrows()]
+    return Table([heading for heading, _ in columns], rows, len(table))
+
+
 def _configuration(row: Any) -> Cell:
     return Cell(str(row["label"]), str(row["label"]).lower(), str(row["config_id"]))
 

@@ -66,6 +66,8 @@ class TrialResult:
         Replicas; samples of one step over all of them.
     device : str
         What each replica computed on: the name of a GPU, or ``CPU``.
+    precision : str
+        Keras' dtype policy, as ``mixed_float16``.
     fit_seconds, seconds : float
         Time in epochs; time of the attempt that finished the trial, start-up included.
     """
@@ -85,6 +87,7 @@ class TrialResult:
     world_size: int = 0
     batch_size: int = 0
     device: str = ""
+    precision: str = ""
     fit_seconds: float = 0.0
     seconds: float = 0.0
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gridfold.atomic import write_text
 from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
+from gridfold.scaling import SCALING_COLUMNS
 from gridfold.summary import CONFIGURATION_COLUMNS
 from gridfold.tables import (
     EPOCH_COLUMNS,
@@ -66,6 +67,11 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
         "`final/test_predictions.parquet`",
         "What the final model predicts for the held-out test set.",
         PREDICTION_COLUMNS[2:],
+    ),
+    (
+        "`tables/scaling.csv`, `tables/scaling.parquet`",
+        "One row for each configuration of a study that compares world sizes.",
+        SCALING_COLUMNS,
     ),
     (
         "`shards/<shard>.<table>.parquet`",

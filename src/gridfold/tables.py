@@ -46,6 +46,7 @@ TRIAL_COLUMNS = (
     Column("world_size", "int", "replicas", "Copies of the model that shared each batch"),
     Column("batch_size", "int", "samples", "Of one step, over all replicas"),
     Column("device", "string", "", "What each replica computed on: the name of a GPU, or CPU"),
+    Column("precision", "string", "", "Keras' dtype policy, as mixed_float16"),
     Column("fit_seconds", "float", "s", "Wall time in epochs, validation included"),
     Column("seconds", "float", "s", "Wall time of the finishing attempt, start-up included"),
 )
@@ -125,6 +126,7 @@ def write_shard(
                 "world_size": result.world_size,
                 "batch_size": result.batch_size,
                 "device": result.device,
+                "precision": result.precision,
                 "fit_seconds": result.fit_seconds,
                 "seconds": result.seconds,
                 **result.scores,

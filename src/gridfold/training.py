@@ -139,6 +139,7 @@ def train_trial(
         world_size=devices.world_size,
         batch_size=global_batch_size(task.settings["training"]),
         device=fitted.device,
+        precision=keras.config.dtype_policy().name,
         fit_seconds=fitted.fit_seconds,
         seconds=time.perf_counter() - started,
     )

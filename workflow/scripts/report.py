@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from gridfold import report
 from gridfold.atomic import write_text
 from gridfold.jobs import job
@@ -22,6 +24,7 @@ def write_report(
         manifest=json.loads(Path(inputs["manifest"]).read_text()),
         figures=report.read_figures(words),
         templates=Path(inputs["template"]).parent,
+        scaling=pd.read_parquet(inputs["scaling"]) if inputs["scaling"] else None,
     )
     write_text(html, page)
 
