@@ -1,6 +1,7 @@
 """What rules share: the plan of the study, and paths."""
 
 import sys
+from pathlib import Path
 
 from gridfold.plan import DISTRIBUTED_SHARD_PATTERN, SINGLE_SHARD_PATTERN
 from gridfold.resources import JobSizes
@@ -20,8 +21,10 @@ PATHS = PLAN.paths
 CORES = available_cores(workflow)
 SIZES = JobSizes(PLAN)
 MONITOR = monitor(PLAN)
-# For rules that run a command: this interpreter, and the study as it was given to Snakemake.
+# For rules that run a command: this interpreter, the scripts (not `workflow.source_path`, whose
+# answer is another one in every run), and the study as it was given to Snakemake.
 PYTHON = sys.executable
+SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 STUDY_ARGUMENTS = study_arguments(PLAN)
 # On a cluster every job is a Snakemake of its own that reads these rules: only the main one may
 # repeat a job, or it would be repeated in what is left of its allocation, and then again outside.

@@ -103,7 +103,7 @@ rule train_final:
     params:
         request=lambda wildcards: PLAN.final_request(),
         python=PYTHON,
-        script=workflow.source_path("../workflow/scripts/train_final.py"),
+        script=SCRIPTS / "train_final.py",
         study=STUDY_ARGUMENTS,
     message:
         "Training the final model on several processes or devices, if it was selected so"

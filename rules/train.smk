@@ -66,7 +66,7 @@ rule train_distributed:
     params:
         request=lambda wildcards: PLAN.train_request(wildcards.shard),
         python=PYTHON,
-        script=workflow.source_path("../workflow/scripts/train_distributed.py"),
+        script=SCRIPTS / "train_distributed.py",
         study=STUDY_ARGUMENTS,
     message:
         "Training shard {wildcards.shard} on {resources.tasks} processes"

@@ -65,7 +65,8 @@ def test_every_rule_is_complete(rule: str) -> None:
         for line in (block[1] if block else "").splitlines():
             if re.match(r" {8}\S", line) and not line.strip().startswith((")", "]", "}", "#")):
                 assert re.match(r" {8}(\w+=|\*\*)", line), f"{rule}: unnamed {directive}: {line}"
-    assert f'"../workflow/scripts/{rule}.py"' in body
+    # A script, or a command that runs one.
+    assert f'"../workflow/scripts/{rule}.py"' in body or f'SCRIPTS / "{rule}.py"' in body
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from studies import configurations, tiny_study, tiny_text, write_study
+from studies import configurations, load, tiny_study, tiny_text, write_study
 
 from gridfold.canonical import short_id
 from gridfold.loading import load_study
@@ -163,3 +163,30 @@ def test_processes_agree_whatever_their_hash_seed(tmp_path: Path) -> None:
         for seed in ("1", "2")
     }
     assert answers == {str([c.id for c in configurations(tmp_path, study)])}
+
+
+def test_with_one_replica_every_backend_is_the_same_configuration(tmp_path: Path) -> None:
+    alone = configurations(tmp_path, tiny_study())
+    axes = {
+        "mlp.units": [4, 8],
+        "training.distribution.backend": ["horovod", "mirrored"],
+        "training.distribution.world_size": [1, 2],
+    }
+    found = load(tmp_path, tiny_study(search={"space": axes})).expansion
+    assert {c.id for c in alone} < {c.id for c in found.configurations}
+    # Two of one replica, and two with two replicas for each backend.
+    assert len(found.configurations) == 2 + 2 * 2
+    assert len(found.duplicates) == 2
+
+
+def test_new_settings_at_their_defaults_keep_the_ids(tmp_path: Path) -> None:
+    written = {
+        "epochs": 3,
+        "gradient_accumulation_steps": 1,
+        "distribution": {"backend": "single", "batch": "global"},
+    }
+    plain = configurations(tmp_path, tiny_study())
+    assert [c.id for c in configurations(tmp_path, tiny_study(training=written))] == [
+        c.id for c in plain
+    ]
+    assert all("distribution" not in c.settings["training"] for c in plain)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gridfold.shards import Ledger, Trial, trials_per_job
+from gridfold.shards import DISTRIBUTED, Ledger, Trial, trials_per_job
 
 
 def trials(*configurations: str, splits: int = 2) -> list[Trial]:
@@ -107,3 +107,9 @@ def test_auto_never_makes_more_than_200_jobs() -> None:
     for seconds in (0.1, 10, 1000):
         size = trials_per_job("auto", 10, 10_000, seconds)
         assert 10_000 / size <= 200
+
+
+def test_shards_of_both_kinds_are_numbered_together() -> None:
+    ledger = Ledger().assign(trials("a"), 2).assign(trials("b"), 2, DISTRIBUTED)
+    assert list(ledger.shards) == ["s0001", "d0002"]
+    assert list(ledger.assign(trials("c"), 2).shards) == ["s0001", "d0002", "s0003"]

@@ -326,6 +326,8 @@ def environment() -> dict[str, str]:
         # A rank that stands still while the others wait is named in the log, and at last ends all.
         "HOROVOD_STALL_CHECK_TIME_SECONDS": "30",
         "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": "600",
+        # Open MPI waits by polling, which takes cores from whatever shares them.
+        "OMPI_MCA_mpi_yield_when_idle": "1",
     }
     if os.geteuid() == 0:
         # Open MPI refuses root otherwise; whoever started this job as root has decided already.

@@ -104,11 +104,11 @@ def _drawn(table: pd.DataFrame) -> Drawing:
     grid[1, 0].set_ylabel("efficiency")
     figure.legend(
         handles=[
-            Line2D([], [], color=looks[s][0], marker=looks[s][1], label=shorten(s, 40) or "all")
+            Line2D([], [], color=looks[s][0], marker=looks[s][1], label=shorten(s, 50) or "all")
             for s in dict.fromkeys(table["series"])
         ],
         loc="outside upper left",
-        ncols=3,
+        ncols=2,
     )
     caption = (
         "Training speed (above) and efficiency (below: speed over that of one replica times the "
