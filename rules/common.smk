@@ -9,6 +9,7 @@ from gridfold.workflow import (
     load_plan,
     monitor,
     say_answer,
+    site,
     study_arguments,
 )
 
@@ -30,6 +31,11 @@ RETRIES = PLAN.study.execution.retries if workflow.is_main_process else 0
 
 wildcard_constraints:
     shard=f"{SINGLE_SHARD_PATTERN}|{DISTRIBUTED_SHARD_PATTERN}",
+
+
+def placement(shard):
+    """Return what the distributed job of a shard asks for on this site."""
+    return PLAN.placement(shard, site(workflow, "train_distributed"))
 
 
 def figure_files(titles):

@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 import slurmcluster
 import yaml
+from distributed import need_mpi
 from workbench import ROOT, wait_for
 
 pytestmark = [pytest.mark.slurm, pytest.mark.workflow]
@@ -206,15 +207,18 @@ def test_a_pool_is_as_large_as_its_job(runs: dict[str, Any], name: str, pool: st
 
 
 def test_the_commands_of_sbatch_are_as_recorded(runs: dict[str, Any]) -> None:
-    text = "".join(
-        f"# {name}\n" + "".join(f"{line}\n" for _, line in sorted(lines.items()))
-        for name, lines in runs["submissions"].items()
-    )
+    for name, lines in runs["submissions"].items():
+        check_golden(name, lines)
+
+
+def check_golden(name: str, lines: dict[str, str]) -> None:
+    """Compare the submissions of one run with the recorded ones, or record them."""
+    sections = dict(re.findall(r"^# (.*)\n((?:sbatch .*\n)*)", GOLDEN.read_text(), re.M))
+    text = "".join(f"{line}\n" for _, line in sorted(lines.items()))
     if os.environ.get("GRIDFOLD_RECORD"):
-        GOLDEN.write_text(text)
-    assert text == GOLDEN.read_text(), (
-        "if this is meant: GRIDFOLD_RECORD=1 pytest tests/test_slurm.py"
-    )
+        sections[name] = text
+        GOLDEN.write_text("".join(f"# {n}\n{t}" for n, t in sections.items()))
+    assert text == sections[name], "if this is meant: GRIDFOLD_RECORD=1 pytest tests/test_slurm.py"
 
 
 def test_accounting_saw_what_was_asked_for(
@@ -273,6 +277,129 @@ def test_a_cluster_without_accounting_serves_a_job_with_four_gpus(tmp_path: Path
     assert list(clone.scores()["status"]) == ["finished"] * 4
     log = (clone.results() / "logs" / "train" / "s0001.log").read_text()
     assert "4 at a time, on GPUs 0, 1, 2, 3" in log
+
+
+def parallel(backend: str, world_size: int) -> dict[str, Any]:
+    """One trial on several replicas."""
+    return tiny(
+        training={
+            "epochs": 2,
+            "batch_size": 64,
+            "distribution": {"backend": backend, "world_size": world_size},
+        },
+        search={"space": {"mlp.units": [8]}},
+        resampling={"method": "holdout"},
+        execution={"start_timeout": 300},
+    )
+
+
+def site_words(**words: Any) -> tuple[str, ...]:
+    """What a profile says about nodes, for both rules that train on several of them."""
+    rules = ("train_distributed", "train_final")
+    return ("--set-resources", *(f"{r}:{k}={v}" for r in rules for k, v in words.items()))
+
+
+SHARD = ["results/tiny/shards/d0001.trials.parquet"]
+GPUS = {"slurm_partition": "gpu", "gpus_per_replica": 1}
+# Study, what the profile says besides, and what is asked for: nothing is the whole report.
+DISTRIBUTED: dict[str, tuple[dict[str, Any], tuple[str, ...], list[str]]] = {
+    "Horovod on one node": (parallel("horovod", 2), (), []),
+    "Horovod on two nodes": (parallel("horovod", 4), site_words(ranks_per_node=2), SHARD),
+    "several GPUs of one node": (parallel("mirrored", 2), site_words(**GPUS), SHARD),
+    "several GPUs of two nodes": (
+        parallel("horovod", 4),
+        site_words(**GPUS, ranks_per_node=2),
+        SHARD,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def distributed(
+    cluster: slurmcluster.SlurmCluster, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    need_mpi()
+    since = last_job(cluster)
+    clones, outputs = {}, {}
+    # Two at a time: each rank is a TensorFlow of its own.
+    for names in zip(*[iter(DISTRIBUTED)] * 2, strict=True):
+        with contextlib.ExitStack() as stack:
+            started = {}
+            for name in names:
+                study, words, target = DISTRIBUTED[name]
+                clone = clones[name] = Clone(tmp_path_factory.mktemp("clone"), cluster)
+                # The nodes are one host: Open MPI must not take shared memory for a network.
+                clone.environment |= {"OMPI_MCA_btl": "tcp,self"}
+                process = clone.start(
+                    study, *("--profile", "slurm", *words, *IMPATIENT, "--verbose", "--", *target)
+                )
+                started[name] = stack.enter_context(ended(process))
+            for name, process in started.items():
+                outputs[name], _ = process.communicate(timeout=PATIENCE)
+                assert process.returncode == 0, f"{name}: {outputs[name]}"
+    return {
+        "clones": clones,
+        "submissions": {n: submissions(outputs[n], clones[n]) for n in DISTRIBUTED},
+        "since": since,
+    }
+
+
+def seen_by_ranks(clone: Clone) -> list[dict[str, str]]:
+    """Return what each rank has reported of itself, as the job's log says it."""
+    log = (clone.results() / "logs" / "train_distributed" / "d0001.log").read_text()
+    found = re.findall(
+        r" rank \d+: host (\S+), local_rank (\d+), CUDA_VISIBLE_DEVICES (\S+), threads (\d+)", log
+    )
+    return [dict(zip(("host", "local_rank", "gpus", "threads"), r, strict=True)) for r in found]
+
+
+@pytest.mark.parametrize("name", DISTRIBUTED)
+def test_distributed_jobs_ask_for_what_is_recorded(distributed: dict[str, Any], name: str) -> None:
+    lines = distributed["submissions"][name]
+    check_golden(name, {comment: line for comment, line in lines.items() if "train_" in comment})
+
+
+@pytest.mark.parametrize(
+    ("name", "nodes", "ranks", "gpus"),
+    [
+        ("Horovod on one node", 1, 2, 0),
+        ("Horovod on two nodes", 2, 2, 0),
+        ("several GPUs of one node", 1, 1, 2),
+        ("several GPUs of two nodes", 2, 2, 1),
+    ],
+)
+def test_ranks_are_on_the_nodes_and_gpus_of_their_job(
+    distributed: dict[str, Any], name: str, nodes: int, ranks: int, gpus: int
+) -> None:
+    seen = seen_by_ranks(distributed["clones"][name])
+    by_host: dict[str, list[dict[str, str]]] = {}
+    for each in seen:
+        by_host.setdefault(each["host"], []).append(each)
+    assert len(by_host) == nodes
+    for found in by_host.values():
+        assert sorted(each["local_rank"] for each in found) == [str(n) for n in range(ranks)]
+        devices = [d for each in found for d in each["gpus"].split(",") if d != "none"]
+        assert len(devices) == len(set(devices)) == ranks * gpus, "no GPU has two ranks"
+    assert {each["threads"] for each in seen} == {"1"}
+
+
+def test_accounting_saw_nodes_and_cores_of_distributed_jobs(
+    distributed: dict[str, Any], cluster: slurmcluster.SlurmCluster
+) -> None:
+    seen = {
+        (row["NNodes"], row["NCPUS"], re.sub(r".*gres/gpu=(\d+).*|.*", r"\1", row["ReqTRES"]))
+        for row in cluster.jobs("JobIDRaw", "Comment", "State", "NNodes", "NCPUS", "ReqTRES")
+        if int(row["JobIDRaw"]) > distributed["since"]
+        and row["Comment"].startswith("rule_train_distributed")
+        and row["State"] == "COMPLETED"
+    }
+    assert seen == {("1", "2", ""), ("2", "4", ""), ("1", "1", "2"), ("2", "4", "4")}
+
+
+def test_a_distributed_study_reaches_its_report(distributed: dict[str, Any]) -> None:
+    clone = distributed["clones"]["Horovod on one node"]
+    assert (clone.results() / "report.html").stat().st_size > 10_000
+    assert json.loads((clone.results() / "final" / "trained.json").read_text())["trained_here"]
 
 
 # Every batch takes a nap, where there is one to take: on the cluster, not in the comparison.

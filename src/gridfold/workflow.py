@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 
 from gridfold.answer import answer
 from gridfold.errors import StudyError
+from gridfold.placement import Site
 from gridfold.plan import Plan
 from gridfold.progress import Monitor
 from gridfold.yamlfile import typed
@@ -89,6 +90,16 @@ def available_cores(workflow: Any) -> int | None:
         return int(workflow.cores)
     except WorkflowError:
         return None
+
+
+def site(workflow: Any, rule: str) -> Site:
+    """Return what the profile says about the nodes that a rule's jobs run on.
+
+    Resources of a rule can't be computed from each other, so what `set-resources` says is read
+    from where Snakemake keeps it; Snakemakes inside jobs are told the same.
+    """
+    said = workflow.resource_settings.overwrite_resources.get(rule, {})
+    return Site.of({name: getattr(r, "value", r) for name, r in said.items()})
 
 
 def monitor(plan: Plan) -> Monitor:
