@@ -99,7 +99,8 @@ def site(workflow: Any, rule: str) -> Site:
     from where Snakemake keeps it; Snakemakes inside jobs are told the same.
     """
     said = workflow.resource_settings.overwrite_resources.get(rule, {})
-    return Site.of({name: getattr(r, "value", r) for name, r in said.items()})
+    # Other values may be expressions, which have no value yet; `raw` is what was written.
+    return Site.of({name: getattr(r, "raw", r) for name, r in said.items()})
 
 
 def monitor(plan: Plan) -> Monitor:
