@@ -9,6 +9,7 @@ from gridfold.workflow import (
     load_plan,
     monitor,
     say_answer,
+    say_what_is_left,
     site,
     study_arguments,
 )

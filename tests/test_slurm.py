@@ -511,3 +511,72 @@ def test_interrupted_in_every_way_equals_never_interrupted(
         stretches = json.loads(file.read_text())["segments"]
         # Every stretch begins right after the last epoch that was kept: nothing ran twice.
         assert [s["first"] for s in stretches] == [1, *(s["last"] + 1 for s in stretches[:-1])]
+
+
+def sleepy_pair(cluster: slurmcluster.SlurmCluster, folder: Path) -> tuple[Clone, Clone]:
+    """Return a clone in which every batch takes a nap, and one to compare with."""
+    clones = [Clone(folder / name, cluster) for name in ("cluster", "undisturbed")]
+    for clone in clones:
+        (clone.folder / "sleepy.py").write_text(SLEEPY_MODEL)
+    clones[0].environment |= {"GRIDFOLD_TEST_NAP": "0.2", "OMPI_MCA_btl": "tcp,self"}
+    return clones[0], clones[1]
+
+
+def assert_resumed_and_equal(clone: Clone, undisturbed: Clone, epochs: int) -> None:
+    table = clone.scores()
+    assert (table["resumptions"] >= 1).all(), "every trial was interrupted"
+    columns = ["config_id", "split", "accuracy", "log_loss", "best_epoch", "epochs_trained"]
+    pd.testing.assert_frame_equal(table[columns], undisturbed.scores()[columns], check_exact=True)
+    for file in clone.results().glob(f"runs/*/*/result-{epochs:05d}.json"):
+        stretches = json.loads(file.read_text())["segments"]
+        assert [s["first"] for s in stretches] == [1, *(s["last"] + 1 for s in stretches[:-1])]
+
+
+def test_an_interrupted_distributed_job_goes_on_at_its_next_epoch(
+    cluster: slurmcluster.SlurmCluster, tmp_path: Path
+) -> None:
+    need_mpi()
+    epochs = 40
+    clone, undisturbed = sleepy_pair(cluster, tmp_path)
+    study = parallel("horovod", 2) | {
+        "model": {"python": {"build": "sleepy.py:build_model"}},
+        "search": {"space": {"python.units": [8, 16]}},
+        "execution": {"start_timeout": 300, "retries": 3, "trials_per_job": "split"},
+    }
+    study["training"] |= {"epochs": epochs, "batch_size": 60}
+    targets = [f"results/tiny/shards/d000{number}.trials.parquet" for number in (1, 2)]
+    process = clone.start(study, *("--profile", "slurm", *IMPATIENT, "--", *targets))
+    with ended(process):
+        wait_for(lambda: len(trained(clone)) == 2, PATIENCE)
+        jobs = running_jobs(cluster)
+        cancelled, requeued = (f"rule_train_distributed_wildcards_d000{n}" for n in (1, 2))
+        cluster.run("scancel", jobs[cancelled])
+        cluster.run("scontrol", "requeue", jobs[requeued])
+        output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    undisturbed.snakemake(study, "--cores", "2", "--", *targets)
+    assert_resumed_and_equal(clone, undisturbed, epochs)
+
+
+def test_a_node_that_fails_costs_no_number(
+    cluster: slurmcluster.SlurmCluster, tmp_path: Path
+) -> None:
+    clone, undisturbed = sleepy_pair(cluster, tmp_path)
+    study = sleepy() | {"execution": {"trials_per_job": 100, "retries": 2}}
+    target = ["results/tiny/shards/s0001.trials.parquet"]
+    process = clone.start(study, *("--profile", "slurm", *IMPATIENT, "--", *target))
+    with ended(process):
+        wait_for(lambda: len(trained(clone)) >= 2, PATIENCE)
+        job = running_jobs(cluster)["rule_train_wildcards_s0001"]
+        node = cluster.run("squeue", "--noheader", f"--jobs={job}", "--format=%N")
+        cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+        try:
+            output, _ = process.communicate(timeout=PATIENCE)
+        finally:
+            cluster.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)
+    assert process.returncode == 0, output
+    assert "Restarts=1" in cluster.run("scontrol", "show", "job", job)
+    undisturbed.snakemake(study, "--cores", "2", "--", *target)
+    table = clone.scores()
+    columns = ["config_id", "split", "accuracy", "log_loss", "best_epoch", "epochs_trained"]
+    pd.testing.assert_frame_equal(table[columns], undisturbed.scores()[columns], check_exact=True)

@@ -163,7 +163,10 @@ def test_a_job_that_was_requeued_knows_its_own_lock(
 ) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     trial = tmp_path / "cafe" / "r0f0"
-    write(trial, replace(Holder.me(), host="far", machine="far"))
+    earlier = replace(Holder.me(), host="far", machine="far")
+    write(trial, earlier)
+    assert not TrialLock(trial).acquire(), "Slurm may have lost sight of a node that goes on"
+    write(trial, earlier, silent=120)
     assert TrialLock(trial).acquire()
 
 

@@ -74,8 +74,8 @@ class Launch:
         words = shlex.split(_local_launcher() if self.launcher == AUTO else self.launcher)
         if shutil.which(words[0]) is None:
             raise RanksFailed(
-                f"launcher `{words[0]}` not found (resource `mpi` of the rule); is a module to be "
-                "loaded?"
+                f"launcher `{words[0]}` not found (resource `launcher` of the rule); is a module "
+                "to be loaded?"
             )
         name = Path(words[0]).name
         if name == "horovodrun":

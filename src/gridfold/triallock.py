@@ -6,7 +6,8 @@ too (NFS 3 and later); what `flock` does there differs from site to site. It say
 lock whose holder is gone is taken over:
 
 1. The holder ran on this machine, and its process is gone.
-2. The holder was a Slurm job, and Slurm says that it doesn't run any more.
+2. The holder was a Slurm job, and Slurm says that it doesn't run any more; or it was this very
+   job before it was requeued, and has been silent for a minute and a half.
 3. Neither can be asked, and the holder has not touched the file for ten minutes; it does so twice a
    minute. The file system's own clock counts.
 """
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 600.0
+_REQUEUED_SECONDS = 3 * HEARTBEAT_SECONDS
 # States in which a job has processes; a job that waits after it was requeued has none.
 _LIVE_STATES = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT"}
 
@@ -252,8 +254,9 @@ def _is_gone(holder: Holder, silent: float) -> bool:
         return abs(began - holder.started) > 1
     if holder.job:
         if holder.job == os.environ.get("SLURM_JOB_ID"):
-            # This very job, before it was requeued.
-            return True
+            # This very job, before it was requeued. On a node that Slurm has only lost sight of it
+            # may go on for a while, and then it is heard.
+            return silent > _REQUEUED_SECONDS
         alive = _runs_on_slurm(holder.job)
         if alive is not None:
             return not alive

@@ -69,6 +69,19 @@ def say_answer(plan: Plan, before: str = "") -> None:
         return
 
 
+def say_what_is_left(plan: Plan) -> None:
+    """Say, after jobs have failed in all their attempts, what is kept and how it goes on."""
+    done, retries = len(plan.finished()), plan.study.execution.retries
+    if done < len(plan.trials):
+        print(
+            f"[gridfold] stopped with {done} of {len(plan.trials)} trials done. A training job "
+            f"gets {retries + 1} attempts (execution.retries: {retries}); each goes on where the "
+            "last one was, and so does the same command now: every finished epoch is kept. Where "
+            "jobs reached their time limit, raise execution.retries or the resource runtime first.",
+            file=sys.stderr,
+        )
+
+
 def study_arguments(plan: Plan) -> str:
     """Return the options that tell a command which study it works for, quoted for a shell."""
     options = ["--study", *map(str, plan.files)]
