@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ import slurmcluster
 import yaml
 from distributed import need_mpi
 from workbench import ROOT, wait_for
+
+from gridfold.triallock import Holder, TrialLock
 
 pytestmark = [pytest.mark.slurm, pytest.mark.workflow]
 
@@ -580,3 +583,27 @@ def test_a_node_that_fails_costs_no_number(
     table = clone.scores()
     columns = ["config_id", "split", "accuracy", "log_loss", "best_epoch", "epochs_trained"]
     pd.testing.assert_frame_equal(table[columns], undisturbed.scores()[columns], check_exact=True)
+
+
+def test_slurm_is_asked_whether_the_holder_of_a_lock_still_runs(
+    cluster: slurmcluster.SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PATH", "SLURM_CONF"):
+        monkeypatch.setenv(name, cluster.environment[name])
+    job = cluster.run("sbatch", "--parsable", "--wrap", "sleep 600")
+    wait_for(lambda: job in running_jobs_by_id(cluster), PATIENCE)
+    trial = tmp_path / "cafe" / "r0f0"
+    trial.parent.mkdir()
+    far = replace(Holder.me(), host="far", machine="far", job=job)
+    trial.with_name(".r0f0.lock").write_text(json.dumps(asdict(far)))
+    assert not TrialLock(trial).acquire()
+    cluster.run("scancel", job)
+    wait_for(lambda: job not in running_jobs_by_id(cluster), PATIENCE)
+    assert TrialLock(trial).acquire()
+    unknown = replace(far, token="another", job="999999")
+    trial.with_name(".r0f0.lock").write_text(json.dumps(asdict(unknown)))
+    assert TrialLock(trial).acquire(), "Slurm has forgotten it"
+
+
+def running_jobs_by_id(cluster: slurmcluster.SlurmCluster) -> list[str]:
+    return cluster.run("squeue", "--noheader", "--states=R,CG", "--format=%i").split()
