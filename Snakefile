@@ -36,3 +36,4 @@ onsuccess:
 
 onerror:
     MONITOR.stop()
+    say_what_is_left(PLAN)

@@ -10,6 +10,8 @@ from gridfold.workflow import (
     load_plan,
     monitor,
     say_answer,
+    say_what_is_left,
+    site,
     study_arguments,
 )
 
@@ -33,6 +35,11 @@ RETRIES = PLAN.study.execution.retries if workflow.is_main_process else 0
 
 wildcard_constraints:
     shard=f"{SINGLE_SHARD_PATTERN}|{DISTRIBUTED_SHARD_PATTERN}",
+
+
+def placement(shard):
+    """Return what the distributed job of a shard asks for on this site."""
+    return PLAN.placement(shard, site(workflow, "train_distributed"))
 
 
 def figure_files(titles):

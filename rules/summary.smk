@@ -80,6 +80,9 @@ rule select_best:
         "../workflow/scripts/select_best.py"
 
 
+FINAL_PLACEMENT = PLAN.final_placement(site(workflow, "train_final"))
+
+
 # The final model is trained as its configuration was: on several processes or devices, here.
 # Which configuration wins is not known yet, so the job asks for as much as any of them needs.
 rule train_final:
@@ -96,9 +99,16 @@ rule train_final:
     retries: RETRIES
     threads: PLAN.rank_threads(PLAN.most_processes(), CORES)
     resources:
-        tasks=PLAN.most_processes(),
-        mpi="auto" if PLAN.most_processes() > 1 else "",
-        mem_mb=lambda wildcards, attempt: SIZES.final_ranks_memory(attempt),
+        launcher="auto",
+        nodes=FINAL_PLACEMENT.nodes,
+        tasks=FINAL_PLACEMENT.tasks,
+        tasks_per_node=FINAL_PLACEMENT.tasks_per_node,
+        tasks_per_gpu=0,
+        mpi=FINAL_PLACEMENT.mpi,
+        gres=FINAL_PLACEMENT.gres,
+        mem_mb=lambda wildcards, attempt: SIZES.final_ranks_memory(
+            FINAL_PLACEMENT.processes_on_node, attempt
+        ),
         runtime=lambda wildcards, attempt: SIZES.final_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.final_request(),
@@ -108,7 +118,7 @@ rule train_final:
     message:
         "Training the final model on several processes or devices, if it was selected so"
     shell:
-        "{params.python} {params.script} {params.study} --launcher={resources.mpi:q} --log {log}"
+        "{params.python} {params.script} {params.study} --launcher={resources.launcher:q} --log {log}"
         " --best {input.best} --output {output.record}"
 
 

@@ -39,7 +39,8 @@ rule train:
 
 
 # Configurations with more than one replica. The command starts the ranks with the launcher that
-# the resource `mpi` names; a profile may set it (`srun --mpi=pmix`).
+# the resource `launcher` names; a profile may set it (`srun --mpi=pmix`), and what a node holds
+# (`ranks_per_node`, `gpus_per_replica`, `gpu_type`). What is None is not asked for.
 rule train_distributed:
     input:
         data=rules.prepare_data.output.features,
@@ -59,9 +60,17 @@ rule train_distributed:
     threads: lambda wildcards: PLAN.rank_threads(PLAN.processes(wildcards.shard), CORES)
     resources:
         attempt=lambda wildcards, attempt: attempt,
-        tasks=lambda wildcards: PLAN.processes(wildcards.shard),
-        mpi=lambda wildcards: "auto" if PLAN.processes(wildcards.shard) > 1 else "",
-        mem_mb=lambda wildcards, attempt: SIZES.ranks_memory(wildcards.shard, attempt),
+        launcher="auto",
+        nodes=lambda wildcards: placement(wildcards.shard).nodes,
+        tasks=lambda wildcards: placement(wildcards.shard).tasks,
+        tasks_per_node=lambda wildcards: placement(wildcards.shard).tasks_per_node,
+        # Tasks and GPUs are counted by node; the executor would also count tasks by GPU.
+        tasks_per_gpu=0,
+        mpi=lambda wildcards: placement(wildcards.shard).mpi,
+        gres=lambda wildcards: placement(wildcards.shard).gres,
+        mem_mb=lambda wildcards, attempt: SIZES.ranks_memory(
+            wildcards.shard, placement(wildcards.shard).processes_on_node, attempt
+        ),
         runtime=lambda wildcards, attempt: SIZES.ranks_minutes(wildcards.shard, attempt),
     params:
         request=lambda wildcards: PLAN.train_request(wildcards.shard),
@@ -69,7 +78,7 @@ rule train_distributed:
         script=SCRIPTS / "train_distributed.py",
         study=STUDY_ARGUMENTS,
     message:
-        "Training shard {wildcards.shard} on {resources.tasks} processes"
+        "Training shard {wildcards.shard} on several processes or devices"
     shell:
-        "{params.python} {params.script} {params.study} --launcher={resources.mpi:q} --log {log}"
+        "{params.python} {params.script} {params.study} --launcher={resources.launcher:q} --log {log}"
         " --shard {wildcards.shard} --attempt {resources.attempt} --outputs {output}"

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ import pandas as pd
 import pytest
 import slurmcluster
 import yaml
+from distributed import need_mpi
 from workbench import ROOT, wait_for
+
+from gridfold.triallock import Holder, TrialLock
 
 pytestmark = [pytest.mark.slurm, pytest.mark.workflow]
 
@@ -206,15 +210,18 @@ def test_a_pool_is_as_large_as_its_job(runs: dict[str, Any], name: str, pool: st
 
 
 def test_the_commands_of_sbatch_are_as_recorded(runs: dict[str, Any]) -> None:
-    text = "".join(
-        f"# {name}\n" + "".join(f"{line}\n" for _, line in sorted(lines.items()))
-        for name, lines in runs["submissions"].items()
-    )
+    for name, lines in runs["submissions"].items():
+        check_golden(name, lines)
+
+
+def check_golden(name: str, lines: dict[str, str]) -> None:
+    """Compare the submissions of one run with the recorded ones, or record them."""
+    sections = dict(re.findall(r"^# (.*)\n((?:sbatch .*\n)*)", GOLDEN.read_text(), re.M))
+    text = "".join(f"{line}\n" for _, line in sorted(lines.items()))
     if os.environ.get("GRIDFOLD_RECORD"):
-        GOLDEN.write_text(text)
-    assert text == GOLDEN.read_text(), (
-        "if this is meant: GRIDFOLD_RECORD=1 pytest tests/test_slurm.py"
-    )
+        sections[name] = text
+        GOLDEN.write_text("".join(f"# {n}\n{t}" for n, t in sections.items()))
+    assert text == sections[name], "if this is meant: GRIDFOLD_RECORD=1 pytest tests/test_slurm.py"
 
 
 def test_accounting_saw_what_was_asked_for(
@@ -273,6 +280,129 @@ def test_a_cluster_without_accounting_serves_a_job_with_four_gpus(tmp_path: Path
     assert list(clone.scores()["status"]) == ["finished"] * 4
     log = (clone.results() / "logs" / "train" / "s0001.log").read_text()
     assert "4 at a time, on GPUs 0, 1, 2, 3" in log
+
+
+def parallel(backend: str, world_size: int) -> dict[str, Any]:
+    """One trial on several replicas."""
+    return tiny(
+        training={
+            "epochs": 2,
+            "batch_size": 64,
+            "distribution": {"backend": backend, "world_size": world_size},
+        },
+        search={"space": {"mlp.units": [8]}},
+        resampling={"method": "holdout"},
+        execution={"start_timeout": 300},
+    )
+
+
+def site_words(**words: Any) -> tuple[str, ...]:
+    """What a profile says about nodes, for both rules that train on several of them."""
+    rules = ("train_distributed", "train_final")
+    return ("--set-resources", *(f"{r}:{k}={v}" for r in rules for k, v in words.items()))
+
+
+SHARD = ["results/tiny/shards/d0001.trials.parquet"]
+GPUS = {"slurm_partition": "gpu", "gpus_per_replica": 1}
+# Study, what the profile says besides, and what is asked for: nothing is the whole report.
+DISTRIBUTED: dict[str, tuple[dict[str, Any], tuple[str, ...], list[str]]] = {
+    "Horovod on one node": (parallel("horovod", 2), (), []),
+    "Horovod on two nodes": (parallel("horovod", 4), site_words(ranks_per_node=2), SHARD),
+    "several GPUs of one node": (parallel("mirrored", 2), site_words(**GPUS), SHARD),
+    "several GPUs of two nodes": (
+        parallel("horovod", 4),
+        site_words(**GPUS, ranks_per_node=2),
+        SHARD,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def distributed(
+    cluster: slurmcluster.SlurmCluster, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    need_mpi()
+    since = last_job(cluster)
+    clones, outputs = {}, {}
+    # Two at a time: each rank is a TensorFlow of its own.
+    for names in zip(*[iter(DISTRIBUTED)] * 2, strict=True):
+        with contextlib.ExitStack() as stack:
+            started = {}
+            for name in names:
+                study, words, target = DISTRIBUTED[name]
+                clone = clones[name] = Clone(tmp_path_factory.mktemp("clone"), cluster)
+                # The nodes are one host: Open MPI must not take shared memory for a network.
+                clone.environment |= {"OMPI_MCA_btl": "tcp,self"}
+                process = clone.start(
+                    study, *("--profile", "slurm", *words, *IMPATIENT, "--verbose", "--", *target)
+                )
+                started[name] = stack.enter_context(ended(process))
+            for name, process in started.items():
+                outputs[name], _ = process.communicate(timeout=PATIENCE)
+                assert process.returncode == 0, f"{name}: {outputs[name]}"
+    return {
+        "clones": clones,
+        "submissions": {n: submissions(outputs[n], clones[n]) for n in DISTRIBUTED},
+        "since": since,
+    }
+
+
+def seen_by_ranks(clone: Clone) -> list[dict[str, str]]:
+    """Return what each rank has reported of itself, as the job's log says it."""
+    log = (clone.results() / "logs" / "train_distributed" / "d0001.log").read_text()
+    found = re.findall(
+        r" rank \d+: host (\S+), local_rank (\d+), CUDA_VISIBLE_DEVICES (\S+), threads (\d+)", log
+    )
+    return [dict(zip(("host", "local_rank", "gpus", "threads"), r, strict=True)) for r in found]
+
+
+@pytest.mark.parametrize("name", DISTRIBUTED)
+def test_distributed_jobs_ask_for_what_is_recorded(distributed: dict[str, Any], name: str) -> None:
+    lines = distributed["submissions"][name]
+    check_golden(name, {comment: line for comment, line in lines.items() if "train_" in comment})
+
+
+@pytest.mark.parametrize(
+    ("name", "nodes", "ranks", "gpus"),
+    [
+        ("Horovod on one node", 1, 2, 0),
+        ("Horovod on two nodes", 2, 2, 0),
+        ("several GPUs of one node", 1, 1, 2),
+        ("several GPUs of two nodes", 2, 2, 1),
+    ],
+)
+def test_ranks_are_on_the_nodes_and_gpus_of_their_job(
+    distributed: dict[str, Any], name: str, nodes: int, ranks: int, gpus: int
+) -> None:
+    seen = seen_by_ranks(distributed["clones"][name])
+    by_host: dict[str, list[dict[str, str]]] = {}
+    for each in seen:
+        by_host.setdefault(each["host"], []).append(each)
+    assert len(by_host) == nodes
+    for found in by_host.values():
+        assert sorted(each["local_rank"] for each in found) == [str(n) for n in range(ranks)]
+        devices = [d for each in found for d in each["gpus"].split(",") if d != "none"]
+        assert len(devices) == len(set(devices)) == ranks * gpus, "no GPU has two ranks"
+    assert {each["threads"] for each in seen} == {"1"}
+
+
+def test_accounting_saw_nodes_and_cores_of_distributed_jobs(
+    distributed: dict[str, Any], cluster: slurmcluster.SlurmCluster
+) -> None:
+    seen = {
+        (row["NNodes"], row["NCPUS"], re.sub(r".*gres/gpu=(\d+).*|.*", r"\1", row["ReqTRES"]))
+        for row in cluster.jobs("JobIDRaw", "Comment", "State", "NNodes", "NCPUS", "ReqTRES")
+        if int(row["JobIDRaw"]) > distributed["since"]
+        and row["Comment"].startswith("rule_train_distributed")
+        and row["State"] == "COMPLETED"
+    }
+    assert seen == {("1", "2", ""), ("2", "4", ""), ("1", "1", "2"), ("2", "4", "4")}
+
+
+def test_a_distributed_study_reaches_its_report(distributed: dict[str, Any]) -> None:
+    clone = distributed["clones"]["Horovod on one node"]
+    assert (clone.results() / "report.html").stat().st_size > 10_000
+    assert json.loads((clone.results() / "final" / "trained.json").read_text())["trained_here"]
 
 
 # Every batch takes a nap, where there is one to take: on the cluster, not in the comparison.
@@ -384,3 +514,96 @@ def test_interrupted_in_every_way_equals_never_interrupted(
         stretches = json.loads(file.read_text())["segments"]
         # Every stretch begins right after the last epoch that was kept: nothing ran twice.
         assert [s["first"] for s in stretches] == [1, *(s["last"] + 1 for s in stretches[:-1])]
+
+
+def sleepy_pair(cluster: slurmcluster.SlurmCluster, folder: Path) -> tuple[Clone, Clone]:
+    """Return a clone in which every batch takes a nap, and one to compare with."""
+    clones = [Clone(folder / name, cluster) for name in ("cluster", "undisturbed")]
+    for clone in clones:
+        (clone.folder / "sleepy.py").write_text(SLEEPY_MODEL)
+    clones[0].environment |= {"GRIDFOLD_TEST_NAP": "0.2", "OMPI_MCA_btl": "tcp,self"}
+    return clones[0], clones[1]
+
+
+def assert_resumed_and_equal(clone: Clone, undisturbed: Clone, epochs: int) -> None:
+    table = clone.scores()
+    assert (table["resumptions"] >= 1).all(), "every trial was interrupted"
+    columns = ["config_id", "split", "accuracy", "log_loss", "best_epoch", "epochs_trained"]
+    pd.testing.assert_frame_equal(table[columns], undisturbed.scores()[columns], check_exact=True)
+    for file in clone.results().glob(f"runs/*/*/result-{epochs:05d}.json"):
+        stretches = json.loads(file.read_text())["segments"]
+        assert [s["first"] for s in stretches] == [1, *(s["last"] + 1 for s in stretches[:-1])]
+
+
+def test_an_interrupted_distributed_job_goes_on_at_its_next_epoch(
+    cluster: slurmcluster.SlurmCluster, tmp_path: Path
+) -> None:
+    need_mpi()
+    epochs = 40
+    clone, undisturbed = sleepy_pair(cluster, tmp_path)
+    study = parallel("horovod", 2) | {
+        "model": {"python": {"build": "sleepy.py:build_model"}},
+        "search": {"space": {"python.units": [8, 16]}},
+        "execution": {"start_timeout": 300, "retries": 3, "trials_per_job": "split"},
+    }
+    study["training"] |= {"epochs": epochs, "batch_size": 60}
+    targets = [f"results/tiny/shards/d000{number}.trials.parquet" for number in (1, 2)]
+    process = clone.start(study, *("--profile", "slurm", *IMPATIENT, "--", *targets))
+    with ended(process):
+        wait_for(lambda: len(trained(clone)) == 2, PATIENCE)
+        jobs = running_jobs(cluster)
+        cancelled, requeued = (f"rule_train_distributed_wildcards_d000{n}" for n in (1, 2))
+        cluster.run("scancel", jobs[cancelled])
+        cluster.run("scontrol", "requeue", jobs[requeued])
+        output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    undisturbed.snakemake(study, "--cores", "2", "--", *targets)
+    assert_resumed_and_equal(clone, undisturbed, epochs)
+
+
+def test_a_node_that_fails_costs_no_number(
+    cluster: slurmcluster.SlurmCluster, tmp_path: Path
+) -> None:
+    clone, undisturbed = sleepy_pair(cluster, tmp_path)
+    study = sleepy() | {"execution": {"trials_per_job": 100, "retries": 2}}
+    target = ["results/tiny/shards/s0001.trials.parquet"]
+    process = clone.start(study, *("--profile", "slurm", *IMPATIENT, "--", *target))
+    with ended(process):
+        wait_for(lambda: len(trained(clone)) >= 2, PATIENCE)
+        job = running_jobs(cluster)["rule_train_wildcards_s0001"]
+        node = cluster.run("squeue", "--noheader", f"--jobs={job}", "--format=%N")
+        cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+        try:
+            output, _ = process.communicate(timeout=PATIENCE)
+        finally:
+            cluster.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)
+    assert process.returncode == 0, output
+    assert "Restarts=1" in cluster.run("scontrol", "show", "job", job)
+    undisturbed.snakemake(study, "--cores", "2", "--", *target)
+    table = clone.scores()
+    columns = ["config_id", "split", "accuracy", "log_loss", "best_epoch", "epochs_trained"]
+    pd.testing.assert_frame_equal(table[columns], undisturbed.scores()[columns], check_exact=True)
+
+
+def test_slurm_is_asked_whether_the_holder_of_a_lock_still_runs(
+    cluster: slurmcluster.SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PATH", "SLURM_CONF"):
+        monkeypatch.setenv(name, cluster.environment[name])
+    job = cluster.run("sbatch", "--parsable", "--wrap", "sleep 600")
+    wait_for(lambda: job in running_jobs_by_id(cluster), PATIENCE)
+    trial = tmp_path / "cafe" / "r0f0"
+    trial.parent.mkdir()
+    far = replace(Holder.me(), host="far", machine="far", job=job)
+    trial.with_name(".r0f0.lock").write_text(json.dumps(asdict(far)))
+    assert not TrialLock(trial).acquire()
+    cluster.run("scancel", job)
+    wait_for(lambda: job not in running_jobs_by_id(cluster), PATIENCE)
+    assert TrialLock(trial).acquire()
+    unknown = replace(far, token="another", job="999999")
+    trial.with_name(".r0f0.lock").write_text(json.dumps(asdict(unknown)))
+    assert TrialLock(trial).acquire(), "Slurm has forgotten it"
+
+
+def running_jobs_by_id(cluster: slurmcluster.SlurmCluster) -> list[str]:
+    return cluster.run("squeue", "--noheader", "--states=R,CG", "--format=%i").split()

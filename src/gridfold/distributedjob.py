@@ -15,7 +15,8 @@ from pathlib import Path
 from gridfold import pool, ranks
 from gridfold.atomic import write_text
 from gridfold.plan import Plan, processes
-from gridfold.shardjob import ShardTables, TrialsFailed, final_work, run_shard
+from gridfold.shardjob import ShardTables, TrialsFailed, final_folder, final_work, run_shard
+from gridfold.triallock import holding
 
 log = logging.getLogger(__name__)
 
@@ -56,14 +57,15 @@ def train_final(plan: Plan, best: Path, launcher: str, record: Path) -> None:
     """
     selection = json.loads(best.read_text())
     request = json.loads(plan.final_request())
-    work = final_work(request, selection, plan.paths, request["threads"])
-    is_distributed = "distribution" in work.task.settings["training"]
-    if is_distributed and work.store.result(work.task.epochs) is None:
-        launch = _launch(plan, launcher, processes(work.task.settings))
-        failures: list[str] = []
-        ranks.run([work], launch, plan.paths.ranks("final"), _listener(failures))
-        if failures:
-            raise TrialsFailed(f"the final model: {failures[0]}")
+    with holding(final_folder(selection, plan.paths)):
+        work = final_work(request, selection, plan.paths, request["threads"])
+        is_distributed = "distribution" in work.task.settings["training"]
+        if is_distributed and work.store.result(work.task.epochs) is None:
+            launch = _launch(plan, launcher, processes(work.task.settings))
+            failures: list[str] = []
+            ranks.run([work], launch, plan.paths.ranks("final"), _listener(failures))
+            if failures:
+                raise TrialsFailed(f"the final model: {failures[0]}")
     text = {"config_id": selection["config_id"], "trained_here": is_distributed}
     write_text(record, json.dumps(text, indent=1) + "\n")
 

@@ -17,9 +17,10 @@ from gridfold.atomic import replacing, write_text
 from gridfold.data import Array, Dataset
 from gridfold.paths import StudyPaths
 from gridfold.provenance import environment
-from gridfold.shardjob import final_work
+from gridfold.shardjob import final_folder, final_work
 from gridfold.splits import FINAL, Splits
 from gridfold.training import Fitted, fit
+from gridfold.triallock import holding
 
 _RESAMPLES = 1000
 
@@ -52,8 +53,9 @@ def fit_final(
     dataset = Dataset.load(paths.data)
     splits = Splits.load(paths.splits, FINAL)
     development = splits.by_name[FINAL]
-    task = final_work(request, selection, paths, threads).task
-    fitted = fit(task, dataset, development.training, development.validation, lambda row: None)
+    with holding(final_folder(selection, paths)):
+        task = final_work(request, selection, paths, threads).task
+        fitted = fit(task, dataset, development.training, development.validation, lambda row: None)
     predictions = fitted.predict(dataset.features[splits.test])
     model = _with_scaling(fitted, dataset.features.shape[1:])
     card = {

@@ -12,6 +12,7 @@ from gridfold.canonical import canonical_json, short_id
 from gridfold.cost import format_seconds, seconds_per_trial
 from gridfold.loading import load_study
 from gridfold.paths import StudyPaths, result_file
+from gridfold.placement import Placement, Site
 from gridfold.provenance import numeric_versions, training_code_digest
 from gridfold.references import source_digest, split_reference
 from gridfold.shards import DISTRIBUTED, SINGLE, Ledger, Trial, trials_per_job
@@ -117,6 +118,15 @@ class Plan:
     def most_processes(self) -> int:
         """Return how many processes the configuration with the most of them trains in."""
         return max(processes(c.settings) for c in self.configurations)
+
+    def placement(self, shard: str, site: Site) -> Placement:
+        """Return what the distributed job of a shard asks for."""
+        return _placement(self._members(shard)[0][1].settings, site)
+
+    def final_placement(self, site: Site) -> Placement:
+        """Return what training the final model asks for, whichever configuration wins."""
+        each = [_placement(c.settings, site) for c in self.configurations]
+        return Placement(max(p.processes for p in each), max(p.replicas for p in each), site)
 
     def workers(self, cores: int | None) -> int:
         """Return how many trials run at once in a job that gets `cores` CPU cores."""
@@ -328,6 +338,11 @@ def _lane(configuration: Configuration) -> tuple[str, int]:
     """Return backend and world size; with one device all backends are the same."""
     parallel = configuration.settings["training"].get("distribution")
     return (parallel["backend"], parallel["world_size"]) if parallel else ("single", 1)
+
+
+def _placement(settings: Mapping[str, Any], site: Site) -> Placement:
+    parallel = settings["training"].get("distribution")
+    return Placement(processes(settings), parallel["world_size"] if parallel else 1, site)
 
 
 def processes(settings: Mapping[str, Any]) -> int:

@@ -33,6 +33,32 @@ _RANK_VARIABLES = (
 )
 
 
+_LOCAL_RANK_VARIABLES = (
+    "OMPI_COMM_WORLD_LOCAL_RANK",
+    "MPI_LOCALRANKID",
+    "HOROVOD_LOCAL_RANK",
+    "SLURM_LOCALID",
+)
+
+
+def launched_local_rank() -> int:
+    """Return which of the processes on its node this is; 0 without a launcher."""
+    for name in _LOCAL_RANK_VARIABLES:
+        if name in os.environ:
+            return int(os.environ[name])
+    return 0
+
+
+def take_gpu() -> None:
+    """See one GPU of the node alone: the steps of a job see all that the job has there.
+
+    Must come before TensorFlow looks for GPUs.
+    """
+    visible = [d for d in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if d.strip()]
+    if len(visible) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[launched_local_rank() % len(visible)]
+
+
 def launched_rank() -> int:
     """Return the rank that the launcher gave to this process; 0 without a launcher."""
     for name in _RANK_VARIABLES:
@@ -84,8 +110,11 @@ def _train_all(works: Sequence[Work], messages: _Messages) -> None:
     from gridfold.training import train_trial
 
     first = works[0].task
-    devices = distribution.start(first.settings["training"].get("distribution"), first.threads)
-    messages.send("ready", device=devices.device())
+    options = first.settings["training"].get("distribution")
+    if options is not None and options["backend"] == "horovod":
+        take_gpu()
+    devices = distribution.start(options, first.threads)
+    messages.send("ready", **_sees(first.threads, devices.device()))
     for number, work in enumerate(works):
         # A trial finds the user's module as it would in a process of its own.
         references.forget()
@@ -106,6 +135,18 @@ def _train_all(works: Sequence[Work], messages: _Messages) -> None:
         if devices.is_chief:
             work.store.finish(result, predictions)
         messages.send("finished", trial=number)
+
+
+def _sees(threads: int, device: str) -> dict[str, Any]:
+    """Return where this rank runs and what it sees there, in the order in which it is logged."""
+    return {
+        # Slurm's name of the node, where there is one: that of its scheduler and its logs.
+        "host": os.environ.get("SLURMD_NODENAME") or platform.node(),
+        "local_rank": launched_local_rank(),
+        "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "none"),
+        "threads": threads,
+        "device": device,
+    }
 
 
 def _stop_on_signals(messages: _Messages) -> None:

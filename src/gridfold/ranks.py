@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gridfold.allocation import Node, ranks_on, slurm_nodes, slurm_variables
 from gridfold.errors import GridfoldError, TrialFailure
 from gridfold.pool import Event, Interrupted, Work, stop_signals
 
@@ -73,23 +74,40 @@ class Launch:
         words = shlex.split(_local_launcher() if self.launcher == AUTO else self.launcher)
         if shutil.which(words[0]) is None:
             raise RanksFailed(
-                f"launcher `{words[0]}` not found (resource `mpi` of the rule); is a module to be "
-                "loaded?"
+                f"launcher `{words[0]}` not found (resource `launcher` of the rule); is a module "
+                "to be loaded?"
             )
         name = Path(words[0]).name
         if name == "horovodrun":
             hosts = (
                 []
                 if {"-H", "--hosts", "-hostfile", "--hostfile"} & set(words)
-                else [
-                    "-H",
-                    f"localhost:{self.ranks}",
-                ]
+                else ["-H", self._hosts()]
             )
             return [*words, "-np", str(self.ranks), *hosts, *program]
         # Slurm would let the others wait for a rank that is gone.
         extra = ["--kill-on-bad-exit=1"] if name == "srun" else []
         return [*words, *extra, "-n", str(self.ranks), *program]
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment for the launcher: with the job's nodes, if it has lost them."""
+        nodes = [] if self.ranks == 1 else _nodes_of_job()
+        lost = slurm_variables(os.environ["SLURM_JOB_ID"], nodes, self.ranks) if nodes else {}
+        return environment() | lost
+
+    def _hosts(self) -> str:
+        nodes = _nodes_of_job()
+        if len(nodes) < 2:
+            return f"localhost:{self.ranks}"
+        counts = ranks_on(nodes, self.ranks)
+        return ",".join(f"{n.name}:{k}" for n, k in zip(nodes, counts, strict=True) if k)
+
+
+def _nodes_of_job() -> list[Node]:
+    """Return the nodes of this Slurm job, where nothing in the environment tells them."""
+    job = os.environ.get("SLURM_JOB_ID")
+    known = {"SLURM_JOB_NODELIST", "SLURM_NODELIST"} & set(os.environ)
+    return slurm_nodes(job) if job and not known else []
 
 
 def horovod_controllers() -> list[str]:
@@ -153,6 +171,9 @@ def run(
             session.run(stopped.is_set, meanwhile)
             if stopped.is_set():
                 raise Interrupted
+            if session.was_told_to_stop:
+                # Slurm signals the steps of a job, in which ranks of other nodes are; not this one.
+                raise Interrupted
             if session.current is None and session.left:
                 raise RanksFailed(session.reason())
             if session.current is not None:
@@ -170,6 +191,7 @@ class _Rank:
     kinds: set[str] = field(default_factory=set)
     reason: str = ""
     detail: str = ""
+    sees: dict[str, Any] = field(default_factory=dict)
     offset: int = 0
 
     def news(self) -> Iterator[dict[str, Any]]:
@@ -184,6 +206,8 @@ class _Rank:
             self.offset += len(line) + 1
             message = json.loads(line)
             self.kinds.add(message["kind"])
+            if message["kind"] == "ready":
+                self.sees = {k: v for k, v in message.items() if k != "kind"}
             if message["kind"] == "died":
                 self.reason, self.detail = message["reason"], message["detail"]
             yield message
@@ -219,6 +243,11 @@ class _Session:
         """The trial that was being trained when the ranks ended."""
         return None if self._current is None else self._works[self._current]
 
+    @property
+    def was_told_to_stop(self) -> bool:
+        """Whether a rank was, by somebody else than this supervisor."""
+        return any("stopped" in rank.kinds for rank in self._ranks)
+
     def run(self, must_stop: Callable[[], bool], meanwhile: Callable[[], None]) -> None:
         """Start the ranks and follow them to their end."""
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -229,7 +258,7 @@ class _Session:
         log.info("%s", shlex.join(command))
         process = subprocess.Popen(
             command,
-            env=environment(),
+            env=self._launch.environment(),
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=_end_with_parent,
@@ -274,6 +303,9 @@ class _Session:
     def _read(self) -> None:
         for number, rank in enumerate(self._ranks):
             for message in rank.news():
+                if message["kind"] == "ready":
+                    seen = ", ".join(f"{name} {value}" for name, value in rank.sees.items())
+                    log.info("rank %d: %s", number, seen)
                 # The ranks agree on everything but their own end; the chief speaks for all.
                 if number == 0 and "trial" in message:
                     self._tell(message)

@@ -73,12 +73,12 @@ class JobSizes:
         # Graham (1969): no order of the trials on the workers takes longer.
         return _minutes(sum(seconds) / self._plan.workers(threads) + max(seconds)) * attempt
 
-    def ranks_memory(self, shard: str, attempt: int) -> int:
-        """Return the MB of a distributed job, were all of its processes on one node."""
+    def ranks_memory(self, shard: str, processes: int, attempt: int) -> int:
+        """Return the MB that a distributed job takes on a node with so many of its processes."""
         largest = max(
             self._trial_memory(self._configurations[t.config_id]) for t in self._members(shard)
         )
-        return self._all_ranks(self._plan.processes(shard), largest, attempt)
+        return self._all_ranks(processes, largest, attempt)
 
     def ranks_minutes(self, shard: str, attempt: int) -> int:
         """Return the minutes of a distributed job, were its trials no faster than on one device."""
@@ -87,10 +87,10 @@ class JobSizes:
         ]
         return _minutes(sum(seconds)) * attempt
 
-    def final_ranks_memory(self, attempt: int) -> int:
-        """Return the MB of training the final model on as many processes as any configuration."""
+    def final_ranks_memory(self, processes: int, attempt: int) -> int:
+        """Return the MB of training the final model with so many processes on a node."""
         largest = max(map(self._trial_memory, self._configurations.values()))
-        return self._all_ranks(self._plan.most_processes(), largest, attempt)
+        return self._all_ranks(processes, largest, attempt)
 
     def _all_ranks(self, processes: int, trial: float, attempt: int) -> int:
         return _rounded(_SNAKEMAKE + processes * (_FORK_SERVER + trial), 100) * attempt

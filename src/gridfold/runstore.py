@@ -31,6 +31,7 @@ from gridfold.canonical import canonical, digest
 from gridfold.data import Array
 from gridfold.errors import TrialFailure
 from gridfold.paths import result_file
+from gridfold.triallock import TrialBusy, held_by_other
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,16 @@ class TrialStore:
         self._fingerprint = canonical(fingerprint)
 
     def open(self) -> None:
-        """Make the folder ready; records with another fingerprint are moved out of the way."""
+        """Make the folder ready; records with another fingerprint are moved out of the way.
+
+        Raises
+        ------
+        TrialBusy
+            When a live job trains this trial: what looks left over is what it is writing.
+        """
+        other = held_by_other(self.folder)
+        if other:
+            raise TrialBusy(f"{'/'.join(self.folder.parts[-2:])} is being trained by {other}")
         # What a killed process was just writing.
         for unfinished in self.folder.glob(".*"):
             unfinished.unlink()

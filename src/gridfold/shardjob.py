@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,13 @@ from gridfold.runstore import TrialResult, TrialStore
 from gridfold.shards import Trial
 from gridfold.splits import FINAL, Splits
 from gridfold.task import TrialTask
+from gridfold.triallock import Heartbeat, TrialLock
 
 log = logging.getLogger(__name__)
 
+
+# Between looks at trials that another job trains.
+_BUSY_SECONDS = 2.0
 
 # Trials to train, who wants to hear of them, and what can be done before the first begins.
 Trainer = Callable[[Sequence[pool.Work], Callable[[pool.Event], None], Callable[[], None]], None]
@@ -82,7 +86,7 @@ def trial_work(
 def final_work(
     request: Mapping[str, Any], selection: Mapping[str, Any], paths: StudyPaths, threads: int
 ) -> pool.Work:
-    """Return the work of training the final model.
+    """Return the work of training the final model; its lock should be held (`final_folder`).
 
     Parameters
     ----------
@@ -105,6 +109,11 @@ def final_work(
         Splits.load(paths.splits, FINAL).by_name[FINAL].digest,
         threads,
     )
+
+
+def final_folder(selection: Mapping[str, Any], paths: StudyPaths) -> Path:
+    """Return where the run store keeps the training of the final model."""
+    return paths.trial(selection["config_id"], FINAL)
 
 
 def _data_digest(paths: StudyPaths) -> str:
@@ -143,9 +152,13 @@ def run_shard(
     """
     data_digest = _data_digest(paths)
     splits = Splits.load(paths.splits).by_name
+    trials = list(map(Trial.parse, request["trials"]))
     works: dict[Trial, pool.Work] = {}
     results: dict[Trial, TrialResult] = {}
-    for trial in map(Trial.parse, request["trials"]):
+    progress = ProgressFile(paths.progress / f"{name}.json", JobProgress(len(trials)))
+    failures: dict[Trial, TrialFailure] = {}
+
+    def open_store(trial: Trial) -> None:
         configuration = request["configurations"][trial.config_id]
         works[trial] = trial_work(
             request,
@@ -160,21 +173,26 @@ def run_shard(
         known = works[trial].store.result(configuration["epochs"])
         if known is not None:
             results[trial] = known
-    missing = [work for trial, work in works.items() if trial not in results]
-    log.info("%d trials, %d known, %d to train", len(works), len(results), len(missing))
+            progress.progress.done += 1
 
-    progress = ProgressFile(
-        paths.progress / f"{name}.json", JobProgress(len(works), done=len(results))
-    )
-    failures: dict[Trial, TrialFailure] = {}
-    listener = _Listener(progress, results, failures)
-    try:
-        progress.write(now=True)
-        train(missing, listener, _import_tables)
-    finally:
-        progress.progress.running.clear()
-        progress.progress.ended = True
-        progress.write(now=True)
+    with Heartbeat() as locks:
+        listener = _Listener(progress, results, failures, locks)
+        try:
+            for ours in _as_they_get_free(trials, paths, locks):
+                for trial in ours:
+                    open_store(trial)
+                    if trial in results:
+                        locks.release(paths.trial(trial.config_id, trial.split))
+                missing = [works[trial] for trial in ours if trial not in results]
+                log.info(
+                    "%d trials, %d known, %d to train", len(trials), len(results), len(missing)
+                )
+                progress.write(now=True)
+                train(missing, listener, _import_tables)
+        finally:
+            progress.progress.running.clear()
+            progress.progress.ended = True
+            progress.write(now=True)
     if failures and not (last_attempt and request["failed_trials"] == "report"):
         lines = [f"  {trial}: {failure.reason}" for trial, failure in failures.items()]
         raise TrialsFailed(
@@ -185,6 +203,31 @@ def run_shard(
 
     rows = [(trial, results[trial], works[trial].store) for trial in works]
     tables.write_shard(rows, splits, outputs.trials, outputs.epochs, outputs.predictions)
+
+
+def _as_they_get_free(
+    trials: Sequence[Trial], paths: StudyPaths, locks: Heartbeat
+) -> Iterator[list[Trial]]:
+    """Yield trials that are locked for this job, until it had all of them.
+
+    Those that another job trains, one whose controller has died, come when it is done with them;
+    then its results are taken.
+    """
+    busy = list(trials)
+    told = False
+    while busy:
+        ours = [t for t in busy if locks.acquire(paths.trial(t.config_id, t.split))]
+        busy = [trial for trial in busy if trial not in set(ours)]
+        if ours:
+            yield ours
+            continue
+        if not told:
+            holder = TrialLock(paths.trial(busy[0].config_id, busy[0].split)).live_holder()
+            log.info("waiting for %d trials that are trained by %s", len(busy), holder)
+            told = True
+        with pool.stop_signals() as stopped:
+            if stopped.wait(_BUSY_SECONDS):
+                raise pool.Interrupted
 
 
 def _import_tables() -> None:
@@ -200,7 +243,9 @@ class _Listener:
         progress: ProgressFile,
         results: dict[Trial, TrialResult],
         failures: dict[Trial, TrialFailure],
+        locks: Heartbeat,
     ) -> None:
+        self._locks = locks
         self._file = progress
         self._results = results
         self._failures = failures
@@ -224,6 +269,11 @@ class _Listener:
         self._file.write(now=event.kind in ("finished", "failed"))
 
     def _ended(self, trial: Trial, event: pool.Event) -> None:
+        self._record(trial, event)
+        # Not earlier: whoever waits for the lock then finds what there is to know.
+        self._locks.release(event.work.task.folder)
+
+    def _record(self, trial: Trial, event: pool.Event) -> None:
         task, state = event.work.task, self._file.progress
         state.running.pop(str(trial), None)
         state.trained += 1

@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 
 from gridfold.answer import answer
 from gridfold.errors import StudyError
+from gridfold.placement import Site
 from gridfold.plan import Plan
 from gridfold.progress import Monitor
 from gridfold.yamlfile import typed
@@ -68,6 +69,19 @@ def say_answer(plan: Plan, before: str = "") -> None:
         return
 
 
+def say_what_is_left(plan: Plan) -> None:
+    """Say, after jobs have failed in all their attempts, what is kept and how it goes on."""
+    done, retries = len(plan.finished()), plan.study.execution.retries
+    if done < len(plan.trials):
+        print(
+            f"[gridfold] stopped with {done} of {len(plan.trials)} trials done. A training job "
+            f"gets {retries + 1} attempts (execution.retries: {retries}); each goes on where the "
+            "last one was, and so does the same command now: every finished epoch is kept. Where "
+            "jobs reached their time limit, raise execution.retries or the resource runtime first.",
+            file=sys.stderr,
+        )
+
+
 def study_arguments(plan: Plan) -> str:
     """Return the options that tell a command which study it works for, quoted for a shell."""
     options = ["--study", *map(str, plan.files)]
@@ -89,6 +103,17 @@ def available_cores(workflow: Any) -> int | None:
         return int(workflow.cores)
     except WorkflowError:
         return None
+
+
+def site(workflow: Any, rule: str) -> Site:
+    """Return what the profile says about the nodes that a rule's jobs run on.
+
+    Resources of a rule can't be computed from each other, so what `set-resources` says is read
+    from where Snakemake keeps it; Snakemakes inside jobs are told the same.
+    """
+    said = workflow.resource_settings.overwrite_resources.get(rule, {})
+    # Other values may be expressions, which have no value yet; `raw` is what was written.
+    return Site.of({name: getattr(r, "raw", r) for name, r in said.items()})
 
 
 def monitor(plan: Plan) -> Monitor:
