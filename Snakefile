@@ -35,3 +35,4 @@ onsuccess:
 
 onerror:
     MONITOR.stop()
+    say_advice(log)

@@ -8,6 +8,7 @@ from gridfold.workflow import (
     available_cores,
     load_plan,
     monitor,
+    say_advice,
     say_answer,
     study_arguments,
 )

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gridfold.usage import Share
+
 
 @dataclass(frozen=True)
 class Allocation:
@@ -70,6 +72,10 @@ class Allocation:
         if wanted:
             return wanted
         return len(self.gpus) or max(1, self.cores // threads_per_worker)
+
+    def share(self, workers: int) -> Share:
+        """Return what each of so many trials at once has of this."""
+        return Share(self.cores / workers, len(self.gpus) / workers)
 
 
 def _runnable_cores() -> int:

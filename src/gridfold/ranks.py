@@ -290,7 +290,7 @@ class _Session:
             self._ended.add(trial)
             self._current = None
             failure = TrialFailure(*message["failure"]) if kind == "failed" else None
-            self._on_event(Event(kind, work, failure=failure))
+            self._on_event(Event(kind, work, failure=failure, usage=message.get("usage")))
 
     def reason(self) -> str:
         """Return in one sentence why the ranks ended early."""

@@ -6,11 +6,11 @@ import importlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gridfold import pool
+from gridfold import advice, jobrecord, pool
 from gridfold.errors import GridfoldError, TrialFailure
 from gridfold.kinds import PROBLEM_KINDS
 from gridfold.paths import StudyPaths
@@ -120,6 +120,8 @@ def run_shard(
     outputs: ShardTables,
     *,
     last_attempt: bool,
+    first_attempt: bool = True,
+    asked: jobrecord.Asked | None = None,
 ) -> None:
     """Bring every trial of a shard to an answer and write the shard's tables.
 
@@ -134,7 +136,13 @@ def run_shard(
         Trains what is missing: :func:`gridfold.pool.run` or :func:`gridfold.ranks.run`.
     outputs : ShardTables
     last_attempt : bool
-        Whether no retry follows; only then failed trials may be reported instead.
+        Whether no retry follows. Failed trials may be reported instead if so, or if none of them
+        would end otherwise in another attempt.
+    first_attempt : bool
+        Whether this is not a retry. A retry leaves out the trials whose failure in an earlier
+        attempt was their own code's, see :func:`gridfold.advice.is_final`.
+    asked : Asked, optional
+        What the job was given, for its record.
 
     Raises
     ------
@@ -160,23 +168,34 @@ def run_shard(
         known = works[trial].store.result(configuration["epochs"])
         if known is not None:
             results[trial] = known
+    hopeless = _hopeless(works, results, first_attempt=first_attempt)
+    failures = dict(hopeless)
+    results |= {trial: _failed(works[trial], failure) for trial, failure in hopeless.items()}
     missing = [work for trial, work in works.items() if trial not in results]
-    log.info("%d trials, %d known, %d to train", len(works), len(results), len(missing))
+    log.info(
+        "%d trials, %d known, %d to train", len(works), len(results) - len(hopeless), len(missing)
+    )
+    if hopeless:
+        log.info("%d not tried again: their own code has failed", len(hopeless))
 
     progress = ProgressFile(
-        paths.progress / f"{name}.json", JobProgress(len(works), done=len(results))
+        paths.progress / f"{name}.json",
+        JobProgress(len(works), done=len(results) - len(hopeless), failed=len(hopeless)),
     )
-    failures: dict[Trial, TrialFailure] = {}
-    listener = _Listener(progress, results, failures)
     try:
         progress.write(now=True)
-        train(missing, listener, _import_tables)
+        if missing:
+            with jobrecord.recording(paths.jobs, name, asked or jobrecord.Asked(1)) as record:
+                train(missing, _Listener(progress, results, failures, record), _import_tables)
     finally:
         progress.progress.running.clear()
         progress.progress.ended = True
         progress.write(now=True)
-    if failures and not (last_attempt and request["failed_trials"] == "report"):
-        lines = [f"  {trial}: {failure.reason}" for trial, failure in failures.items()]
+    ended = last_attempt or all(map(advice.is_final, failures.values()))
+    if failures and not (ended and request["failed_trials"] == "report"):
+        lines = advice.explained((str(trial), failure) for trial, failure in failures.items())
+        if hopeless:
+            lines.append(f"  ({len(hopeless)} not tried again: their own code fails.)")
         raise TrialsFailed(
             f"{len(failures)} of {len(works)} trials failed; the others are kept.\n"
             + "\n".join(lines)
@@ -185,6 +204,34 @@ def run_shard(
 
     rows = [(trial, results[trial], works[trial].store) for trial in works]
     tables.write_shard(rows, splits, outputs.trials, outputs.epochs, outputs.predictions)
+
+
+def _hopeless(
+    works: Mapping[Trial, pool.Work],
+    results: Mapping[Trial, TrialResult],
+    *,
+    first_attempt: bool,
+) -> dict[Trial, TrialFailure]:
+    """Return the trials that another attempt can't help.
+
+    A new run tries all of them: somebody may have mended what its files and its fingerprint do not
+    show, a module or the file system.
+    """
+    hopeless = {}
+    for trial, work in works.items():
+        if trial in results:
+            continue
+        if first_attempt:
+            work.store.forget_failure()
+        elif (failure := work.store.failure()) is not None and advice.is_final(failure):
+            hopeless[trial] = failure
+    return hopeless
+
+
+def _failed(work: pool.Work, failure: TrialFailure) -> TrialResult:
+    return TrialResult(
+        "failed", work.task.epochs, kind=failure.kind, reason=advice.in_full(failure)
+    )
 
 
 def _import_tables() -> None:
@@ -200,7 +247,9 @@ class _Listener:
         progress: ProgressFile,
         results: dict[Trial, TrialResult],
         failures: dict[Trial, TrialFailure],
+        record: jobrecord.JobRecord,
     ) -> None:
+        self._record = record
         self._file = progress
         self._results = results
         self._failures = failures
@@ -228,15 +277,17 @@ class _Listener:
         state.running.pop(str(trial), None)
         state.trained += 1
         if event.failure is not None:
-            result = event.work.store.fail(task.epochs, event.failure)
+            result = event.work.store.fail(task.epochs, event.failure, event.usage)
             log.error("%s failed (%s): %s", trial, event.failure.kind, event.failure.reason)
             state.failed += 1
-            self._results[trial] = result
+            self._record.count(result.usage, failed=True)
+            self._results[trial] = replace(result, reason=advice.in_full(event.failure))
             if result.kind != "diverged":
                 self._failures[trial] = event.failure
             return
         found = event.work.store.result(task.epochs)
         assert found is not None, f"{trial} ended well but left no result"
         self._results[trial] = found
+        self._record.count(found.usage, failed=False)
         state.done += 1
         log.info("%s finished: %s", trial, found.scores)

@@ -10,6 +10,7 @@ from typing import Any
 
 from snakemake.exceptions import WorkflowError
 
+from gridfold.advice import advice_in_log
 from gridfold.answer import answer
 from gridfold.errors import StudyError
 from gridfold.plan import Plan
@@ -66,6 +67,16 @@ def say_answer(plan: Plan, before: str = "") -> None:
         print(f"{before}{answer(plan.paths)}", file=sys.stderr)
     except FileNotFoundError:
         return
+
+
+def say_advice(log: str) -> None:
+    """Say what to do about what Slurm has said in Snakemake's own log of a run that failed."""
+    try:
+        text = Path(log).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    for line in advice_in_log(text):
+        print(f"[gridfold] {line}", file=sys.stderr)
 
 
 def study_arguments(plan: Plan) -> str:

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from gridfold import report
 from gridfold.atomic import write_text
 from gridfold.jobs import job
@@ -17,6 +19,7 @@ def write_report(
     page = report.render(
         json.loads(request),
         StudyTables.read(inputs),
+        jobs=pd.read_parquet(inputs["jobs"]),
         best=json.loads(Path(inputs["best"]).read_text()),
         card=json.loads(Path(inputs["card"]).read_text()),
         manifest=json.loads(Path(inputs["manifest"]).read_text()),
