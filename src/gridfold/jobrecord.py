@@ -23,7 +23,8 @@ import psutil
 log = logging.getLogger(__name__)
 
 _INTERVAL_SECONDS = 1.0
-_MB = 1e6
+# As Slurm and Snakemake count.
+_MB = 2**20
 
 
 @dataclass(frozen=True)

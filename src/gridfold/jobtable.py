@@ -39,7 +39,9 @@ JOB_COLUMNS = (
     Column("workers", "int", "", "Trials at once"),
     Column("cpu_seconds", "float", "s", "Processor time"),
     Column("cpu_efficiency", "float", "", "Processor time over what the cores could have given"),
-    Column("asked_memory_mb", "float", "MB", "Memory that it asked for, all nodes"),
+    Column(
+        "asked_memory_mb", "float", "MB", "Memory that it asked for (of 2^20 bytes)"
+    ),
     Column("memory_mb", "float", "MB", "Most memory that it used"),
     Column("core_hours", "float", "h", "Cores times wall time"),
     Column("gpu_hours", "float", "h", "GPUs times wall time"),
@@ -61,7 +63,7 @@ _UNFINISHED = ("PENDING", "RUNNING", "COMPLETING", "REQUEUED", "SUSPENDED")
 _SACCT_SECONDS = 60
 # Accounting hears of the end of a job some seconds after it.
 _PATIENCE_SECONDS = 15.0
-_MB = 1e6
+_MB = 2**20
 _UNITS = {"": 1.0, "K": 1024.0, "M": 1024.0**2, "G": 1024.0**3, "T": 1024.0**4}
 
 # What is advised is the most that was used and a quarter; half of what was asked for is too much.
@@ -303,7 +305,7 @@ def _time_advice(jobs: pd.DataFrame) -> list[str]:
             f"{lost} of {len(jobs)} training jobs ran into their limit of {asked:.0f} min: a "
             "longer `runtime` would spare the repetition."
         ]
-    longest = (jobs["seconds"] / jobs["runs"]).max() / 60
+    longest = jobs["seconds"].max() / 60
     enough = max(_LEAST_MINUTES, _up(1.5 * longest, _STEP_MINUTES)) if longest > 0 else math.inf
     if not enough < _MUCH * asked:
         return []

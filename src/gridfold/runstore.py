@@ -190,11 +190,12 @@ class TrialStore:
             write_text(self.folder / "failure.json", text + "\n")
         return result
 
-    def failure(self) -> TrialFailure | None:
-        """Return why the latest attempt has no answer, if that is the last that is known."""
+    def failure(self) -> tuple[TrialFailure, dict[str, float | None]] | None:
+        """Return why the latest attempt has no answer, and what it has used."""
         try:
             found = json.loads((self.folder / "failure.json").read_text())
-            return TrialFailure(found["kind"], found["reason"], found["detail"])
+            failure = TrialFailure(found["kind"], found["reason"], found["detail"])
+            return failure, dict(found.get("usage", {}))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

@@ -169,8 +169,16 @@ def run_shard(
         if known is not None:
             results[trial] = known
     hopeless = _hopeless(works, results, first_attempt=first_attempt)
-    failures = dict(hopeless)
-    results |= {trial: _failed(works[trial], failure) for trial, failure in hopeless.items()}
+    failures: dict[Trial, TrialFailure] = {}
+    for trial, (failure, usage) in hopeless.items():
+        failures[trial] = failure
+        results[trial] = TrialResult(
+            "failed",
+            works[trial].task.epochs,
+            kind=failure.kind,
+            reason=advice.in_full(failure),
+            usage=usage,
+        )
     missing = [work for trial, work in works.items() if trial not in results]
     log.info(
         "%d trials, %d known, %d to train", len(works), len(results) - len(hopeless), len(missing)
@@ -211,8 +219,8 @@ def _hopeless(
     results: Mapping[Trial, TrialResult],
     *,
     first_attempt: bool,
-) -> dict[Trial, TrialFailure]:
-    """Return the trials that another attempt can't help.
+) -> dict[Trial, tuple[TrialFailure, dict[str, float | None]]]:
+    """Return the trials that another attempt can't help, with failure and usage.
 
     A new run tries all of them: somebody may have mended what its files and its fingerprint do not
     show, a module or the file system.
@@ -223,15 +231,9 @@ def _hopeless(
             continue
         if first_attempt:
             work.store.forget_failure()
-        elif (failure := work.store.failure()) is not None and advice.is_final(failure):
-            hopeless[trial] = failure
+        elif (known := work.store.failure()) is not None and advice.is_final(known[0]):
+            hopeless[trial] = known
     return hopeless
-
-
-def _failed(work: pool.Work, failure: TrialFailure) -> TrialResult:
-    return TrialResult(
-        "failed", work.task.epochs, kind=failure.kind, reason=advice.in_full(failure)
-    )
 
 
 def _import_tables() -> None:

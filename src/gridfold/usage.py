@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
+import re
 import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 _INTERVAL_SECONDS = 1.0
 _MB = 1e6
-# `ru_maxrss` is in kB, on macOS in bytes.
-_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 @dataclass(frozen=True)
@@ -236,4 +235,12 @@ def _cpu_seconds() -> float:
 
 
 def _high_water() -> float:
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT)
+    """Return the most memory that this process ever occupied; 0 where the kernel doesn't tell.
+
+    Not `ru_maxrss`, which begins with that of the process that started this one.
+    """
+    try:
+        found = re.search(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.M)
+    except OSError:
+        return 0.0
+    return float(found[1]) * 1024 if found else 0.0

@@ -99,6 +99,8 @@ def amount(value: float | None) -> str:
     """Return a quantity such as core-hours with two digits that matter."""
     if value is None or not math.isfinite(value):
         return MISSING
+    if 0 < value < 0.01:
+        return "< 0.01"
     return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
