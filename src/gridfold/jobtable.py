@@ -39,9 +39,7 @@ JOB_COLUMNS = (
     Column("workers", "int", "", "Trials at once"),
     Column("cpu_seconds", "float", "s", "Processor time"),
     Column("cpu_efficiency", "float", "", "Processor time over what the cores could have given"),
-    Column(
-        "asked_memory_mb", "float", "MB", "Memory that it asked for (of 2^20 bytes)"
-    ),
+    Column("asked_memory_mb", "float", "MB", "Memory that it asked for (of 2^20 bytes)"),
     Column("memory_mb", "float", "MB", "Most memory that it used"),
     Column("core_hours", "float", "h", "Cores times wall time"),
     Column("gpu_hours", "float", "h", "GPUs times wall time"),
