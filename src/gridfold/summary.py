@@ -10,7 +10,7 @@ import pandas as pd
 
 from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
 from gridfold.statistics import holm, mean_interval, paired_p_value
-from gridfold.tables import TRIAL_COLUMNS, Column
+from gridfold.tables import TRIAL_COLUMNS, USAGE_COLUMNS, Column
 
 CONFIGURATION_COLUMNS = (
     Column("rank", "int", "", "1 is best by the mean of the ranking measure; failed ones last"),
@@ -66,6 +66,9 @@ def summarise(trials: pd.DataFrame, request: Mapping[str, Any]) -> pd.DataFrame:
     if measure not in trials:
         # Not one trial has a score.
         trials = trials.assign(**{measure: np.nan})
+    # Tables of earlier versions know of no usage.
+    missing = dict.fromkeys(set(USAGE_COLUMNS) - set(trials.columns), np.nan)
+    trials = trials.assign(**missing)
     measures, axes = all_measures(trials), axis_columns(trials)
     rows, scores = [], {}
     for config_id, group in trials.groupby("config_id", sort=False):

@@ -175,16 +175,18 @@ def write_shard(
 
 def _usage(result: TrialResult) -> dict[str, float]:
     """Return what a trial used and what that comes to; empty cells where nobody looked."""
+    if not result.usage:
+        return dict.fromkeys(USAGE_COLUMNS, np.nan)
     used = {name: np.nan if value is None else value for name, value in result.usage.items()}
-    seconds, cores = used.get("seconds", np.nan), used.get("cores", np.nan)
+    seconds, cores = used["seconds"], used["cores"]
     # Of the attempts before the last, the epochs are known.
     first = result.segments[-1]["first"] if len(result.segments) > 1 else 1
     before = sum(row["seconds"] for row in result.history if row["epoch"] < first)
     hours = (seconds + before) / 3600
     used |= {
         "core_hours": cores * hours,
-        "gpu_hours": used.get("gpus", np.nan) * hours,
-        "cpu_efficiency": used.get("cpu_seconds", np.nan) / (cores * seconds or np.nan),
+        "gpu_hours": used["gpus"] * hours,
+        "cpu_efficiency": used["cpu_seconds"] / (cores * seconds or np.nan),
     }
     return {name: used.get(name, np.nan) for name in USAGE_COLUMNS}
 
