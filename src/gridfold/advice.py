@@ -139,7 +139,8 @@ _SIGNS: tuple[tuple[str, Cause], ...] = (
     (r"No module named '?horovod|Horovod is not installed", NO_HOROVOD),
     (r"launcher `[^`]*` not found|mpirun: (command )?not found", NO_LAUNCHER),
     (r"ModuleNotFoundError|No module named", NO_MODULE),
-    (r"[Ii]nvalid account", ACCOUNT),
+    # The second is the executor's own, which looks before `sbatch` does.
+    (r"[Ii]nvalid account|given account \S+ appears to be invalid", ACCOUNT),
     (r"[Ii]nvalid partition", PARTITION),
     (r"[Ii]nvalid qos", QOS),
     (r"Requested time limit is invalid|PartitionTimeLimit", TOO_LONG),
