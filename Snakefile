@@ -37,3 +37,4 @@ onsuccess:
 onerror:
     MONITOR.stop()
     say_what_is_left(PLAN)
+    say_advice(log)

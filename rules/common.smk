@@ -9,6 +9,7 @@ from gridfold.workflow import (
     available_cores,
     load_plan,
     monitor,
+    say_advice,
     say_answer,
     say_what_is_left,
     site,

@@ -67,6 +67,7 @@ rule report:
         trials=rules.collect.output.trials,
         epochs=rules.collect.output.epochs,
         configurations=rules.summarise.output.configurations,
+        jobs=rules.collect.output.jobs,
         best=rules.select_best.output.best,
         card=rules.fit_final.output.card,
         manifest=rules.prepare_data.output.manifest,

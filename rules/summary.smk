@@ -17,6 +17,13 @@ rule collect:
             labels={"table": "trials"},
         ),
         epochs=PATHS.tables / "epochs.parquet",
+        jobs=PATHS.tables / "jobs.parquet",
+        jobs_csv=report(
+            PATHS.tables / "jobs.csv",
+            caption="../workflow/report/jobs.rst",
+            category="Tables",
+            labels={"table": "jobs"},
+        ),
     log:
         PATHS.log("collect"),
     benchmark:
@@ -26,6 +33,8 @@ rule collect:
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.collect_request(),
+        # Not an input: nothing is lost without it.
+        records=str(PATHS.jobs),
     message:
         f"Collecting {len(PLAN.trials)} trials from {len(SHARDS)} shards"
     script:

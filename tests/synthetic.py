@@ -14,6 +14,7 @@ from studies import tiny_study, write_study
 from workbench import ROOT
 
 from gridfold import figures, report
+from gridfold.jobtable import job_table
 from gridfold.kinds import PROBLEM_KINDS
 from gridfold.plan import Plan
 from gridfold.summary import select, summarise
@@ -50,6 +51,7 @@ class Finished:
     out_of_fold: pd.DataFrame
     test_predictions: pd.DataFrame
     figures: dict[str, Any] = field(default_factory=dict)
+    jobs: pd.DataFrame = field(default_factory=lambda: job_table([], {}))
 
     @property
     def tables(self) -> StudyTables:
@@ -84,6 +86,7 @@ class Finished:
         return report.render(
             self.request,
             self.tables,
+            jobs=self.jobs,
             best=self.best,
             card=self.card,
             manifest=self.manifest,
@@ -180,6 +183,15 @@ def finished(
                     "precision": "" if lost else "float32",
                     "fit_seconds": 0.0 if lost else 1.5,
                     "seconds": 0.0 if lost else 2.5,
+                    "cores": 2.0,
+                    "gpus": 0.0,
+                    "core_hours": 0.5 if lost else 2.0,
+                    "gpu_hours": 0.0,
+                    "cpu_seconds": 900.0 if lost else 3600.0,
+                    "cpu_efficiency": 0.5,
+                    "memory_mb": 700.0 + position,
+                    "added_memory_mb": 80.0,
+                    **dict.fromkeys(("gpu_busy", "gpu_memory_mb", "gpu_tensors_mb"), np.nan),
                     **({} if lost else dict.fromkeys(kind.measures, score)),
                 }
             )

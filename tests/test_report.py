@@ -18,7 +18,11 @@ from synthetic import TEMPLATES, Finished, figures_in, finished, levels_off
 
 from gridfold import figures, wording
 from gridfold.cautions import Caution, detectable_difference, edge, find_cautions
+from gridfold.jobrecord import JobRecord
+from gridfold.jobtable import job_table
 from gridfold.study import Study
+from gridfold.summary import summarise
+from gridfold.tables import USAGE_COLUMNS
 
 THEMES = ["light", "dark", "print"]
 VOID = {"meta", "link", "img", "input", "br"}
@@ -228,7 +232,59 @@ def test_other_measures_are_there_on_demand(page: Page) -> None:
         "ROC AUC",
         "F1",
         "Log loss",
+        "Core-hours",
+        "CPU use",
+        "Memory",
     ]
+
+
+def test_cost_is_told_in_hours_and_for_each_configuration(page: Page, study: Finished) -> None:
+    cost = page.section("cost")
+    assert "CPU 40 core-hours, cores busy 50% of the time" in cost
+    assert "703 MB at most, of which 80 MB on top of what trials of a job share" in cost
+    assert "GPU" not in cost
+    assert "For the next time" not in cost
+    assert study.configurations["core_hours"].tolist() == [10.0] * 4
+    assert study.configurations["cpu_efficiency"].tolist() == [0.5] * 4
+    assert page.by_id("ranking").text.count("50%") == 4
+
+
+def test_gpus_are_told_where_there_are_any(tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    study.trials = study.trials.assign(
+        gpu_hours=0.25, gpu_busy=0.9, gpu_memory_mb=70000.0, gpu_tensors_mb=800.0
+    )
+    cost = page_of(study, tmp_path).section("cost")
+    assert "GPU 5 GPU-hours, computing 90% of the time" in cost
+    assert "GPU memory 70.0 GB in use at most, 800 MB by tensors" in cost
+
+
+def test_what_jobs_could_ask_for_is_advised(tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    asked = {"cores": 4, "gpus": 0, "workers": 4, "memory_mb": 8000, "minutes": 10}
+    job = JobRecord("s0001", "c1", "7", asked, 1000.0, 1500.0, 1900.0, 1900.0, 20, 0)
+    study.jobs = job_table([job], {})
+    assert "`" not in page_of(study, tmp_path).section("cost")
+    assert "mem_mb 2500 would do" in page_of(study, tmp_path).section("cost")
+
+
+def test_tables_that_know_of_no_usage_give_a_report(tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    unknown = dict.fromkeys(USAGE_COLUMNS, float("nan"))
+    study.trials = study.trials.assign(**unknown)
+    request = {"measure": study.best["measure"], "confidence": 0.95}
+    study.configurations = summarise(study.trials.drop(columns=list(unknown)), request)
+    page = page_of(study, tmp_path)
+    assert "core-hours" not in page.section("cost")
+    assert "Core-hours" not in page.by_id("ranking").text
+
+
+def test_failed_trials_come_with_advice(tmp_path: Path) -> None:
+    study = finished(tmp_path, failed={0: "ended by SIGKILL; the kernel does this"})
+    study.trials.loc[0, "failure"] = "killed"
+    failures = page_of(study, tmp_path).section("failures")
+    assert "ended by SIGKILL; the kernel does this" in failures
+    assert "--set-resources train:mem_mb=..." in failures
 
 
 def test_failed_trials_are_listed_with_their_reasons(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ import yaml
 from distributed import need_mpi
 from workbench import ROOT, wait_for
 
+from gridfold import advice
 from gridfold.triallock import Holder, TrialLock
 
 pytestmark = [pytest.mark.slurm, pytest.mark.workflow]
@@ -607,3 +608,41 @@ def test_slurm_is_asked_whether_the_holder_of_a_lock_still_runs(
 
 def running_jobs_by_id(cluster: slurmcluster.SlurmCluster) -> list[str]:
     return cluster.run("squeue", "--noheader", "--states=R,CG", "--format=%i").split()
+
+
+def test_jobs_tell_what_they_asked_for_and_what_accounting_saw(runs: dict[str, Any]) -> None:
+    clone = runs["clones"]["CPU trials"]
+    jobs = pd.read_csv(clone.results() / "tables" / "jobs.csv")
+    shards = {f.name.partition(".")[0] for f in (clone.results() / "shards").glob("*.trials.*")}
+    assert set(jobs["shard"]) == shards
+    assert set(jobs["source"]) == {"sacct"}
+    assert set(jobs["state"]) == {"COMPLETED"}
+    asked = [line for name, line in runs["submissions"]["CPU trials"].items() if "train" in name]
+    assert set(jobs["asked_memory_mb"]) == {float(flag(line, "--mem")) for line in asked}
+    assert set(jobs["asked_minutes"]) == {float(flag(line, "-t")) for line in asked}
+    assert jobs["memory_mb"].gt(100).all()
+    assert jobs["cpu_seconds"].gt(1).all()
+    assert jobs["core_hours"].gt(0).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "cause"),
+    [
+        (("-A", "nobody"), advice.ACCOUNT),
+        (("-p", "nowhere"), advice.PARTITION),
+        (("--mem=900G",), advice.TOO_LARGE),
+        (("-p", "gpu", "--gpus=9"), advice.TOO_LARGE),
+    ],
+)
+def test_what_sbatch_refuses_is_recognised(
+    cluster: slurmcluster.SlurmCluster, options: tuple[str, ...], cause: advice.Cause
+) -> None:
+    answer = subprocess.run(
+        ["sbatch", *options, "--wrap", "true"],
+        env=cluster.environment,
+        cwd=cluster.folder,
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode != 0
+    assert advice.recognise(answer.stderr) is cause, answer.stderr

@@ -93,7 +93,9 @@ def without_times(history: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in history]
 
 
-def start_shard_job(plan: Plan, workers: int = 2) -> subprocess.Popen[bytes]:
+def start_shard_job(
+    plan: Plan, workers: int = 2, *, first_attempt: bool = True, last_attempt: bool = True
+) -> subprocess.Popen[bytes]:
     """Start the training job of the only shard in its own process, as Snakemake would."""
     code = """
 import json, sys
@@ -102,13 +104,14 @@ from gridfold import pool
 from gridfold.jobs import job
 from gridfold.paths import StudyPaths
 from gridfold.shardjob import ShardTables, run_shard
-root, request, log, workers = sys.argv[1:]
+root, request, log, workers, first, last = sys.argv[1:]
 with job(log):
     run_shard("s0001", json.loads(request), StudyPaths(Path(root)),
               lambda works, listener, meanwhile:
                   pool.run(works, int(workers), listener, (), meanwhile),
               ShardTables(*(Path(root) / "shards" / f"s0001.{n}.parquet"
-                            for n in ("trials", "epochs", "predictions"))), last_attempt=True)
+                            for n in ("trials", "epochs", "predictions"))),
+              first_attempt=first == "True", last_attempt=last == "True")
 """
     return subprocess.Popen(
         [
@@ -119,6 +122,8 @@ with job(log):
             plan.train_request("s0001"),
             plan.paths.log("train", "s0001"),
             str(workers),
+            str(first_attempt),
+            str(last_attempt),
         ],
         stderr=subprocess.PIPE,
         start_new_session=True,

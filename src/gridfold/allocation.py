@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gridfold.usage import Share
+
 
 @dataclass(frozen=True)
 class Allocation:
@@ -72,6 +74,10 @@ class Allocation:
         if wanted:
             return wanted
         return len(self.gpus) or max(1, self.cores // threads_per_worker)
+
+    def share(self, workers: int) -> Share:
+        """Return what each of so many trials at once has of this."""
+        return Share(self.cores / workers, len(self.gpus) / workers)
 
 
 def _runnable_cores() -> int:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from gridfold import __version__
+from gridfold.advice import cause_of, in_full
 from gridfold.answer import answer
-from gridfold.errors import GridfoldError, Problem, StudyError
+from gridfold.errors import GridfoldError, Problem, StudyError, TrialFailure
 from gridfold.paths import result_file
 from gridfold.plan import Plan
 from gridfold.progress import progress_line, read_jobs
@@ -219,14 +220,21 @@ def _trial_state(plan: Plan, trial: Trial, epochs: int) -> str:
         if content["status"] == "finished":
             scores = "  ".join(f"{name} {value:.4f}" for name, value in content["scores"].items())
             return f"finished after {content['epochs_trained']} epochs  {scores}"
-        return f"failed ({content['kind']}): {content['reason']}"
+        return _explained(content)
     if failure.exists():
-        content = json.loads(failure.read_text())
-        return f"failed ({content['kind']}): {content['reason']}\n{content['detail']}"
+        return _explained(json.loads(failure.read_text()))
     checkpoints = sorted(folder.glob("checkpoint-*.npz"))
     if checkpoints:
         return f"checkpoint after epoch {int(checkpoints[-1].stem.rpartition('-')[2])} of {epochs}"
     return "not begun"
+
+
+def _explained(content: dict[str, str]) -> str:
+    failure = TrialFailure(content["kind"], content["reason"], content.get("detail", ""))
+    cause = cause_of(failure)
+    lines = [f"failed ({failure.kind}): {in_full(failure)}"]
+    lines += [cause.advice] if cause else []
+    return "\n".join([*lines, *filter(None, [failure.detail.rstrip()])])
 
 
 def _schema(options: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gridfold import pool, ranks
 from gridfold.atomic import write_text
+from gridfold.jobrecord import Asked
 from gridfold.plan import Plan, processes
 from gridfold.shardjob import ShardTables, TrialsFailed, final_folder, final_work, run_shard
 from gridfold.triallock import holding
@@ -34,6 +35,7 @@ def arguments() -> argparse.ArgumentParser:
 def train_shard(plan: Plan, shard: str, launcher: str, outputs: ShardTables, attempt: int) -> None:
     """Train the trials of one shard; see :func:`gridfold.shardjob.run_shard`."""
     launch, folder = _launch(plan, launcher, plan.processes(shard)), plan.paths.ranks(shard)
+    cores = plan.study.execution.threads_per_worker * plan.processes(shard)
     run_shard(
         shard,
         json.loads(plan.train_request(shard)),
@@ -41,6 +43,8 @@ def train_shard(plan: Plan, shard: str, launcher: str, outputs: ShardTables, att
         lambda works, on_event, meanwhile: ranks.run(works, launch, folder, on_event, meanwhile),
         outputs,
         last_attempt=attempt > plan.study.execution.retries,
+        first_attempt=attempt == 1,
+        asked=Asked(cores),
     )
 
 

@@ -62,6 +62,11 @@ class StudyPaths:
         """Folder with one small file for each running job."""
         return self.root / "progress"
 
+    @property
+    def jobs(self) -> Path:
+        """Folder of what each training job was given and used; not declared to Snakemake."""
+        return self.root / "jobs"
+
     def ranks(self, job: str) -> Path:
         """Folder through which the ranks of a distributed job report."""
         return self.progress / f"{job}.ranks"

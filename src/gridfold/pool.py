@@ -7,6 +7,7 @@ nothing with it.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import logging
 import multiprocessing
@@ -15,8 +16,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -24,12 +25,15 @@ from typing import Any
 from gridfold.errors import GridfoldError, TrialFailure, summary_of
 from gridfold.runstore import TrialStore
 from gridfold.task import TrialTask
+from gridfold.usage import Sampler, Share
 
 log = logging.getLogger(__name__)
 
 # sysexits.h EX_TEMPFAIL: try again later. Everything up to the last epoch is in the run store.
 EXIT_CONTINUE = 75
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+# Of what a trial prints, so much is remembered for the case that it dies.
+_LAST_WORDS = 4000
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,16 @@ class Event:
     row : dict
         History row of an epoch.
     failure : TrialFailure or None
+    usage : mapping or None
+        What a failed trial has used (:class:`gridfold.usage.Usage`), where it could still say so;
+        that of a finished one is in its result.
     """
 
     kind: str
     work: Work
     row: dict[str, float] | None = None
     failure: TrialFailure | None = None
+    usage: Mapping[str, float | None] | None = None
 
 
 class Interrupted(GridfoldError):
@@ -72,6 +80,7 @@ def run(
     on_event: Callable[[Event], None],
     gpus: Sequence[str] = (),
     meanwhile: Callable[[], None] = lambda: None,
+    share: Share | None = None,
 ) -> None:
     """Train trials, `workers` at a time, in the given order.
 
@@ -85,6 +94,8 @@ def run(
         GPUs of the job; each worker sees one of them. Without, a trial sees what this process sees.
     meanwhile : callable
         Called in this process while the fork server imports TensorFlow.
+    share : Share, optional
+        Of the job, for each trial; by default the cores that it computes with.
 
     Raises
     ------
@@ -97,7 +108,7 @@ def run(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["gridfold.preloaded"])
     waiting = list(reversed(works))
-    running: dict[Connection, tuple[Any, Work]] = {}
+    running: dict[Connection, _Running] = {}
     desks = _Desks(gpus, workers)
     with stop_signals() as stopped:
         try:
@@ -109,13 +120,17 @@ def run(
                     raise Interrupted
                 while waiting and len(running) < workers:
                     work = waiting.pop()
-                    connection, process = _start(context, work, desks)
-                    running[connection] = (process, work)
+                    connection, trial = _start(context, work, desks, share)
+                    running[connection] = trial
                     on_event(Event("started", work))
-                ready = wait(list(running), timeout=0.5)
+                heard = [trial.output for trial in running.values() if not trial.output.closed]
+                ready = wait([*running, *heard], timeout=0.5)
+                for trial in running.values():
+                    if trial.output in ready:
+                        trial.relay()
                 for connection in [c for c in running if c in ready]:
-                    process, work = running[connection]
-                    event = _receive(connection, process, work)
+                    trial = running[connection]
+                    event = _receive(connection, trial)
                     if event is None:
                         continue
                     died = event.failure is not None and event.failure.kind == "killed"
@@ -127,11 +142,56 @@ def run(
                         del running[connection]
                         desks.leave(connection)
                         connection.close()
-                        process.join()
+                        trial.process.join()
+                        trial.relay(to_the_end=True)
                     on_event(event)
         finally:
-            for process, _ in running.values():
-                process.kill()
+            for trial in running.values():
+                trial.process.kill()
+                trial.relay()
+
+
+@dataclass
+class _Running:
+    """A trial that is being trained.
+
+    Attributes
+    ----------
+    process : multiprocessing.Process
+    work : Work
+    output : Connection
+        The end of a pipe into which the trial prints.
+    last : deque of int
+        The last bytes that it has printed.
+    """
+
+    process: Any
+    work: Work
+    output: Connection
+    last: collections.deque[int] = field(
+        default_factory=lambda: collections.deque(maxlen=_LAST_WORDS)
+    )
+
+    def relay(self, *, to_the_end: bool = False) -> None:
+        """Print what the trial has printed: into the log of the job."""
+        while not self.output.closed and wait([self.output], timeout=0):
+            text = os.read(self.output.fileno(), 65536)
+            if not text:
+                self.output.close()
+                return
+            os.write(2, text)
+            self.last.extend(text)
+            if not to_the_end:
+                return
+        if to_the_end:
+            # A process that the trial has started may hold the other end for ever.
+            self.output.close()
+
+    def last_words(self) -> str:
+        """Return the last lines that the trial has printed."""
+        lines = bytes(self.last).decode(errors="replace").splitlines()
+        # The first one may have lost its beginning.
+        return "\n".join(lines[1:] if len(self.last) == _LAST_WORDS else lines)
 
 
 class _Desks:
@@ -164,42 +224,57 @@ class _Desks:
             self._free.append(self._taken.pop(connection))
 
 
-def _start(context: Any, work: Work, desks: _Desks) -> tuple[Connection, Any]:
+def _start(
+    context: Any, work: Work, desks: _Desks, share: Share | None
+) -> tuple[Connection, _Running]:
     ours, theirs = context.Pipe()
+    hearing, speaking = context.Pipe(duplex=False)
     process = context.Process(
         target=_train,
-        args=(work, theirs, desks.take(ours)),
+        args=(work, theirs, speaking, desks.take(ours), share or Share(work.task.threads or 1)),
         name=f"{work.task.config_id}/{work.task.split}",
     )
     with _no_main_module():
         process.start()
     theirs.close()
-    return ours, process
+    speaking.close()
+    return ours, _Running(process, work, hearing)
 
 
-def _receive(connection: Connection, process: Any, work: Work) -> Event | None:
+def _receive(connection: Connection, trial: _Running) -> Event | None:
     try:
-        kind, content = connection.recv()
+        kind, content, usage = connection.recv()
     except (EOFError, ConnectionResetError):
-        process.join()
-        return Event("failed", work, failure=_silent_death(process.exitcode))
+        trial.process.join()
+        trial.relay(to_the_end=True)
+        failure = _silent_death(trial.process.exitcode, trial.last_words())
+        return Event("failed", trial.work, failure=failure)
     if kind == "epoch":
-        return Event("epoch", work, row=content)
+        return Event("epoch", trial.work, row=content)
     if kind == "failed":
-        return Event("failed", work, failure=TrialFailure(*content))
-    return Event("finished", work)
+        return Event("failed", trial.work, failure=TrialFailure(*content), usage=usage)
+    return Event("finished", trial.work)
 
 
-def _silent_death(exitcode: int) -> TrialFailure:
+def _silent_death(exitcode: int, last_words: str) -> TrialFailure:
     if exitcode < 0:
         name = signal.Signals(-exitcode).name
         hint = "; the kernel does this when memory runs out" if name == "SIGKILL" else ""
-        return TrialFailure("killed", f"ended by {name}{hint}")
-    return TrialFailure("killed", f"ended without a word, exit code {exitcode}")
+        return TrialFailure("killed", f"ended by {name}{hint}", last_words)
+    return TrialFailure("killed", f"ended without a word, exit code {exitcode}", last_words)
 
 
-def _train(work: Work, connection: Connection, environment: dict[str, str]) -> None:
+def _train(
+    work: Work,
+    connection: Connection,
+    output: Connection,
+    environment: dict[str, str],
+    share: Share,
+) -> None:
     """Train one trial; runs in its own process."""
+    for descriptor in (1, 2):
+        os.dup2(output.fileno(), descriptor)
+    output.close()
     # In time: CUDA reads it at the first operation, and importing TensorFlow is none.
     os.environ.update(environment)
     # The parent decides about the end of a job. A Ctrl-C in the terminal reaches us as well, and so
@@ -209,15 +284,22 @@ def _train(work: Work, connection: Connection, environment: dict[str, str]) -> N
     threading.Thread(target=_die_with_parent, args=(connection,), daemon=True).start()
     from gridfold.training import train_trial
 
-    try:
-        result, predictions = train_trial(work.task, lambda row: connection.send(("epoch", row)))
-        work.store.finish(result, predictions)
-        connection.send(("finished", None))
-    except TrialFailure as failure:
-        connection.send(("failed", (failure.kind, failure.reason, failure.detail)))
-    except BaseException as error:
-        traceback.print_exc()
-        connection.send(("failed", ("error", summary_of(error), traceback.format_exc())))
+    def report(row: dict[str, float]) -> None:
+        connection.send(("epoch", row, None))
+
+    with Sampler(share) as sampler:
+        try:
+            result, predictions = train_trial(work.task, report)
+            usage = sampler.usage(result.device, result.world_size).record()
+            work.store.finish(replace(result, usage=usage), predictions)
+            connection.send(("finished", None, None))
+        except TrialFailure as failure:
+            content = (failure.kind, failure.reason, failure.detail)
+            connection.send(("failed", content, sampler.usage().record()))
+        except BaseException as error:
+            traceback.print_exc()
+            content = ("error", summary_of(error), traceback.format_exc())
+            connection.send(("failed", content, sampler.usage().record()))
 
 
 def _die_with_parent(connection: Connection) -> None:

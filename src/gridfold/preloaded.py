@@ -3,4 +3,5 @@
 from gridfold.lasting import lasting
 
 with lasting():
-    import gridfold.training  # noqa: F401
+    import gridfold.training
+    import gridfold.usage  # noqa: F401

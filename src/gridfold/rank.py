@@ -17,11 +17,15 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gridfold.errors import TrialFailure, summary_of
 from gridfold.pool import EXIT_CONTINUE, STOP_SIGNALS, Work
+from gridfold.usage import Sampler, Share, as_row, from_row, joined
 
 # How launchers tell a process its rank: Open MPI, PMIx, MPICH and Intel MPI, Horovod's own, Slurm.
 _RANK_VARIABLES = (
@@ -125,15 +129,22 @@ def _train_all(works: Sequence[Work], messages: _Messages) -> None:
             if devices.is_chief:
                 messages.send("epoch", trial=number, row=row)
 
-        try:
-            result, predictions = train_trial(work.task, report, devices)
-        except TrialFailure as failure:
-            # Every rank gets here: such failures follow from what all of them know.
-            content = (failure.kind, failure.reason, failure.detail)
-            messages.send("failed", trial=number, failure=content)
-            continue
+        with Sampler(Share(work.task.threads or 1)) as sampler:
+            try:
+                result, predictions = train_trial(work.task, report, devices)
+            except TrialFailure as failure:
+                # Every rank gets here: such failures follow from what all of them know.
+                content = (failure.kind, failure.reason, failure.detail)
+                usage = sampler.usage().record()
+                messages.send("failed", trial=number, failure=content, usage=usage)
+                continue
+            own = sampler.usage(result.device)
+        rows = devices.gather(np.array([as_row(own)]))
+        # A replica has a device of its own, in a process of its own or not.
+        gpus = 0.0 if result.device == "CPU" else float(result.world_size)
+        usage = replace(joined(map(from_row, rows)), gpus=gpus).record()
         if devices.is_chief:
-            work.store.finish(result, predictions)
+            work.store.finish(replace(result, usage=usage), predictions)
         messages.send("finished", trial=number)
 
 

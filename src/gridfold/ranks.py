@@ -245,8 +245,12 @@ class _Session:
 
     @property
     def was_told_to_stop(self) -> bool:
-        """Whether a rank was, by somebody else than this supervisor."""
-        return any("stopped" in rank.kinds for rank in self._ranks)
+        """Whether all ranks were, by somebody else than this supervisor.
+
+        When one has ended otherwise, it is the launcher that has stopped the rest.
+        """
+        ends = [rank.kinds & {"stopped", "ended"} for rank in self._ranks if rank.kinds]
+        return all(ends) and any("stopped" in end for end in ends)
 
     def run(self, must_stop: Callable[[], bool], meanwhile: Callable[[], None]) -> None:
         """Start the ranks and follow them to their end."""
@@ -322,7 +326,7 @@ class _Session:
             self._ended.add(trial)
             self._current = None
             failure = TrialFailure(*message["failure"]) if kind == "failed" else None
-            self._on_event(Event(kind, work, failure=failure))
+            self._on_event(Event(kind, work, failure=failure, usage=message.get("usage")))
 
     def reason(self) -> str:
         """Return in one sentence why the ranks ended early."""

@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 
 from gridfold import reportanswer, reportfacts
 from gridfold.cautions import find_cautions
+from gridfold.jobtable import advise
 from gridfold.paths import StudyPaths
 from gridfold.reporttable import configurations_table, failures_table, scaling_table
 from gridfold.summary import all_measures
@@ -72,6 +73,7 @@ def render(
     request: Mapping[str, Any],
     tables: StudyTables,
     *,
+    jobs: pd.DataFrame,
     best: Mapping[str, Any],
     card: Mapping[str, Any],
     manifest: Mapping[str, Any],
@@ -86,6 +88,8 @@ def render(
     request : mapping
         :meth:`gridfold.plan.Plan.report_request`.
     tables : StudyTables
+    jobs : DataFrame
+        :func:`gridfold.jobtable.job_table`.
     best : mapping
         :func:`gridfold.summary.select`.
     card : mapping
@@ -140,6 +144,8 @@ def render(
         trials_file=_BESIDE.tables / "trials.csv",
         trial_count=len(trials),
         cost=reportfacts.cost(trials),
+        cost_advice=advise(jobs, trials),
+        jobs_file=_BESIDE.tables / "jobs.csv",
         provenance=reportfacts.provenance(request, trials, card, manifest),
         command=f"snakemake --configfile {shlex.join(request['files'])}",
         settings=reportfacts.settings_text(study),

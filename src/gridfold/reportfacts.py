@@ -11,11 +11,13 @@ import yaml
 from gridfold.study import Study
 from gridfold.wording import (
     MISSING,
+    amount,
     counted,
     direction,
     duration,
     listed,
     measure_name,
+    memory,
     percent,
 )
 
@@ -76,6 +78,30 @@ def cost(trials: pd.DataFrame) -> dict[str, str]:
         ),
         "Epochs trained": f"{int(trials['epochs_trained'].sum()):,}",
     }
+    hours = float(trials["core_hours"].sum())
+    if hours > 0:
+        used = trials["cpu_seconds"].sum()
+        offered = (trials["cpu_seconds"] / trials["cpu_efficiency"].where(lambda e: e > 0)).sum()
+        cost["CPU"] = f"{amount(hours)} core-hours" + (
+            f", cores busy {percent(round(used / offered, 2))} of the time" if offered else ""
+        )
+    if trials["gpu_hours"].sum() > 0:
+        busy = trials["gpu_busy"].mean()
+        cost["GPU"] = f"{amount(float(trials['gpu_hours'].sum()))} GPU-hours" + (
+            f", computing {percent(round(busy, 2))} of the time" if busy >= 0 else ""
+        )
+    if trials["memory_mb"].max() > 0:
+        added = memory(float(trials["added_memory_mb"].max()))
+        cost["Memory of a trial"] = (
+            f"{memory(float(trials['memory_mb'].max()))} at most, of which {added} on top of what "
+            "trials of a job share"
+        )
+    if trials["gpu_memory_mb"].max() > 0:
+        cost["GPU memory"] = f"{memory(trials['gpu_memory_mb'].max())} in use at most" + (
+            f", {memory(trials['gpu_tensors_mb'].max())} by tensors"
+            if trials["gpu_tensors_mb"].max() > 0
+            else ""
+        )
     resumed = int((trials["resumptions"] > 0).sum())
     if resumed:
         cost["Resumed"] = f"{counted(resumed, 'trial')} went on from a checkpoint"

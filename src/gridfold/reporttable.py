@@ -9,14 +9,18 @@ from typing import Any
 
 import pandas as pd
 
+from gridfold.advice import recognise
 from gridfold.wording import (
     MISSING,
+    amount,
     decimals,
     duration,
     half_width,
     measure_name,
+    memory,
     number,
     p_value,
+    percent,
     shorten,
 )
 
@@ -48,11 +52,12 @@ class Heading:
 
 @dataclass(frozen=True)
 class Cell:
-    """One value: as text, and as what it is sorted by (empty: always last)."""
+    """One value: as text, and as what it is sorted by (empty: always last); what else to say."""
 
     text: str
     key: str = ""
     detail: str = ""
+    advice: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,7 @@ def configurations_table(
     ]
     others = [name for name in measures if name != measure]
     columns += [_mean_column(shown, name, intervals, extra=True) for name in others]
+    columns += _cost_columns(shown)
     rows = [[cell(row) for _, cell in columns] for _, row in shown.iterrows()]
     return Table([heading for heading, _ in columns], rows, len(configurations))
 
@@ -144,7 +150,7 @@ def failures_table(trials: pd.DataFrame) -> Table:
             _configuration(row),
             Cell(str(row["split"])),
             Cell(str(row["failure"])),
-            Cell(shorten(str(row["reason"]), _LONGEST_REASON)),
+            _reason(row),
         ]
         for _, row in failed.head(_MOST_FAILURES).iterrows()
     ]
@@ -170,6 +176,35 @@ def scaling_table(table: pd.DataFrame) -> Table:
     ]
     rows = [[cell(row) for _, cell in columns] for _, row in table.iterrows()]
     return Table([heading for heading, _ in columns], rows, len(table))
+
+
+def _cost_columns(shown: pd.DataFrame) -> list[tuple[Heading, Callable[[Any], Cell]]]:
+    """Return what configurations cost, as far as anybody has measured it; on demand."""
+    wanted: list[tuple[str, str, str, Callable[[float], str]]] = [
+        ("core_hours", "Core-hours", "CPU cores times wall time, all trials", amount),
+        ("gpu_hours", "GPU-hours", "GPUs times wall time, all trials", amount),
+        ("cpu_efficiency", "CPU use", "share of the time in which its cores were busy", _share),
+        ("gpu_busy", "GPU use", "share of the time in which its GPU computed", _share),
+        ("memory_mb", "Memory", "most memory of any of its trials", memory),
+    ]
+    return [
+        (Heading(title, explanation, extra=True), _written(name, write))
+        for name, title, explanation, write in wanted
+        if (shown[name] > 0).any()
+    ]
+
+
+def _written(column: str, write: Callable[[float], str]) -> Callable[[Any], Cell]:
+    return lambda row: _numeric(row[column], write(row[column]))
+
+
+def _share(value: float) -> str:
+    return percent(round(value, 2)) if math.isfinite(value) else MISSING
+
+
+def _reason(row: Any) -> Cell:
+    cause = recognise(str(row["reason"]), str(row["failure"]))
+    return Cell(shorten(str(row["reason"]), _LONGEST_REASON), advice=cause.advice if cause else "")
 
 
 def _configuration(row: Any) -> Cell:

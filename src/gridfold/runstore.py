@@ -71,6 +71,8 @@ class TrialResult:
         Keras' dtype policy, as ``mixed_float16``.
     fit_seconds, seconds : float
         Time in epochs; time of the attempt that finished the trial, start-up included.
+    usage : dict of str to float or None
+        What it used (:class:`gridfold.usage.Usage`); empty where nobody looked.
     """
 
     status: str
@@ -91,6 +93,7 @@ class TrialResult:
     precision: str = ""
     fit_seconds: float = 0.0
     seconds: float = 0.0
+    usage: dict[str, float | None] = field(default_factory=dict)
 
 
 class TrialStore:
@@ -183,15 +186,35 @@ class TrialStore:
         checkpoint.prune(self.folder)
         (self.folder / "failure.json").unlink(missing_ok=True)
 
-    def fail(self, epochs: int, failure: TrialFailure) -> TrialResult:
+    def fail(
+        self,
+        epochs: int,
+        failure: TrialFailure,
+        usage: Mapping[str, float | None] | None = None,
+    ) -> TrialResult:
         """Record that there is no score, and why; final if the configuration is the reason."""
-        result = TrialResult("failed", epochs, kind=failure.kind, reason=failure.reason)
+        result = TrialResult(
+            "failed", epochs, kind=failure.kind, reason=failure.reason, usage=dict(usage or {})
+        )
         if failure.kind == DIVERGED:
             self.finish(result, None)
         else:
             text = json.dumps({**asdict(result), "detail": failure.detail}, indent=1)
             write_text(self.folder / "failure.json", text + "\n")
         return result
+
+    def failure(self) -> tuple[TrialFailure, dict[str, float | None]] | None:
+        """Return why the latest attempt has no answer, and what it has used."""
+        try:
+            found = json.loads((self.folder / "failure.json").read_text())
+            failure = TrialFailure(found["kind"], found["reason"], found["detail"])
+            return failure, dict(found.get("usage", {}))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def forget_failure(self) -> None:
+        """Let a new run judge for itself."""
+        (self.folder / "failure.json").unlink(missing_ok=True)
 
     def _result_file(self, epochs: int) -> Path:
         return result_file(self.folder, epochs)

@@ -6,11 +6,11 @@ import importlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gridfold import pool
+from gridfold import advice, jobrecord, pool
 from gridfold.errors import GridfoldError, TrialFailure
 from gridfold.kinds import PROBLEM_KINDS
 from gridfold.paths import StudyPaths
@@ -129,6 +129,8 @@ def run_shard(
     outputs: ShardTables,
     *,
     last_attempt: bool,
+    first_attempt: bool = True,
+    asked: jobrecord.Asked | None = None,
 ) -> None:
     """Bring every trial of a shard to an answer and write the shard's tables.
 
@@ -143,7 +145,13 @@ def run_shard(
         Trains what is missing: :func:`gridfold.pool.run` or :func:`gridfold.ranks.run`.
     outputs : ShardTables
     last_attempt : bool
-        Whether no retry follows; only then failed trials may be reported instead.
+        Whether no retry follows. Failed trials may be reported instead if so, or if none of them
+        would end otherwise in another attempt.
+    first_attempt : bool
+        Whether this is not a retry. A retry leaves out the trials whose failure in an earlier
+        attempt was their own code's, see :func:`gridfold.advice.is_final`.
+    asked : Asked, optional
+        What the job was given, for its record.
 
     Raises
     ------
@@ -175,33 +183,55 @@ def run_shard(
             results[trial] = known
             progress.progress.done += 1
 
+    hopeless = 0
     with Heartbeat() as locks:
-        listener = _Listener(progress, results, failures, locks)
         try:
             for ours in _as_they_get_free(trials, paths, locks):
                 for trial in ours:
                     open_store(trial)
+                left = {t: works[t] for t in ours if t not in results}
+                for trial, (failure, usage) in _hopeless(left, first_attempt=first_attempt).items():
+                    failures[trial] = failure
+                    results[trial] = TrialResult(
+                        "failed",
+                        works[trial].task.epochs,
+                        kind=failure.kind,
+                        reason=advice.in_full(failure),
+                        usage=usage,
+                    )
+                    hopeless += 1
+                    progress.progress.failed += 1
+                for trial in ours:
                     if trial in results:
                         locks.release(paths.trial(trial.config_id, trial.split))
                 missing = [works[trial] for trial in ours if trial not in results]
-                log.info(
-                    "%d trials, %d known, %d to train", len(trials), len(results), len(missing)
-                )
+                known = len(results) - hopeless
+                log.info("%d trials, %d known, %d to train", len(trials), known, len(missing))
+                if hopeless:
+                    log.info("%d not tried again: their own code has failed", hopeless)
                 progress.write(now=True)
-                train(missing, listener, _import_tables)
+                if missing:
+                    with jobrecord.recording(
+                        paths.jobs, name, asked or jobrecord.Asked(1)
+                    ) as record:
+                        listener = _Listener(progress, results, failures, record, locks)
+                        train(missing, listener, _import_tables)
         finally:
             progress.progress.running.clear()
             progress.progress.ended = True
             progress.write(now=True)
-    if failures and not (last_attempt and request["failed_trials"] == "report"):
-        lines = [f"  {trial}: {failure.reason}" for trial, failure in failures.items()]
+    ended = last_attempt or all(map(advice.is_final, failures.values()))
+    if failures and not (ended and request["failed_trials"] == "report"):
+        lines = advice.explained((str(trial), failure) for trial, failure in failures.items())
+        if hopeless:
+            lines.append(f"  ({hopeless} not tried again: their own code fails.)")
         raise TrialsFailed(
             f"{len(failures)} of {len(works)} trials failed; the others are kept.\n"
             + "\n".join(lines)
         )
     from gridfold import tables
 
-    rows = [(trial, results[trial], works[trial].store) for trial in works]
+    rows = [(trial, results[trial], works[trial].store) for trial in trials]
     tables.write_shard(rows, splits, outputs.trials, outputs.epochs, outputs.predictions)
 
 
@@ -230,6 +260,23 @@ def _as_they_get_free(
                 raise pool.Interrupted
 
 
+def _hopeless(
+    works: Mapping[Trial, pool.Work], *, first_attempt: bool
+) -> dict[Trial, tuple[TrialFailure, dict[str, float | None]]]:
+    """Return the trials that another attempt can't help, with failure and usage.
+
+    A new run tries all of them: somebody may have mended what its files and its fingerprint do not
+    show, a module or the file system.
+    """
+    hopeless = {}
+    for trial, work in works.items():
+        if first_attempt:
+            work.store.forget_failure()
+        elif (known := work.store.failure()) is not None and advice.is_final(known[0]):
+            hopeless[trial] = known
+    return hopeless
+
+
 def _import_tables() -> None:
     """Import what writes the tables: earlier it would delay the first trial, later the end."""
     importlib.import_module("gridfold.tables")
@@ -243,8 +290,10 @@ class _Listener:
         progress: ProgressFile,
         results: dict[Trial, TrialResult],
         failures: dict[Trial, TrialFailure],
+        record: jobrecord.JobRecord,
         locks: Heartbeat,
     ) -> None:
+        self._record = record
         self._locks = locks
         self._file = progress
         self._results = results
@@ -269,24 +318,26 @@ class _Listener:
         self._file.write(now=event.kind in ("finished", "failed"))
 
     def _ended(self, trial: Trial, event: pool.Event) -> None:
-        self._record(trial, event)
+        self._keep(trial, event)
         # Not earlier: whoever waits for the lock then finds what there is to know.
         self._locks.release(event.work.task.folder)
 
-    def _record(self, trial: Trial, event: pool.Event) -> None:
+    def _keep(self, trial: Trial, event: pool.Event) -> None:
         task, state = event.work.task, self._file.progress
         state.running.pop(str(trial), None)
         state.trained += 1
         if event.failure is not None:
-            result = event.work.store.fail(task.epochs, event.failure)
+            result = event.work.store.fail(task.epochs, event.failure, event.usage)
             log.error("%s failed (%s): %s", trial, event.failure.kind, event.failure.reason)
             state.failed += 1
-            self._results[trial] = result
+            self._record.count(result.usage, failed=True)
+            self._results[trial] = replace(result, reason=advice.in_full(event.failure))
             if result.kind != "diverged":
                 self._failures[trial] = event.failure
             return
         found = event.work.store.result(task.epochs)
         assert found is not None, f"{trial} ended well but left no result"
         self._results[trial] = found
+        self._record.count(found.usage, failed=False)
         state.done += 1
         log.info("%s finished: %s", trial, found.scores)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
 from gridfold.statistics import holm, mean_interval, paired_p_value
-from gridfold.tables import TRIAL_COLUMNS, Column
+from gridfold.tables import TRIAL_COLUMNS, USAGE_COLUMNS, Column
 
 CONFIGURATION_COLUMNS = (
     Column("rank", "int", "", "1 is best by the mean of the ranking measure; failed ones last"),
@@ -26,6 +26,11 @@ CONFIGURATION_COLUMNS = (
     Column("parameters", "int", "", "Trainable weights"),
     Column("fit_seconds_mean", "float", "s", "Mean wall time in epochs of a trial"),
     Column("fit_seconds_sum", "float", "s", "The same, summed over splits"),
+    Column("core_hours", "float", "h", "CPU cores times wall time, all trials"),
+    Column("gpu_hours", "float", "h", "GPUs times wall time, all trials"),
+    Column("cpu_efficiency", "float", "", "Processor time over what the cores could have given"),
+    Column("memory_mb", "float", "MB", "Most memory of any trial (peak RSS)"),
+    Column("gpu_busy", "float", "", "Mean fraction of time in which the GPU computed (NVML)"),
 )
 
 
@@ -61,6 +66,9 @@ def summarise(trials: pd.DataFrame, request: Mapping[str, Any]) -> pd.DataFrame:
     if measure not in trials:
         # Not one trial has a score.
         trials = trials.assign(**{measure: np.nan})
+    # Tables of earlier versions know of no usage.
+    missing = dict.fromkeys(set(USAGE_COLUMNS) - set(trials.columns), np.nan)
+    trials = trials.assign(**missing)
     measures, axes = all_measures(trials), axis_columns(trials)
     rows, scores = [], {}
     for config_id, group in trials.groupby("config_id", sort=False):
@@ -79,6 +87,7 @@ def summarise(trials: pd.DataFrame, request: Mapping[str, Any]) -> pd.DataFrame:
             "parameters": int(good["parameters"].max()) if len(good) else 0,
             "fit_seconds_mean": good["fit_seconds"].mean(),
             "fit_seconds_sum": good["fit_seconds"].sum(),
+            **_cost(group),
             "test_train_ratio": ratio,
         }
         for name in measures:
@@ -96,6 +105,19 @@ def summarise(trials: pd.DataFrame, request: Mapping[str, Any]) -> pd.DataFrame:
     table = pd.DataFrame(rows).astype({axis: trials[axis].dtype for axis in axes})
     table = _ranked(table, measure)
     return _compared(table, scores, measure)
+
+
+def _cost(trials: pd.DataFrame) -> dict[str, float]:
+    """Return what the trials of a configuration cost, failed ones included."""
+    known = trials[trials["cpu_efficiency"] > 0]
+    offered = (known["cpu_seconds"] / known["cpu_efficiency"]).sum()
+    return {
+        "core_hours": trials["core_hours"].sum(min_count=1),
+        "gpu_hours": trials["gpu_hours"].sum(min_count=1),
+        "cpu_efficiency": known["cpu_seconds"].sum() / offered if offered else np.nan,
+        "memory_mb": trials["memory_mb"].max(),
+        "gpu_busy": trials["gpu_busy"].mean(),
+    }
 
 
 def _ranked(table: pd.DataFrame, measure: str) -> pd.DataFrame:

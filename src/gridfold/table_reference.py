@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gridfold.atomic import write_text
+from gridfold.jobtable import JOB_COLUMNS
 from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
 from gridfold.scaling import SCALING_COLUMNS
 from gridfold.summary import CONFIGURATION_COLUMNS
@@ -53,6 +54,13 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
         (*CONFIGURATION_COLUMNS, _AXES, *_SUMMARIES),
     ),
     (
+        "`tables/jobs.csv`, `tables/jobs.parquet`",
+        "One row for each training job that trained something, failed ones included: what it\n"
+        "asked for and what it used. Jobs of earlier versions of the study are in it as long as\n"
+        "their shard is.",
+        JOB_COLUMNS,
+    ),
+    (
         "`tables/epochs.parquet`",
         "One row for each trained epoch of each trial: the learning curves.",
         EPOCH_COLUMNS,
@@ -87,7 +95,8 @@ def columns_markdown() -> str:
     lines = [
         "# Tables",
         "",
-        f"<!-- Generated from src/gridfold/tables.py and summary.py by `{REPAIR}`. -->",
+        "<!-- Generated from src/gridfold/tables.py, summary.py and jobtable.py by "
+        f"`{REPAIR}`. -->",
         "",
         "All files lie below `results/<study>/`. Every table is written as Parquet, which keeps",
         "the types; those for readers also as CSV, where a missing value is an empty cell.",

@@ -49,6 +49,30 @@ TRIAL_COLUMNS = (
     Column("precision", "string", "", "Keras' dtype policy, as mixed_float16"),
     Column("fit_seconds", "float", "s", "Wall time in epochs, validation included"),
     Column("seconds", "float", "s", "Wall time of the finishing attempt, start-up included"),
+    Column("cores", "float", "", "CPU cores that the trial had of its job, used or not"),
+    Column("gpus", "float", "", "GPUs that the trial had, shared ones in part"),
+    Column("core_hours", "float", "h", "Cores times wall time, interrupted attempts included"),
+    Column("gpu_hours", "float", "h", "GPUs times wall time, interrupted attempts included"),
+    Column("cpu_seconds", "float", "s", "Processor time of the last attempt, all threads"),
+    Column("cpu_efficiency", "float", "", "Processor time over what its cores could have given"),
+    Column("memory_mb", "float", "MB", "Most memory, what trials share included (peak RSS)"),
+    Column("added_memory_mb", "float", "MB", "How much of it came after the trial's start"),
+    Column("gpu_busy", "float", "", "Mean fraction of time in which its GPU computed (NVML)"),
+    Column("gpu_memory_mb", "float", "MB", "Most memory in use on its GPU (NVML)"),
+    Column("gpu_tensors_mb", "float", "MB", "Most memory of tensors on its GPU (TensorFlow)"),
+)
+USAGE_COLUMNS = (
+    "cores",
+    "gpus",
+    "core_hours",
+    "gpu_hours",
+    "cpu_seconds",
+    "cpu_efficiency",
+    "memory_mb",
+    "added_memory_mb",
+    "gpu_busy",
+    "gpu_memory_mb",
+    "gpu_tensors_mb",
 )
 # What `collect` adds, with one column for each axis (`mlp.units`) after them.
 STUDY_COLUMNS = (
@@ -129,6 +153,7 @@ def write_shard(
                 "precision": result.precision,
                 "fit_seconds": result.fit_seconds,
                 "seconds": result.seconds,
+                **_usage(result),
                 **result.scores,
             }
         )
@@ -148,6 +173,24 @@ def write_shard(
     write(epochs_file, _typed(pd.DataFrame(epochs), EPOCH_COLUMNS))
     joined = pd.concat(predictions) if predictions else pd.DataFrame()
     write(predictions_file, _typed(joined, PREDICTION_COLUMNS))
+
+
+def _usage(result: TrialResult) -> dict[str, float]:
+    """Return what a trial used and what that comes to; empty cells where nobody looked."""
+    if not result.usage:
+        return dict.fromkeys(USAGE_COLUMNS, np.nan)
+    used = {name: np.nan if value is None else value for name, value in result.usage.items()}
+    seconds, cores = used["seconds"], used["cores"]
+    # Of the attempts before the last, the epochs are known.
+    first = result.segments[-1]["first"] if len(result.segments) > 1 else 1
+    before = sum(row["seconds"] for row in result.history if row["epoch"] < first)
+    hours = (seconds + before) / 3600
+    used |= {
+        "core_hours": cores * hours,
+        "gpu_hours": used["gpus"] * hours,
+        "cpu_efficiency": used["cpu_seconds"] / (cores * seconds or np.nan),
+    }
+    return {name: used.get(name, np.nan) for name in USAGE_COLUMNS}
 
 
 def _typed(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
@@ -194,6 +237,9 @@ def collect(
     wanted = order.merge(pd.DataFrame({"split": request["splits"]}), how="cross")
     found = pd.concat([pd.read_parquet(f) for f in trial_files], ignore_index=True)
     found = found.drop_duplicates(["config_id", "split"], keep="last")
+    # Tables of earlier versions know of no usage.
+    for name in set(USAGE_COLUMNS) - set(found.columns):
+        found[name] = np.nan
     trials = wanted.merge(found, on=["config_id", "split"], how="left", validate="one_to_one")
     lost = trials[trials["status"].isna()]
     if len(lost):

@@ -95,6 +95,22 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.2g} s" if seconds < 10 else format_seconds(seconds)
 
 
+def amount(value: float | None) -> str:
+    """Return a quantity such as core-hours with two digits that matter."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if 0 < value < 0.01:
+        return "< 0.01"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+
+
+def memory(megabytes: float | None) -> str:
+    """Return an amount of memory: ``640 MB``, ``1.9 GB``."""
+    if megabytes is None or not math.isfinite(megabytes):
+        return MISSING
+    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
+
+
 def counted(number_of: int, noun: str, plural: str = "") -> str:
     """Return ``1 split`` or ``5 splits``; `plural` where it isn't the noun with an s."""
     return f"{number_of:,} {noun if number_of == 1 else plural or f'{noun}s'}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from snakemake.exceptions import WorkflowError
 
+from gridfold.advice import advice_in_log
 from gridfold.answer import answer
 from gridfold.errors import StudyError
 from gridfold.placement import Site
@@ -80,6 +81,16 @@ def say_what_is_left(plan: Plan) -> None:
             "jobs reached their time limit, raise execution.retries or the resource runtime first.",
             file=sys.stderr,
         )
+
+
+def say_advice(log: str) -> None:
+    """Say what to do about what Slurm has said in Snakemake's own log of a run that failed."""
+    try:
+        text = Path(log).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    for line in advice_in_log(text):
+        print(f"[gridfold] {line}", file=sys.stderr)
 
 
 def study_arguments(plan: Plan) -> str:

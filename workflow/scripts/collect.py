@@ -1,10 +1,10 @@
 """Adapter of the rule `collect`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gridfold import tables
+from gridfold import jobrecord, jobtable, tables
 from gridfold.jobs import job
 
 
@@ -12,14 +12,16 @@ def collect(
     request: str,
     trial_files: Sequence[Path],
     epoch_files: Sequence[Path],
-    trials: Sequence[Path],
-    epochs: Path,
+    records: Path,
+    outputs: Mapping[str, str],
 ) -> None:
-    """Bring the shards' tables together and write the trials table in each format of `trials`."""
-    trial_table, epoch_table = tables.collect(json.loads(request), trial_files, epoch_files)
-    for file in trials:
-        tables.write(file, trial_table)
-    tables.write(epochs, epoch_table)
+    """Bring the shards' tables together, and what is known of the jobs that wrote them."""
+    trials, epochs = tables.collect(json.loads(request), trial_files, epoch_files)
+    found = jobrecord.read(records, [file.name.partition(".")[0] for file in trial_files])
+    accounted = jobtable.ask_sacct(record.slurm_job for record in found)
+    contents = {"trials": trials, "epochs": epochs, "jobs": jobtable.job_table(found, accounted)}
+    for name, file in outputs.items():
+        tables.write(Path(file), contents[name.removesuffix("_csv")])
 
 
 if __name__ == "__main__":
@@ -28,6 +30,6 @@ if __name__ == "__main__":
             snakemake.params.request,
             list(map(Path, snakemake.input.trials)),
             list(map(Path, snakemake.input.epochs)),
-            [Path(snakemake.output.trials), Path(snakemake.output.trials_csv)],
-            Path(snakemake.output.epochs),
+            Path(snakemake.params.records),
+            dict(snakemake.output.items()),
         )

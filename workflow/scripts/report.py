@@ -19,6 +19,7 @@ def write_report(
     page = report.render(
         json.loads(request),
         StudyTables.read(inputs),
+        jobs=pd.read_parquet(inputs["jobs"]),
         best=json.loads(Path(inputs["best"]).read_text()),
         card=json.loads(Path(inputs["card"]).read_text()),
         manifest=json.loads(Path(inputs["manifest"]).read_text()),

@@ -1,0 +1,289 @@
+"""What is behind a failure, recognised by what it says, and one line on what to do about it.
+
+Used wherever a failure is shown: in the terminal, in the report, and by `gridfold show`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gridfold.errors import TrialFailure
+
+_LAST_LINES = 5
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Something that goes wrong with trials and jobs.
+
+    Attributes
+    ----------
+    name : str
+    advice : str
+        One line; code between backticks.
+    passing : bool
+        Whether another attempt, elsewhere or with more memory and time, may end otherwise.
+    """
+
+    name: str
+    advice: str
+    passing: bool = False
+
+
+DIVERGED = Cause(
+    "divergence",
+    "Try a lower `training.learning_rate`, `training.clipnorm`, or other `preprocessing`.",
+)
+OUT_OF_MEMORY = Cause(
+    "out of memory",
+    "Give the job more memory (`--set-resources train:mem_mb=...` on a cluster), or train fewer "
+    "trials at once (`execution.workers`).",
+    passing=True,
+)
+GPU_MEMORY = Cause(
+    "out of GPU memory",
+    "Use a smaller `training.batch_size` or model, `training.mixed_precision`, or fewer trials on "
+    "each GPU (`execution.workers`).",
+    passing=True,
+)
+DISK_FULL = Cause(
+    "disk full",
+    "Free space or raise the quota where `results/` and `TMPDIR` lie; finished epochs are kept.",
+    passing=True,
+)
+NO_HOROVOD = Cause(
+    "Horovod missing",
+    "Install Horovod with `make horovod`, in the environment in which jobs run.",
+)
+NO_LAUNCHER = Cause(
+    "launcher missing",
+    "Load the MPI that Horovod was built with (`module load ...`), or name another launcher with "
+    "`--set-resources train_distributed:mpi=...`; `gridfold doctor` shows what is there.",
+)
+NO_MODULE = Cause(
+    "module missing",
+    "Install it in the environment in which jobs run (`uv pip install ...`), or put a module of "
+    "your own beside the model file.",
+)
+ACCOUNT = Cause(
+    "account refused",
+    "Set `slurm_account` in the profile; `sacctmgr show associations user=$USER format=account` "
+    "lists yours.",
+)
+PARTITION = Cause(
+    "partition refused", "Set `slurm_partition` in the profile; `sinfo -s` lists the partitions."
+)
+QOS = Cause(
+    "quality of service refused",
+    "Set `qos` in the profile; `sacctmgr show associations user=$USER format=qos` lists yours.",
+)
+TOO_LONG = Cause(
+    "time limit refused",
+    "Give the rule the partition's `MaxTime` (`scontrol show partition`) as `runtime`, in minutes; "
+    "it goes on from its checkpoints.",
+)
+TOO_LARGE = Cause(
+    "more than a node has",
+    "No node of the partition has as many cores, GPUs or as much memory: `sinfo -o '%P %c %m %G'` "
+    "lists them; `--set-resources`, `--set-threads` or another `slurm_partition`.",
+)
+NO_SLURM = Cause(
+    "Slurm missing", "Run this on a login node of the cluster, or without `--profile slurm`."
+)
+TIME_OUT = Cause(
+    "time limit reached",
+    "It goes on from its checkpoints: run the same command again, or raise `execution.retries` or "
+    "`runtime`.",
+    passing=True,
+)
+NODE_FAILURE = Cause(
+    "node failure",
+    "No fault of the study: it goes on from its checkpoints elsewhere; run the same command again.",
+    passing=True,
+)
+CANCELLED = Cause(
+    "cancelled",
+    "Somebody, or preemption, has ended the job: run the same command again, it goes on from its "
+    "checkpoints.",
+    passing=True,
+)
+WRONG_PROCESSOR = Cause(
+    "processor too old",
+    "This TensorFlow uses instructions that the node's processor does not know: choose other nodes "
+    "(`constraint`) or another build.",
+    passing=True,
+)
+CRASH = Cause(
+    "crash in native code",
+    "Look at its last lines in the log of the job; libraries that do not fit each other crash so. "
+    "`gridfold doctor` shows versions.",
+    passing=True,
+)
+
+# Texts of Python, NumPy, TensorFlow, the kernel and Slurm, the special before the general.
+_SIGNS: tuple[tuple[str, Cause], ...] = (
+    (
+        r"CUDA_ERROR_OUT_OF_MEMORY|CUDA out of memory|OOM when allocating tensor[^\n]*(GPU|gpu)"
+        r"|by allocator GPU|failed to allocate [^\n]*(device|GPU)|CUDNN_STATUS_ALLOC_FAILED",
+        GPU_MEMORY,
+    ),
+    (
+        r"MemoryError|Unable to allocate .* for an array|Cannot allocate memory|std::bad_alloc"
+        r"|OOM when allocating tensor|ResourceExhaustedError|RESOURCE_EXHAUSTED"
+        r"|oom[-_]kill|OUT_OF_MEMORY|SIGKILL|when memory runs out",
+        OUT_OF_MEMORY,
+    ),
+    (r"No space left on device|[Dd]isk quota exceeded|ENOSPC|EDQUOT", DISK_FULL),
+    (r"No module named '?horovod|Horovod is not installed", NO_HOROVOD),
+    (r"launcher `[^`]*` not found|mpirun: (command )?not found", NO_LAUNCHER),
+    (r"ModuleNotFoundError|No module named", NO_MODULE),
+    # The second is the executor's own, which looks before `sbatch` does.
+    (r"[Ii]nvalid account|given account \S+ appears to be invalid", ACCOUNT),
+    (r"[Ii]nvalid partition", PARTITION),
+    (r"[Ii]nvalid qos", QOS),
+    (r"Requested time limit is invalid|PartitionTimeLimit", TOO_LONG),
+    (
+        r"Requested node configuration is not available|Memory specification can not be satisfied"
+        r"|Invalid generic resource|CPU count per node can not be satisfied"
+        r"|Requested partition configuration not available",
+        TOO_LARGE,
+    ),
+    (r"sbatch: (command )?not found", NO_SLURM),
+    (r"NODE_FAIL|BOOT_FAIL|DUE TO NODE FAILURE", NODE_FAILURE),
+    (r"status is: '(TIMEOUT|DEADLINE)'|DUE TO TIME LIMIT|\bTIMEOUT\b", TIME_OUT),
+    (r"status is: '(CANCELLED|PREEMPTED|REVOKED)|DUE TO PREEMPTION", CANCELLED),
+    (r"ended by SIGILL", WRONG_PROCESSOR),
+    (r"ended by SIG(SEGV|ABRT|BUS|FPE)", CRASH),
+)
+# Exceptions that tell of the machine and not of the code that met them.
+_OF_THE_MACHINE = frozenset(
+    {
+        "AbortedError",
+        "BlockingIOError",
+        "BrokenPipeError",
+        "ConnectionError",
+        "ConnectionRefusedError",
+        "ConnectionResetError",
+        "DeadlineExceededError",
+        "HorovodInternalError",
+        "InternalError",
+        "InterruptedError",
+        "OSError",
+        "TimeoutError",
+        "UnavailableError",
+        "UnknownError",
+    }
+)
+
+
+def recognise(text: str, kind: str = "") -> Cause | None:
+    """Return the cause of a failure by what it says; None where none is known.
+
+    Parameters
+    ----------
+    text : str
+        Reason of a trial, error of `sbatch`, or state of a job.
+    kind : str
+        Of a trial's failure, if it is one.
+    """
+    if kind == "diverged":
+        return DIVERGED
+    return next((cause for sign, cause in _SIGNS if re.search(sign, text)), None)
+
+
+def cause_of(failure: TrialFailure) -> Cause | None:
+    """Return the cause of a trial's failure: by its reason, else by its last lines."""
+    found = recognise(failure.reason, failure.kind)
+    if failure.kind == "killed" and (found is None or found is CRASH):
+        # What ends a process with SIGABRT has often said why.
+        return recognise(failure.detail) or found
+    return found
+
+
+def is_final(failure: TrialFailure) -> bool:
+    """Tell whether another attempt would end at the same place.
+
+    So do exceptions of code, since a trial with the same seed, data and code does the same again.
+    What the machine did (a signal, no memory, no disk, no answer) may not happen twice.
+    """
+    if failure.kind != "error":
+        return False
+    cause = cause_of(failure)
+    if cause is not None:
+        return not cause.passing
+    reason = re.sub(r"^(rank \d+: )+", "", failure.reason)
+    name = re.match(r"[\w.]+(?=:|$)", reason)
+    return name is None or name[0].rpartition(".")[2] not in _OF_THE_MACHINE
+
+
+def place_of(detail: str) -> str:
+    """Return where in the user's own code an exception was raised: ``my_model.py, line 14``.
+
+    Parameters
+    ----------
+    detail : str
+        A traceback; other text has no place.
+    """
+    frames = re.findall(r'^\s*File "([^"<>]+)", line (\d+)', detail, re.M)
+    own = [
+        (file, line)
+        for file, line in frames
+        if not re.search(r"/(site-packages|gridfold|lib/python[\d.]+)/", file)
+    ]
+    return f"{own[-1][0].rpartition('/')[2]}, line {own[-1][1]}" if own else ""
+
+
+def in_full(failure: TrialFailure) -> str:
+    """Return the reason of a failure: with the place of an exception, or a trial's last line."""
+    last = failure.detail.strip().rpartition("\n")[2] if failure.kind == "killed" else ""
+    return f"{failure.reason}; its last line: {last}" if last else _with_place(failure)
+
+
+def _with_place(failure: TrialFailure) -> str:
+    place = place_of(failure.detail) if failure.kind == "error" else ""
+    return f"{failure.reason} ({place})" if place else failure.reason
+
+
+def explained(failures: Iterable[tuple[str, TrialFailure]]) -> list[str]:
+    """Return lines that say what became of trials, those of the same reason together.
+
+    Parameters
+    ----------
+    failures : iterable of (str, TrialFailure)
+        With the names of the trials.
+    """
+    alike: dict[str, tuple[list[str], TrialFailure]] = {}
+    for name, failure in failures:
+        alike.setdefault(_with_place(failure), ([], failure))[0].append(name)
+    lines = []
+    for reason, (names, failure) in alike.items():
+        lines.append(f"  {_named(names)}: {reason}")
+        if failure.kind == "killed":
+            lines += [f"      | {line}" for line in failure.detail.splitlines()[-_LAST_LINES:]]
+        cause = cause_of(failure)
+        if cause is not None:
+            lines.append(f"      {cause.advice}")
+    return lines
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]}{more}"
+
+
+def advice_in_log(text: str) -> list[str]:
+    """Return advice on what a scheduler has said in the log of Snakemake, each once.
+
+    Only lines of the executor are looked at; trials speak for themselves.
+    """
+    said = re.findall(
+        r"The error message was '?(.*(?:\n(?:sbatch|slurm)\w*: .*)*)|(SLURM status is: '\w+)", text
+    )
+    found: dict[str, None] = {}
+    for words in said:
+        cause = recognise("".join(words))
+        if cause is not None:
+            found[f"{cause.name}: {cause.advice}"] = None
+    return list(found)
