@@ -245,8 +245,8 @@ class _Session:
 
     @property
     def was_told_to_stop(self) -> bool:
-        """Whether a rank was, by somebody else than this supervisor."""
-        return any("stopped" in rank.kinds for rank in self._ranks)
+        """Whether all ranks were, not only those that a launcher ends when one has died."""
+        return all("stopped" in rank.kinds for rank in self._ranks)
 
     def run(self, must_stop: Callable[[], bool], meanwhile: Callable[[], None]) -> None:
         """Start the ranks and follow them to their end."""
