@@ -562,30 +562,6 @@ def test_an_interrupted_distributed_job_goes_on_at_its_next_epoch(
     assert_resumed_and_equal(clone, undisturbed, epochs)
 
 
-def test_a_node_that_fails_costs_no_number(
-    cluster: slurmcluster.SlurmCluster, tmp_path: Path
-) -> None:
-    clone, undisturbed = sleepy_pair(cluster, tmp_path)
-    study = sleepy() | {"execution": {"trials_per_job": 100, "retries": 2}}
-    target = ["results/tiny/shards/s0001.trials.parquet"]
-    process = clone.start(study, *("--profile", "slurm", *IMPATIENT, "--", *target))
-    with ended(process):
-        wait_for(lambda: len(trained(clone)) >= 2, PATIENCE)
-        job = running_jobs(cluster)["rule_train_wildcards_s0001"]
-        node = cluster.run("squeue", "--noheader", f"--jobs={job}", "--format=%N")
-        cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-        try:
-            output, _ = process.communicate(timeout=PATIENCE)
-        finally:
-            cluster.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)
-    assert process.returncode == 0, output
-    assert "Restarts=1" in cluster.run("scontrol", "show", "job", job)
-    undisturbed.snakemake(study, "--cores", "2", "--", *target)
-    table = clone.scores()
-    columns = ["config_id", "split", "accuracy", "log_loss", "best_epoch", "epochs_trained"]
-    pd.testing.assert_frame_equal(table[columns], undisturbed.scores()[columns], check_exact=True)
-
-
 def test_slurm_is_asked_whether_the_holder_of_a_lock_still_runs(
     cluster: slurmcluster.SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
