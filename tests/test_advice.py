@@ -292,6 +292,15 @@ def test_ranks_fail_like_trials() -> None:
     assert not is_final(TrialFailure("error", "rank 0: HorovodInternalError: peer is gone"))
 
 
+def test_a_group_that_was_refused_without_a_word_is_told() -> None:
+    # From a run on the test cluster, with a partition that it has not.
+    refused = "    message: Error in group data\n    Error in rule prepare_data:\n  message: None\n"
+    (line,) = advice_in_log(refused)
+    assert line.startswith("group data was not submitted")
+    submitted = "SLURM jobid 7 (log: .snakemake/slurm_logs/group_data_make_splits/7.log)\n"
+    assert not advice_in_log(submitted + refused)
+
+
 def test_only_what_the_scheduler_said_is_looked_for_in_the_log() -> None:
     log = """
 ModuleNotFoundError: No module named 'x'

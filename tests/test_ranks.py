@@ -29,7 +29,7 @@ from gridfold import checkpoint, pool, ranks
 from gridfold.pool import EXIT_CONTINUE
 from gridfold.ranks import Launch, RanksFailed
 
-EPOCHS = 30
+EPOCHS = 150
 MODELS = """
 import os
 import signal
@@ -78,7 +78,7 @@ def ranked(folder: Path, model: dict[str, Any], space: dict[str, Any], epochs: i
         folder,
         {
             "study": "ranks",
-            "data": {"source": "digits", "normalise": "global", "subset": 300},
+            "data": {"source": "digits", "normalise": "global", "subset": 600},
             "problem": {"type": "multiclass"},
             "model": model,
             "training": {

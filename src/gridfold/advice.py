@@ -122,6 +122,11 @@ CRASH = Cause(
     passing=True,
 )
 
+_GROUP_ADVICE = (
+    "what sbatch said is not passed on; `sbatch --test-only --wrap true`, with `-A` and `-p` as in "
+    "the profile, says it again."
+)
+
 # Texts of Python, NumPy, TensorFlow, the kernel and Slurm, the special before the general.
 _SIGNS: tuple[tuple[str, Cause], ...] = (
     (
@@ -286,4 +291,9 @@ def advice_in_log(text: str) -> list[str]:
         cause = recognise("".join(words))
         if cause is not None:
             found[f"{cause.name}: {cause.advice}"] = None
+    # Snakemake 9.27 drops what is said of a group of rules (`GroupJob.log_error`), and the first
+    # job of a study is one.
+    for group in re.findall(r"Error in group (\w+)", text):
+        if f"slurm_logs/group_{group}_" not in text:
+            found[f"group {group} was not submitted: {_GROUP_ADVICE}"] = None
     return list(found)

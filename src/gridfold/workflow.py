@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +85,13 @@ def say_what_is_left(plan: Plan) -> None:
         )
 
 
-def say_advice(log: str) -> None:
-    """Say what to do about what Slurm has said in Snakemake's own log of a run that failed."""
-    try:
-        text = Path(log).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return
+def say_advice(logs: str | Iterable[str]) -> None:
+    """Say what to do about what Slurm has said in Snakemake's own logs of a run that failed."""
+    text = ""
+    # Older versions of Snakemake hand over one path.
+    for file in [logs] if isinstance(logs, str) else logs:
+        with contextlib.suppress(OSError):
+            text += Path(file).read_text(encoding="utf-8", errors="replace")
     for line in advice_in_log(text):
         print(f"[gridfold] {line}", file=sys.stderr)
 
