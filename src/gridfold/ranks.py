@@ -249,6 +249,8 @@ class _Session:
 
         When one has ended otherwise, it is the launcher that has stopped the rest.
         """
+        if self._trouble:
+            return False
         ends = [rank.kinds & {"stopped", "ended"} for rank in self._ranks if rank.kinds]
         return all(ends) and any("stopped" in end for end in ends)
 
@@ -362,6 +364,9 @@ def environment() -> dict[str, str]:
         # A rank that stands still while the others wait is named in the log, and at last ends all.
         "HOROVOD_STALL_CHECK_TIME_SECONDS": "30",
         "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": "600",
+        # Milliseconds until gradients that are ready are noticed (default 1). All of a step travel
+        # as one group, so there is nothing to wait for.
+        "HOROVOD_CYCLE_TIME": "0.3",
         # Open MPI waits by polling, which takes cores from whatever shares them.
         "OMPI_MCA_mpi_yield_when_idle": "1",
     }
