@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 AUTO = "auto"
 _POLL_SECONDS = 0.1
+_TICKS_BETWEEN_ROLL_CALLS = 10
 # How long a launcher may take to end the other ranks after one of them has.
 _GRACE_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
@@ -279,9 +280,13 @@ class _Session:
 
     def _follow(self, process: subprocess.Popen[bytes], must_stop: Callable[[], bool]) -> None:
         first_start = last_word = None
+        late = list(range(len(self._ranks)))
+        ticks = 0
         while process.poll() is None and not must_stop():
             time.sleep(_POLL_SECONDS)
-            self._read()
+            ticks += 1
+            # Once all are ready, the chief has the news; a file system need not be asked for each.
+            self._read(everyone=bool(late) or ticks % _TICKS_BETWEEN_ROLL_CALLS == 0)
             now = time.monotonic()
             if first_start is None and any("started" in rank.kinds for rank in self._ranks):
                 first_start = now
@@ -306,8 +311,8 @@ class _Session:
             "file system raise execution.start_timeout"
         )
 
-    def _read(self) -> None:
-        for number, rank in enumerate(self._ranks):
+    def _read(self, *, everyone: bool = True) -> None:
+        for number, rank in enumerate(self._ranks if everyone else self._ranks[:1]):
             for message in rank.news():
                 if message["kind"] == "ready":
                     seen = ", ".join(f"{name} {value}" for name, value in rank.sees.items())
