@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -112,11 +111,12 @@ def test_each_worker_sees_its_own_gpu_for_as_long_as_it_has_it(
         (gpu, begin), (growth, end) = (line.split() for line in file.read_text().splitlines())
         stretches[gpu].append((float(begin), float(end)))
         growths.add(growth)
-    assert sorted(map(len, stretches.values())) == [3, 3]
-    if workers == 2:
-        for times in map(sorted, stretches.values()):
-            assert all(a[1] <= b[0] for a, b in pairwise(times))
-        assert growths == {"None"}
-    else:
-        # Two trials on each: neither may take all of its memory.
-        assert growths == {"true"}
+    assert sum(map(len, stretches.values())) == 6
+    # Which GPU gets the last trials depends on which of the first end first.
+    assert min(map(len, stretches.values())) >= 2
+    at_once = workers // 2
+    for times in map(sorted, stretches.values()):
+        # A trial begins only when the one so many places before it has left its GPU.
+        assert all(a[1] <= b[0] for a, b in zip(times, times[at_once:], strict=False))
+    # With two trials on each, neither may take all of its memory.
+    assert growths == ({"None"} if workers == 2 else {"true"})
