@@ -13,7 +13,7 @@ rule measure_scaling:
         trials=rules.collect.output.trials,
         epochs=rules.collect.output.epochs,
     output:
-        **figure_files({"scaling": "Speed against the number of replicas"}),
+        **figure_files(SCALING),
         table=PATHS.tables / "scaling.parquet",
         table_csv=report(
             PATHS.tables / "scaling.csv",

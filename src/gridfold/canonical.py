@@ -52,6 +52,16 @@ def short_id(value: Any) -> str:
     return digest(value)[:_ID_HEX_DIGITS]
 
 
+def case_id(settings: Mapping[str, Any]) -> str:
+    """Return the id of a configuration, its devices left out.
+
+    Configurations that train the same on other devices are one case: they share seeds, and their
+    speeds are compared.
+    """
+    training = {k: v for k, v in settings["training"].items() if k != "distribution"}
+    return short_id({**settings, "training": training})
+
+
 def derive_seed(*parts: Any) -> int:
     """Return a seed in [0, 2^31) that depends on `parts` alone, not on the process."""
     return int(digest(list(parts))[:8], 16) >> 1

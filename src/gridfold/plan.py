@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gridfold.canonical import canonical_json, short_id
+from gridfold.canonical import canonical_json, case_id
 from gridfold.cost import format_seconds, seconds_per_trial
 from gridfold.loading import load_study
 from gridfold.paths import StudyPaths, result_file
@@ -240,13 +240,11 @@ class Plan:
         """Return what `measure_scaling` depends on, besides the tables."""
         rows = []
         for configuration in self.configurations:
-            training = dict(configuration.settings["training"])
-            parallel = training.pop("distribution", None)
+            parallel = configuration.settings["training"].get("distribution")
             rows.append(
                 {
                     "config_id": configuration.id,
-                    # Configurations of one case differ in their devices alone.
-                    "case": short_id({**configuration.settings, "training": training}),
+                    "case": case_id(configuration.settings),
                     "series": " ".join(
                         f"{name.rpartition('.')[2]}={shown_value(value)}"
                         for name, value in configuration.axes.items()

@@ -14,7 +14,7 @@ import tensorflow as tf
 from sklearn.utils.class_weight import compute_class_weight
 
 from gridfold import checkpoint, distribution, measures, models, optimisation
-from gridfold.canonical import derive_seed, short_id
+from gridfold.canonical import case_id, derive_seed
 from gridfold.data import Array, Dataset
 from gridfold.distribution import Distribution
 from gridfold.errors import TrialFailure, summary_of
@@ -169,7 +169,8 @@ def fit(
     """
     settings = task.settings
     options = settings["training"]
-    seed = derive_seed(options["seed"], _seed_id(settings), task.split)
+    # The same training on more devices begins with the same weights and sees the same order.
+    seed = derive_seed(options["seed"], case_id(settings), task.split)
     devices = devices or distribution.start(None, task.threads)
     _prepare_runtime(options, seed)
 
@@ -232,15 +233,6 @@ def fit(
         best_epoch,
         devices.device(),
     )
-
-
-def _seed_id(settings: Mapping[str, Any]) -> str:
-    """Return what stands for a configuration in its trials' seeds: its id, devices left out.
-
-    So the same training on more devices begins with the same weights and sees the same order.
-    """
-    training = {k: v for k, v in settings["training"].items() if k != "distribution"}
-    return short_id({**settings, "training": training})
 
 
 def global_batch_size(options: Mapping[str, Any]) -> int:
