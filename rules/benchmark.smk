@@ -1,11 +1,8 @@
-"""Benchmark: how training speeds up with more replicas, and what a job finds where it runs."""
+"""Benchmark: how training speeds up with more replicas."""
 
+SCALING = {"scaling": "Speed against the number of replicas"}
 # Only in studies that compare world sizes.
-SCALING_FIGURES = (
-    {"scaling": "Speed against the number of replicas"}
-    if PLAN.compares_world_sizes
-    else {}
-)
+SCALING_FIGURES = SCALING if PLAN.compares_world_sizes else {}
 
 
 rule measure_scaling:
