@@ -24,6 +24,10 @@ rule all:
         model=rules.fit_final.output.model,
 
 
+# All rules are known here.
+earlierrun.drop_outdated(workflow, PATHS.logs)
+
+
 onstart:
     PLAN.ledger.append_to(PATHS.ledger)
     MONITOR.start()
@@ -31,10 +35,12 @@ onstart:
 
 onsuccess:
     MONITOR.stop()
+    requestnote.remove_all(PATHS.logs)
     say_answer(PLAN)
 
 
 onerror:
     MONITOR.stop()
+    requestnote.remove_all(PATHS.logs)
     say_what_is_left(PLAN)
     say_advice(log)

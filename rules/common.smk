@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from gridfold import earlierrun, requestnote
 from gridfold.plan import DISTRIBUTED_SHARD_PATTERN, SINGLE_SHARD_PATTERN
 from gridfold.resources import JobSizes
 from gridfold.workflow import (
@@ -19,6 +20,7 @@ from gridfold.workflow import (
 # The study is read by gridfold itself, not by `configfile:`. Snakemake would merge a user's file
 # into the default one, so that the demo's axes would join every study, and would accept
 # duplicate keys.
+earlierrun.wait_for_jobs(workflow)
 PLAN = load_plan(workflow)
 PATHS = PLAN.paths
 CORES = available_cores(workflow)

@@ -507,14 +507,7 @@ def test_interrupted_in_every_way_equals_never_interrupted(
     assert f"{jobs[told]}.0" in steps
     assert f"{jobs[told]}.1" not in steps, "repeated inside the job that was told to stop"
 
-    table = clone.scores()
-    assert (table["resumptions"] >= 1).all(), "every trial was interrupted"
-    columns = ["config_id", "split", "accuracy", "log_loss", "best_epoch", "epochs_trained"]
-    pd.testing.assert_frame_equal(table[columns], undisturbed.scores()[columns], check_exact=True)
-    for file in clone.results().glob(f"runs/*/*/result-{EPOCHS:05d}.json"):
-        stretches = json.loads(file.read_text())["segments"]
-        # Every stretch begins right after the last epoch that was kept: nothing ran twice.
-        assert [s["first"] for s in stretches] == [1, *(s["last"] + 1 for s in stretches[:-1])]
+    assert_resumed_and_equal(clone, undisturbed, EPOCHS)
 
 
 def sleepy_pair(cluster: slurmcluster.SlurmCluster, folder: Path) -> tuple[Clone, Clone]:
@@ -527,13 +520,101 @@ def sleepy_pair(cluster: slurmcluster.SlurmCluster, folder: Path) -> tuple[Clone
 
 
 def assert_resumed_and_equal(clone: Clone, undisturbed: Clone, epochs: int) -> None:
-    table = clone.scores()
-    assert (table["resumptions"] >= 1).all(), "every trial was interrupted"
-    columns = ["config_id", "split", "accuracy", "log_loss", "best_epoch", "epochs_trained"]
-    pd.testing.assert_frame_equal(table[columns], undisturbed.scores()[columns], check_exact=True)
+    assert (clone.scores()["resumptions"] >= 1).all(), "every trial was interrupted"
+    assert_same_numbers(clone, undisturbed)
     for file in clone.results().glob(f"runs/*/*/result-{epochs:05d}.json"):
         stretches = json.loads(file.read_text())["segments"]
+        # Every stretch begins right after the last epoch that was kept: nothing ran twice.
         assert [s["first"] for s in stretches] == [1, *(s["last"] + 1 for s in stretches[:-1])]
+
+
+def assert_same_numbers(clone: Clone, undisturbed: Clone) -> None:
+    columns = ["config_id", "split", "accuracy", "log_loss", "best_epoch", "epochs_trained"]
+    pd.testing.assert_frame_equal(
+        clone.scores()[columns], undisturbed.scores()[columns], check_exact=True
+    )
+
+
+def test_a_node_that_fails_costs_no_number(
+    cluster: slurmcluster.SlurmCluster, tmp_path: Path
+) -> None:
+    clone, undisturbed = sleepy_pair(cluster, tmp_path)
+    study = sleepy() | {"execution": {"trials_per_job": 100, "retries": 2}}
+    target = ["results/tiny/shards/s0001.trials.parquet"]
+    process = clone.start(study, *("--profile", "slurm", *IMPATIENT, "--", *target))
+    with ended(process):
+        wait_for(lambda: len(trained(clone)) >= 2, PATIENCE)
+        job = running_jobs(cluster)["rule_train_wildcards_s0001"]
+        node = cluster.run("squeue", "--noheader", f"--jobs={job}", "--format=%N")
+        cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+        try:
+            output, _ = process.communicate(timeout=PATIENCE)
+        finally:
+            cluster.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)
+    assert process.returncode == 0, output
+    assert "Restarts=1" in cluster.run("scontrol", "show", "job", job)
+    undisturbed.snakemake(study, "--cores", "2", "--", *target)
+    assert_same_numbers(clone, undisturbed)
+
+
+def submitted(cluster: slurmcluster.SlurmCluster, since: int, rule: str) -> list[str]:
+    """Return the comment of every job of a rule after job number `since`."""
+    return sorted(
+        row["Comment"]
+        for row in cluster.jobs("JobIDRaw", "Comment")
+        if int(row["JobIDRaw"]) > since and row["Comment"].startswith(f"rule_{rule}_")
+    )
+
+
+def test_jobs_of_a_killed_snakemake_are_waited_for_and_not_submitted_twice(
+    cluster: slurmcluster.SlurmCluster, tmp_path: Path
+) -> None:
+    since = last_job(cluster)
+    clone, undisturbed = sleepy_pair(cluster, tmp_path)
+    study = sleepy()
+    study["training"]["epochs"] = 40
+    shards = [f"s{number:04d}" for number in range(1, 5)]
+    targets = [f"results/tiny/shards/{shard}.trials.parquet" for shard in shards]
+    options = ("--profile", "slurm", *IMPATIENT, "--set-threads", "train=1")
+    process = clone.start(study, *options, "--jobs", "2", "--", *targets)
+    with ended(process):
+        wait_for(lambda: len(trained(clone)) == 2, PATIENCE)
+        process.kill()
+        process.communicate()
+    first = submitted(cluster, since, "train")
+    assert len(first) == 2
+    clone.snakemake(study, *options, "--unlock")
+    output = clone.snakemake(study, *options, "--", *targets)
+    assert "waiting for 2 jobs that an earlier Snakemake has submitted" in output
+    assert submitted(cluster, since, "train") == [f"rule_train_wildcards_{s}" for s in shards]
+    undisturbed.snakemake(study, "--cores", "2", "--", *targets)
+    assert_same_numbers(clone, undisturbed)
+    assert (clone.scores()["resumptions"] == 0).all(), "no job got in the way of another"
+
+
+def test_what_a_job_has_made_unwatched_does_not_survive_a_change_of_the_study(
+    cluster: slurmcluster.SlurmCluster, tmp_path: Path
+) -> None:
+    clone = Clone(tmp_path, cluster)
+    options = ("--profile", "slurm", *IMPATIENT)
+    shard = "results/tiny/shards/s0001.trials.parquet"
+    process = clone.start(tiny(), *options, "--", shard)
+    with ended(process):
+        wait_for((clone.results() / "logs" / "train" / "s0001.log").exists, PATIENCE)
+        process.kill()
+        process.communicate()
+    wait_for(lambda: not cluster.queue(), PATIENCE)
+    clone.snakemake(tiny(), *options, "--unlock")
+    assert "Nothing to be done" in clone.snakemake(tiny(), *options, "--dry-run", "--", shard)
+
+    longer = tiny(training={"epochs": 5, "learning_rate": 0.01})
+    said = "3 files were made after the last Snakemake was killed, and the study has changed since"
+    before = (clone.folder / shard).read_bytes()
+    assert said in clone.snakemake(longer, *options, "--dry-run", "--", shard)
+    assert (clone.folder / shard).read_bytes() == before, "a dry run deletes nothing"
+    assert said in clone.snakemake(longer, *options, "--", shard)
+    assert set(clone.scores()["epochs"]) == {5}
+    assert said not in clone.snakemake(tiny(), *options, "--dry-run", "--", shard)
 
 
 def test_an_interrupted_distributed_job_goes_on_at_its_next_epoch(

@@ -105,7 +105,7 @@ from gridfold.jobs import job
 from gridfold.paths import StudyPaths
 from gridfold.shardjob import ShardTables, run_shard
 root, request, log, workers, first, last = sys.argv[1:]
-with job(log):
+with job(log, request):
     run_shard("s0001", json.loads(request), StudyPaths(Path(root)),
               lambda works, listener, meanwhile:
                   pool.run(works, int(workers), listener, (), meanwhile),

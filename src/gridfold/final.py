@@ -10,19 +10,16 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from gridfold import measures
+from gridfold import testscore
 from gridfold.atomic import replacing, write_text
-from gridfold.data import Array, Dataset
+from gridfold.data import Dataset
 from gridfold.paths import StudyPaths
 from gridfold.provenance import environment
 from gridfold.shardjob import final_folder, final_work
 from gridfold.splits import FINAL, Splits
 from gridfold.training import Fitted, fit
 from gridfold.triallock import holding
-
-_RESAMPLES = 1000
 
 
 def fit_final(
@@ -72,7 +69,7 @@ def fit_final(
             "final_loss": fitted.history[-1]["loss"],
             "fit_seconds": fitted.fit_seconds,
         },
-        "test": _test_scores(
+        "test": testscore.test_scores(
             settings["problem"]["type"],
             fitted.scored_targets(dataset.targets[splits.test]),
             predictions,
@@ -111,42 +108,6 @@ def _with_scaling(fitted: Fitted, sample_shape: tuple[int, ...]) -> keras.Model:
 
 def _affine_layer(scale: Any, offset: Any, name: str) -> keras.layers.Layer:
     return keras.layers.Rescaling(scale, offset, dtype="float32", name=name)
-
-
-def _test_scores(
-    problem: str, targets: Array, predictions: Array, measure: str, confidence: float
-) -> dict[str, Any] | None:
-    """Score the test set; the ranking measure with a percentile bootstrap interval.
-
-    Efron & Tibshirani (1993), chapter 13. Samples are drawn with replacement, so the interval
-    says how much the score depends on which samples were held out.
-    """
-    if not len(targets):
-        return None
-
-    def score(indices: Array) -> float:
-        try:
-            return measures.score_one(measure, targets[indices], predictions[indices])
-        except ValueError:
-            return float("nan")
-
-    interval = stats.bootstrap(
-        (np.arange(len(targets)),),
-        score,
-        n_resamples=_RESAMPLES,
-        confidence_level=confidence,
-        method="percentile",
-        vectorized=False,
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return {
-        "samples": len(targets),
-        "measure": measure,
-        "score": score(np.arange(len(targets))),
-        "low": float(interval.low),
-        "high": float(interval.high),
-        "scores": measures.score(problem, targets, predictions),
-    }
 
 
 def save_model(model: keras.Model, file: Path) -> None:

@@ -11,17 +11,25 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from gridfold import requestnote
 from gridfold.errors import GridfoldError
 from gridfold.pool import EXIT_CONTINUE, Interrupted
 
 
 @contextlib.contextmanager
-def job(log_file: str) -> Iterator[None]:
+def job(log_file: str, request: str) -> Iterator[None]:
     """Run the work of one job with everything it prints in `log_file`.
 
     Snakemake does not redirect what a script prints, so the file descriptors themselves are
     redirected; what child processes and TensorFlow's C++ code print lands there too. The reason of
     a failure is repeated on the terminal, in one line for an error that the user can mend.
+
+    Parameters
+    ----------
+    log_file : str
+    request : str
+        What the job depends on. It is noted down when the work is done, for the case that no
+        Snakemake watches by then, see :mod:`gridfold.earlierrun`.
     """
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
     terminal = os.dup(2)
@@ -35,6 +43,7 @@ def job(log_file: str) -> Iterator[None]:
     )
     try:
         yield
+        requestnote.write(log_file, request)
     except Interrupted as interruption:
         _say(terminal, f"{interruption} (log: {log_file})")
         sys.exit(EXIT_CONTINUE)

@@ -91,9 +91,14 @@ class StudyPaths:
         """The report."""
         return self.root / "report.html"
 
+    @property
+    def logs(self) -> Path:
+        """Folder of the jobs' logs."""
+        return self.root / "logs"
+
     def log(self, rule: str, name: str = "") -> str:
         """Log of a job: ``logs/<rule>.log`` or, for one of many, ``logs/<rule>/<name>.log``."""
-        return str(self.root / "logs" / (f"{rule}/{name}.log" if name else f"{rule}.log"))
+        return str(self.logs / (f"{rule}/{name}.log" if name else f"{rule}.log"))
 
     def benchmark(self, rule: str, name: str = "") -> str:
         """Snakemake's own time and memory record of a job, named like its log."""

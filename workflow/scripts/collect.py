@@ -25,7 +25,7 @@ def collect(
 
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with job(snakemake.log[0], snakemake.params.request):
         collect(
             snakemake.params.request,
             list(map(Path, snakemake.input.trials)),

@@ -16,7 +16,7 @@ def draw_search_figures(request: str, inputs: Mapping[str, str], folder: Path) -
 
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with job(snakemake.log[0], snakemake.params.request):
         draw_search_figures(
             snakemake.params.request,
             dict(snakemake.input.items()),

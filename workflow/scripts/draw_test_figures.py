@@ -27,7 +27,7 @@ def draw_test_figures(request: str, inputs: Mapping[str, str], folder: Path) -> 
 
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with job(snakemake.log[0], snakemake.params.request):
         draw_test_figures(
             snakemake.params.request,
             dict(snakemake.input.items()),

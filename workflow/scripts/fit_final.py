@@ -28,7 +28,7 @@ def fit_final(request: str, best: Path, root: Path, threads: int, outputs: Seque
 
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with job(snakemake.log[0], snakemake.params.request):
         fit_final(
             snakemake.params.request,
             Path(snakemake.input.best),

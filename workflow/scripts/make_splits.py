@@ -14,7 +14,7 @@ def make_splits(request: str, data: Path, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with job(snakemake.log[0], snakemake.params.request):
         make_splits(
             snakemake.params.request,
             Path(snakemake.input.manifest).parent,

@@ -23,7 +23,7 @@ def measure_scaling(
 
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with job(snakemake.log[0], snakemake.params.request):
         measure_scaling(
             snakemake.params.request,
             Path(snakemake.input.trials),

@@ -14,5 +14,5 @@ def prepare_data(request: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with job(snakemake.log[0], snakemake.params.request):
         prepare_data(snakemake.params.request, Path(snakemake.output.manifest).parent)

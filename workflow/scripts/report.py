@@ -31,7 +31,7 @@ def write_report(
 
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with job(snakemake.log[0], snakemake.params.request):
         write_report(
             snakemake.params.request,
             dict(snakemake.input.items()),

@@ -21,7 +21,7 @@ def select_best(
 
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with job(snakemake.log[0], snakemake.params.request):
         select_best(
             snakemake.params.request,
             Path(snakemake.input.configurations),

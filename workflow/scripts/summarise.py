@@ -18,7 +18,7 @@ def summarise(request: str, trials: Path, outputs: Sequence[Path]) -> None:
 
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with job(snakemake.log[0], snakemake.params.request):
         summarise(
             snakemake.params.request,
             Path(snakemake.input.trials),

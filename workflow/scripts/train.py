@@ -11,7 +11,7 @@ from gridfold.paths import StudyPaths
 from gridfold.shardjob import ShardTables, run_shard
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with job(snakemake.log[0], snakemake.params.request):
         request = json.loads(snakemake.params.request)
         given = Allocation.of_job(snakemake.threads, remote=bool(snakemake.resources.remote))
         workers = given.workers(request["threads"], snakemake.resources.workers)

@@ -13,9 +13,10 @@ if __name__ == "__main__":
     parser.add_argument("--attempt", type=int, required=True)
     parser.add_argument("--outputs", nargs=3, type=Path, required=True)
     options = parser.parse_args()
-    with job(options.log):
+    plan = Plan.load(options.study, options.set)
+    with job(options.log, plan.train_request(options.shard)):
         distributedjob.train_shard(
-            Plan.load(options.study, options.set),
+            plan,
             options.shard,
             options.launcher,
             ShardTables(*options.outputs),

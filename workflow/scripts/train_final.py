@@ -11,9 +11,10 @@ if __name__ == "__main__":
     parser.add_argument("--best", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
-    with job(options.log):
+    plan = Plan.load(options.study, options.set)
+    with job(options.log, plan.final_request()):
         distributedjob.train_final(
-            Plan.load(options.study, options.set),
+            plan,
             options.best,
             options.launcher,
             options.output,
