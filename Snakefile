@@ -6,7 +6,7 @@ min_version("9.27")
 
 
 # Used with `--sdm apptainer`; built from workflow/envs/gridfold.def.
-container: "workflow/envs/gridfold.sif"
+container: f"{workflow.basedir}/workflow/envs/gridfold.sif"
 
 
 include: "rules/common.smk"

@@ -1,6 +1,5 @@
 """What rules share: the plan of the study, and paths."""
 
-import sys
 from pathlib import Path
 
 from gridfold import earlierrun, requestnote
@@ -8,6 +7,8 @@ from gridfold.plan import DISTRIBUTED_SHARD_PATTERN, SINGLE_SHARD_PATTERN
 from gridfold.resources import JobSizes
 from gridfold.workflow import (
     available_cores,
+    bind_into_container,
+    interpreter,
     load_plan,
     monitor,
     say_advice,
@@ -22,13 +23,14 @@ from gridfold.workflow import (
 # duplicate keys.
 earlierrun.wait_for_jobs(workflow)
 PLAN = load_plan(workflow)
+bind_into_container(workflow, PLAN)
 PATHS = PLAN.paths
 CORES = available_cores(workflow)
 SIZES = JobSizes(PLAN)
 MONITOR = monitor(PLAN)
-# For rules that run a command: this interpreter, the scripts (not `workflow.source_path`, whose
+# For rules that run a command: the interpreter, the scripts (not `workflow.source_path`, whose
 # answer is another one in every run), and the study as it was given to Snakemake.
-PYTHON = sys.executable
+PYTHON = interpreter(workflow)
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 STUDY_ARGUMENTS = study_arguments(PLAN)
 # On a cluster every job is a Snakemake of its own that reads these rules: only the main one may

@@ -155,7 +155,7 @@ def last_job(cluster: slurmcluster.SlurmCluster) -> int:
 def runs(
     cluster: slurmcluster.SlurmCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
-    """Three users at once: one trains on CPUs, one on a GPU, one with Expanse's profile."""
+    """Users at once: on CPUs, with Expanse's profile, and with the ways to ask for a GPU."""
     options = {
         "CPU trials": ("--profile", "slurm"),
         "one-GPU trials": (
@@ -164,6 +164,15 @@ def runs(
         ),
         # No engine for containers here: the image is the one thing of this profile left out.
         "Expanse": ("--profile", "profiles/expanse", "--sdm", "env-modules"),
+        "GPUs by gres": (
+            *("--profile", "slurm"),
+            *("--set-resources", "train:gres=gpu:v100:1", "train:slurm_partition=gpu"),
+        ),
+        "GPUs by node": (
+            *("--profile", "slurm"),
+            *("--set-resources", "train:slurm_partition=gpu"),
+            "train:slurm_extra='--gpus-per-node=1 --signal=USR1@120'",
+        ),
     }
     since = last_job(cluster)
     clones, started = {}, {}
@@ -203,6 +212,8 @@ def test_the_promised_command_reaches_its_report_from_a_fresh_clone(runs: dict[s
         ("CPU trials", f"{min(4, len(os.sched_getaffinity(0)))} at a time, on GPUs none"),
         ("one-GPU trials", r"1 at a time, on GPUs \d"),
         ("Expanse", r"1 at a time, on GPUs \d"),
+        ("GPUs by gres", r"1 at a time, on GPUs \d"),
+        ("GPUs by node", r"1 at a time, on GPUs \d"),
     ],
 )
 def test_a_pool_is_as_large_as_its_job(runs: dict[str, Any], name: str, pool: str) -> None:
@@ -304,16 +315,17 @@ def site_words(**words: Any) -> tuple[str, ...]:
 
 
 SHARD = ["results/tiny/shards/d0001.trials.parquet"]
+SHARD_LOG = "train_distributed/d0001.log"
 GPUS = {"slurm_partition": "gpu", "gpus_per_replica": 1}
 # Study, what the profile says besides, and what is asked for: nothing is the whole report.
 DISTRIBUTED: dict[str, tuple[dict[str, Any], tuple[str, ...], list[str]]] = {
-    "Horovod on one node": (parallel("horovod", 2), (), []),
-    "Horovod on two nodes": (parallel("horovod", 4), site_words(ranks_per_node=2), SHARD),
+    "Horovod on one node": (parallel("horovod", 2), (), SHARD),
+    "Horovod on two nodes": (parallel("horovod", 4), site_words(ranks_per_node=2), []),
     "several GPUs of one node": (parallel("mirrored", 2), site_words(**GPUS), SHARD),
     "several GPUs of two nodes": (
         parallel("horovod", 4),
         site_words(**GPUS, ranks_per_node=2),
-        SHARD,
+        ["results/tiny/final/trained.json"],
     ),
 }
 
@@ -348,11 +360,11 @@ def distributed(
     }
 
 
-def seen_by_ranks(clone: Clone) -> list[dict[str, str]]:
+def seen_by_ranks(clone: Clone, log: str) -> list[dict[str, str]]:
     """Return what each rank has reported of itself, as the job's log says it."""
-    log = (clone.results() / "logs" / "train_distributed" / "d0001.log").read_text()
+    text = (clone.results() / "logs" / log).read_text()
     found = re.findall(
-        r" rank \d+: host (\S+), local_rank (\d+), CUDA_VISIBLE_DEVICES (\S+), threads (\d+)", log
+        r" rank \d+: host (\S+), local_rank (\d+), CUDA_VISIBLE_DEVICES (\S+), threads (\d+)", text
     )
     return [dict(zip(("host", "local_rank", "gpus", "threads"), r, strict=True)) for r in found]
 
@@ -364,18 +376,20 @@ def test_distributed_jobs_ask_for_what_is_recorded(distributed: dict[str, Any], 
 
 
 @pytest.mark.parametrize(
-    ("name", "nodes", "ranks", "gpus"),
+    ("name", "log", "nodes", "ranks", "gpus"),
     [
-        ("Horovod on one node", 1, 2, 0),
-        ("Horovod on two nodes", 2, 2, 0),
-        ("several GPUs of one node", 1, 1, 2),
-        ("several GPUs of two nodes", 2, 2, 1),
+        ("Horovod on one node", SHARD_LOG, 1, 2, 0),
+        ("Horovod on two nodes", SHARD_LOG, 2, 2, 0),
+        ("Horovod on two nodes", "train_final.log", 2, 2, 0),
+        ("several GPUs of one node", SHARD_LOG, 1, 1, 2),
+        ("several GPUs of two nodes", SHARD_LOG, 2, 2, 1),
+        ("several GPUs of two nodes", "train_final.log", 2, 2, 1),
     ],
 )
 def test_ranks_are_on_the_nodes_and_gpus_of_their_job(
-    distributed: dict[str, Any], name: str, nodes: int, ranks: int, gpus: int
+    distributed: dict[str, Any], name: str, log: str, nodes: int, ranks: int, gpus: int
 ) -> None:
-    seen = seen_by_ranks(distributed["clones"][name])
+    seen = seen_by_ranks(distributed["clones"][name], log)
     by_host: dict[str, list[dict[str, str]]] = {}
     for each in seen:
         by_host.setdefault(each["host"], []).append(each)
@@ -401,7 +415,7 @@ def test_accounting_saw_nodes_and_cores_of_distributed_jobs(
 
 
 def test_a_distributed_study_reaches_its_report(distributed: dict[str, Any]) -> None:
-    clone = distributed["clones"]["Horovod on one node"]
+    clone = distributed["clones"]["Horovod on two nodes"]
     assert (clone.results() / "report.html").stat().st_size > 10_000
     assert json.loads((clone.results() / "final" / "trained.json").read_text())["trained_here"]
 
@@ -581,11 +595,12 @@ def test_jobs_of_a_killed_snakemake_are_waited_for_and_not_submitted_twice(
         wait_for(lambda: len(trained(clone)) == 2, PATIENCE)
         process.kill()
         process.communicate()
-    first = submitted(cluster, since, "train")
-    assert len(first) == 2
+    left = running_jobs(cluster)
+    assert len(left) == 2
     clone.snakemake(study, *options, "--unlock")
     output = clone.snakemake(study, *options, "--", *targets)
     assert "waiting for 2 jobs that an earlier Snakemake has submitted" in output
+    assert all(number in output for number in left.values())
     assert submitted(cluster, since, "train") == [f"rule_train_wildcards_{s}" for s in shards]
     undisturbed.snakemake(study, "--cores", "2", "--", *targets)
     assert_same_numbers(clone, undisturbed)
@@ -625,22 +640,62 @@ def test_an_interrupted_distributed_job_goes_on_at_its_next_epoch(
     clone, undisturbed = sleepy_pair(cluster, tmp_path)
     study = parallel("horovod", 2) | {
         "model": {"python": {"build": "sleepy.py:build_model"}},
-        "search": {"space": {"python.units": [8, 16]}},
+        "search": {"space": {"python.units": [8, 16, 32, 64]}},
         "execution": {"start_timeout": 300, "retries": 3, "trials_per_job": "split"},
     }
     study["training"] |= {"epochs": epochs, "batch_size": 60}
-    targets = [f"results/tiny/shards/d000{number}.trials.parquet" for number in (1, 2)]
+    targets = [f"results/tiny/shards/d000{number}.trials.parquet" for number in range(1, 5)]
     process = clone.start(study, *("--profile", "slurm", *IMPATIENT, "--", *targets))
     with ended(process):
-        wait_for(lambda: len(trained(clone)) == 2, PATIENCE)
+        wait_for(lambda: len(trained(clone)) == 4, PATIENCE)
+        told, requeued, cancelled, limited = (
+            f"rule_train_distributed_wildcards_d000{n}" for n in range(1, 5)
+        )
         jobs = running_jobs(cluster)
-        cancelled, requeued = (f"rule_train_distributed_wildcards_d000{n}" for n in (1, 2))
-        cluster.run("scancel", jobs[cancelled])
+        cluster.run("scancel", "--signal=USR1", jobs[told])
         cluster.run("scontrol", "requeue", jobs[requeued])
+        cluster.run("scancel", jobs[cancelled])
+        cluster.run("scontrol", "update", f"JobId={jobs[limited]}", "TimeLimit=1")
         output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     undisturbed.snakemake(study, "--cores", "2", "--", *targets)
     assert_resumed_and_equal(clone, undisturbed, epochs)
+
+
+def test_a_load_of_short_trials_is_trained_once_each(
+    cluster: slurmcluster.SlurmCluster, tmp_path: Path
+) -> None:
+    since = last_job(cluster)
+    clone = Clone(tmp_path, cluster)
+    study = tiny(
+        data={"source": "iris"},
+        training={"epochs": 1},
+        search={"space": {"mlp.units": {"range": {"start": 1, "stop": 40}}}},
+        resampling={"method": "kfold", "folds": 8},
+        execution={"trials_per_job": "configuration"},
+    )
+    clone.snakemake(study, "--profile", "slurm", *IMPATIENT, "--set-threads", "train=2")
+    trials = pd.read_parquet(clone.results() / "tables" / "trials.parquet")
+    assert len(trials) == 40 * 8
+    assert set(trials["status"]) == {"finished"}
+    jobs = [
+        (row["Comment"], row["State"])
+        for row in cluster.jobs("JobIDRaw", "Comment", "State")
+        if int(row["JobIDRaw"]) > since and row["Comment"].startswith("rule_train_")
+    ]
+    shards = [f"s{number:04d}" for number in range(1, 41)]
+    assert sorted(jobs) == [(f"rule_train_wildcards_{shard}", "COMPLETED") for shard in shards]
+    # What the jobs say of themselves: no trial in two of them, and none twice in one.
+    logs = (clone.results() / "logs" / "train").glob("*.log")
+    finished = [
+        line.split()[3]
+        for log in logs
+        for line in log.read_text().splitlines()
+        if " finished: " in line
+    ]
+    assert len(finished) == len(set(finished)) == len(trials)
+    for file in clone.results().glob("runs/*/*/result-*.json"):
+        assert len(json.loads(file.read_text())["segments"]) == 1
 
 
 def test_slurm_is_asked_whether_the_holder_of_a_lock_still_runs(

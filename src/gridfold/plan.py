@@ -163,6 +163,13 @@ class Plan:
         path = getattr(self.study.data, "path", None)
         return {} if path is None else {"source": path}
 
+    def files_read(self) -> list[Path]:
+        """Return the files that jobs read besides the results: study, data and the user's code."""
+        references = [getattr(self.study.data, "function", None)]
+        references += [self.study.model.python and self.study.model.python.build]
+        code = [split_reference(reference)[0] for reference in references if reference]
+        return [*self.files, *map(Path, self.data_files().values()), *map(Path, code)]
+
     def data_request(self) -> str:
         """Return what `prepare_data` depends on."""
         data = self.study.data

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 from gridfold.advice import advice_in_log
 from gridfold.answer import answer
@@ -103,6 +104,38 @@ def study_arguments(plan: Plan) -> str:
         options += ["--set", json.dumps(plan.overrides)]
     # Braces would be taken for Snakemake's own.
     return shlex.join(options).replace("{", "{{").replace("}", "}}")
+
+
+def uses_container(workflow: Any) -> bool:
+    """Return whether jobs run in the container, ``--sdm apptainer``."""
+    return DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+
+
+def interpreter(workflow: Any) -> str:
+    """Return the Python of rules that run a command: this one, or that of the container."""
+    return "python" if uses_container(workflow) else sys.executable
+
+
+def bind_into_container(workflow: Any, plan: Plan) -> None:
+    """Let jobs in a container see the folders outside the working directory that they read.
+
+    Snakemake binds the working directory; the rules, the study, its data and the user's code may
+    lie elsewhere.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    plan : Plan
+    """
+    if not uses_container(workflow):
+        return
+    folders = {Path(workflow.basedir), *(file.absolute().parent for file in plan.files_read())}
+    settings = workflow.deployment_settings
+    for folder in sorted(folders):
+        option = f"--bind {shlex.quote(str(folder))}"
+        # In a job on a cluster it is there already.
+        if not folder.is_relative_to(Path.cwd()) and option not in settings.apptainer_args:
+            settings.apptainer_args += f" {option}"
 
 
 def available_cores(workflow: Any) -> int | None:
