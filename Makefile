@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format schema horovod horovod-tested mpi browser slurm clean
+.PHONY: help setup demo test lint format schema docs horovod horovod-tested mpi browser slurm clean
 
 UV_VERSION := 0.13
 # The machine's own certificates, which a proxy of an institution may need.
@@ -54,6 +54,10 @@ format: setup ## Rewrite all files in the project's format
 
 schema: setup ## Regenerate schema, reference study and reference table
 	@$(RUN) gridfold schema --write
+
+docs: setup ## Build the documentation in docs/_build/html
+	@$(RUN) sphinx-build -q -W --keep-going -n docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 # Kept builds lie outside the work tree, so a second call, a re-sync and a second clone are cheap.
 horovod: setup mpi ## Build Horovod (3 minutes, once) and install it

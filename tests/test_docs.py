@@ -15,7 +15,7 @@ from workbench import ROOT
 
 from gridfold.loading import load_study
 
-DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "config" / "README.md"]
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "config" / "README.md"]
 COMMANDS = [
     (file.relative_to(ROOT).as_posix(), line.strip())
     for file in DOCUMENTS
@@ -30,6 +30,18 @@ def test_links_lead_somewhere(file: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", file.read_text()):
         if not re.match(r"https?:", target):
             assert (file.parent / target).exists(), f"{file.name} links to {target}"
+
+
+def test_the_documentation_is_built_without_a_warning(tmp_path: Path) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-n", ROOT / "docs", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    # A document that the index does not lead to would have been a warning.
+    assert (tmp_path / "study-file.html").exists()
 
 
 def test_there_are_commands_to_try() -> None:

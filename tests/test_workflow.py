@@ -340,6 +340,8 @@ def test_failed_trials_end_the_run_with_their_reason_and_keep_the_rest(
     answer = workspace.snakemake(study, expect=1)
     assert "RuntimeError: no such thing" in answer.stderr
     assert "2 of 4 trials failed; the others are kept" in answer.stderr
+    assert "stopped with 2 of 4 trials done" in answer.stderr
+    assert "2 attempts (execution.retries: 1)" in answer.stderr
     assert len(workspace.trainings()) == 2
 
     study["execution"] = {"failed_trials": "report"}
