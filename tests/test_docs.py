@@ -13,6 +13,7 @@ import pytest
 import yaml
 from workbench import ROOT
 
+from gridfold.advice import advice_in_log, recognise
 from gridfold.loading import load_study
 
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "config" / "README.md"]
@@ -115,6 +116,19 @@ def test_the_errors_in_the_readme_are_what_a_user_sees(tmp_path: Path) -> None:
     for line in answer.stderr.splitlines()[1:]:
         shown = re.sub(r"line \d+: ", "", line.strip()).split(" allowed: epochs")[0]
         assert shown in re.sub(r"line \d+: ", "", readme), shown
+
+
+def test_the_errors_in_the_faq_are_known_to_the_advice() -> None:
+    text = (ROOT / "docs" / "faq.md").read_text()
+    trials, cluster = (
+        re.search(rf"^## {title}\n(.*?)^## ", text, re.M | re.S)[1]  # type: ignore[index]
+        for title in ("Trials that fail", "On a cluster")
+    )
+    headings = re.findall(r"^### `([^`]+)`", trials + cluster, re.M)
+    assert len(headings) > 8
+    for message in headings:
+        known = recognise(message, "diverged" if "finite" in message else "")
+        assert known or advice_in_log(message), message
 
 
 def test_every_module_of_the_training_path_named_in_the_documents_exists() -> None:

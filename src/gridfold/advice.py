@@ -60,7 +60,7 @@ NO_HOROVOD = Cause(
 NO_LAUNCHER = Cause(
     "launcher missing",
     "Load the MPI that Horovod was built with (`module load ...`), or name another launcher with "
-    "`--set-resources train_distributed:mpi=...`; `gridfold doctor` shows what is there.",
+    "`--set-resources train_distributed:launcher=...`; `gridfold doctor` shows what is there.",
 )
 NO_MODULE = Cause(
     "module missing",
