@@ -127,7 +127,7 @@ def test_the_errors_in_the_faq_are_known_to_the_advice() -> None:
     headings = re.findall(r"^### `([^`]+)`", trials + cluster, re.M)
     assert len(headings) > 8
     for message in headings:
-        known = recognise(message, "diverged" if "finite" in message else "")
+        known = recognise(message, message.partition(":")[0])
         assert known or advice_in_log(message), message
 
 
