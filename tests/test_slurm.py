@@ -246,7 +246,7 @@ def test_accounting_saw_what_was_asked_for(
             "minutes": flag(line, "-t"),
             "cpu": flag(line, "--cpus-per-task"),
             "mem": flag(line, "--mem") + "M",
-            "gpu": flag(line, "--gpus", "0"),
+            "gpu": gpus_of(line),
             "account": flag(line, "-A", "root"),
         }
         for lines in runs["submissions"].values()
@@ -270,6 +270,12 @@ def test_accounting_saw_what_was_asked_for(
                 }
             )
     assert sorted(map(str, seen)) == sorted(map(str, asked))
+
+
+def gpus_of(line: str) -> str:
+    """Return how many GPUs a command line of one node asks for, in any of the ways."""
+    match = re.search(r" --(?:gpus|gpus-per-node|gres=gpu:\w+)[=: ](\d+)", line)
+    return match[1] if match else "0"
 
 
 def flag(line: str, name: str, default: str | None = None) -> str:
