@@ -680,7 +680,9 @@ def test_a_load_of_short_trials_is_trained_once_each(
         resampling={"method": "kfold", "folds": 8},
         execution={"trials_per_job": "configuration"},
     )
-    clone.snakemake(study, "--profile", "slurm", *IMPATIENT, "--set-threads", "train=2")
+    # The nodes are one machine: with all jobs at once its memory would not do.
+    options = ("--profile", "slurm", *IMPATIENT, "--set-threads", "train=1", "--jobs", "4")
+    clone.snakemake(study, *options)
     trials = pd.read_parquet(clone.results() / "tables" / "trials.parquet")
     assert len(trials) == 40 * 8
     assert set(trials["status"]) == {"finished"}
