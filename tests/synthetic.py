@@ -79,7 +79,9 @@ class Finished:
     def render_without_figures(self, folder: Path) -> str:
         """Return the report with empty figures: drawing is most of the time."""
         (folder / "x.svg").write_text("<svg/>")
-        nothing = reportinput.FigureFile(folder / "x.svg", folder / "x.svg", "a caption", "an alt text")
+        nothing = reportinput.FigureFile(
+            folder / "x.svg", folder / "x.svg", "a caption", "an alt text"
+        )
         return self.render_with(dict.fromkeys(figures.FIGURES, nothing))
 
     def render_with(self, files: dict[str, reportinput.FigureFile]) -> str:
