@@ -24,7 +24,7 @@ from gridfold.wording import (
     shorten,
 )
 
-_MOST_ROWS = 200
+_MOST_ROWS = 500
 _MOST_FAILURES = 200
 _LONGEST_REASON = 400
 
@@ -80,7 +80,7 @@ class Table:
 def configurations_table(
     configurations: pd.DataFrame, best: Mapping[str, Any], measures: Sequence[str]
 ) -> Table:
-    """Return the ranking, at most 200 rows of it.
+    """Return the ranking, at most 500 rows of it.
 
     Parameters
     ----------
