@@ -229,6 +229,8 @@ def test_other_measures_are_there_on_demand(page: Page) -> None:
     headings = [e for e in page.all("th") if e.attributes["scope"] == "col"]
     extra = [" ".join(e.text.split()) for e in headings if "extra" in str(e.attributes["class"])]
     assert [h.partition(",")[0] for h in extra] == [
+        "mlp.units",
+        "training.learning_rate",
         "Balanced accuracy",
         "ROC AUC",
         "F1",

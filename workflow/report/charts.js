@@ -161,21 +161,20 @@ Object.assign(
       };
       try {
         redraw();
+        new ResizeObserver(() => {
+          if (plot.clientWidth && plot.clientWidth !== drawnFor) requestAnimationFrame(redraw);
+        }).observe(plot);
       } catch (error) {
         // The drawn figure stays.
         figure.hidden = true;
         throw error;
       }
       listeners.push((what) => view.update(what));
-      new ResizeObserver(() => {
-        if (plot.clientWidth && plot.clientWidth !== drawnFor) requestAnimationFrame(redraw);
-      }).observe(plot);
       follow(plot, () => view);
       if (options.table) addTable(figure, options.table);
       const thinned = [...data.thinned.all, ...(data.thinned[name] ?? [])];
       figure.querySelector(".thinned").textContent = thinned.join(" ");
-      const drawn = document.getElementById(figure.dataset.drawn);
-      drawn?.classList.add("replaced");
+      document.getElementById(figure.dataset.drawn)?.classList.add("replaced");
       return { redraw };
     }
 
