@@ -4,8 +4,7 @@ Object.assign(
   gridfold,
   (() => {
     const { data, configurations, byId, state, listeners } = gridfold;
-    const { activate, toggle, announce, describe, score, comparison, text, axisText } =
-      gridfold;
+    const { activate, toggle, announce, describe, score, comparison, text, axisText } = gridfold;
 
     // -- tooltip --------------------------------------------------------------------------------
 
@@ -44,6 +43,23 @@ Object.assign(
       const made = document.createElement(tag);
       Object.entries(attributes).forEach(([name, value]) => made.setAttribute(name, value));
       made.textContent = content;
+      return made;
+    }
+
+    // A line of controls above a chart, and one to choose from a list.
+    function row(...parts) {
+      const made = element("div", { class: "controls" });
+      made.append(...parts);
+      return made;
+    }
+
+    function choice(id, label, options, value, use) {
+      const made = element("span", { class: "choice" });
+      const select = element("select", { id });
+      options.forEach(([key, name]) => select.append(element("option", { value: key }, name)));
+      select.value = String(value);
+      select.addEventListener("change", () => use(select.value));
+      made.append(element("label", { for: id }, label), select);
       return made;
     }
 
@@ -115,7 +131,8 @@ Object.assign(
     function yAxis(inner, scale, width, label) {
       const log = Boolean(scale.base);
       const axis = d3.axisLeft(scale).tickSize(-width).tickPadding(6).ticks(5);
-      if (log) axis.tickFormat((value) => (/^[125]/.test(value.toExponential()) ? text(value) : ""));
+      if (log)
+        axis.tickFormat((value) => (/^[125]/.test(value.toExponential()) ? text(value) : ""));
       inner.append("g").attr("class", "axis grid").call(axis);
       inner.append("text").attr("class", "title").attr("x", 0).attr("y", -10).text(label);
     }
@@ -255,7 +272,9 @@ Object.assign(
         const table = document.createElement("table");
         table.append(element("caption", { class: "hidden" }, caption));
         const head = table.createTHead().insertRow();
-        headings.forEach((heading) => head.append(element("th", { scope: "col" }, heading)));
+        headings.forEach((heading, i) => {
+          head.append(element("th", { scope: "col", class: i ? "number" : "text" }, heading));
+        });
         const body = table.createTBody();
         rows.forEach(([first, ...rest]) => {
           const row = body.insertRow();
@@ -270,6 +289,6 @@ Object.assign(
       figure.append(details);
     }
 
-    return { lines, element, canvas, scoreScale, place, yAxis, chart, allValues };
+    return { lines, element, row, choice, canvas, scoreScale, place, yAxis, chart, allValues };
   })(),
 );

@@ -67,6 +67,11 @@ const gridfold = (() => {
 
   const text = (value) =>
     value === null || value === undefined ? "–" : d3.format(".4~g")(value).replace("−", "-");
+  // With the digits that the uncertainty of the scores supports, as in the table.
+  const fixed = (value) => {
+    const { places } = data.measure;
+    return places >= 0 && places <= 6 ? value.toFixed(places).replace("-", "−") : text(value);
+  };
   const axisText = (axis, value) =>
     value === null ? "–" : axis.kind === "category" ? axis.values[value] : text(value);
   // What tells configurations apart, in few words.
@@ -139,6 +144,7 @@ const gridfold = (() => {
     score,
     comparison,
     text,
+    fixed,
     short,
     values,
     axisText,

@@ -9,6 +9,7 @@ gridfold.ready(() => {
     { name: "loss", title: "loss" },
     { name: "metric", title: data.metric },
   ];
+  const HEIGHT = 300;
   let logarithmic = spread(curves.val_loss) > 10;
 
   function spread(rows) {
@@ -16,119 +17,96 @@ gridfold.ready(() => {
     return values.length && d3.min(values) > 0 ? d3.max(values) / d3.min(values) : 1;
   }
 
-  const series = (quantity, c) => curves[quantity][position.get(c.id)] ?? [];
+  const series = (quantity, c) => curves[quantity]?.[position.get(c.id)] ?? [];
 
-  function drawPanel(plot, width, panel) {
-    const margin = { top: 26, right: 14, bottom: 38, left: 54 };
-    const frame = canvas(plot, width, 300, margin);
-    const { inner, height } = frame;
-    const log = panel.name === "loss" && logarithmic;
-    const values = [...curves[`val_${panel.name}`].flat(), ...curves[panel.name].flat()].filter(
-      (v) => v !== null && (!log || v > 0),
+  function scales(panel, log, width, height) {
+    const values = [...curves[`val_${panel.name}`], ...curves[panel.name]].flat();
+    const domain = extent(
+      values.filter((v) => v !== null && (!log || v > 0)),
+      log,
     );
-    const domain = extent(values, log);
-    const y = (log ? d3.scaleLog() : d3.scaleLinear())
-      .domain(domain)
-      .range([height, 0])
-      .nice()
-      .clamp(true);
-    gridfold.yAxis(inner, y, frame.width, panel.title + (log ? " (log scale)" : ""));
-    const first = curves.epochs[0];
-    const last = curves.epochs[curves.epochs.length - 1];
-    const x = d3
-      .scaleLinear()
-      .domain(first === last ? [first - 1, last + 1] : [first, last])
-      .range([0, frame.width]);
-    inner
-      .append("g")
-      .attr("class", "axis")
-      .attr("transform", `translate(0,${height})`)
-      .call(
-        d3
-          .axisBottom(x)
-          .ticks(Math.max(2, frame.width / 70))
-          .tickFormat((v) => (Number.isInteger(v) ? v : ""))
-          .tickSizeOuter(0),
-      );
+    const [first, last] = d3.extent(curves.epochs);
+    return {
+      y: (log ? d3.scaleLog() : d3.scaleLinear())
+        .domain(domain)
+        .range([height, 0])
+        .nice()
+        .clamp(true),
+      x: d3
+        .scaleLinear()
+        .domain(first === last ? [first - 1, last + 1] : [first, last])
+        .range([0, width]),
+    };
+  }
+
+  function epochAxis(inner, x, width, height) {
+    const axis = d3
+      .axisBottom(x)
+      .ticks(Math.max(2, width / 70))
+      .tickFormat((v) => (Number.isInteger(v) ? v : ""))
+      .tickSizeOuter(0);
+    inner.append("g").attr("class", "axis").attr("transform", `translate(0,${height})`).call(axis);
     inner
       .append("text")
       .attr("class", "title")
       .attr("text-anchor", "end")
-      .attr("x", frame.width)
+      .attr("x", width)
       .attr("y", height + 34)
       .text("epoch");
+  }
+
+  function drawPanel(plot, width, panel) {
+    const margin = { top: 26, right: 14, bottom: 38, left: 54 };
+    const frame = canvas(plot, width, HEIGHT, margin);
+    const { inner, height } = frame;
+    const log = panel.name === "loss" && logarithmic;
+    const { x, y } = scales(panel, log, frame.width, height);
+    gridfold.yAxis(inner, y, frame.width, panel.title + (log ? " (log scale)" : ""));
+    epochAxis(inner, x, frame.width, height);
     const line = d3
       .line()
       .defined((v) => v !== null)
       .x((v, i) => x(curves.epochs[i]))
-      .y((v) => y(v));
+      .y(y);
     const area = d3
       .area()
-      .defined((pair) => pair[0] !== null && pair[1] !== null)
+      .defined(([low, high]) => low !== null && high !== null)
       .x((pair, i) => x(curves.epochs[i]))
-      .y0((pair) => y(pair[0]))
-      .y1((pair) => y(pair[1]));
+      .y0(([low]) => y(low))
+      .y1(([, high]) => y(high));
+    const validation = `val_${panel.name}`;
     const background = inner.append("path").attr("class", "others");
     const bands = inner.append("g");
     const lines = inner.append("g");
-    // A curve of one epoch is a point.
-    const single = curves.epochs.length === 1;
 
     function update(what) {
       if (what !== "active") {
         const others = configurations.filter((c) => state.shown.has(c.id));
-        background.attr(
-          "d",
-          others.map((c) => line(series(`val_${panel.name}`, c)) ?? "").join(""),
-        );
+        background.attr("d", others.map((c) => line(series(validation, c)) ?? "").join(""));
       }
-      const open = layered(configurations).filter(
-        (c) => c.id === state.active || state.selected.has(c.id),
+      const open = layered(
+        configurations.filter((c) => c.id === state.active || state.selected.has(c.id)),
       );
-      const low = curves[`val_${panel.name}_min`];
-      const banded = low ? open.filter((c) => low[position.get(c.id)]) : [];
+      const banded = open.filter((c) => series(`${validation}_min`, c).length);
+      const ends = (c) => d3.zip(series(`${validation}_min`, c), series(`${validation}_max`, c));
       mark(
         bands
           .selectAll("path")
           .data(banded, (c) => c.id)
           .join("path")
-          .attr("class", "band")
-          .attr("d", (c) =>
-            area(
-              d3.zip(low[position.get(c.id)], curves[`val_${panel.name}_max`][position.get(c.id)]),
-            ),
-          ),
-      );
-      const parts = open.flatMap((c) => [
-        { id: c.id, quantity: panel.name, values: series(panel.name, c) },
-        { id: c.id, quantity: `val_${panel.name}`, values: series(`val_${panel.name}`, c) },
+          .attr("class", "band"),
+      ).attr("d", (c) => area(ends(c)));
+      const parts = open.flatMap(({ id, rank }) => [
+        { id, rank, kind: "training", values: series(panel.name, { id }) },
+        { id, rank, kind: "validation", values: series(validation, { id }) },
       ]);
-      mark(
-        lines
-          .selectAll("path")
-          .data(parts, (part) => part.id + part.quantity)
-          .join("path")
-          .attr(
-            "class",
-            (part) => `curve ${part.quantity.startsWith("val_") ? "validation" : "training"}`,
-          )
-          .attr("d", (part) => line(part.values)),
-      ).order();
-      if (single) {
-        mark(
-          lines
-            .selectAll("circle")
-            .data(
-              parts.filter((p) => p.values.length),
-              (p) => p.id + p.quantity,
-            )
-            .join("circle")
-            .attr("class", "point")
-            .attr("r", 4)
-            .attr("cx", x(first))
-            .attr("cy", (p) => y(p.values[0])),
-        );
-      }
+      const drawn = lines
+        .selectAll("path")
+        .data(parts, (part) => part.id + part.kind)
+        .join("path");
+      mark(drawn.attr("class", (part) => `curve ${part.kind}`))
+        .attr("d", (part) => line(part.values))
+        .order();
     }
 
     function hit(px, py) {
@@ -152,9 +130,7 @@ gridfold.ready(() => {
   function extent(values, log) {
     if (!values.length) return [log ? 0.1 : 0, 1];
     const [low, high] = [d3.min(values), d3.max(values)];
-    // One trial that blows up shall not press all others into a line.
-    const most = log ? high : Math.min(high, 3 * d3.quantile(values, 0.98));
-    return low === most ? [low * 0.9, most * 1.1 || 1] : [low, most];
+    return low === high ? [low * 0.9, high * 1.1 || 1] : [low, high];
   }
 
   function draw(plot, width) {
@@ -164,16 +140,14 @@ gridfold.ready(() => {
     return {
       update: (what) => views.forEach((view) => view.update(what)),
       hit(px, py) {
-        const at = columns === 2 ? Math.floor(px / each) : Math.floor(py / 300);
+        const at = columns === 2 ? Math.floor(px / each) : Math.floor(py / HEIGHT);
         const view = views[Math.min(1, Math.max(0, at))];
-        return columns === 2 ? view.hit(px - at * each, py) : view.hit(px, py - at * 300);
+        return columns === 2 ? view.hit(px - at * each, py) : view.hit(px, py - at * HEIGHT);
       },
     };
   }
 
-  let handle;
   function controls() {
-    const row = element("div", { class: "controls" });
     if (spread(curves.val_loss) === 1) return [];
     const label = element("label", { class: "switch" });
     const box = element("input", { type: "checkbox", id: "log-loss" });
@@ -183,11 +157,10 @@ gridfold.ready(() => {
       handle.redraw();
     });
     label.append(box, " Loss on a log scale");
-    row.append(label);
-    return [row];
+    return [gridfold.row(label)];
   }
 
-  handle = gridfold.chart("curves", {
+  const handle = gridfold.chart("curves", {
     label: `Learning curves of ${configurations.length} configurations`,
     draw,
     controls,

@@ -1,7 +1,7 @@
 // Heat map of a pair of hyperparameters, the two to be chosen.
 
 gridfold.ready(() => {
-  const { data, configurations, state, canvas, element, text, short } = gridfold;
+  const { data, configurations, state, canvas, choice, text, fixed, short } = gridfold;
   const { axes } = data;
   if (axes.length < 2) return;
   const MOST_VALUES = 12;
@@ -57,11 +57,6 @@ gridfold.ready(() => {
     return { columns, rows, made };
   }
 
-  const format = (value) =>
-    data.measure.places >= 0 && data.measure.places <= 6
-      ? value.toFixed(data.measure.places).replace("-", "−")
-      : text(value);
-
   function words(cell) {
     const n = cell.members.length;
     const pair = `${axes[chosen.x].name} ${cell.column.name}, ${axes[chosen.y].name} ${cell.row.name}`;
@@ -69,7 +64,7 @@ gridfold.ready(() => {
       pair,
       n === 1
         ? "one configuration"
-        : `${n} configurations, means from ${format(d3.min(cell.members, (c) => c.mean))} to ${format(d3.max(cell.members, (c) => c.mean))}`,
+        : `${n} configurations, means from ${fixed(d3.min(cell.members, (c) => c.mean))} to ${fixed(d3.max(cell.members, (c) => c.mean))}`,
       `best: number ${cell.best.rank}, ${data.measure.name} ${cell.best.text} (${cell.best.basis})`,
     ];
   }
@@ -153,7 +148,7 @@ gridfold.ready(() => {
       .attr("dy", "0.35em")
       .attr("x", x.bandwidth() / 2)
       .attr("y", y.bandwidth() / 2)
-      .text((cell) => format(cell.value));
+      .text((cell) => fixed(cell.value));
     let current = null;
     const found = (cell) =>
       cell && { id: cell.best.id, lines: words(cell), words: words(cell).join("; ") };
@@ -203,49 +198,45 @@ gridfold.ready(() => {
     };
   }
 
-  let handle;
-  function choice(id, label, options, value, use) {
-    const wrap = element("span", { class: "choice" });
-    const select = element("select", { id });
-    options.forEach(([key, name]) => select.append(element("option", { value: key }, name)));
-    select.value = value;
-    select.addEventListener("change", () => {
-      use(select.value);
+  function use(change) {
+    return (value) => {
+      change(value);
       handle.redraw();
-    });
-    wrap.append(element("label", { for: id }, label), select);
-    return wrap;
+    };
   }
 
-  function controls() {
-    const row = element("div", { class: "controls" });
-    const names = axes.map((axis, i) => [String(i), axis.name]);
-    // The same axis twice would be a diagonal: the other one steps aside.
-    const pick = (own, other) => (value) => {
+  // The same axis twice would be a diagonal: the other one steps aside.
+  const pick = (own, other) =>
+    use((value) => {
       if (chosen[other] === Number(value)) {
         chosen[other] = chosen[own];
         document.getElementById(`pair-${other}`).value = String(chosen[other]);
       }
       chosen[own] = Number(value);
-    };
-    row.append(
-      choice("pair-x", "Across", names, String(chosen.x), pick("x", "y")),
-      choice("pair-y", "Up", names, String(chosen.y), pick("y", "x")),
-      choice(
-        "pair-of",
-        "Shows",
-        [
-          ["best", "the best mean"],
-          ["mean", "the mean of means"],
-        ],
-        "best",
-        (value) => (chosen.of = value),
+    });
+
+  function controls() {
+    const names = axes.map((axis, i) => [i, axis.name]);
+    const shows = [
+      ["best", "the best mean"],
+      ["mean", "the mean of means"],
+    ];
+    return [
+      gridfold.row(
+        choice("pair-x", "Across", names, chosen.x, pick("x", "y")),
+        choice("pair-y", "Up", names, chosen.y, pick("y", "x")),
+        choice(
+          "pair-of",
+          "Shows",
+          shows,
+          chosen.of,
+          use((value) => (chosen.of = value)),
+        ),
       ),
-    );
-    return [row];
+    ];
   }
 
-  handle = gridfold.chart("pairs", {
+  const handle = gridfold.chart("pairs", {
     label: "Heat map of two hyperparameters",
     keys: "Arrow keys go from cell to cell, Enter selects the best configuration of a cell, Escape leaves.",
     draw,
@@ -259,7 +250,7 @@ gridfold.ready(() => {
           row.name,
           ...columns.map((column, i) => {
             const cell = made.find((c) => c.i === i && c.j === j);
-            return cell ? `${format(cell.value)} (${cell.members.length})` : "–";
+            return cell ? `${fixed(cell.value)} (${cell.members.length})` : "–";
           }),
         ]),
       };

@@ -17,6 +17,9 @@ gridfold.ready(() => {
       .domain(d3.range(axes.length + 1))
       .range([0, frame.width]);
     const scales = axes.map((axis) => place(axis, [height, 0]));
+    const names = [...axes.map((axis) => axis.name), data.measure.name];
+    const step = frame.width / axes.length;
+    const crowded = d3.pairs(names).some(([a, b]) => (a.length + b.length) * 4 > step);
     const score = scoreScale(data.measure.lower ? [0, height] : [height, 0]);
     const missing = height + 8;
     // A configuration without an axis passes below it.
@@ -78,14 +81,14 @@ gridfold.ready(() => {
     });
     name(end, data.measure.name, axes.length);
 
-    // On two lines in turn, so that long names don't meet.
+    // On two lines in turn where names beside each other would meet.
     function name(group, text, i) {
       group
         .append("text")
         .attr("class", "title strong")
         .attr("text-anchor", i === 0 ? "start" : i === axes.length ? "end" : "middle")
         .attr("x", i === 0 ? -margin.left + 6 : i === axes.length ? margin.right - 8 : 0)
-        .attr("y", i % 2 ? -12 : -28)
+        .attr("y", crowded && i % 2 ? -28 : -12)
         .text(short(text, Math.max(12, Math.floor((2 * frame.width) / axes.length / 8))));
     }
     return {
@@ -96,7 +99,6 @@ gridfold.ready(() => {
       },
       hit(px, py) {
         const [left, top] = [px + plot.scrollLeft - margin.left, py - margin.top];
-        const step = frame.width / axes.length;
         const at = Math.max(0, Math.min(axes.length - 1, Math.floor(left / step)));
         const part = Math.max(0, Math.min(1, left / step - at));
         const far = (c) => {
