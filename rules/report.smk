@@ -4,6 +4,9 @@ SEARCH_FIGURES = {
     "learning_curves": "Learning curves",
     "hyperparameters": "Scores against hyperparameters",
 }
+# Only of a search in stages.
+if PLAN.stages:
+    SEARCH_FIGURES["search_path"] = "The path of the search"
 TEST_FIGURES = {
     "scores": "Scores of the configurations",
     "errors": "Errors of the selected configuration",
@@ -20,6 +23,7 @@ rule draw_search_figures:
         trials=rules.collect.output.trials,
         epochs=rules.collect.output.epochs,
         configurations=rules.summarise.output.configurations,
+        search=rules.collect.output.search if PLAN.stages else [],
     output:
         **figure_files(SEARCH_FIGURES),
     log:
@@ -78,6 +82,8 @@ rule report:
         ),
         words=expand(PATHS.figures / "{name}.json", name=FIGURES),
         scaling=rules.measure_scaling.output.table if SCALING_FIGURES else [],
+        search=rules.collect.output.search if PLAN.stages else [],
+        search_trials=rules.collect.output.search_trials if PLAN.stages else [],
         page=PAGE / "report.html.j2",
         parts=sorted(
             file for kind in ("j2", "css", "js") for file in PAGE.rglob(f"*.{kind}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
-from gridfold import reportanswer, reportsections
+from gridfold import reportanswer, reportsearch, reportsections
 from gridfold.reportdata import chart_data
 from gridfold.reportinput import BESIDE, FigureFile, ReportInput, WriteSection
 
@@ -19,6 +19,7 @@ SECTIONS: tuple[WriteSection, ...] = (
     reportsections.answer,
     reportsections.cautions,
     reportsections.configurations,
+    reportsearch.search,
     reportsections.curves,
     reportsections.hyperparameters,
     reportsections.errors,

@@ -66,6 +66,8 @@ class ReportInput:
         By the names in :data:`gridfold.figures.FIGURES`.
     scaling : DataFrame, optional
         The scaling table, of a study that compares world sizes.
+    search, search_trials : DataFrame, optional
+        The path of a search in stages, :func:`gridfold.searchtables.collect_search`.
     """
 
     request: Mapping[str, Any]
@@ -76,6 +78,15 @@ class ReportInput:
     manifest: Mapping[str, Any]
     figures: Mapping[str, FigureFile]
     scaling: pd.DataFrame | None = None
+    search: pd.DataFrame | None = None
+    search_trials: pd.DataFrame | None = None
+
+    @property
+    def all_trials(self) -> pd.DataFrame:
+        """What was trained: also what a search in stages has left behind, each trial once."""
+        if self.search_trials is None:
+            return self.tables.trials
+        return self.search_trials.drop_duplicates(["config_id", "split"], keep="last")
 
     @property
     def study(self) -> Mapping[str, Any]:

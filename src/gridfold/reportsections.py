@@ -103,7 +103,7 @@ def scaling(study: ReportInput) -> Section | None:
 
 def failures(study: ReportInput) -> Section:
     """Return the failed trials with their reasons."""
-    trials = study.tables.trials
+    trials = study.all_trials
     content = {
         "failures": failures_table(trials),
         "trials_file": BESIDE.tables / "trials.csv",
@@ -115,8 +115,8 @@ def failures(study: ReportInput) -> Section:
 def cost(study: ReportInput) -> Section:
     """Return what the trials took, and what jobs could ask for instead."""
     content = {
-        "cost": reportfacts.cost(study.tables.trials),
-        "cost_advice": advise(study.jobs, study.tables.trials),
+        "cost": reportfacts.cost(study.all_trials),
+        "cost_advice": advise(study.jobs, study.all_trials),
         "trials_file": BESIDE.tables / "trials.csv",
         "jobs_file": BESIDE.tables / "jobs.csv",
     }

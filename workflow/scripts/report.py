@@ -25,7 +25,12 @@ def write_report(
         card=json.loads(Path(inputs["card"]).read_text()),
         manifest=json.loads(Path(inputs["manifest"]).read_text()),
         figures=read_figures(words),
-        scaling=pd.read_parquet(inputs["scaling"]) if inputs["scaling"] else None,
+        # Of some studies only.
+        **{
+            name: pd.read_parquet(inputs[name])
+            for name in ("scaling", "search", "search_trials")
+            if inputs[name]
+        },
     )
     write_text(html, render(study, Path(inputs["page"]).parent))
 
