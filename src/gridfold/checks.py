@@ -9,6 +9,7 @@ from typing import Any
 
 from gridfold.errors import KeyPath, Problem
 from gridfold.references import hyperparameter_names, problem_with
+from gridfold.stagechecks import stage_problems
 from gridfold.study.data import EMBEDDED_SHAPES
 from gridfold.study.explain import shown, unknown_key
 
@@ -40,6 +41,7 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
         (("problem", "training"), _training_problems),
         (("model",), _model_function_problems),
         (("model", "search"), _hyperparameter_problems),
+        (("search", "training", "resampling"), stage_problems),
     ):
         if all(name in sections for name in needed):
             yield from check(*(sections[name] for name in needed))

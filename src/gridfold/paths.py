@@ -58,6 +58,11 @@ class StudyPaths:
         return self.root / "shards"
 
     @property
+    def search(self) -> Path:
+        """Folder of what is decided while a search in stages runs."""
+        return self.root / "search"
+
+    @property
     def progress(self) -> Path:
         """Folder with one small file for each running job."""
         return self.root / "progress"

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
 
 from gridfold.axes import count_values, discrete_values, sample
-from gridfold.canonical import canonical, canonical_json, short_id, uniform
+from gridfold.canonical import canonical, canonical_json, short_id
 from gridfold.errors import Problem, format_path
+from gridfold.sampling import Sampled, points
 from gridfold.study.base import Section, affects_result, is_late_addition
 from gridfold.study.data import _Source
 from gridfold.study.explain import problems_of, shown
 from gridfold.study.model import FAMILIES, Cnn, Mlp, Model, widths
 from gridfold.study.problem import ProblemSection
-from gridfold.study.search import Axis, RandomStrategy, Search
+from gridfold.study.search import Axis, Search
 from gridfold.study.training import Training
 
 Assignment = dict[str, Any]
@@ -130,7 +133,7 @@ class Space:
         Conditions and exclusions are ignored. For a space without problems only.
         """
         total = 0
-        groups = [group[0] for group in self._groups()]
+        groups = [group[0] for group in self.groups]
         for family in self.model.families:
             count = 1
             for name in groups:
@@ -142,8 +145,9 @@ class Space:
             total += count
         return total
 
-    def _groups(self) -> list[list[str]]:
-        """Return axes that move together, in an order in which conditions can be decided."""
+    @cached_property
+    def groups(self) -> list[list[str]]:
+        """Axes that move together, in an order in which conditions can be decided."""
         zipped = {name: group for group in self.search.zip for name in group}
         groups: list[list[str]] = []
         for name in self.search.space:
@@ -161,7 +165,7 @@ class Space:
 
     def product(self) -> Iterator[Assignment]:
         """Yield every combination that the conditions allow."""
-        groups = self._groups()
+        groups = self.groups
 
         def extend(assignment: Assignment, position: int) -> Iterator[Assignment]:
             if position == len(groups):
@@ -178,20 +182,16 @@ class Space:
         for family in self.model.families:
             yield from extend({"model": family}, 0)
 
-    def draws(self, strategy: RandomStrategy) -> Iterator[Assignment]:
-        """Yield different combinations, drawn at random; many more than `n` when there are.
-
-        Each number depends on seed, draw and axis alone. So a larger `n` keeps the first draws,
-        and a new axis leaves the others' values alone.
-        """
-        groups, families = self._groups(), self.model.families
+    def draws(self, strategy: Sampled) -> Iterator[Assignment]:
+        """Yield different combinations, drawn as `strategy` says; many more than `n` if any."""
+        groups, families = self.groups, self.model.families
+        axes = ["model", *(group[0] for group in groups)]
         seen = set()
-        for draw in range(1000 + 100 * strategy.n):
-            u = uniform(strategy.seed, draw, "model")
-            assignment: Assignment = {"model": families[int(u * len(families))]}
+        for point in itertools.islice(points(strategy, axes), 1000 + 100 * strategy.n):
+            assignment: Assignment = {"model": families[int(point("model") * len(families))]}
             for group in groups:
                 if self._is_active(group[0], assignment):
-                    u = uniform(strategy.seed, draw, group[0])
+                    u = point(group[0])
                     for name in group:
                         assignment[name] = self._drawn(name, u)
             key = canonical_json(assignment)
@@ -213,6 +213,19 @@ class Space:
         if _is_of_another_family(name, assignment["model"]):
             return False
         return _holds(self._when[name], assignment)
+
+    def completed(self, assignment: Assignment) -> Assignment:
+        """Return `assignment` with exactly the axes that its own values make active.
+
+        An axis that becomes active gets its middle value.
+        """
+        result: Assignment = {"model": assignment["model"]}
+        for group in self.groups:
+            if self._is_active(group[0], result):
+                for name in group:
+                    known = name in assignment
+                    result[name] = assignment[name] if known else self._drawn(name, 0.5)
+        return result
 
     def is_excluded(self, assignment: Assignment) -> bool:
         """Tell whether one of the exclusions holds."""

@@ -13,7 +13,7 @@ from gridfold.errors import KeyPath, Problem
 from gridfold.space import Space, alternatives, with_value
 from gridfold.study.base import Section, affects_result
 from gridfold.study.explain import field_names, problems_of, shown, unknown_key
-from gridfold.study.search import Axis, RandomStrategy
+from gridfold.study.search import Axis, GridStrategy
 
 _VALUES_SHOWN = 20
 
@@ -39,14 +39,14 @@ def _axis_problems(space: Space) -> Iterator[Problem]:
             yield _unknown_axis(space, path)
             continue
         count = count_values(axis)
-        is_random = isinstance(space.search.strategy, RandomStrategy)
-        if count is None and not is_random:
+        is_drawn = not isinstance(space.search.strategy, GridStrategy)
+        if count is None and not is_drawn:
             yield Problem(
                 (*path, "float"),
                 "a real interval in a grid",
                 "allowed: linspace, logspace or a list; or `strategy: {type: random, n: ...}`",
             )
-        elif name not in space.values and not (is_random and axis.form in ("int", "float")):
+        elif name not in space.values and not (is_drawn and axis.form in ("int", "float")):
             yield Problem(
                 (*path, axis.form),
                 f"{count:,} values",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from gridfold.study.base import NonNegativeInt, PlainValue, PositiveInt, Section
+from gridfold.study.stages import Confirm, Explore, Refine
 
 Number = int | float
 Condition = dict[str, PlainValue]
@@ -73,7 +74,7 @@ class IntInterval(_Interval):
 
 
 class FloatInterval(_Interval):
-    """Real numbers from `min` to `max`; for `random` only."""
+    """Real numbers from `min` to `max`; not for `grid`."""
 
     min: float = Field(description="Smallest value.")
     max: float = Field(description="Upper end, itself not drawn.")
@@ -144,14 +145,63 @@ class RandomStrategy(Section):
     )
 
 
-Strategy = Annotated[GridStrategy | RandomStrategy, Field(discriminator="type")]
+class SobolStrategy(Section):
+    """`n` different points of a scrambled Sobol sequence, which fill the space more evenly.
+
+    Owen (1998); `scipy.stats.qmc.Sobol`. Most even where `n` is a power of two.
+    """
+
+    type: Literal["sobol"]
+    n: PositiveInt = Field(description="Number of configurations.")
+    seed: NonNegativeInt = Field(
+        0, description="Seed of the scrambling; a larger n keeps the first ones."
+    )
+
+
+class LatinHypercubeStrategy(Section):
+    """`n` different points, one in each of `n` equal parts of each axis.
+
+    McKay, Beckman & Conover (1979); `scipy.stats.qmc.LatinHypercube`.
+    """
+
+    type: Literal["latin_hypercube"]
+    n: PositiveInt = Field(description="Number of configurations.")
+    seed: NonNegativeInt = Field(0, description="Seed of the draw; another n, other points.")
+
+
+class HyperbandStrategy(Section):
+    """Many configurations for few epochs, of which the better ones go on (Li et al., 2018).
+
+    The longest training is `training.epochs`.
+    """
+
+    type: Literal["hyperband"]
+    factor: Annotated[int, Field(ge=2)] = Field(
+        3, description="One of so many configurations goes on, for so many times the epochs."
+    )
+    brackets: PositiveInt | None = Field(
+        None,
+        description="Brackets, the one that explores most first; 1 is successive halving; "
+        "default all.",
+    )
+    sampler: Literal["random", "sobol"] = Field(
+        "random", description="How configurations are drawn."
+    )
+    seed: NonNegativeInt = Field(0, description="Seed of the draw.")
+
+
+Strategy = Annotated[
+    GridStrategy | RandomStrategy | SobolStrategy | LatinHypercubeStrategy | HyperbandStrategy,
+    Field(discriminator="type"),
+]
 
 
 class Search(Section):
     """The space, and how configurations are taken from it."""
 
     strategy: Strategy = Field(
-        default_factory=GridStrategy, description="`grid` or `random`; `grid` may stand alone."
+        default_factory=GridStrategy,
+        description="How configurations are taken; `grid` may stand alone.",
     )
     space: dict[str, Axis] = Field(
         default_factory=dict,
@@ -169,6 +219,16 @@ class Search(Section):
     max_configurations: Annotated[int, Field(gt=0, le=1_000_000)] = Field(
         10_000, description="More configurations than this are refused."
     )
+    explore: Explore | None = Field(None, description=Explore.__doc__)
+    refine: Refine | None = Field(None, description=Refine.__doc__)
+    confirm: Confirm | None = Field(None, description=Confirm.__doc__)
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether the search goes on from what its first trials have found."""
+        stages = (self.explore, self.refine, self.confirm)
+        is_hyperband = isinstance(self.strategy, HyperbandStrategy)
+        return is_hyperband or any(stage is not None for stage in stages)
 
     @model_validator(mode="before")
     @classmethod
