@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,7 +130,7 @@ class Space:
         Conditions and exclusions are ignored. For a space without problems only.
         """
         total = 0
-        groups = [group[0] for group in self._groups()]
+        groups = [group[0] for group in self.groups()]
         for family in self.model.families:
             count = 1
             for name in groups:
@@ -142,7 +142,7 @@ class Space:
             total += count
         return total
 
-    def _groups(self) -> list[list[str]]:
+    def groups(self) -> list[list[str]]:
         """Return axes that move together, in an order in which conditions can be decided."""
         zipped = {name: group for group in self.search.zip for name in group}
         groups: list[list[str]] = []
@@ -161,7 +161,7 @@ class Space:
 
     def product(self) -> Iterator[Assignment]:
         """Yield every combination that the conditions allow."""
-        groups = self._groups()
+        groups = self.groups()
 
         def extend(assignment: Assignment, position: int) -> Iterator[Assignment]:
             if position == len(groups):
@@ -184,7 +184,7 @@ class Space:
         Each number depends on seed, draw and axis alone. So a larger `n` keeps the first draws,
         and a new axis leaves the others' values alone.
         """
-        groups, families = self._groups(), self.model.families
+        groups, families = self.groups(), self.model.families
         seen = set()
         for draw in range(1000 + 100 * strategy.n):
             u = uniform(strategy.seed, draw, "model")
@@ -208,6 +208,14 @@ class Space:
 
     def _is_zipped(self, name: str) -> bool:
         return any(name in group for group in self.search.zip)
+
+    def suits(self, name: str, family: str) -> bool:
+        """Tell whether an axis belongs to a family, as all of them have those of `training`."""
+        return not _is_of_another_family(name, family)
+
+    def conditions(self, name: str) -> Mapping[str, frozenset[str]]:
+        """Return for each axis in ``when`` the canonical values that it may have."""
+        return self._when[name]
 
     def _is_active(self, name: str, assignment: Assignment) -> bool:
         if _is_of_another_family(name, assignment["model"]):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from gridfold.study.base import NonNegativeInt, PlainValue, PositiveInt, Section
+from gridfold.study.tuner import KerasTunerStrategy
 
 Number = int | float
 Condition = dict[str, PlainValue]
@@ -73,7 +74,7 @@ class IntInterval(_Interval):
 
 
 class FloatInterval(_Interval):
-    """Real numbers from `min` to `max`; for `random` only."""
+    """Real numbers from `min` to `max`; not for grids."""
 
     min: float = Field(description="Smallest value.")
     max: float = Field(description="Upper end, itself not drawn.")
@@ -144,14 +145,17 @@ class RandomStrategy(Section):
     )
 
 
-Strategy = Annotated[GridStrategy | RandomStrategy, Field(discriminator="type")]
+Strategy = Annotated[
+    GridStrategy | RandomStrategy | KerasTunerStrategy, Field(discriminator="type")
+]
 
 
 class Search(Section):
     """The space, and how configurations are taken from it."""
 
     strategy: Strategy = Field(
-        default_factory=GridStrategy, description="`grid` or `random`; `grid` may stand alone."
+        default_factory=GridStrategy,
+        description="`grid`, `random` or `keras_tuner`; `grid` may stand alone.",
     )
     space: dict[str, Axis] = Field(
         default_factory=dict,
