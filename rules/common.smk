@@ -5,6 +5,8 @@ from pathlib import Path
 
 from gridfold.plan import DISTRIBUTED_SHARD_PATTERN, SINGLE_SHARD_PATTERN
 from gridfold.resources import JobSizes
+from gridfold.searchplan import SearchPlan
+from gridfold.stages import SLOT_PATTERN, stage_of
 from gridfold.workflow import (
     available_cores,
     load_plan,
@@ -21,6 +23,7 @@ from gridfold.workflow import (
 # duplicate keys.
 PLAN = load_plan(workflow)
 PATHS = PLAN.paths
+SEARCH = SearchPlan(PLAN)
 CORES = available_cores(workflow)
 SIZES = JobSizes(PLAN)
 MONITOR = monitor(PLAN)
@@ -41,6 +44,14 @@ wildcard_constraints:
 def placement(shard):
     """Return what the distributed job of a shard asks for on this site."""
     return PLAN.placement(shard, site(workflow, "train_distributed"))
+
+
+def source_tables(stage):
+    """Return the trials of the jobs whose scores decide about a stage."""
+    return [
+        PATHS.shards / f"{shard}.trials.parquet"
+        for shard in SEARCH.source_shards(stage)
+    ]
 
 
 def figure_files(titles):

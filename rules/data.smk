@@ -41,6 +41,6 @@ rule make_splits:
     params:
         request=lambda wildcards: PLAN.splits_request(),
     message:
-        f"Drawing {len(PLAN.splits)} splits and the held-out test set"
+        f"Drawing {len(SEARCH.all_splits)} splits and the held-out test set"
     script:
         "../workflow/scripts/make_splits.py"

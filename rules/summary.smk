@@ -1,14 +1,32 @@
 """From trials to an answer: collect, summarise, select, fit the final model."""
 
-# Both training rules write the same tables, so one pattern serves all shards.
-SHARDS = list(PLAN.shards)
+# All training rules write the same tables, so one pattern serves all shards.
+SHARDS = SEARCH.all_shards
+# Of a search in stages: all that it has trained, cheap trials included, and all configurations.
+SEARCH_TABLES = (
+    {
+        "search": PATHS.tables / "search.parquet",
+        "search_csv": report(
+            PATHS.tables / "search.csv",
+            caption="../workflow/report/search.rst",
+            category="Tables",
+            labels={"table": "search"},
+        ),
+        "search_trials": PATHS.tables / "search_trials.parquet",
+        "catalogue": PATHS.search / "catalogue.json",
+    }
+    if PLAN.stages
+    else {}
+)
 
 
 rule collect:
     input:
         trials=expand(rules.train.output.trials, shard=SHARDS),
         epochs=expand(rules.train.output.epochs, shard=SHARDS),
+        stages=SEARCH.files,
     output:
+        **SEARCH_TABLES,
         trials=PATHS.tables / "trials.parquet",
         trials_csv=report(
             PATHS.tables / "trials.csv",
@@ -32,11 +50,13 @@ rule collect:
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
-        request=lambda wildcards: PLAN.collect_request(),
+        request=lambda wildcards: (
+            SEARCH.collect_request() if PLAN.stages else PLAN.collect_request()
+        ),
         # Not an input: nothing is lost without it.
         records=str(PATHS.jobs),
     message:
-        f"Collecting {len(PLAN.trials)} trials from {len(SHARDS)} shards"
+        f"Collecting the trials of {len(SHARDS)} shards"
     script:
         "../workflow/scripts/collect.py"
 
@@ -70,7 +90,9 @@ rule summarise:
 rule select_best:
     input:
         configurations=rules.summarise.output.configurations,
-        predictions=expand(rules.train.output.predictions, shard=SHARDS),
+        predictions=expand(
+            rules.train.output.predictions, shard=SEARCH.answering_shards
+        ),
     output:
         best=PATHS.tables / "best.json",
         predictions=PATHS.tables / "best_predictions.parquet",
@@ -135,10 +157,13 @@ rule train_final:
 FINAL_TRAINING = (
     {"trained": rules.train_final.output.record} if PLAN.is_distributed else {}
 )
+# Which configurations a search in stages has found is known when it is done.
+CATALOGUE = {"catalogue": rules.collect.output.catalogue} if PLAN.stages else {}
 
 
 rule fit_final:
     input:
+        **CATALOGUE,
         **FINAL_TRAINING,
         best=rules.select_best.output.best,
         data=rules.prepare_data.output.features,

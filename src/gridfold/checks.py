@@ -9,6 +9,7 @@ from typing import Any
 
 from gridfold.errors import KeyPath, Problem
 from gridfold.references import hyperparameter_names, problem_with
+from gridfold.stagechecks import stage_problems
 from gridfold.study.data import EMBEDDED_SHAPES
 from gridfold.study.explain import shown, unknown_key
 from gridfold.tuningchecks import (
@@ -48,6 +49,7 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
         (("problem", "search"), objective_problems),
         (("training", "search"), tuner_training_problems),
         (("model", "search"), tuner_model_problems),
+        (("search", "training", "resampling"), stage_problems),
     ):
         if all(name in sections for name in needed):
             yield from check(*(sections[name] for name in needed))

@@ -58,9 +58,14 @@ class StudyPaths:
         return self.root / "shards"
 
     @property
+    def search(self) -> Path:
+        """Folder of what is decided while a search in stages runs."""
+        return self.root / "search"
+
+    @property
     def tuner(self) -> Path:
         """Folder of a search with Keras Tuner: state, and how chief and workers meet."""
-        return self.root / "search" / "tuner"
+        return self.search / "tuner"
 
     @property
     def tuner_state(self) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from gridfold.paths import StudyPaths, result_file
 from gridfold.placement import Placement, Site
 from gridfold.provenance import numeric_versions, training_code_digest
 from gridfold.references import source_digest, split_reference
+from gridfold.searchwords import schedule_lines
 from gridfold.shards import DISTRIBUTED, SINGLE, Ledger, Trial, trials_per_job
 from gridfold.space import Configuration, Expansion, describe_axis, shown_value
+from gridfold.stages import Stage, confirming_plan, effort, stages_of, training_fractions
 from gridfold.study import Study
-from gridfold.study.resampling import split_names
+from gridfold.tuningschedule import tuner_lines, tuner_of
 
 SINGLE_SHARD_PATTERN = rf"{SINGLE}[0-9]+"
 DISTRIBUTED_SHARD_PATTERN = rf"{DISTRIBUTED}[0-9]+"
@@ -32,6 +34,7 @@ class Plan:
     ----------
     study : Study
     expansion : Expansion
+        With a tuner, some configurations of its space, which stand for those that it will choose.
     files : tuple of Path
         The study files.
     paths : StudyPaths
@@ -39,6 +42,9 @@ class Plan:
         Names of the splits.
     ledger : Ledger
         All shards, those of earlier grids included.
+    stages : tuple of Stage
+        Of a search that goes on from what its first trials have found; otherwise none. Then
+        `expansion`, `splits` and `ledger` are those of the first one.
     overrides : dict
         Values from the command line, over those of the files.
     """
@@ -49,6 +55,7 @@ class Plan:
     paths: StudyPaths
     splits: list[str]
     ledger: Ledger
+    stages: tuple[Stage, ...] = ()
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -68,18 +75,30 @@ class Plan:
         loaded = load_study(files, overrides)
         study, configurations = loaded.study, loaded.expansion.configurations
         paths = StudyPaths.of(study.study, results)
-        splits = split_names(study.resampling)
+        stages = stages_of(study, configurations)
+        epochs, splits = effort(study, study.search.explore)
+        if epochs is not None:
+            configurations = [replace(c, epochs=epochs) for c in configurations]
         ledger = Ledger.read(paths.ledger)
         # Only trials of the same backend and world size can be trained by the same processes.
         lanes: dict[tuple[str, int], list[Configuration]] = {}
-        for configuration in configurations:
+        for configuration in [] if tuner_of(study) else configurations:
             lanes.setdefault(_lane(configuration), []).append(configuration)
         for (_, world_size), members in lanes.items():
             trials = [Trial(c.id, split) for c in members for split in splits]
             mean = sum(seconds_per_trial(study, c) for c in members) / len(members)
             size = trials_per_job(study.execution.trials_per_job, len(splits), len(trials), mean)
             ledger = ledger.assign(trials, size, SINGLE if world_size == 1 else DISTRIBUTED)
-        return cls(study, loaded.expansion, loaded.files, paths, splits, ledger, overrides or {})
+        return cls(
+            study,
+            replace(loaded.expansion, configurations=configurations),
+            loaded.files,
+            paths,
+            list(splits),
+            ledger,
+            stages,
+            overrides or {},
+        )
 
     @property
     def configurations(self) -> list[Configuration]:
@@ -88,7 +107,9 @@ class Plan:
 
     @property
     def trials(self) -> list[Trial]:
-        """Every configuration on every split."""
+        """Every configuration on every split; none where a tuner chooses them while it runs."""
+        if tuner_of(self.study):
+            return []
         return [Trial(c.id, split) for c in self.configurations for split in self.splits]
 
     @property
@@ -127,6 +148,11 @@ class Plan:
         """Return what training the final model asks for, whichever configuration wins."""
         each = [_placement(c.settings, site) for c in self.configurations]
         return Placement(max(p.processes for p in each), max(p.replicas for p in each), site)
+
+    def all_epochs(self, configuration: Configuration) -> int:
+        """Return the epochs of a full training, of which a stage may ask for a part."""
+        epochs: int = configuration.settings["training"].get("epochs", self.study.training.epochs)
+        return epochs
 
     def workers(self, cores: int | None) -> int:
         """Return how many trials run at once in a job that gets `cores` CPU cores."""
@@ -177,16 +203,19 @@ class Plan:
     def splits_request(self) -> str:
         """Return what `make_splits` depends on."""
         data = self.study.data
-        return canonical_json(
-            {
-                "resampling": self.study.resampling.model_dump(),
-                "test_fraction": data.test_fraction,
-                "test_seed": data.test_seed,
-                "classification": self.study.problem.is_classification,
-            }
-        )
+        request = {
+            "resampling": self.study.resampling.model_dump(),
+            "test_fraction": data.test_fraction,
+            "test_seed": data.test_seed,
+            "classification": self.study.problem.is_classification,
+        }
+        if self.stages:
+            request["training_fractions"] = training_fractions(self.study)
+            request["confirm"] = confirming_plan(self.study)
+        return canonical_json(request)
 
-    def _training_request(self) -> dict[str, Any]:
+    def training_request(self) -> dict[str, Any]:
+        """Return what every training depends on, whatever its trials."""
         training = self.study.training
         return {
             "code": training_code_digest(self.study),
@@ -202,7 +231,7 @@ class Plan:
         used = {c.id: c for _, c in members}
         return canonical_json(
             {
-                **self._training_request(),
+                **self.training_request(),
                 "trials": [str(trial) for trial, _ in members],
                 "configurations": {
                     i: {"settings": c.settings, "epochs": c.epochs} for i, c in used.items()
@@ -217,7 +246,7 @@ class Plan:
         written = self.study.model_dump(mode="json", by_alias=True, exclude_unset=True)
         return canonical_json(
             {
-                **self._training_request(),
+                **self.training_request(),
                 # As written: an axis must meet only what the user has set.
                 "study": {name: written[name] for name in sections if name in written},
                 "splits": self.splits,
@@ -272,12 +301,15 @@ class Plan:
         """Return what `fit_final` depends on, besides the selected configuration."""
         return canonical_json(
             {
-                **self._training_request(),
+                **self.training_request(),
                 "study": self.study.study,
                 "measure": self.study.problem.ranking_measure,
                 "confidence": self.study.report.confidence,
+                # Those of a search in stages come from its catalogue.
                 "settings": {
-                    c.id: {"settings": c.settings, "epochs": c.epochs} for c in self.configurations
+                    c.id: {"settings": c.settings, "epochs": c.epochs}
+                    for c in self.configurations
+                    if not self.stages
                 },
             }
         )
@@ -321,9 +353,19 @@ class Plan:
         workers = self.workers(cores)
         jobs = [s for s, members in self.shards.items() if not set(remaining).isdisjoint(members)]
         resampling = self.study.resampling
-        lines = [
+        heading = (
             f"Study {self.study.study}: {self.study.problem.type} on {self.study.data.source}, "
-            f"{' and '.join(self.study.model.families)}",
+            f"{' and '.join(self.study.model.families)}"
+        )
+        axes = [
+            f"  axis            {describe_axis(n, a)}" for n, a in self.study.search.space.items()
+        ]
+        stages = schedule_lines(self.study, self.stages, self.configurations) if self.stages else []
+        tuner = tuner_of(self.study)
+        if tuner is not None:
+            return "\n".join([heading, *tuner_lines(self.study, tuner), *axes, *stages])
+        lines = [
+            heading,
             f"  configurations  {len(self.configurations)}"
             + (
                 f" ({len(self.expansion.duplicates)} duplicates left out)"
@@ -331,15 +373,13 @@ class Plan:
             ),
             f"  splits          {len(self.splits)} ({resampling.method}, {resampling.folds} folds"
             f" x {resampling.repeats})",
-            f"  trials          {len(self.trials)}, of which {len(done)} are done and "
-            f"{len(remaining)} are to be trained in {len(jobs)} jobs",
+            f"  trials          {len(self.trials)}{' to explore' * bool(self.stages)}, "
+            f"of which {len(done)} are done and {len(remaining)} are to be trained in {len(jobs)} "
+            "jobs",
             f"  estimated cost  {format_seconds(seconds)} on one worker, "
             f"{format_seconds(seconds / workers)} on {workers} (rough)",
         ]
-        lines += [
-            f"  axis            {describe_axis(n, a)}" for n, a in self.study.search.space.items()
-        ]
-        return "\n".join(lines)
+        return "\n".join([*lines, *axes, *stages])
 
 
 _DEFAULT_JOB_CORES = 4

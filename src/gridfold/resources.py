@@ -13,6 +13,7 @@ import math
 import os
 import statistics
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 
 from gridfold.cost import layers, sample_shape, seconds_per_trial
@@ -20,6 +21,7 @@ from gridfold.paths import result_file
 from gridfold.plan import Plan
 from gridfold.shards import Trial
 from gridfold.space import Configuration
+from gridfold.stages import Stage, stage_of
 
 # MB, measured with TensorFlow 2.21 on Linux: the two Snakemakes around a job of a cluster and the
 # interpreter with pandas that each bookkeeping job is; the fork server with TensorFlow, once a job;
@@ -42,6 +44,8 @@ _LEAST_MINUTES = 10
 # More would only take longer to read.
 _MEASURED_TRIALS = 40
 _MOST_CORRECTION = 20.0
+# What a stage finds between the known configurations can be larger than the largest of them.
+_STAGE_MARGIN = 1.5
 
 
 class JobSizes:
@@ -72,6 +76,26 @@ class JobSizes:
         ]
         # Graham (1969): no order of the trials on the workers takes longer.
         return _minutes(sum(seconds) / self._plan.workers(threads) + max(seconds)) * attempt
+
+    def slot_memory(self, slot: str, threads: int, attempt: int) -> int:
+        """Return the MB of the job of a slot, whichever configurations fall to it."""
+        trials = self._stage(slot).trials_per_job
+        workers = min(self._plan.workers(threads), trials)
+        largest = _STAGE_MARGIN * max(map(self._trial_memory, self._configurations.values()))
+        return _rounded(_SNAKEMAKE + _FORK_SERVER + workers * largest, 100) * attempt
+
+    def slot_minutes(self, slot: str, threads: int, attempt: int) -> int:
+        """Return the minutes of the job of a slot, whichever configurations fall to it."""
+        stage = self._stage(slot)
+        slowest = 0.0
+        for configuration in self._configurations.values():
+            epochs = stage.epochs or self._plan.all_epochs(configuration)
+            slowest = max(slowest, self._trial_seconds(replace(configuration, epochs=epochs)))
+        rounds = math.ceil(stage.trials_per_job / self._plan.workers(threads))
+        return _minutes(_STAGE_MARGIN * rounds * slowest) * attempt
+
+    def _stage(self, slot: str) -> Stage:
+        return next(s for s in self._plan.stages if s.name == stage_of(slot))
 
     def ranks_memory(self, shard: str, processes: int, attempt: int) -> int:
         """Return the MB that a distributed job takes on a node with so many of its processes."""
@@ -104,7 +128,10 @@ class JobSizes:
         """Return the minutes that training the final model takes, whichever configuration wins."""
         folds = self._plan.study.resampling.folds
         share = 1 - 1 / folds if folds > 1 else 0.8
-        slowest = max(map(self._trial_seconds, self._configurations.values()))
+        slowest = max(
+            self._trial_seconds(replace(c, epochs=self._plan.all_epochs(c)))
+            for c in self._configurations.values()
+        )
         return _minutes(slowest / share) * attempt
 
     def _members(self, shard: str) -> list[Trial]:
@@ -192,6 +219,8 @@ class JobSizes:
         """Rows of the largest table: one for each epoch of each trial, or each prediction."""
         plan = self._plan
         epochs = sum(c.epochs for c in plan.configurations) * len(plan.splits)
+        most = max(map(plan.all_epochs, plan.configurations))
+        epochs += sum(stage.trials * (stage.epochs or most) for stage in plan.stages)
         return epochs + self._shape[0] * plan.study.resampling.repeats
 
 

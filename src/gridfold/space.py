@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
@@ -130,7 +131,7 @@ class Space:
         Conditions and exclusions are ignored. For a space without problems only.
         """
         total = 0
-        groups = [group[0] for group in self.groups()]
+        groups = [group[0] for group in self.groups]
         for family in self.model.families:
             count = 1
             for name in groups:
@@ -142,8 +143,9 @@ class Space:
             total += count
         return total
 
+    @cached_property
     def groups(self) -> list[list[str]]:
-        """Return axes that move together, in an order in which conditions can be decided."""
+        """Axes that move together, in an order in which conditions can be decided."""
         zipped = {name: group for group in self.search.zip for name in group}
         groups: list[list[str]] = []
         for name in self.search.space:
@@ -161,7 +163,7 @@ class Space:
 
     def product(self) -> Iterator[Assignment]:
         """Yield every combination that the conditions allow."""
-        groups = self.groups()
+        groups = self.groups
 
         def extend(assignment: Assignment, position: int) -> Iterator[Assignment]:
             if position == len(groups):
@@ -184,7 +186,7 @@ class Space:
         Each number depends on seed, draw and axis alone. So a larger `n` keeps the first draws,
         and a new axis leaves the others' values alone.
         """
-        groups, families = self.groups(), self.model.families
+        groups, families = self.groups, self.model.families
         seen = set()
         for draw in range(1000 + 100 * strategy.n):
             u = uniform(strategy.seed, draw, "model")
@@ -221,6 +223,19 @@ class Space:
         if _is_of_another_family(name, assignment["model"]):
             return False
         return _holds(self._when[name], assignment)
+
+    def completed(self, assignment: Assignment) -> Assignment:
+        """Return `assignment` with exactly the axes that its own values make active.
+
+        An axis that becomes active gets its middle value.
+        """
+        result: Assignment = {"model": assignment["model"]}
+        for group in self.groups:
+            if self._is_active(group[0], result):
+                for name in group:
+                    known = name in assignment
+                    result[name] = assignment[name] if known else self._drawn(name, 0.5)
+        return result
 
     def is_excluded(self, assignment: Assignment) -> bool:
         """Tell whether one of the exclusions holds."""

@@ -14,6 +14,7 @@ from gridfold.atomic import replacing
 from gridfold.canonical import derive_seed
 from gridfold.data import Array, Dataset
 from gridfold.errors import DataError
+from gridfold.study.resampling import reduced, share_of
 
 # The split on which the final model is trained: everything but the test set.
 FINAL = "final"
@@ -81,7 +82,8 @@ def make_splits(dataset: Dataset, request: Mapping[str, Any]) -> Splits:
     ----------
     dataset : Dataset
     request : mapping
-        ``resampling`` (the section), ``test_fraction``, ``test_seed``, ``classification``.
+        ``resampling`` (the section), ``test_fraction``, ``test_seed``, ``classification``; of a
+        search in stages also ``training_fractions`` and ``confirm``, a plan of its own.
 
     Raises
     ------
@@ -94,6 +96,10 @@ def make_splits(dataset: Dataset, request: Mapping[str, Any]) -> Splits:
     try:
         development, test = _held_out(dataset, everything, classes, request)
         by_name = dict(_draw(dataset, development, classes, plan))
+        for share in request.get("training_fractions", ()):
+            by_name |= _reduced(by_name, classes, plan["seed"], share)
+        if request.get("confirm"):
+            by_name |= _draw_confirming(dataset, development, classes, request["confirm"])
     except ValueError as error:
         raise DataError(
             f"the samples can't be split as data.test_fraction and resampling ask: {error}"
@@ -143,6 +149,41 @@ def _draw(
                 f"r{repeat}f{fold}",
                 Split(np.sort(development[training]), np.sort(development[validation])),
             )
+
+
+def _reduced(
+    by_name: Mapping[str, Split], classes: Array | None, seed: int, share: float
+) -> dict[str, Split]:
+    """Return the splits with a share of their training parts, classes in proportion."""
+    from sklearn.model_selection import train_test_split
+
+    return {
+        reduced(name, share): Split(
+            np.sort(
+                train_test_split(
+                    split.training,
+                    train_size=share,
+                    random_state=derive_seed(seed, name, "share", share),
+                    stratify=None if classes is None else classes[split.training],
+                )[0]
+            ),
+            split.validation,
+        )
+        for name, split in by_name.items()
+        if share_of(name) == 1
+    }
+
+
+def _draw_confirming(
+    dataset: Dataset, development: Array, classes: Array | None, plan: Mapping[str, Any]
+) -> dict[str, Split]:
+    """Return the splits of the confirming stage, drawn apart from those of the search."""
+    if plan["method"] == "folds":
+        stratified = "kfold" if classes is None else "stratified"
+        plan = {**plan, "method": "group" if _has_groups(dataset) else stratified}
+    plan = {**plan, "seed": derive_seed(plan["seed"], "confirm", plan["confirm_seed"])}
+    drawn = _draw(dataset, development, classes, plan)
+    return {f"c{name.removeprefix('r')}": split for name, split in drawn}
 
 
 def _require_members(dataset: Dataset, labels: Array, folds: int) -> None:
@@ -210,7 +251,8 @@ def check(splits: Splits, dataset: Dataset, method: str) -> None:
                 dataset.groups[split.training], dataset.groups[split.validation]
             )
             _require(not shared.size, f"{name}: groups stand in both parts")
-        validated.setdefault(name.partition("f")[0], []).append(split.validation)
+        if share_of(name) == 1:
+            validated.setdefault(name.partition("f")[0], []).append(split.validation)
     if method != "holdout":
         for repeat, parts in validated.items():
             _require(

@@ -169,7 +169,9 @@ def write_shard(
                     }
                 )
             )
-    write(trials_file, pd.DataFrame(trials))
+    # A shard without trials still has the columns, so that it can be joined with others.
+    table = pd.DataFrame(trials) if trials else _typed(pd.DataFrame(), TRIAL_COLUMNS)
+    write(trials_file, table)
     write(epochs_file, _typed(pd.DataFrame(epochs), EPOCH_COLUMNS))
     joined = pd.concat(predictions) if predictions else pd.DataFrame()
     write(predictions_file, _typed(joined, PREDICTION_COLUMNS))
@@ -233,7 +235,7 @@ def collect(
         ]
     )
     for name in order.columns[2:]:
-        order[name] = _typed_axis(order[name])
+        order[name] = typed_axis(order[name])
     wanted = order.merge(pd.DataFrame({"split": request["splits"]}), how="cross")
     found = pd.concat([pd.read_parquet(f) for f in trial_files], ignore_index=True)
     found = found.drop_duplicates(["config_id", "split"], keep="last")
@@ -274,7 +276,7 @@ def stacked(predictions: pd.Series) -> np.ndarray[Any, Any]:
     return np.stack(predictions.to_list()).astype(np.float32)
 
 
-def _typed_axis(values: pd.Series) -> pd.Series:
+def typed_axis(values: pd.Series) -> pd.Series:
     """Give an axis one type, although configurations without it have no value.
 
     Whole numbers stay whole and switches stay switches; values of several types become text.

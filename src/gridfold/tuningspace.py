@@ -82,7 +82,7 @@ class TuningSpace:
 
     def __init__(self, space: Space, *, as_grid: bool = False) -> None:
         self._space = space
-        knobs = [self._knob(group, as_grid=as_grid) for group in space.groups()]
+        knobs = [self._knob(group, as_grid=as_grid) for group in space.groups]
         families = list(space.model.families)
         if len(families) > 1:
             knobs.insert(0, Knob(_FAMILY, (_FAMILY,), families, [(name,) for name in families]))

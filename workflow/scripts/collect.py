@@ -4,22 +4,32 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gridfold import jobrecord, jobtable, tables
+from gridfold import jobrecord, jobtable, searchtables, tables
+from gridfold.atomic import write_text
+from gridfold.canonical import canonical_json
 from gridfold.jobs import job
 
 
 def collect(
     request: str,
-    trial_files: Sequence[Path],
-    epoch_files: Sequence[Path],
+    inputs: Mapping[str, Sequence[str]],
     records: Path,
-    outputs: Mapping[str, str],
+    outputs: dict[str, str],
 ) -> None:
     """Bring the shards' tables together, and what is known of the jobs that wrote them."""
-    trials, epochs = tables.collect(json.loads(request), trial_files, epoch_files)
+    trial_files, epoch_files = (list(map(Path, inputs[name])) for name in ("trials", "epochs"))
+    if inputs["stages"]:
+        stages = [json.loads(Path(file).read_text()) for file in inputs["stages"]]
+        contents, catalogue = searchtables.collect_search(
+            json.loads(request), stages, trial_files, epoch_files
+        )
+        write_text(Path(outputs.pop("catalogue")), canonical_json(catalogue) + "\n")
+    else:
+        trials, epochs = tables.collect(json.loads(request), trial_files, epoch_files)
+        contents = {"trials": trials, "epochs": epochs}
     found = jobrecord.read(records, [file.name.partition(".")[0] for file in trial_files])
     accounted = jobtable.ask_sacct(record.slurm_job for record in found)
-    contents = {"trials": trials, "epochs": epochs, "jobs": jobtable.job_table(found, accounted)}
+    contents["jobs"] = jobtable.job_table(found, accounted)
     for name, file in outputs.items():
         tables.write(Path(file), contents[name.removesuffix("_csv")])
 
@@ -28,8 +38,7 @@ if __name__ == "__main__":
     with job(snakemake.log[0]):
         collect(
             snakemake.params.request,
-            list(map(Path, snakemake.input.trials)),
-            list(map(Path, snakemake.input.epochs)),
+            {name: list(snakemake.input.get(name)) for name in ("trials", "epochs", "stages")},
             Path(snakemake.params.records),
             dict(snakemake.output.items()),
         )

@@ -7,9 +7,17 @@ from pathlib import Path
 from gridfold.jobs import job
 from gridfold.lasting import lasting
 from gridfold.paths import StudyPaths
+from gridfold.stages import with_catalogue
 
 
-def fit_final(request: str, best: Path, root: Path, threads: int, outputs: Sequence[Path]) -> None:
+def fit_final(
+    request: str,
+    best: Path,
+    catalogue: str,
+    root: Path,
+    threads: int,
+    outputs: Sequence[Path],
+) -> None:
     """Train, score, save and describe the final model.
 
     `outputs` are the model, the test predictions, and the model card as JSON and as Markdown.
@@ -18,8 +26,9 @@ def fit_final(request: str, best: Path, root: Path, threads: int, outputs: Seque
     with lasting():
         from gridfold import final, tables
 
+    wanted = with_catalogue(json.loads(request), catalogue)
     model, predictions, card = final.fit_final(
-        json.loads(request), json.loads(best.read_text()), StudyPaths(root), threads
+        wanted, json.loads(best.read_text()), StudyPaths(root), threads
     )
     model_file, predictions_file, card_file, text_file = outputs
     final.save_model(model, model_file)
@@ -32,6 +41,7 @@ if __name__ == "__main__":
         fit_final(
             snakemake.params.request,
             Path(snakemake.input.best),
+            snakemake.input.get("catalogue", ""),
             Path(snakemake.input.splits).parent,
             snakemake.threads,
             list(map(Path, snakemake.output)),

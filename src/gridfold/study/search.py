@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from gridfold.study.base import NonNegativeInt, PlainValue, PositiveInt, Section
+from gridfold.study.stages import Confirm, Explore, Refine
 from gridfold.study.tuner import KerasTunerStrategy
 
 Number = int | float
@@ -173,6 +174,15 @@ class Search(Section):
     max_configurations: Annotated[int, Field(gt=0, le=1_000_000)] = Field(
         10_000, description="More configurations than this are refused."
     )
+    explore: Explore | None = Field(None, description=Explore.__doc__)
+    refine: Refine | None = Field(None, description=Refine.__doc__)
+    confirm: Confirm | None = Field(None, description=Confirm.__doc__)
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether the search goes on from what its first trials have found."""
+        is_tuned = isinstance(self.strategy, KerasTunerStrategy)
+        return is_tuned or any((self.explore, self.refine, self.confirm))
 
     @model_validator(mode="before")
     @classmethod

@@ -1,0 +1,138 @@
+"""What the jobs of a search in stages must know, and which files they read; read by the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gridfold.canonical import canonical_json
+from gridfold.plan import Plan
+from gridfold.stages import EXPLORE, Stage, answering, entry, stage_file, stage_of
+
+# What a configuration follows from, besides the values of the axes.
+_SECTIONS = ("study", "data", "problem", "model", "training", "search", "resampling")
+
+
+class SearchPlan:
+    """The stages of a plan: their jobs, files and requests.
+
+    Parameters
+    ----------
+    plan : Plan
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.stages: Mapping[str, Stage] = {stage.name: stage for stage in plan.stages}
+
+    def file(self, stage: str) -> Path:
+        """Return the file that says which configurations a stage has."""
+        return self._plan.paths.search / f"{stage}.json"
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of all stages."""
+        return list(map(self.file, self.stages))
+
+    def shards(self, stage: str) -> list[str]:
+        """Return the jobs of a stage: its slots, or the shards of trials known beforehand."""
+        found = self.stages[stage]
+        return found.slots if found.has_slots else list(self._plan.shards)
+
+    @property
+    def all_shards(self) -> list[str]:
+        """The training jobs of the study: those of all stages, or its shards where it has none."""
+        if not self.stages:
+            return list(self._plan.shards)
+        return [shard for stage in self.stages for shard in self.shards(stage)]
+
+    @property
+    def answering_shards(self) -> list[str]:
+        """The training jobs whose trials are compared with each other in the end."""
+        if not self.stages:
+            return list(self._plan.shards)
+        return [s for stage in answering(self._plan.stages) for s in self.shards(stage.name)]
+
+    def source_files(self, stage: str) -> list[Path]:
+        """Return the files of the stages whose scores decide about `stage`."""
+        return list(map(self.file, self.stages[stage].sources))
+
+    def source_shards(self, stage: str) -> list[str]:
+        """Return the jobs of the stages whose scores decide about `stage`."""
+        return [shard for source in self.stages[stage].sources for shard in self.shards(source)]
+
+    @property
+    def all_splits(self) -> list[str]:
+        """The splits that trials of any stage use."""
+        used = [split for stage in self._plan.stages for split in stage.splits]
+        return list(dict.fromkeys(used or self._plan.splits))
+
+    # -- requests --------------------------------------------------------------------------------
+
+    def explore_request(self) -> str:
+        """Return what `explore` writes: the configurations that the strategy has drawn."""
+        stage = self.stages[EXPLORE]
+        entries = (entry(c, c.epochs) for c in self._plan.configurations)
+        return canonical_json(stage_file(EXPLORE, stage.splits, entries))
+
+    def slot_request(self, slot: str) -> str:
+        """Return what the training job of a slot depends on, besides the file of its stage."""
+        return canonical_json(
+            {
+                **self._plan.training_request(),
+                "failed_trials": self._plan.study.execution.failed_trials,
+                "trials_per_job": self.stages[stage_of(slot)].trials_per_job,
+            }
+        )
+
+    def _choice(self, name: str, **more: Any) -> str:
+        stage, study = self.stages[name], self._plan.study
+        return canonical_json(
+            {
+                "stage": name,
+                "splits": stage.splits,
+                "epochs": stage.epochs,
+                "all_epochs": study.training.epochs,
+                "measure": study.problem.ranking_measure,
+                "most": stage.most,
+                **more,
+            }
+        )
+
+    def refine_request(self, number: int) -> str:
+        """Return what a round of `refine` depends on, besides the scores before it."""
+        study = self._plan.study
+        refine = study.search.refine
+        assert refine is not None
+        sections = study.model_dump(
+            mode="json", by_alias=True, exclude_unset=True, include=set(_SECTIONS)
+        )
+        return self._choice(
+            f"refine{number}",
+            top=refine.top,
+            step=refine.step * refine.shrink ** (number - 1),
+            swap=refine.swap,
+            study=sections,
+        )
+
+    def confirm_request(self) -> str:
+        """Return what `confirm` depends on, besides the scores before it."""
+        return self._choice("confirm")
+
+    def collect_request(self) -> str:
+        """Return what `collect` depends on, besides the files of the stages."""
+        return canonical_json(
+            {
+                "stages": [
+                    {
+                        "name": stage.name,
+                        "title": stage.title,
+                        "answers": stage in answering(self._plan.stages),
+                        "shards": self.shards(stage.name),
+                    }
+                    for stage in self._plan.stages
+                ],
+                "measure": self._plan.study.problem.ranking_measure,
+            }
+        )

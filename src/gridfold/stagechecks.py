@@ -1,0 +1,71 @@
+"""What must hold for a search in stages, between its section and the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gridfold.errors import KeyPath, Problem
+from gridfold.study.resampling import split_names
+
+
+def stage_problems(search: Any, training: Any, resampling: Any) -> Iterator[Problem]:
+    """Yield what is wrong with the stages of a search.
+
+    Parameters
+    ----------
+    search, training, resampling
+        Valid sections of a study.
+    """
+    if not search.is_staged:
+        return
+    yield from _distribution_problems(search, training)
+    count = len(split_names(resampling))
+    for name in ("explore", "refine"):
+        wanted = getattr(search, name)
+        if wanted is None:
+            continue
+        path: KeyPath = ("search", name)
+        if wanted.splits is not None and wanted.splits > count:
+            yield Problem(
+                (*path, "splits"),
+                str(wanted.splits),
+                f"allowed: at most {count}, the splits of `resampling`",
+            )
+        if wanted.epochs is not None:
+            yield from _epochs_problems((*path, "epochs"), wanted.epochs, search, training)
+    if search.refine is not None and search.refine.top > search.refine.max_configurations:
+        yield Problem(
+            ("search", "refine", "top"),
+            str(search.refine.top),
+            f"allowed: at most max_configurations, {search.refine.max_configurations}",
+        )
+    last = "refine" if search.refine is not None else "explore"
+    wanted = getattr(search, last)
+    if search.confirm is None and wanted is not None and not wanted.is_full:
+        saved = ("epochs", "splits", "training_fraction")
+        given = [f"`{key}`" for key in saved if key in wanted.model_fields_set]
+        yield Problem(
+            ("search", last),
+            f"{' and '.join(given)} in the last stage: nothing would be trained in full",
+            "allowed: leave it out here, or add `confirm` (`confirm: {}` will do)",
+        )
+
+
+def _epochs_problems(path: KeyPath, epochs: int, search: Any, training: Any) -> Iterator[Problem]:
+    if epochs > training.epochs:
+        yield Problem(path, str(epochs), f"allowed: at most training.epochs, {training.epochs}")
+    if "training.epochs" in search.space:
+        yield Problem(path, f"{epochs} with an axis `training.epochs`", "allowed: one of the two")
+
+
+def _distribution_problems(search: Any, training: Any) -> Iterator[Problem]:
+    """Refuse trials on several devices: the jobs of later stages do not know of them yet."""
+    axes = [name for name in search.space if name.startswith("training.distribution.")]
+    if axes or training.distribution.world_size > 1:
+        stages = [k for k in ("explore", "refine", "confirm") if getattr(search, k) is not None]
+        yield Problem(
+            ("search", stages[0]),
+            "a search in stages of trials on several devices",
+            "allowed: training.distribution.world_size 1, or no stages",
+        )

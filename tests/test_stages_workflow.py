@@ -1,0 +1,147 @@
+"""Searches in stages through Snakemake itself, on real data."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_workflow import Workspace
+
+pytestmark = pytest.mark.workflow
+
+
+def staged(**changes: Any) -> dict[str, Any]:
+    """Return a study that explores four, refines the best and confirms two."""
+    search = {
+        "space": {"mlp.units": [4, 16], "training.learning_rate": [0.001, 0.1]},
+        "explore": {"epochs": 1, "splits": 1},
+        "refine": {"top": 1, "max_configurations": 3, "epochs": 2, "splits": 1},
+        "confirm": {"top": 2, "folds": 3},
+    }
+    return {
+        "study": "staged",
+        "data": {"source": "digits", "subset": 300, "normalise": "global"},
+        "problem": {"type": "multiclass"},
+        "model": {"mlp": {}},
+        "training": {"epochs": 3},
+        "search": search | changes.pop("search", {}),
+        "resampling": {"method": "holdout"},
+        "execution": {"trials_per_job": 2},
+    } | changes
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A finished search in stages; tests only read it."""
+    workspace = Workspace(tmp_path_factory.mktemp("staged"))
+    workspace.snakemake(staged())
+    return workspace
+
+
+def results(workspace: Workspace) -> Path:
+    return workspace.folder / "results" / "staged"
+
+
+def stage(workspace: Workspace, name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(
+        (results(workspace) / "search" / f"{name}.json").read_text()
+    )
+    return content
+
+
+def table(workspace: Workspace, name: str) -> pd.DataFrame:
+    return pd.read_parquet(results(workspace) / "tables" / f"{name}.parquet")
+
+
+def test_all_jobs_of_a_search_are_known_before_it_begins(tmp_path: Path) -> None:
+    jobs = Workspace(tmp_path).planned_jobs(staged())
+    # Four explored, three refined and six confirming trials, two in each job.
+    assert (jobs["train"], jobs["train_stage"]) == (2, 2 + 3)
+    assert jobs["explore"] == jobs["refine"] == jobs["confirm"] == jobs["collect"] == 1
+
+
+def test_a_study_without_stages_has_no_job_of_them(tmp_path: Path) -> None:
+    study = staged()
+    for name in ("explore", "refine", "confirm"):
+        del study["search"][name]
+    jobs = Workspace(tmp_path).planned_jobs(study)
+    assert not {"explore", "refine", "confirm", "train_stage"} & set(jobs)
+
+
+def test_the_schedule_is_printed_before_anything_runs(tmp_path: Path) -> None:
+    answer = Workspace(tmp_path).snakemake(staged(), "--dry-run")
+    assert re.search(r"Explore +4 +1 +1 +4 +4 ", answer.stderr)
+    assert re.search(r"Refine +up to 3 +2 +1 +3 +6 ", answer.stderr)
+    assert re.search(r"Confirm +up to 2 +3 +3 +6 +18 ", answer.stderr)
+
+
+def test_only_trials_in_full_are_compared(searched: Workspace) -> None:
+    compared = table(searched, "trials")
+    assert set(compared["split"]) == {"c0f0", "c0f1", "c0f2"}
+    assert set(compared["epochs"]) == {3}
+    finalists = [c["id"] for c in stage(searched, "confirm")["configurations"]]
+    assert list(dict.fromkeys(compared["config_id"])) == finalists
+    best = json.loads((results(searched) / "tables" / "best.json").read_text())
+    assert best["config_id"] == compared.groupby("config_id")["accuracy"].mean().idxmax()
+    assert set(table(searched, "epochs")["config_id"]) == set(finalists)
+
+
+def test_each_stage_goes_on_from_the_best_of_the_one_before(searched: Workspace) -> None:
+    path = table(searched, "search_trials")
+    explored = path[path["stage"] == "explore"].set_index("config_id")["accuracy"]
+    first, *neighbours = stage(searched, "refine1")["configurations"]
+    assert explored[first["id"]] == explored.max() == first["score"]
+    assert len(neighbours) == 2
+    for other in neighbours:
+        differing = [name for name in first["axes"] if other["axes"][name] != first["axes"][name]]
+        assert len(differing) == 1
+    refined = path[path["stage"] == "refine1"].set_index("config_id")["accuracy"]
+    finalists = stage(searched, "confirm")["configurations"]
+    assert [c["score"] for c in finalists] == sorted(refined, reverse=True)[:2]
+
+
+def test_a_promoted_trial_goes_on_from_its_checkpoint(searched: Workspace) -> None:
+    path = table(searched, "search_trials")
+    promoted = stage(searched, "refine1")["configurations"][0]["id"]
+    row = path[(path["stage"] == "refine1") & (path["config_id"] == promoted)].iloc[0]
+    assert (row["epochs_trained"], row["resumptions"]) == (2, 1)
+    steps = table(searched, "search").set_index(["stage", "config_id"])
+    assert steps.loc[("explore", promoted), "new_epochs"] == 1
+    assert steps.loc[("refine1", promoted), "new_epochs"] == 1
+    assert steps.loc[("explore", promoted), "went_on"]
+
+
+def test_the_budget_counts_epochs_and_samples(searched: Workspace) -> None:
+    steps, path = table(searched, "search"), table(searched, "search_trials")
+    sizes = path.groupby("stage")["n_train"].mean()
+    explored = steps[steps["stage"] == "explore"]
+    assert explored["budget"].sum() == 4 * 1 * sizes["explore"]
+    confirmed = steps[steps["stage"] == "confirm"]
+    assert confirmed["new_epochs"].tolist() == [9, 9]
+    assert confirmed["budget"].sum() == 2 * 9 * sizes["confirm"]
+
+
+def test_the_splits_of_the_confirmation_are_its_own(searched: Workspace) -> None:
+    with np.load(results(searched) / "splits.npz") as splits:
+        explored = set(splits["r0f0/validation"])
+        folds = [set(splits[f"c0f{fold}/validation"]) for fold in range(3)]
+        test = set(splits["test"])
+    assert explored not in folds
+    assert not any(fold & test for fold in folds)
+
+
+def test_a_finished_search_has_nothing_to_do(searched: Workspace) -> None:
+    assert "Nothing to be done" in searched.snakemake(staged()).stderr
+
+
+def test_the_final_model_is_the_finalist_that_won(searched: Workspace) -> None:
+    best = json.loads((results(searched) / "tables" / "best.json").read_text())
+    card = json.loads((results(searched) / "final" / "card.json").read_text())
+    catalogue = json.loads((results(searched) / "search" / "catalogue.json").read_text())
+    assert card["configuration"]["id"] == best["config_id"]
+    assert card["configuration"]["settings"] == catalogue[best["config_id"]]["settings"]

@@ -1,0 +1,10 @@
+"""Adapter of the rule `explore`."""
+
+from pathlib import Path
+
+from gridfold.atomic import write_text
+from gridfold.jobs import job
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        write_text(Path(snakemake.output.chosen), snakemake.params.request + "\n")
