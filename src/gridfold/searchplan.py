@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from gridfold.canonical import canonical_json
+from gridfold.placement import Placement, Site
 from gridfold.plan import Plan
 from gridfold.stages import EXPLORE, Stage, answering, entry, stage_file, stage_of
+from gridfold.tuningschedule import tuner_of
 
 # What a configuration follows from, besides the values of the axes.
 _SECTIONS = ("study", "data", "problem", "model", "training", "search", "resampling")
@@ -67,6 +69,27 @@ class SearchPlan:
         """The splits that trials of any stage use."""
         used = [split for stage in self._plan.stages for split in stage.splits]
         return list(dict.fromkeys(used or self._plan.splits))
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether a tuner of Keras Tuner explores."""
+        return tuner_of(self._plan.study) is not None
+
+    @property
+    def tuner_processes(self) -> int:
+        """The processes that train while a tuner explores: workers, or the job itself."""
+        tuner = tuner_of(self._plan.study)
+        return max(1, tuner.workers) if tuner else 1
+
+    def tuner_threads(self, cores: int | None) -> int:
+        """Return the CPU cores that a search asks for: on a cluster, those of each process."""
+        if cores is None or self.tuner_processes == 1:
+            return self._plan.threads(cores)
+        return cores
+
+    def tuner_placement(self, site: Site) -> Placement:
+        """Return what a search asks for; every worker may have a GPU."""
+        return Placement(self.tuner_processes, self.tuner_processes, site)
 
     # -- requests --------------------------------------------------------------------------------
 

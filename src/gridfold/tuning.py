@@ -86,6 +86,8 @@ class TuningStudy:
         self.strategy = strategy
         training = self.study.training
         self.epochs = training.epochs
+        explore = self.study.search.explore
+        self._own_epochs = explore.epochs if explore else None
         if strategy.tuner == "hyperband":
             self.epochs = strategy.max_epochs or training.epochs
             # What spans the training, a schedule of the learning rate, spans the longest.
@@ -106,7 +108,7 @@ class TuningStudy:
         pieces = []
         for execution in range(self.strategy.executions_per_trial):
             configuration = self.space.configuration(values, execution)
-            epochs = int(values.get(_EPOCHS, configuration.epochs))
+            epochs = int(values.get(_EPOCHS, self._own_epochs or configuration.epochs))
             pieces += [
                 Piece(configuration, split, epochs, execution) for split in self._request["splits"]
             ]
