@@ -49,7 +49,7 @@ rule tune:
             SEARCH.tuner_processes, threads, attempt
         ),
     params:
-        request=lambda wildcards: PLAN.tune_request(),
+        request=lambda wildcards: SEARCH.tune_request(),
         python=PYTHON,
         script=SCRIPTS / "tune.py",
         study=STUDY_ARGUMENTS,

@@ -16,6 +16,7 @@ from studies import tiny_study
 from workbench import ROOT, prepare_bench
 
 from gridfold import jobrecord, pool
+from gridfold.searchplan import SearchPlan
 from gridfold.tuning import TuningStudy, run_search
 from gridfold.tuningdesk import OracleDesk
 from gridfold.tuningjob import TunerTrial, open_desk, read_trials
@@ -39,9 +40,10 @@ def tuned(
 
 
 def prepared(folder: Path, study: dict[str, Any]) -> TuningStudy:
-    """Prepare data and splits of a study and return its search."""
+    """Prepare data and splits of a study and return its search; it is confirmed afterwards."""
+    study["search"].setdefault("confirm", {})
     plan = prepare_bench(folder, study).plan
-    return TuningStudy(json.loads(plan.tune_request()), plan.paths)
+    return TuningStudy(json.loads(SearchPlan(plan).tune_request()), plan.paths)
 
 
 def searched(study: TuningStudy, workers: int = 1) -> OracleDesk:

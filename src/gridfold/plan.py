@@ -240,19 +240,6 @@ class Plan:
             }
         )
 
-    def tune_request(self) -> str:
-        """Return what a search with Keras Tuner depends on."""
-        sections = ("study", "data", "problem", "model", "training", "search", "resampling")
-        written = self.study.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        return canonical_json(
-            {
-                **self.training_request(),
-                # As written: an axis must meet only what the user has set.
-                "study": {name: written[name] for name in sections if name in written},
-                "splits": self.splits,
-            }
-        )
-
     def collect_request(self) -> str:
         """Return what `collect` depends on: the trials that belong to the study."""
         return canonical_json(

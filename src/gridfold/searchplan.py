@@ -99,6 +99,16 @@ class SearchPlan:
         entries = (entry(c, c.epochs) for c in self._plan.configurations)
         return canonical_json(stage_file(EXPLORE, stage.splits, entries))
 
+    def tune_request(self) -> str:
+        """Return what a search with Keras Tuner depends on."""
+        plan = self._plan
+        sections = plan.study.model_dump(
+            mode="json", by_alias=True, exclude_unset=True, include=set(_SECTIONS)
+        )
+        # As written: an axis must meet only what the user has set.
+        request = {**plan.training_request(), "study": sections, "splits": plan.splits}
+        return canonical_json(request)
+
     def slot_request(self, slot: str) -> str:
         """Return what the training job of a slot depends on, besides the file of its stage."""
         return canonical_json(

@@ -61,7 +61,7 @@ def tune(options: argparse.Namespace) -> None:
         Of :func:`parser`.
     """
     plan = Plan.load(options.study, options.set)
-    request = json.loads(plan.tune_request())
+    request = json.loads(SearchPlan(plan).tune_request())
     study = TuningStudy(request, plan.paths)
     processes, threads = SearchPlan(plan).tuner_processes, options.threads
     if study.strategy.workers:

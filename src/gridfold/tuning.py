@@ -73,7 +73,7 @@ class TuningStudy:
     Parameters
     ----------
     request : mapping
-        :meth:`gridfold.plan.Plan.tune_request`.
+        :meth:`gridfold.searchplan.SearchPlan.tune_request`.
     paths : StudyPaths
     """
 

@@ -188,8 +188,8 @@ def make_oracle(
     if strategy.tuner == "hyperband":
         arguments |= {
             "max_epochs": strategy.max_epochs or epochs,
-            "factor": strategy.factor,
-            "hyperband_iterations": strategy.hyperband_iterations,
+            "factor": strategy.argument("factor"),
+            "hyperband_iterations": strategy.argument("hyperband_iterations"),
         }
     else:
         arguments["max_trials"] = strategy.trials
@@ -197,8 +197,8 @@ def make_oracle(
         initial = strategy.num_initial_points or max(3, 3 * len(space["space"]))
         arguments |= {
             "num_initial_points": max(initial, len(starts)),
-            "alpha": strategy.alpha,
-            "beta": strategy.beta,
+            "alpha": strategy.argument("alpha"),
+            "beta": strategy.argument("beta"),
         }
     oracle = _ORACLES[strategy.tuner](**arguments)
     oracle.adapt(allows, starts)

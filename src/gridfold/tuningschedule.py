@@ -75,9 +75,11 @@ def most_epochs(study: Study, strategy: KerasTunerStrategy) -> int | None:
 def most_configurations(study: Study, strategy: KerasTunerStrategy) -> int:
     """Return how many configurations a tuner tries at most."""
     if strategy.tuner == "hyperband":
-        turns = hyperband_turns(strategy.max_epochs or study.training.epochs, strategy.factor)
+        turns = hyperband_turns(
+            strategy.max_epochs or study.training.epochs, strategy.argument("factor")
+        )
         first = sum(turn.trials for turn in turns if turn.number == 0)
-        return first * strategy.hyperband_iterations
+        return first * int(strategy.argument("hyperband_iterations"))
     if strategy.trials is not None:
         return strategy.trials
     space = Space(study.search, study.model, study.training, study.problem, study.data)
@@ -93,16 +95,16 @@ def tuner_lines(study: Study, strategy: KerasTunerStrategy) -> list[str]:
         lines.append(f"  trials          up to {most:,}, each on every split")
         return lines
     epochs = strategy.max_epochs or study.training.epochs
-    turns = list(hyperband_turns(epochs, strategy.factor))
+    turns = list(hyperband_turns(epochs, strategy.argument("factor")))
     for bracket in dict.fromkeys(turn.bracket for turn in turns):
         rounds = [
             f"{turn.trials} x {turn.epochs} epochs" for turn in turns if turn.bracket == bracket
         ]
         lines.append(f"  bracket {bracket}       {', '.join(rounds)}")
     trained = sum(turn.trials * (turn.epochs - turn.before) for turn in turns)
-    total = trained * strategy.hyperband_iterations
+    iterations = strategy.argument("hyperband_iterations")
     lines.append(
-        f"  epochs          {total:,} on each split, in {strategy.hyperband_iterations} iteration"
-        f"{'s' * (strategy.hyperband_iterations > 1)}"
+        f"  epochs          {trained * iterations:,} on each split, in {iterations} iteration"
+        f"{'s' * (iterations > 1)}"
     )
     return lines

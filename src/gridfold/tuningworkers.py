@@ -97,7 +97,7 @@ def run_distributed(study: TuningStudy, request: Mapping[str, Any], crew: Crew) 
     ----------
     study : TuningStudy
     request : mapping
-        :meth:`gridfold.plan.Plan.tune_request`.
+        :meth:`gridfold.searchplan.SearchPlan.tune_request`.
     crew : Crew
 
     Raises

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -33,8 +33,11 @@ _OWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "grid": ("max_trials",),
     }
 )
-# Keras Tuner's own default of random search and Bayesian optimisation.
+# Keras Tuner's own; of trials, that of random search and Bayesian optimisation.
 _DEFAULT_TRIALS = 10
+_DEFAULTS: Mapping[str, float] = MappingProxyType(
+    {"factor": 3, "hyperband_iterations": 1, "alpha": 1e-4, "beta": 2.6}
+)
 
 
 class KerasTunerStrategy(Section):
@@ -54,11 +57,13 @@ class KerasTunerStrategy(Section):
     max_epochs: Annotated[int, Field(ge=2)] | None = Field(
         None, description="`hyperband`: most epochs of a trial; `training.epochs` when left out."
     )
-    factor: Annotated[int, Field(ge=2)] = Field(
-        3, description="`hyperband`: by how much each round has fewer trials with more epochs."
+    factor: Annotated[int, Field(ge=2)] | None = Field(
+        None,
+        description="`hyperband`: by how much each round has fewer trials with more epochs; 3 when "
+        "left out.",
     )
-    hyperband_iterations: PositiveInt = Field(
-        1, description="`hyperband`: times the whole algorithm is run."
+    hyperband_iterations: PositiveInt | None = Field(
+        None, description="`hyperband`: times the whole algorithm is run; once when left out."
     )
     max_trials: PositiveInt | None = Field(
         None,
@@ -67,11 +72,14 @@ class KerasTunerStrategy(Section):
     num_initial_points: PositiveInt | None = Field(
         None, description="`bayesian`: random trials first; when left out 3 for each axis."
     )
-    alpha: PositiveFloat = Field(
-        1e-4, description="`bayesian`: noise of the objective, added to the kernel's diagonal."
+    alpha: PositiveFloat | None = Field(
+        None,
+        description="`bayesian`: noise of the objective, added to the kernel's diagonal; 0.0001 "
+        "when left out.",
     )
-    beta: PositiveFloat = Field(
-        2.6, description="`bayesian`: weight of exploration against exploitation."
+    beta: PositiveFloat | None = Field(
+        None,
+        description="`bayesian`: weight of exploration against exploitation; 2.6 when left out.",
     )
     executions_per_trial: PositiveInt = Field(
         1, description="Trainings of each trial on each split, with `training.seed` and the next."
@@ -103,8 +111,11 @@ class KerasTunerStrategy(Section):
     @model_validator(mode="after")
     def _arguments_of_this_tuner(self) -> Self:
         allowed = (*_COMMON, *_OWN[self.tuner])
-        foreign = [name for name in type(self).model_fields if name in self.model_fields_set]
-        foreign = [name for name in foreign if name not in allowed]
+        foreign = [
+            name
+            for name in type(self).model_fields
+            if name not in allowed and getattr(self, name) is not None
+        ]
         if foreign:
             raise ValueError(
                 f"{', '.join(f'`{name}`' for name in foreign)} with `tuner: {self.tuner}`; "
@@ -122,6 +133,11 @@ class KerasTunerStrategy(Section):
         if self.objective is None:
             return []
         return self.objective if isinstance(self.objective, list) else [self.objective]
+
+    def argument(self, name: str) -> Any:
+        """Return an argument of this tuner, or Keras Tuner's default of it."""
+        value = getattr(self, name)
+        return _DEFAULTS.get(name) if value is None else value
 
     @property
     def trials(self) -> int | None:
