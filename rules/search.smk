@@ -7,20 +7,45 @@ Nothing here runs in studies without `search.explore`, `search.refine` and `sear
 # What a strategy draws is known while this is parsed; the file is for those who read it later.
 rule explore:
     output:
-        chosen=SEARCH.file("explore"),
+        chosen=PATHS.search / "{drawn}.json",
     log:
-        PATHS.log("explore"),
+        PATHS.log("explore", "{drawn}"),
     benchmark:
-        PATHS.benchmark("explore")
+        PATHS.benchmark("explore", "{drawn}")
+    wildcard_constraints:
+        drawn=SEARCH.drawn_pattern,
     resources:
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
-        request=lambda wildcards: SEARCH.explore_request(),
+        request=lambda wildcards: SEARCH.explore_request(wildcards.drawn),
     message:
-        "Writing down what is explored"
+        "Writing down what {wildcards.drawn} explores"
     script:
         "../workflow/scripts/explore.py"
+
+
+rule promote:
+    input:
+        files=lambda wildcards: SEARCH.source_files(wildcards.promoted),
+        trials=lambda wildcards: source_tables(wildcards.promoted),
+    output:
+        chosen=PATHS.search / "{promoted}.json",
+    log:
+        PATHS.log("promote", "{promoted}"),
+    benchmark:
+        PATHS.benchmark("promote", "{promoted}")
+    wildcard_constraints:
+        promoted="b[0-9]+r[1-9][0-9]*",
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
+    params:
+        request=lambda wildcards: SEARCH.choice_request(wildcards.promoted),
+    message:
+        "Choosing what goes on in {wildcards.promoted}"
+    script:
+        "../workflow/scripts/promote.py"
 
 
 rule refine:
@@ -60,7 +85,7 @@ rule confirm:
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
-        request=lambda wildcards: SEARCH.confirm_request(),
+        request=lambda wildcards: SEARCH.choice_request("confirm"),
     message:
         "Choosing the finalists"
     script:

@@ -76,9 +76,9 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
             {"tuner": "random"},
             training={"epochs": 2, "distribution": {"backend": "mirrored", "world_size": 2}},
         ),
-        "training.distribution.world_size",
-        "2 with `strategy: keras_tuner`",
-        "workers",
+        "search.strategy",
+        "trials on several devices",
+        "world_size 1",
     ),
     "new entries of a model without any": (
         tuned({"tuner": "random", "tune_new_entries": True}),

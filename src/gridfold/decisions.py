@@ -66,15 +66,15 @@ def read_files(files: Iterable[Path]) -> list[dict[str, Any]]:
     return [json.loads(file.read_text(encoding="utf-8")) for file in files]
 
 
-def confirm(
+def choose(
     request: Mapping[str, Any], files: Sequence[Mapping[str, Any]], trials: pd.DataFrame
 ) -> dict[str, Any]:
-    """Return the file of the confirming stage: the best configurations so far, the finalists.
+    """Return the file of a stage that goes on with the best configurations so far.
 
     Parameters
     ----------
     request : mapping
-        :meth:`gridfold.searchplan.SearchPlan.confirm_request`.
+        :meth:`gridfold.searchplan.SearchPlan.choice_request`.
     files : sequence of mapping
         Of the stages before.
     trials : DataFrame

@@ -6,7 +6,9 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gridfold.errors import Problem
+from gridfold.errors import KeyPath, Problem
+from gridfold.hyperband import drawn, schedule
+from gridfold.sampling import Sampled
 from gridfold.space import (
     Assignment,
     BadCombination,
@@ -15,7 +17,12 @@ from gridfold.space import (
     Space,
     shown_value,
 )
-from gridfold.study.search import RandomStrategy
+from gridfold.study.search import (
+    GridStrategy,
+    HyperbandStrategy,
+    RandomStrategy,
+    SobolStrategy,
+)
 from gridfold.study.tuner import KerasTunerStrategy
 
 _KINDS_SHOWN = 5
@@ -57,11 +64,17 @@ def expand(space: Space) -> tuple[Expansion, list[Problem]]:
     For a space without problems only.
     """
     strategy = space.search.strategy
-    if isinstance(strategy, RandomStrategy):
-        return _expand_random(space, strategy)
+    if isinstance(strategy, GridStrategy):
+        return _expand_grid(space)
     if isinstance(strategy, KerasTunerStrategy):
         return _sample(space)
-    return _expand_grid(space)
+    if isinstance(strategy, HyperbandStrategy):
+        rungs = schedule(space.training.epochs, strategy.factor, strategy.brackets)
+        kind = {"random": RandomStrategy, "sobol": SobolStrategy}[strategy.sampler]
+        sample = kind(type=strategy.sampler, n=drawn(rungs), seed=strategy.seed)
+        remedy = "a larger space, fewer `training.epochs`, or a smaller `factor` or `brackets`"
+        return _expand_sampled(space, sample, ("search", "strategy"), remedy)
+    return _expand_sampled(space, strategy, ("search", "strategy", "n"), "a larger space")
 
 
 def _expand_grid(space: Space) -> tuple[Expansion, list[Problem]]:
@@ -100,9 +113,10 @@ def _expand_grid(space: Space) -> tuple[Expansion, list[Problem]]:
     return Expansion(list(harvest.found.values()), harvest.duplicates), problems
 
 
-def _expand_random(space: Space, strategy: RandomStrategy) -> tuple[Expansion, list[Problem]]:
+def _expand_sampled(
+    space: Space, strategy: Sampled, path: KeyPath, remedy: str
+) -> tuple[Expansion, list[Problem]]:
     limit = space.search.max_configurations
-    path = ("search", "strategy", "n")
     if strategy.n > limit:
         allowed = f"allowed: at most {limit:,} (search.max_configurations)"
         return Expansion([]), [Problem(path, f"{strategy.n:,} configurations", allowed)]
@@ -117,13 +131,13 @@ def _expand_random(space: Space, strategy: RandomStrategy) -> tuple[Expansion, l
         if problems:
             return Expansion([]), problems
         if len(everything.found) < strategy.n:
-            return Expansion([]), [_too_many(strategy.n, len(everything.found))]
+            return Expansion([]), [_too_many(strategy.n, len(everything.found), path, remedy)]
     harvest = _harvest(space, space.draws(strategy), strategy.n)
     problems = harvest.problems()
     if not problems and not harvest.found:
         problems.append(_NOTHING_LEFT)
     if not problems and len(harvest.found) < strategy.n:
-        problems.append(_too_many(strategy.n, len(harvest.found)))
+        problems.append(_too_many(strategy.n, len(harvest.found), path, remedy))
     # Repeated draws are how sampling without replacement works, not a mistake.
     return Expansion(list(harvest.found.values())), problems
 
@@ -175,9 +189,9 @@ def _harvest(space: Space, assignments: Iterable[Assignment], wanted: int) -> _H
     return harvest
 
 
-def _too_many(wanted: int, available: int) -> Problem:
+def _too_many(wanted: int, available: int, path: KeyPath, remedy: str) -> Problem:
     return Problem(
-        ("search", "strategy", "n"),
+        path,
         f"{wanted:,} configurations from a space of {available:,}",
-        f"allowed: at most {available:,}, or a larger space",
+        f"allowed: at most {available:,}, or {remedy}",
     )

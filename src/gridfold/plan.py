@@ -9,18 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from gridfold.canonical import canonical_json, case_id
-from gridfold.cost import format_seconds, seconds_per_trial
+from gridfold.cost import seconds_per_trial
 from gridfold.loading import load_study
 from gridfold.paths import StudyPaths, result_file
 from gridfold.placement import Placement, Site
+from gridfold.planwords import description
 from gridfold.provenance import numeric_versions, training_code_digest
 from gridfold.references import source_digest, split_reference
-from gridfold.searchwords import schedule_lines
 from gridfold.shards import DISTRIBUTED, SINGLE, Ledger, Trial, trials_per_job
-from gridfold.space import Configuration, Expansion, describe_axis, shown_value
-from gridfold.stages import Stage, confirming_plan, effort, stages_of, training_fractions
+from gridfold.space import Configuration, Expansion, shown_value
+from gridfold.stages import (
+    Stage,
+    confirming_plan,
+    effort,
+    first_trials,
+    stages_of,
+    training_fractions,
+)
 from gridfold.study import Study
-from gridfold.tuningschedule import tuner_lines, tuner_of
+from gridfold.tuningschedule import tuner_of
 
 SINGLE_SHARD_PATTERN = rf"{SINGLE}[0-9]+"
 DISTRIBUTED_SHARD_PATTERN = rf"{DISTRIBUTED}[0-9]+"
@@ -76,13 +83,13 @@ class Plan:
         study, configurations = loaded.study, loaded.expansion.configurations
         paths = StudyPaths.of(study.study, results)
         stages = stages_of(study, configurations)
-        epochs, splits = effort(study, study.search.explore)
-        if epochs is not None:
-            configurations = [replace(c, epochs=epochs) for c in configurations]
+        configurations = first_trials(stages, configurations)
+        _, splits = effort(study, study.search.explore)
         ledger = Ledger.read(paths.ledger)
         # Only trials of the same backend and world size can be trained by the same processes.
         lanes: dict[tuple[str, int], list[Configuration]] = {}
-        for configuration in [] if tuner_of(study) else configurations:
+        has_slots = any(stage.has_slots for stage in stages[:1])
+        for configuration in [] if has_slots else configurations:
             lanes.setdefault(_lane(configuration), []).append(configuration)
         for (_, world_size), members in lanes.items():
             trials = [Trial(c.id, split) for c in members for split in splits]
@@ -115,6 +122,8 @@ class Plan:
     @property
     def shards(self) -> dict[str, tuple[Trial, ...]]:
         """The shards that this study needs."""
+        if any(stage.has_slots for stage in self.stages[:1]):
+            return {}
         return self.ledger.serving(self.trials)
 
     @property
@@ -333,40 +342,7 @@ class Plan:
 
     def describe(self, cores: int | None = None) -> str:
         """Return the plan in a few readable lines."""
-        done = self.finished()
-        remaining = [t for t in self.trials if t not in done]
-        by_id = {c.id: c for c in self.configurations}
-        seconds = sum(seconds_per_trial(self.study, by_id[t.config_id]) for t in remaining)
-        workers = self.workers(cores)
-        jobs = [s for s, members in self.shards.items() if not set(remaining).isdisjoint(members)]
-        resampling = self.study.resampling
-        heading = (
-            f"Study {self.study.study}: {self.study.problem.type} on {self.study.data.source}, "
-            f"{' and '.join(self.study.model.families)}"
-        )
-        axes = [
-            f"  axis            {describe_axis(n, a)}" for n, a in self.study.search.space.items()
-        ]
-        stages = schedule_lines(self.study, self.stages, self.configurations) if self.stages else []
-        tuner = tuner_of(self.study)
-        if tuner is not None:
-            return "\n".join([heading, *tuner_lines(self.study, tuner), *axes, *stages])
-        lines = [
-            heading,
-            f"  configurations  {len(self.configurations)}"
-            + (
-                f" ({len(self.expansion.duplicates)} duplicates left out)"
-                * bool(self.expansion.duplicates)
-            ),
-            f"  splits          {len(self.splits)} ({resampling.method}, {resampling.folds} folds"
-            f" x {resampling.repeats})",
-            f"  trials          {len(self.trials)}{' to explore' * bool(self.stages)}, "
-            f"of which {len(done)} are done and {len(remaining)} are to be trained in {len(jobs)} "
-            "jobs",
-            f"  estimated cost  {format_seconds(seconds)} on one worker, "
-            f"{format_seconds(seconds / workers)} on {workers} (rough)",
-        ]
-        return "\n".join([*lines, *axes, *stages])
+        return description(self, cores)
 
 
 _DEFAULT_JOB_CORES = 4

@@ -93,11 +93,21 @@ class SearchPlan:
 
     # -- requests --------------------------------------------------------------------------------
 
-    def explore_request(self) -> str:
+    @property
+    def drawn_pattern(self) -> str:
+        """The names of the stages whose configurations are drawn, as a regular expression."""
+        return "|".join(s.name for s in self._plan.stages if not s.sources) or EXPLORE
+
+    def explore_request(self, name: str) -> str:
         """Return what `explore` writes: the configurations that the strategy has drawn."""
-        stage = self.stages[EXPLORE]
-        entries = (entry(c, c.epochs) for c in self._plan.configurations)
-        return canonical_json(stage_file(EXPLORE, stage.splits, entries))
+        left = self._plan.configurations
+        for stage in self._plan.stages:
+            if stage.name == name:
+                entries = (entry(c, c.epochs) for c in left[: stage.most])
+                return canonical_json(stage_file(name, stage.splits, entries))
+            if not stage.sources:
+                left = left[stage.most :]
+        raise ValueError(f"no stage {name}")
 
     def tune_request(self) -> str:
         """Return what a search with Keras Tuner depends on."""
@@ -149,9 +159,9 @@ class SearchPlan:
             study=sections,
         )
 
-    def confirm_request(self) -> str:
-        """Return what `confirm` depends on, besides the scores before it."""
-        return self._choice("confirm")
+    def choice_request(self, stage: str) -> str:
+        """Return what `promote` and `confirm` depend on, besides the scores before them."""
+        return self._choice(stage)
 
     def collect_request(self) -> str:
         """Return what `collect` depends on, besides the files of the stages."""

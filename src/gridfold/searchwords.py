@@ -49,12 +49,12 @@ def schedule_lines(
         )
     widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
     lines = [_line(row, widths) for row in (_HEADINGS, *rows)]
-    return [*lines, f"  in all {format_seconds(seconds)} on one worker (rough)"]
+    return [*lines, f"  estimated cost  {format_seconds(seconds)} on one worker (rough)"]
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-    return "  " + "  ".join([row[0].ljust(widths[0]), *cells[1:]])
+    return "    " + "  ".join([row[0].ljust(widths[0]), *cells[1:]])
 
 
 def _seconds(study: Study, stage: Stage, known: Sequence[Configuration]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,14 +11,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from gridfold.axes import count_values, discrete_values, sample
-from gridfold.canonical import canonical, canonical_json, short_id, uniform
+from gridfold.canonical import canonical, canonical_json, short_id
 from gridfold.errors import Problem, format_path
+from gridfold.sampling import Sampled, points
 from gridfold.study.base import Section, affects_result, is_late_addition
 from gridfold.study.data import _Source
 from gridfold.study.explain import problems_of, shown
 from gridfold.study.model import FAMILIES, Cnn, Mlp, Model, widths
 from gridfold.study.problem import ProblemSection
-from gridfold.study.search import Axis, RandomStrategy, Search
+from gridfold.study.search import Axis, Search
 from gridfold.study.training import Training
 
 Assignment = dict[str, Any]
@@ -180,20 +182,16 @@ class Space:
         for family in self.model.families:
             yield from extend({"model": family}, 0)
 
-    def draws(self, strategy: RandomStrategy) -> Iterator[Assignment]:
-        """Yield different combinations, drawn at random; many more than `n` when there are.
-
-        Each number depends on seed, draw and axis alone. So a larger `n` keeps the first draws,
-        and a new axis leaves the others' values alone.
-        """
+    def draws(self, strategy: Sampled) -> Iterator[Assignment]:
+        """Yield different combinations, drawn as `strategy` says; many more than `n` if any."""
         groups, families = self.groups, self.model.families
+        axes = ["model", *(group[0] for group in groups)]
         seen = set()
-        for draw in range(1000 + 100 * strategy.n):
-            u = uniform(strategy.seed, draw, "model")
-            assignment: Assignment = {"model": families[int(u * len(families))]}
+        for point in itertools.islice(points(strategy, axes), 1000 + 100 * strategy.n):
+            assignment: Assignment = {"model": families[int(point("model") * len(families))]}
             for group in groups:
                 if self._is_active(group[0], assignment):
-                    u = uniform(strategy.seed, draw, group[0])
+                    u = point(group[0])
                     for name in group:
                         assignment[name] = self._drawn(name, u)
             key = canonical_json(assignment)

@@ -13,7 +13,7 @@ from gridfold.errors import KeyPath, Problem
 from gridfold.space import Space, alternatives, with_value
 from gridfold.study.base import Section, affects_result
 from gridfold.study.explain import field_names, problems_of, shown, unknown_key
-from gridfold.study.search import Axis, RandomStrategy
+from gridfold.study.search import Axis, GridStrategy
 from gridfold.study.tuner import KerasTunerStrategy
 
 _VALUES_SHOWN = 20
@@ -64,7 +64,7 @@ def _axis_problems(space: Space) -> Iterator[Problem]:
 def _draws_from_intervals(strategy: Any) -> bool:
     if isinstance(strategy, KerasTunerStrategy):
         return strategy.tuner != "grid"
-    return isinstance(strategy, RandomStrategy)
+    return not isinstance(strategy, GridStrategy)
 
 
 def _unknown_axis(space: Space, path: KeyPath) -> Problem:

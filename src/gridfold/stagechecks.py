@@ -7,6 +7,7 @@ from typing import Any
 
 from gridfold.errors import KeyPath, Problem
 from gridfold.study.resampling import split_names
+from gridfold.study.search import HyperbandStrategy
 
 
 def stage_problems(search: Any, training: Any, resampling: Any) -> Iterator[Problem]:
@@ -20,6 +21,19 @@ def stage_problems(search: Any, training: Any, resampling: Any) -> Iterator[Prob
     if not search.is_staged:
         return
     yield from _distribution_problems(search, training)
+    is_hyperband = isinstance(search.strategy, HyperbandStrategy)
+    if is_hyperband and "training.epochs" in search.space:
+        yield Problem(
+            ("search", "space", "training.epochs"),
+            "an axis that Hyperband itself decides",
+            "allowed: leave it out; `training.epochs` is the longest training",
+        )
+    if is_hyperband and search.explore is not None and search.explore.epochs is not None:
+        yield Problem(
+            ("search", "explore", "epochs"),
+            f"{search.explore.epochs} with `strategy: hyperband`, which decides them itself",
+            "allowed: leave it out; `training.epochs` is the longest training",
+        )
     count = len(split_names(resampling))
     for name in ("explore", "refine"):
         wanted = getattr(search, name)
@@ -83,11 +97,8 @@ def _distribution_problems(search: Any, training: Any) -> Iterator[Problem]:
     axes = [name for name in search.space if name.startswith("training.distribution.")]
     if axes or training.distribution.world_size > 1:
         stages = [k for k in ("explore", "refine", "confirm") if getattr(search, k) is not None]
-        if not stages:
-            # A tuner alone; `tuningchecks` says so in its own words.
-            return
         yield Problem(
-            ("search", stages[0]),
+            ("search", stages[0] if stages else "strategy"),
             "a search in stages of trials on several devices",
             "allowed: training.distribution.world_size 1, or no stages",
         )

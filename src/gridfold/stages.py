@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from gridfold.cost import seconds_per_trial
+from gridfold.hyperband import schedule
 from gridfold.shards import Trial, trials_per_job
 from gridfold.space import Configuration
 from gridfold.study import Study
 from gridfold.study.resampling import reduced, split_names
+from gridfold.study.search import HyperbandStrategy
 from gridfold.study.tuner import KerasTunerStrategy
-from gridfold.tuningschedule import most_configurations, most_epochs, tuner_of
+from gridfold.tuningschedule import most_configurations, most_epochs
 
 EXPLORE, CONFIRM = "explore", "confirm"
 STAGE_PATTERN = r"explore|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
@@ -55,6 +57,8 @@ class Stage:
         Epochs that its trials have from the stage before.
     is_exact : bool
         Whether there will be just so many configurations, unless trials fail.
+    is_best : bool
+        Whether later stages choose from it: not from rungs that are no bracket's last.
     """
 
     name: str
@@ -68,6 +72,7 @@ class Stage:
     has_slots: bool = True
     before: int = 0
     is_exact: bool = False
+    is_best: bool = True
 
     @property
     def trials(self) -> int:
@@ -196,16 +201,12 @@ def stages_of(study: Study, configurations: Iterable[Configuration]) -> tuple[St
     search, drawn = study.search, list(configurations)
     if not search.is_staged:
         return ()
-    tuner = tuner_of(study)
-    stages = [
-        _stage(study, drawn, EXPLORE, "Explore", len(drawn), search.explore, ())
-        if tuner is None
-        else _tuned_stage(study, drawn, tuner)
-    ]
+    stages = _exploring(study, drawn)
+    explored = tuple(stage.name for stage in stages if stage.is_best)
+    refined: list[str] = []
     if search.refine is not None:
         rounds = search.refine.rounds
         for number in range(1, rounds + 1):
-            refined = [stage.name for stage in stages[1:]]
             title = "Refine" if rounds == 1 else f"Refine, round {number}"
             stages.append(
                 _stage(
@@ -215,11 +216,12 @@ def stages_of(study: Study, configurations: Iterable[Configuration]) -> tuple[St
                     title,
                     search.refine.max_configurations,
                     search.refine,
-                    tuple(refined or [EXPLORE]),
+                    tuple(refined) or explored,
                 )
             )
+            refined.append(stages[-1].name)
     if search.confirm is not None:
-        sources = tuple(s.name for s in stages if s.name != EXPLORE) or (EXPLORE,)
+        sources = tuple(refined) or explored
         stages.append(
             replace(
                 _stage(study, drawn, CONFIRM, "Confirm", search.confirm.top, None, sources),
@@ -227,6 +229,44 @@ def stages_of(study: Study, configurations: Iterable[Configuration]) -> tuple[St
             )
         )
     return tuple(stages)
+
+
+def _exploring(study: Study, drawn: list[Configuration]) -> list[Stage]:
+    """Return the stages of the strategy itself."""
+    search, strategy = study.search, study.search.strategy
+    if isinstance(strategy, KerasTunerStrategy):
+        return [_tuned_stage(study, drawn, strategy)]
+    if not isinstance(strategy, HyperbandStrategy):
+        return [_stage(study, drawn, EXPLORE, "Explore", len(drawn), search.explore, ())]
+    stages = []
+    for rung in schedule(study.training.epochs, strategy.factor, strategy.brackets):
+        name, before = f"b{rung.bracket}r{rung.rung}", f"b{rung.bracket}r{rung.rung - 1}"
+        title = f"Bracket {rung.bracket}, rung {rung.rung}"
+        sources = (before,) if rung.rung else ()
+        most = rung.configurations
+        stage = _stage(study, drawn, name, title, most, search.explore, sources, rung.epochs)
+        stages.append(
+            replace(
+                stage,
+                has_slots=True,
+                is_exact=True,
+                is_best=rung.is_last,
+                before=rung.before,
+            )
+        )
+    return stages
+
+
+def first_trials(
+    stages: Sequence[Stage], configurations: Sequence[Configuration]
+) -> list[Configuration]:
+    """Return the drawn configurations with the epochs of the stage that trains them first."""
+    first, left = [], list(configurations)
+    for stage in stages:
+        if not stage.sources:
+            own, left = left[: stage.most], left[stage.most :]
+            first += [replace(c, epochs=stage.epochs or c.epochs) for c in own]
+    return first or left
 
 
 def _stage(
@@ -237,8 +277,10 @@ def _stage(
     most: int,
     wanted: Any,
     sources: tuple[str, ...],
+    epochs: int | None = None,
 ) -> Stage:
-    epochs, splits = effort(study, wanted)
+    own_epochs, splits = effort(study, wanted)
+    epochs = epochs or own_epochs
     seconds = sum(seconds_per_trial(study, c) for c in drawn) / len(drawn)
     if epochs is not None:
         seconds *= epochs / study.training.epochs

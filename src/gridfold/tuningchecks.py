@@ -47,19 +47,6 @@ def tuner_training_problems(training: Any, search: Any) -> Iterator[Problem]:
                 f"left out, with `training.epochs: {training.epochs}`",
                 "allowed: at least 2",
             )
-    if training.distribution.world_size > 1:
-        yield Problem(
-            ("training", "distribution", "world_size"),
-            f"{training.distribution.world_size} with `strategy: keras_tuner`",
-            "allowed: 1; a tuner runs several trials at once instead (`workers`)",
-        )
-    for axis in search.space:
-        if axis.startswith("training.distribution"):
-            yield Problem(
-                ("search", "space", axis),
-                "an axis of devices with `strategy: keras_tuner`",
-                "allowed: other axes; a tuner trains each trial on one device",
-            )
 
 
 def tuner_model_problems(model: Any, search: Any) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from gridfold.jobs import job
 
 def confirm(request: str, files: Sequence[Path], trials: Sequence[Path], chosen: Path) -> None:
     """Write the finalists: the best configurations of the search."""
-    found = decisions.confirm(
+    found = decisions.choose(
         json.loads(request), decisions.read_files(files), decisions.read_trials(trials)
     )
     write_text(chosen, canonical_json(found) + "\n")

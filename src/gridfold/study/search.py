@@ -75,7 +75,7 @@ class IntInterval(_Interval):
 
 
 class FloatInterval(_Interval):
-    """Real numbers from `min` to `max`; not for grids."""
+    """Real numbers from `min` to `max`; not for `grid`."""
 
     min: float = Field(description="Smallest value.")
     max: float = Field(description="Upper end, itself not drawn.")
@@ -146,8 +146,59 @@ class RandomStrategy(Section):
     )
 
 
+class SobolStrategy(Section):
+    """`n` different points of a scrambled Sobol sequence, which fill the space more evenly.
+
+    Owen (1998); `scipy.stats.qmc.Sobol`. Most even where `n` is a power of two.
+    """
+
+    type: Literal["sobol"]
+    n: PositiveInt = Field(description="Number of configurations.")
+    seed: NonNegativeInt = Field(
+        0, description="Seed of the scrambling; a larger n keeps the first ones."
+    )
+
+
+class LatinHypercubeStrategy(Section):
+    """`n` different points, one in each of `n` equal parts of each axis.
+
+    McKay, Beckman & Conover (1979); `scipy.stats.qmc.LatinHypercube`.
+    """
+
+    type: Literal["latin_hypercube"]
+    n: PositiveInt = Field(description="Number of configurations.")
+    seed: NonNegativeInt = Field(0, description="Seed of the draw; another n, other points.")
+
+
+class HyperbandStrategy(Section):
+    """Many configurations for few epochs, of which the better ones go on (Li et al., 2018).
+
+    The longest training is `training.epochs`.
+    """
+
+    type: Literal["hyperband"]
+    factor: Annotated[int, Field(ge=2)] = Field(
+        3, description="One of so many configurations goes on, for so many times the epochs."
+    )
+    brackets: PositiveInt | None = Field(
+        None,
+        description="Brackets, the one that explores most first; 1 is successive halving; "
+        "default all.",
+    )
+    sampler: Literal["random", "sobol"] = Field(
+        "random", description="How configurations are drawn."
+    )
+    seed: NonNegativeInt = Field(0, description="Seed of the draw.")
+
+
 Strategy = Annotated[
-    GridStrategy | RandomStrategy | KerasTunerStrategy, Field(discriminator="type")
+    GridStrategy
+    | RandomStrategy
+    | SobolStrategy
+    | LatinHypercubeStrategy
+    | HyperbandStrategy
+    | KerasTunerStrategy,
+    Field(discriminator="type"),
 ]
 
 
@@ -156,7 +207,7 @@ class Search(Section):
 
     strategy: Strategy = Field(
         default_factory=GridStrategy,
-        description="`grid`, `random` or `keras_tuner`; `grid` may stand alone.",
+        description="How configurations are taken; `grid` may stand alone.",
     )
     space: dict[str, Axis] = Field(
         default_factory=dict,
@@ -181,8 +232,9 @@ class Search(Section):
     @property
     def is_staged(self) -> bool:
         """Whether the search goes on from what its first trials have found."""
-        is_tuned = isinstance(self.strategy, KerasTunerStrategy)
-        return is_tuned or any((self.explore, self.refine, self.confirm))
+        stages = (self.explore, self.refine, self.confirm)
+        is_own = isinstance(self.strategy, HyperbandStrategy | KerasTunerStrategy)
+        return is_own or any(stage is not None for stage in stages)
 
     @model_validator(mode="before")
     @classmethod

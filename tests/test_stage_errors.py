@@ -1,0 +1,70 @@
+"""Searches in stages that can't be run are refused, and say what to write instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from studies import load, tiny_study
+
+from gridfold.errors import StudyError
+
+SPACE = {"mlp.units": [4, 8]}
+
+
+def study(search: dict[str, Any], **sections: Any) -> dict[str, Any]:
+    return tiny_study(search={"space": SPACE, **search}, **sections)
+
+
+@pytest.mark.parametrize(
+    ("bad", "where", "found"),
+    [
+        (study({"explore": {"epochs": 9}, "confirm": {}}), "search.explore.epochs", "9"),
+        (study({"explore": {"splits": 3}, "confirm": {}}), "search.explore.splits", "3"),
+        (
+            study({"explore": {"training_fraction": 1.5}, "confirm": {}}),
+            "search.explore.training_fraction",
+            "1.5",
+        ),
+        (study({"explore": {"epochs": 1}}), "search.explore", "`epochs` in the last stage"),
+        (
+            study({"refine": {"epochs": 1, "training_fraction": 0.5}}),
+            "search.refine",
+            "`epochs` and `training_fraction` in the last stage",
+        ),
+        (study({"refine": {"top": 4, "max_configurations": 3}}), "search.refine.top", "4"),
+        (
+            study({"explore": {"epochs": 1}, "confirm": {}, "space": {"training.epochs": [1, 2]}}),
+            "search.explore.epochs",
+            "1 with an axis `training.epochs`",
+        ),
+        (
+            study({"refine": {}}, training={"distribution": {"world_size": 2}}),
+            "search.refine",
+            "a search in stages of trials on several devices",
+        ),
+        (study({"confirm": {"folds": 1}}), "search.confirm.folds", "1"),
+    ],
+)
+def test_a_search_that_can_not_be_run_is_refused(
+    tmp_path: Path, bad: dict[str, Any], where: str, found: str
+) -> None:
+    with pytest.raises(StudyError) as refusal:
+        load(tmp_path, bad)
+    text = str(refusal.value)
+    assert f"{where}: {found}" in text
+    assert "allowed: " in text
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        {"refine": {}},
+        {"explore": {}, "refine": {"rounds": 3}},
+        {"explore": {"epochs": 1, "splits": 1, "training_fraction": 0.5}, "confirm": {}},
+        {"explore": {"epochs": 1}, "refine": {}},
+    ],
+)
+def test_a_last_stage_in_full_is_enough(tmp_path: Path, search: dict[str, Any]) -> None:
+    assert load(tmp_path, study(search)).study.search.is_staged
