@@ -31,14 +31,20 @@ from keras_tuner.src.engine.trial import TrialStatus
 
 from gridfold.atomic import write_text
 from gridfold.errors import GridfoldError
-from gridfold.tuningdesk import COMPLETED, IDLE, RUNNING, STOPPED, OracleDesk, Proposal, Report
+from gridfold.tuningdesk import (
+    BEAT_SECONDS,
+    COMPLETED,
+    IDLE,
+    LOST_SECONDS,
+    RUNNING,
+    STOPPED,
+    OracleDesk,
+    Proposal,
+    Report,
+)
 
 log = logging.getLogger(__name__)
 
-CHIEF = "chief"
-BEAT_SECONDS = 5.0
-# A worker that has been silent for so long is gone.
-LOST_SECONDS = 60.0
 # How long a worker waits for a chief that does not answer, perhaps because it is started again.
 _PATIENCE_SECONDS = 300.0
 _CALL_SECONDS = 20.0

@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 # Keras Tuner's words for the states of a trial, and of a search.
 COMPLETED, FAILED, INVALID = "COMPLETED", "FAILED", "INVALID"
 RUNNING, IDLE, STOPPED = "RUNNING", "IDLE", "STOPPED"
+# A worker of a distributed search says so often that it is alive, and counts as gone after this.
+BEAT_SECONDS = 5.0
+LOST_SECONDS = 30.0
 
 
 class TuningFailed(GridfoldError):

@@ -20,7 +20,7 @@ from gridfold.pool import Interrupted, stop_signals
 from gridfold.ranks import AUTO, end_process, end_with_parent
 from gridfold.tuneworker import TUNER_ID
 from gridfold.tuning import TuningStudy
-from gridfold.tuningdesk import TuningFailed
+from gridfold.tuningdesk import LOST_SECONDS, TuningFailed
 from gridfold.tuningjob import open_desk
 
 log = logging.getLogger(__name__)
@@ -43,12 +43,15 @@ class Crew:
     launcher : str
         Command that starts all of them, as ``srun``; ``auto`` for that one inside a Slurm job, and
         for processes on this machine elsewhere.
+    lost_after : float
+        Seconds of silence after which one of them counts as gone.
     """
 
     workers: int
     cores: int
     on_node: int
     launcher: str = AUTO
+    lost_after: float = LOST_SECONDS
 
     @contextlib.contextmanager
     def started(
@@ -117,7 +120,7 @@ def run_distributed(study: TuningStudy, request: Mapping[str, Any], crew: Crew) 
         from gridfold.tuningchief import Chief
 
         with (
-            Chief(desk, study.paths.tuner_chief) as chief,
+            Chief(desk, study.paths.tuner_chief, crew.lost_after) as chief,
             crew.started(study, chief.environment()) as processes,
         ):
             over = chief.wait(
