@@ -4,10 +4,15 @@ SEARCH_FIGURES = {
     "learning_curves": "Learning curves",
     "hyperparameters": "Scores against hyperparameters",
 }
+# Only of a search in stages.
+if PLAN.stages:
+    SEARCH_FIGURES["search_path"] = "The path of the search"
 TEST_FIGURES = {
     "scores": "Scores of the configurations",
     "errors": "Errors of the selected configuration",
 }
+# Template, style and script of the report, with those of its sections.
+PAGE = SCRIPTS.parent / "report"
 FIGURES = [*SEARCH_FIGURES, *TEST_FIGURES, *SCALING_FIGURES]
 
 
@@ -18,6 +23,7 @@ rule draw_search_figures:
         trials=rules.collect.output.trials,
         epochs=rules.collect.output.epochs,
         configurations=rules.summarise.output.configurations,
+        search=rules.collect.output.search if PLAN.stages else [],
     output:
         **figure_files(SEARCH_FIGURES),
     log:
@@ -76,9 +82,12 @@ rule report:
         ),
         words=expand(PATHS.figures / "{name}.json", name=FIGURES),
         scaling=rules.measure_scaling.output.table if SCALING_FIGURES else [],
-        template=workflow.source_path("../workflow/report/report.html.j2"),
-        style=workflow.source_path("../workflow/report/report.css"),
-        behaviour=workflow.source_path("../workflow/report/report.js"),
+        search=rules.collect.output.search if PLAN.stages else [],
+        search_trials=rules.collect.output.search_trials if PLAN.stages else [],
+        page=PAGE / "report.html.j2",
+        parts=sorted(
+            file for kind in ("j2", "css", "js") for file in PAGE.rglob(f"*.{kind}")
+        ),
     output:
         html=PATHS.report,
     log:

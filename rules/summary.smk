@@ -87,8 +87,13 @@ rule summarise:
         "../workflow/scripts/summarise.py"
 
 
+# Which configurations a search in stages has found is known when it is done.
+CATALOGUE = {"catalogue": rules.collect.output.catalogue} if PLAN.stages else {}
+
+
 rule select_best:
     input:
+        **CATALOGUE,
         configurations=rules.summarise.output.configurations,
         predictions=expand(
             rules.train.output.predictions, shard=SEARCH.answering_shards
@@ -157,8 +162,6 @@ rule train_final:
 FINAL_TRAINING = (
     {"trained": rules.train_final.output.record} if PLAN.is_distributed else {}
 )
-# Which configurations a search in stages has found is known when it is done.
-CATALOGUE = {"catalogue": rules.collect.output.catalogue} if PLAN.stages else {}
 
 
 rule fit_final:

@@ -13,6 +13,7 @@ from gridfold.errors import StudyError
 from gridfold.hyperband import drawn, schedule
 from gridfold.plan import Plan
 from gridfold.searchplan import SearchPlan
+from gridfold.searchstatus import state
 
 # Li et al. (2018), table 1: R = 81, eta = 3; n_i and r_i of each bracket.
 PAPER = {
@@ -144,3 +145,19 @@ def test_a_sobol_sequence_can_draw_the_configurations(tmp_path: Path) -> None:
     one = plan(tmp_path, hyperband(sampler="sobol")).configurations
     assert len(one) == drawn(schedule(9, 3))
     assert {c.id for c in one} != {c.id for c in plan(tmp_path, hyperband()).configurations}
+
+
+def test_the_status_is_a_map_of_the_rungs(tmp_path: Path) -> None:
+    found = plan(tmp_path, hyperband())
+    assert "Bracket 2, rung 1  waits for Bracket 2, rung 0" in state(found)
+    assert "Bracket 1, rung 0  not begun" in state(found)
+    file = SearchPlan(found).file("b2r0")
+    file.parent.mkdir(parents=True)
+    file.write_text(SearchPlan(found).explore_request("b2r0"))
+    for configuration in found.configurations[:3]:
+        folder = found.paths.trial(configuration.id, "r0f0")
+        folder.mkdir(parents=True)
+        (folder / "result-00001.json").write_text("{}")
+    assert "Bracket 2, rung 0  ####" in state(found)
+    assert "3/18" in state(found)
+    assert "trials 3/22 done, no job is running" in state(found)

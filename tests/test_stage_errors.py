@@ -40,7 +40,9 @@ def study(search: dict[str, Any], **sections: Any) -> dict[str, Any]:
             "1 with an axis `training.epochs`",
         ),
         (
-            study({"refine": {}}, training={"distribution": {"world_size": 2}}),
+            study(
+                {"refine": {}}, training={"distribution": {"backend": "horovod", "world_size": 2}}
+            ),
             "search.refine",
             "a search in stages of trials on several devices",
         ),

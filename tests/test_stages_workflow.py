@@ -76,7 +76,7 @@ def test_a_study_without_stages_has_no_job_of_them(tmp_path: Path) -> None:
 def test_the_schedule_is_printed_before_anything_runs(tmp_path: Path) -> None:
     answer = Workspace(tmp_path).snakemake(staged(), "--dry-run")
     assert re.search(r"Explore +4 +1 +1 +4 +4 ", answer.stderr)
-    assert re.search(r"Refine +up to 3 +2 +1 +3 +6 ", answer.stderr)
+    assert re.search(r"Refine, round 1 +up to 3 +2 +1 +3 +6 ", answer.stderr)
     assert re.search(r"Confirm +up to 2 +3 +3 +6 +18 ", answer.stderr)
 
 
@@ -145,3 +145,29 @@ def test_the_final_model_is_the_finalist_that_won(searched: Workspace) -> None:
     catalogue = json.loads((results(searched) / "search" / "catalogue.json").read_text())
     assert card["configuration"]["id"] == best["config_id"]
     assert card["configuration"]["settings"] == catalogue[best["config_id"]]["settings"]
+
+
+def test_the_report_shows_the_path_of_the_search(searched: Workspace) -> None:
+    page = (results(searched) / "report.html").read_text()
+    section = page[page.index('<section id="search"') :]
+    section = section[: section.index("</section>")]
+    assert "The search tried 6 configurations in 3 stages. 2 finalists went through" in section
+    assert "The search itself gave the selected configuration accuracy" in section
+    assert "Over the 2 finalists, the search&#39;s estimates lay" in section
+    steps = table(searched, "search")
+    for name, row in (("Explore", "explore"), ("Confirm", "confirm")):
+        budget = steps[steps["stage"] == row]["budget"].sum()
+        assert re.search(rf">{name}</td>.*?>{budget:,}</td>", section, re.DOTALL)
+    words = json.loads((results(searched) / "figures" / "search_path.json").read_text())
+    assert "Explore: 4 configurations, best 0." in words["alt"]
+
+
+def test_failed_and_slow_trials_of_all_stages_are_reported(searched: Workspace) -> None:
+    page = (results(searched) / "report.html").read_text()
+    # Four explored, two neighbours and six confirming trials; one was trained in two stages.
+    assert "12, of which 0 failed" in page
+
+
+def test_the_answer_counts_what_was_tried_and_what_was_compared(searched: Workspace) -> None:
+    answer = searched.snakemake(staged(), "--quiet").stderr
+    assert "Best of 6 configurations, 2 compared in full: mlp units=" in answer

@@ -18,7 +18,10 @@ def answer(paths: StudyPaths) -> str:
     """
     best = json.loads((paths.tables / "best.json").read_text())
     card = json.loads((paths.final / "card.json").read_text())
-    text = f"Best of {best['configurations']} configurations: {best['label']} ({best['config_id']})"
+    count = f"{best['configurations']} configurations"
+    if "tried" in best:
+        count = f"{best['tried']} configurations, {best['configurations']} compared in full"
+    text = f"Best of {count}: {best['label']} ({best['config_id']})"
     text += f"; {best['measure']} {best['mean']:.4f}"
     if best["low"] is not None:
         half = half_width(best["mean"], best["low"], best["high"])

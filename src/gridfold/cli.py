@@ -13,11 +13,10 @@ from typing import Any
 
 from gridfold import __version__
 from gridfold.advice import cause_of, in_full
-from gridfold.answer import answer
 from gridfold.errors import GridfoldError, Problem, StudyError, TrialFailure
 from gridfold.paths import result_file
 from gridfold.plan import Plan
-from gridfold.progress import progress_line, read_jobs
+from gridfold.searchstatus import known_configurations, state
 from gridfold.shards import Trial
 from gridfold.workflow import DEFAULT_STUDY
 
@@ -112,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
             "status",
             _status,
             "show how far a study is, or its answer when it is finished",
+            "A search in stages gets a line for each stage: what is done, what it waits for.",
         )
     )
     status.add_argument(
@@ -156,6 +156,8 @@ def _validate(options: argparse.Namespace) -> None:
     print(
         f"{', '.join(map(str, options.study))}: valid, {len(plan.configurations)} configurations "
         f"x {len(plan.splits)} splits = {len(plan.trials)} trials"
+        + f", and {len(plan.stages) - 1} more stages"
+        * (len(plan.stages) > 1)
     )
 
 
@@ -172,43 +174,30 @@ def _plan(options: argparse.Namespace) -> None:
 def _status(options: argparse.Namespace) -> None:
     plan = _load(options)
     while True:
-        print(_state(plan), flush=True)
+        print(state(plan), flush=True)
         if not options.watch:
             return
         time.sleep(5)
 
 
-def _state(plan: Plan) -> str:
-    done = len(plan.finished())
-    try:
-        finished = answer(plan.paths) if done == len(plan.trials) else None
-    except FileNotFoundError:
-        finished = None
-    if finished:
-        return finished
-    jobs = [job for job in read_jobs(plan.paths.progress, plan.shards).values() if not job.ended]
-    if jobs:
-        labels = {c.id: c.label for c in plan.configurations}
-        return progress_line(len(plan.trials), jobs, labels)
-    return f"trials {done}/{len(plan.trials)} done, no job is running"
-
-
 def _show(options: argparse.Namespace) -> None:
     plan = _load(options)
-    found = [c for c in plan.configurations if c.id.startswith(options.config_id)]
-    if len(found) != 1:
-        known = ", ".join(c.id for c in (found or plan.configurations)[:10])
+    known = known_configurations(plan)
+    found = [c for c in known if c["id"].startswith(options.config_id)]
+    if len({c["id"] for c in found}) != 1:
+        names = ", ".join(dict.fromkeys(c["id"] for c in (found or known)[:10]))
+        count = len({c["id"] for c in found})
         raise StudyError(
             "gridfold show",
-            [Problem((), f"{len(found)} configurations begin with {options.config_id}", known)],
+            [Problem((), f"{count} configurations begin with {options.config_id}", names)],
         )
-    configuration = found[0]
-    print(f"{configuration.id}  {configuration.label}")
-    print(json.dumps(configuration.settings, indent=2))
-    for split in plan.splits:
-        print(
-            f"{split}  {_trial_state(plan, Trial(configuration.id, split), configuration.epochs)}"
-        )
+    print(f"{found[0]['id']}  {found[0]['label']}")
+    print(json.dumps(found[0]["settings"], indent=2))
+    for configuration in found:
+        for split in configuration["splits"]:
+            trial = Trial(configuration["id"], split)
+            found_state = _trial_state(plan, trial, configuration["epochs"])
+            print("  ".join(filter(None, [configuration["title"], split, found_state])))
 
 
 def _trial_state(plan: Plan, trial: Trial, epochs: int) -> str:

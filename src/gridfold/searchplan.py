@@ -170,7 +170,6 @@ class SearchPlan:
                 "stages": [
                     {
                         "name": stage.name,
-                        "title": stage.title,
                         "answers": stage in answering(self._plan.stages),
                         "shards": self.shards(stage.name),
                     }

@@ -21,9 +21,11 @@ SEARCH_COLUMNS = (
     Column("label", "string", "", "Its axis values in one line"),
     Column("epochs", "int", "epochs", "Asked for in this stage"),
     Column("n_splits", "int", "", "Splits with a score"),
+    Column("n_failed", "int", "", "Trials that failed"),
     Column("score", "float", "", "Mean of the ranking measure; empty where a trial failed"),
     Column("new_epochs", "int", "epochs", "Trained in this stage, all splits; not those known"),
     Column("budget", "int", "epochs x samples", "The same times the samples of each training part"),
+    Column("fit_seconds", "float", "s", "Wall time of these epochs"),
     Column("went_on", "bool", "", "Whether a later stage has this configuration, too"),
 )
 
@@ -57,7 +59,7 @@ def collect_search(
     tables = {file.name.partition(".")[0]: file for file in trial_files}
     curves_of = {file.name.partition(".")[0]: file for file in epoch_files}
     parts, curves, rows, catalogue = [], [], [], {}
-    known: dict[tuple[str, str], int] = {}
+    known: dict[tuple[str, str], tuple[int, float]] = {}
     for stage, file in zip(request["stages"], files, strict=True):
         own = [tables[shard] for shard in stage["shards"]]
         if not file["configurations"]:
@@ -97,34 +99,38 @@ def _steps(
     file: Mapping[str, Any],
     trials: pd.DataFrame,
     measure: str,
-    known: dict[tuple[str, str], int],
+    known: dict[tuple[str, str], tuple[int, float]],
 ) -> pd.DataFrame:
-    """Return the rows of one stage; `known` holds the epochs of each trial so far."""
+    """Return the rows of one stage; `known` holds epochs and seconds of each trial so far."""
     scores = {c["id"]: c["score"] for c in ranked([file], trials, measure)}
     found = re.fullmatch(r"b(\d+)r(\d+)", stage)
     rows = []
     for config_id, group in trials.groupby("config_id", sort=False):
-        new_epochs = budget = 0
-        for row in group.to_dict("records"):
-            key, trained = (str(config_id), str(row["split"])), int(row["epochs_trained"])
-            new = max(0, trained - known.get(key, 0))
-            known[key] = known.get(key, 0) + new
-            new_epochs += new
-            budget += new * int(row["n_train"])
-        rows.append(
-            {
-                "stage": stage,
-                "bracket": int(found[1]) if found else None,
-                "rung": int(found[2]) if found else None,
-                "config_id": config_id,
-                "label": group["label"].iloc[0],
-                "epochs": int(group["epochs"].iloc[0]),
-                "n_splits": int((group["status"] == "finished").sum()),
-                "score": scores.get(str(config_id)),
-                "new_epochs": new_epochs,
-                "budget": budget,
-            }
-        )
+        finished = int((group["status"] == "finished").sum())
+        row = {
+            "stage": stage,
+            "bracket": int(found[1]) if found else None,
+            "rung": int(found[2]) if found else None,
+            "config_id": config_id,
+            "label": group["label"].iloc[0],
+            "epochs": int(group["epochs"].iloc[0]),
+            "n_splits": finished,
+            "n_failed": len(group) - finished,
+            "score": scores.get(str(config_id)),
+            "new_epochs": 0,
+            "budget": 0,
+            "fit_seconds": 0.0,
+        }
+        for trial in group.to_dict("records"):
+            key = (str(config_id), str(trial["split"]))
+            epochs, seconds = int(trial["epochs_trained"]), float(trial["fit_seconds"])
+            before = known.get(key, (0, 0.0))
+            if epochs > before[0]:
+                known[key] = (epochs, seconds)
+                row["new_epochs"] += epochs - before[0]
+                row["budget"] += (epochs - before[0]) * int(trial["n_train"])
+                row["fit_seconds"] += max(0.0, seconds - before[1])
+        rows.append(row)
     types = {"bracket": "Int64", "rung": "Int64", "score": "float64"}
     return pd.DataFrame(rows).astype(types)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,8 +38,6 @@ class Stage:
     ----------
     name : str
         ``explore``, ``refine1``, ``refine2``, ..., ``confirm``; also the name of its file.
-    title : str
-        For people.
     most : int
         Configurations at most; fewer when earlier trials failed or led to the same ones.
     epochs : int or None
@@ -62,7 +61,6 @@ class Stage:
     """
 
     name: str
-    title: str
     most: int
     epochs: int | None
     splits: tuple[str, ...]
@@ -73,6 +71,11 @@ class Stage:
     before: int = 0
     is_exact: bool = False
     is_best: bool = True
+
+    @property
+    def title(self) -> str:
+        """Its name as people write it."""
+        return title_of(self.name)
 
     @property
     def trials(self) -> int:
@@ -86,6 +89,15 @@ class Stage:
             return []
         count = math.ceil(self.trials / self.trials_per_job)
         return [f"{self.name}-{number:03d}" for number in range(1, count + 1)]
+
+
+def title_of(stage: str) -> str:
+    """Return the name of a stage as people write it."""
+    rung = re.fullmatch(r"b([0-9]+)r([0-9]+)", stage)
+    if rung:
+        return f"Bracket {rung[1]}, rung {rung[2]}"
+    word, number = re.fullmatch(r"([a-z]+)([0-9]*)", stage).groups()  # type: ignore[union-attr]
+    return word.capitalize() + (f", round {number}" if number else "")
 
 
 def stage_of(shard: str) -> str:
@@ -205,15 +217,12 @@ def stages_of(study: Study, configurations: Iterable[Configuration]) -> tuple[St
     explored = tuple(stage.name for stage in stages if stage.is_best)
     refined: list[str] = []
     if search.refine is not None:
-        rounds = search.refine.rounds
-        for number in range(1, rounds + 1):
-            title = "Refine" if rounds == 1 else f"Refine, round {number}"
+        for number in range(1, search.refine.rounds + 1):
             stages.append(
                 _stage(
                     study,
                     drawn,
                     f"refine{number}",
-                    title,
                     search.refine.max_configurations,
                     search.refine,
                     tuple(refined) or explored,
@@ -224,7 +233,7 @@ def stages_of(study: Study, configurations: Iterable[Configuration]) -> tuple[St
         sources = tuple(refined) or explored
         stages.append(
             replace(
-                _stage(study, drawn, CONFIRM, "Confirm", search.confirm.top, None, sources),
+                _stage(study, drawn, CONFIRM, search.confirm.top, None, sources),
                 splits=confirming_splits(study),
             )
         )
@@ -237,14 +246,13 @@ def _exploring(study: Study, drawn: list[Configuration]) -> list[Stage]:
     if isinstance(strategy, KerasTunerStrategy):
         return [_tuned_stage(study, drawn, strategy)]
     if not isinstance(strategy, HyperbandStrategy):
-        return [_stage(study, drawn, EXPLORE, "Explore", len(drawn), search.explore, ())]
+        return [_stage(study, drawn, EXPLORE, len(drawn), search.explore, ())]
     stages = []
     for rung in schedule(study.training.epochs, strategy.factor, strategy.brackets):
         name, before = f"b{rung.bracket}r{rung.rung}", f"b{rung.bracket}r{rung.rung - 1}"
-        title = f"Bracket {rung.bracket}, rung {rung.rung}"
         sources = (before,) if rung.rung else ()
         most = rung.configurations
-        stage = _stage(study, drawn, name, title, most, search.explore, sources, rung.epochs)
+        stage = _stage(study, drawn, name, most, search.explore, sources, rung.epochs)
         stages.append(
             replace(
                 stage,
@@ -273,7 +281,6 @@ def _stage(
     study: Study,
     drawn: list[Configuration],
     name: str,
-    title: str,
     most: int,
     wanted: Any,
     sources: tuple[str, ...],
@@ -289,7 +296,6 @@ def _stage(
     drawn_now = not sources
     return Stage(
         name,
-        title,
         most,
         epochs,
         splits,

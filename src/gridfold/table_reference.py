@@ -10,6 +10,7 @@ from gridfold.atomic import write_text
 from gridfold.jobtable import JOB_COLUMNS
 from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
 from gridfold.scaling import SCALING_COLUMNS
+from gridfold.searchtables import SEARCH_COLUMNS
 from gridfold.summary import CONFIGURATION_COLUMNS
 from gridfold.tables import (
     EPOCH_COLUMNS,
@@ -75,6 +76,17 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
         "`final/test_predictions.parquet`",
         "What the final model predicts for the held-out test set.",
         PREDICTION_COLUMNS[2:],
+    ),
+    (
+        "`tables/search.csv`, `tables/search.parquet`",
+        "One row for each configuration of each stage; only of a [search in stages](search.md).",
+        SEARCH_COLUMNS,
+    ),
+    (
+        "`tables/search_trials.parquet`",
+        "As `tables/trials.parquet`, for all stages of a search and with `stage` before the other\n"
+        "columns. A trial that several stages have trained stands in it several times.",
+        (SEARCH_COLUMNS[0],),
     ),
     (
         "`tables/scaling.csv`, `tables/scaling.parquet`",

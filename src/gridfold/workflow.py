@@ -18,6 +18,8 @@ from gridfold.errors import StudyError
 from gridfold.placement import Site
 from gridfold.plan import Plan
 from gridfold.progress import Monitor
+from gridfold.searchplan import SearchPlan
+from gridfold.searchstatus import counts, finished_shards
 from gridfold.yamlfile import typed
 
 DEFAULT_STUDY = "config/demo.yaml"
@@ -54,13 +56,13 @@ def _as_typed(file: Path) -> Path:
 
 def _greet(plan: Plan) -> None:
     """Say what is known already; where nothing is left to do, this is all that a run says."""
-    done = len(plan.finished())
+    done, total = counts(plan)
     print(
         f"[gridfold] study {plan.study.study}: {len(plan.configurations)} configurations, "
-        f"{done} of {len(plan.trials)} trials done before",
+        f"{done} of {total} trials done before",
         file=sys.stderr,
     )
-    if done == len(plan.trials):
+    if done == total:
         say_answer(plan, "Found before: ")
 
 
@@ -74,10 +76,10 @@ def say_answer(plan: Plan, before: str = "") -> None:
 
 def say_what_is_left(plan: Plan) -> None:
     """Say, after jobs have failed in all their attempts, what is kept and how it goes on."""
-    done, retries = len(plan.finished()), plan.study.execution.retries
-    if done < len(plan.trials):
+    (done, total), retries = counts(plan), plan.study.execution.retries
+    if done < total:
         print(
-            f"[gridfold] stopped with {done} of {len(plan.trials)} trials done. A training job "
+            f"[gridfold] stopped with {done} of {total} trials done. A training job "
             f"gets {retries + 1} attempts (execution.retries: {retries}); each goes on where the "
             "last one was, and so does the same command now: every finished epoch is kept. Where "
             "jobs reached their time limit, raise execution.retries or the resource runtime first.",
@@ -132,10 +134,6 @@ def site(workflow: Any, rule: str) -> Site:
 
 def monitor(plan: Plan) -> Monitor:
     """Return the progress monitor of a plan."""
-    finished = {
-        shard: len(members)
-        for shard, members in plan.shards.items()
-        if (plan.paths.shards / f"{shard}.trials.parquet").exists()
-    }
     labels = {c.id: c.label for c in plan.configurations}
-    return Monitor(plan.paths.progress, plan.shards, len(plan.trials), finished, labels)
+    shards, (_, total) = SearchPlan(plan).all_shards, counts(plan)
+    return Monitor(plan.paths.progress, shards, total, finished_shards(plan), labels)

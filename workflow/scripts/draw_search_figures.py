@@ -4,14 +4,21 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from gridfold import figures
+import pandas as pd
+
+from gridfold import figures, searchfigure
 from gridfold.jobs import job
 from gridfold.tables import StudyTables
 
 
 def draw_search_figures(request: str, inputs: Mapping[str, str], folder: Path) -> None:
     """Draw the figures of the search into `folder`, with their words."""
-    drawings = figures.draw_search(json.loads(request), StudyTables.read(inputs))
+    wanted, tables = json.loads(request), StudyTables.read(inputs)
+    drawings = figures.draw_search(wanted, tables)
+    if inputs["search"]:
+        best = tables.configurations["config_id"].iloc[0]
+        path = pd.read_parquet(inputs["search"])
+        drawings["search_path"] = searchfigure.draw_search_path(path, best, wanted["measure"])
     figures.save_all(drawings, folder)
 
 

@@ -12,10 +12,17 @@ from gridfold.jobs import job
 
 
 def select_best(
-    request: str, configurations: Path, shards: Sequence[Path], best: Path, predictions: Path
+    request: str,
+    configurations: Path,
+    shards: Sequence[Path],
+    catalogue: str,
+    best: Path,
+    predictions: Path,
 ) -> None:
     """Select a configuration and bring its out-of-fold predictions together."""
     selection = summary.select(pd.read_parquet(configurations), json.loads(request))
+    if catalogue:
+        selection["tried"] = len(json.loads(Path(catalogue).read_text()))
     tables.write(predictions, tables.predictions_of(selection["config_id"], shards))
     write_text(best, json.dumps(selection, indent=1) + "\n")
 
@@ -26,6 +33,7 @@ if __name__ == "__main__":
             snakemake.params.request,
             Path(snakemake.input.configurations),
             list(map(Path, snakemake.input.predictions)),
+            snakemake.input.get("catalogue", ""),
             Path(snakemake.output.best),
             Path(snakemake.output.predictions),
         )

@@ -1,0 +1,154 @@
+"""How far a study is, stage by stage where it has stages; read while it runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gridfold.answer import answer
+from gridfold.paths import result_file
+from gridfold.plan import Plan
+from gridfold.progress import progress_line, read_jobs
+from gridfold.searchplan import SearchPlan
+from gridfold.stages import Stage, entry, slot_request, stage_of, trials_of
+
+_BAR = 30
+
+
+@dataclass(frozen=True)
+class StageState:
+    """How far a stage is.
+
+    Attributes
+    ----------
+    stage : Stage
+    done : int
+        Trials that have an answer.
+    total : int
+        Trials of the stage; at most so many while `is_decided` is false.
+    is_decided : bool
+        Whether it is known which configurations it trains.
+    """
+
+    stage: Stage
+    done: int
+    total: int
+    is_decided: bool
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.is_decided and self.done == self.total
+
+
+def stage_states(plan: Plan) -> list[StageState]:
+    """Return how far each stage of a search is."""
+    states = []
+    for stage in plan.stages:
+        content = _content(plan, stage.name)
+        if content is None:
+            states.append(StageState(stage, 0, stage.trials, is_decided=False))
+            continue
+        epochs = {c["id"]: c["epochs"] for c in content["configurations"]}
+        trials = list(trials_of(content))
+        done = sum(
+            result_file(plan.paths.trial(t.config_id, t.split), epochs[t.config_id]).exists()
+            for t in trials
+        )
+        states.append(StageState(stage, done, len(trials), is_decided=True))
+    return states
+
+
+def _content(plan: Plan, stage: str) -> dict[str, Any] | None:
+    try:
+        text = SearchPlan(plan).file(stage).read_text(encoding="utf-8")
+        content: dict[str, Any] = json.loads(text)
+    except (FileNotFoundError, ValueError):
+        return None
+    return content
+
+
+def known_configurations(plan: Plan) -> list[dict[str, Any]]:
+    """Return what is known of configurations, those found while the search ran included.
+
+    Returns
+    -------
+    list of dict
+        ``id``, ``label``, ``settings``, ``epochs``, ``splits`` and the ``title`` of the stage, for
+        each stage that trains a configuration.
+    """
+    if not plan.stages:
+        return [
+            {**entry(c, c.epochs), "splits": plan.splits, "title": ""} for c in plan.configurations
+        ]
+    known = []
+    for stage in plan.stages:
+        content = _content(plan, stage.name) or {"configurations": [], "splits": []}
+        more = {"splits": content["splits"], "title": stage.title}
+        known += [configuration | more for configuration in content["configurations"]]
+    return known
+
+
+def counts(plan: Plan) -> tuple[int, int]:
+    """Return the trials that are done, and those that there are, or will be at most."""
+    if not plan.stages:
+        return len(plan.finished()), len(plan.trials)
+    states = stage_states(plan)
+    return sum(state.done for state in states), sum(state.total for state in states)
+
+
+def finished_shards(plan: Plan) -> Mapping[str, int]:
+    """Return the trials of each training job that has nothing left to do."""
+    search = SearchPlan(plan)
+    return {
+        shard: _size(plan, shard)
+        for shard in search.all_shards
+        if (plan.paths.shards / f"{shard}.trials.parquet").exists()
+    }
+
+
+def _size(plan: Plan, shard: str) -> int:
+    if shard in plan.shards:
+        return len(plan.shards[shard])
+    stage = next(stage for stage in plan.stages if stage.name == stage_of(shard))
+    content = _content(plan, stage.name)
+    if content is None:
+        return 0
+    return len(slot_request({"trials_per_job": stage.trials_per_job}, content, shard)["trials"])
+
+
+def state(plan: Plan) -> str:
+    """Return how far a study is, or its answer when it is finished."""
+    done, total = counts(plan)
+    states = stage_states(plan)
+    try:
+        if done == total and all(stage.is_finished for stage in states):
+            return answer(plan.paths)
+    except FileNotFoundError:
+        pass
+    lines = status_map(states)
+    shards = SearchPlan(plan).all_shards
+    jobs = [job for job in read_jobs(plan.paths.progress, shards).values() if not job.ended]
+    if jobs:
+        labels = {c.id: c.label for c in plan.configurations}
+        return "\n".join([*lines, progress_line(total, jobs, labels)])
+    return "\n".join([*lines, f"trials {done}/{total} done, no job is running"])
+
+
+def status_map(states: list[StageState]) -> list[str]:
+    """Return a line for each stage: a bar of what is done, and what a stage waits for."""
+    titles = {state.stage.name: state.stage.title for state in states}
+    width = max(map(len, titles.values()), default=0)
+    lines = []
+    for state in states:
+        line = f"{state.stage.title:{width}}  "
+        if state.is_decided:
+            filled = round(_BAR * state.done / state.total) if state.total else _BAR
+            line += f"{'#' * filled:.<{_BAR}}  {state.done}/{state.total}"
+        else:
+            before = " and ".join(titles[name] for name in state.stage.sources)
+            line += f"waits for {before}" if before else "not begun"
+        lines.append(line)
+    return lines
