@@ -310,7 +310,7 @@ def _stage(
 def _tuned_stage(study: Study, drawn: list[Configuration], tuner: KerasTunerStrategy) -> Stage:
     """Return the stage in which a tuner explores, in one job."""
     most = most_configurations(study, tuner)
-    stage = _stage(study, drawn, EXPLORE, "Explore", most, study.search.explore, ())
+    stage = _stage(study, drawn, EXPLORE, most, study.search.explore, ())
     return replace(
         stage,
         epochs=most_epochs(study, tuner),
