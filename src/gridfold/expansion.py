@@ -17,6 +17,7 @@ from gridfold.space import (
     Space,
     shown_value,
 )
+from gridfold.starts import start_points
 from gridfold.study.search import (
     GridStrategy,
     HyperbandStrategy,
@@ -132,7 +133,8 @@ def _expand_sampled(
             return Expansion([]), problems
         if len(everything.found) < strategy.n:
             return Expansion([]), [_too_many(strategy.n, len(everything.found), path, remedy)]
-    harvest = _harvest(space, space.draws(strategy), strategy.n)
+    candidates = itertools.chain(start_points(space), space.draws(strategy))
+    harvest = _harvest(space, candidates, strategy.n)
     problems = harvest.problems()
     if not problems and not harvest.found:
         problems.append(_NOTHING_LEFT)

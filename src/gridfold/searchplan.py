@@ -9,7 +9,9 @@ from typing import Any
 from gridfold.canonical import canonical_json
 from gridfold.placement import Placement, Site
 from gridfold.plan import Plan
+from gridfold.space import Space
 from gridfold.stages import EXPLORE, Stage, answering, entry, stage_file, stage_of
+from gridfold.starts import start_points
 from gridfold.tuningschedule import tuner_of
 
 # What a configuration follows from, besides the values of the axes.
@@ -116,8 +118,16 @@ class SearchPlan:
             mode="json", by_alias=True, exclude_unset=True, include=set(_SECTIONS)
         )
         # As written: an axis must meet only what the user has set.
-        request = {**plan.training_request(), "study": sections, "splits": plan.splits}
-        return canonical_json(request)
+        study = plan.study
+        space = Space(study.search, study.model, study.training, study.problem, study.data)
+        return canonical_json(
+            {
+                **plan.training_request(),
+                "study": sections,
+                "splits": plan.splits,
+                "starts": start_points(space),
+            }
+        )
 
     def slot_request(self, slot: str) -> str:
         """Return what the training job of a slot depends on, besides the file of its stage."""

@@ -99,7 +99,7 @@ class TuningStudy:
             as_grid=strategy.tuner == "grid",
         )
         self.objectives = chosen_objectives(strategy.objectives, self.study.problem)
-        self.starts = [self.space.values_of(start) for start in request.get("starts", [])]
+        self.starts = [self.space.values_of(start) for start in request["starts"]]
         self._data_digest = digest_of_data(paths)
         self.splits: Mapping[str, Split] = Splits.load(paths.splits).by_name
 

@@ -222,6 +222,11 @@ class Search(Section):
         default_factory=list,
         description="Combinations to leave out; a list of values means any of them.",
     )
+    starts: list[Annotated[Condition, Field(min_length=1)]] = Field(
+        default_factory=list,
+        description="Points to try first, each with a value of every axis: what another study has "
+        "found, or what is known. They count among the `n`. Not with grids.",
+    )
     max_configurations: Annotated[int, Field(gt=0, le=1_000_000)] = Field(
         10_000, description="More configurations than this are refused."
     )
