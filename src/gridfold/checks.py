@@ -12,6 +12,11 @@ from gridfold.references import hyperparameter_names, problem_with
 from gridfold.stagechecks import stage_problems
 from gridfold.study.data import EMBEDDED_SHAPES
 from gridfold.study.explain import shown, unknown_key
+from gridfold.tuningchecks import (
+    objective_problems,
+    tuner_model_problems,
+    tuner_training_problems,
+)
 
 # Which problems the targets of an embedded data set can serve.
 _EMBEDDED_PROBLEMS = {
@@ -41,6 +46,9 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
         (("problem", "training"), _training_problems),
         (("model",), _model_function_problems),
         (("model", "search"), _hyperparameter_problems),
+        (("problem", "search"), objective_problems),
+        (("training", "search"), tuner_training_problems),
+        (("model", "search"), tuner_model_problems),
         (("search", "training", "resampling"), stage_problems),
     ):
         if all(name in sections for name in needed):

@@ -18,6 +18,7 @@ from gridfold.paths import result_file
 from gridfold.plan import Plan
 from gridfold.searchstatus import known_configurations, state
 from gridfold.shards import Trial
+from gridfold.tuningschedule import tuner_of
 from gridfold.workflow import DEFAULT_STUDY
 
 _DESCRIPTION = """\
@@ -153,12 +154,14 @@ def _load(options: argparse.Namespace) -> Plan:
 
 def _validate(options: argparse.Namespace) -> None:
     plan = _load(options)
-    print(
-        f"{', '.join(map(str, options.study))}: valid, {len(plan.configurations)} configurations "
-        f"x {len(plan.splits)} splits = {len(plan.trials)} trials"
-        + f", and {len(plan.stages) - 1} more stages"
-        * (len(plan.stages) > 1)
+    more = f", and {len(plan.stages) - 1} more stages" * (len(plan.stages) > 1)
+    size = (
+        f"{len(plan.configurations)} configurations x {len(plan.splits)} splits = "
+        f"{len(plan.trials)} trials"
     )
+    if tuner_of(plan.study):
+        size = f"up to {plan.stages[0].most} configurations x {len(plan.splits)} splits"
+    print(f"{', '.join(map(str, options.study))}: valid, {size}{more}")
 
 
 def _plan(options: argparse.Namespace) -> None:

@@ -17,16 +17,20 @@ from gridfold.space import (
     Space,
     shown_value,
 )
+from gridfold.starts import start_points
 from gridfold.study.search import (
     GridStrategy,
     HyperbandStrategy,
     RandomStrategy,
     SobolStrategy,
 )
+from gridfold.study.tuner import KerasTunerStrategy
 
 _KINDS_SHOWN = 5
 # A grid of which nearly everything is excluded must end, too: some seconds' worth.
 _MOST_COMBINATIONS = 200_000
+# Configurations that stand for those that a tuner will choose.
+_SAMPLED = 30
 
 
 @dataclass
@@ -63,6 +67,8 @@ def expand(space: Space) -> tuple[Expansion, list[Problem]]:
     strategy = space.search.strategy
     if isinstance(strategy, GridStrategy):
         return _expand_grid(space)
+    if isinstance(strategy, KerasTunerStrategy):
+        return _sample(space)
     if isinstance(strategy, HyperbandStrategy):
         rungs = schedule(space.training.epochs, strategy.factor, strategy.brackets)
         kind = {"random": RandomStrategy, "sobol": SobolStrategy}[strategy.sampler]
@@ -127,13 +133,35 @@ def _expand_sampled(
             return Expansion([]), problems
         if len(everything.found) < strategy.n:
             return Expansion([]), [_too_many(strategy.n, len(everything.found), path, remedy)]
-    harvest = _harvest(space, space.draws(strategy), strategy.n)
+    candidates = itertools.chain(start_points(space), space.draws(strategy))
+    harvest = _harvest(space, candidates, strategy.n)
     problems = harvest.problems()
     if not problems and not harvest.found:
         problems.append(_NOTHING_LEFT)
     if not problems and len(harvest.found) < strategy.n:
         problems.append(_too_many(strategy.n, len(harvest.found), path, remedy))
     # Repeated draws are how sampling without replacement works, not a mistake.
+    return Expansion(list(harvest.found.values())), problems
+
+
+def _sample(space: Space) -> tuple[Expansion, list[Problem]]:
+    """Return some configurations, for what must be known before a tuner has chosen its own.
+
+    What is wrong with the space is found in all of it when it is small, else in what is drawn.
+    """
+    bound = space.upper_bound()
+    if bound is not None and bound <= space.search.max_configurations:
+        harvest = _harvest(space, space.product(), bound + 1)
+        problems = harvest.problems()
+        if not problems and not harvest.found:
+            problems.append(_NOTHING_LEFT)
+        if problems:
+            return Expansion([]), problems
+    drawn = RandomStrategy(type="random", n=_SAMPLED)
+    harvest = _harvest(space, space.draws(drawn), _SAMPLED)
+    problems = harvest.problems()
+    if not problems and not harvest.found:
+        problems.append(_NOTHING_LEFT)
     return Expansion(list(harvest.found.values())), problems
 
 

@@ -15,6 +15,7 @@ from gridfold.errors import KeyPath, Problem, StudyError
 from gridfold.expansion import expand
 from gridfold.space import Expansion, Space
 from gridfold.spacechecks import space_problems
+from gridfold.starts import start_problems
 from gridfold.study import Study
 from gridfold.study.explain import problems_of
 from gridfold.yamlfile import YamlDocument, read_yaml
@@ -96,7 +97,7 @@ def _validate(data: dict[str, Any]) -> tuple[Study | None, Expansion | None, lis
     needed = ("search", "model", "training", "problem", "data")
     if all(name in sections for name in needed):
         space = Space(*(sections[name] for name in needed))
-        found = space_problems(space)
+        found = space_problems(space) or list(start_problems(space))
         if not found:
             expansion, found = expand(space)
         problems += found

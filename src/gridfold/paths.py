@@ -63,6 +63,26 @@ class StudyPaths:
         return self.root / "search"
 
     @property
+    def tuner(self) -> Path:
+        """Folder of a search with Keras Tuner: state, and how chief and workers meet."""
+        return self.search / "tuner"
+
+    @property
+    def tuner_state(self) -> Path:
+        """All that its oracle knows; never declared to Snakemake."""
+        return self.tuner / "oracle.json"
+
+    @property
+    def tuner_chief(self) -> Path:
+        """Where its chief is."""
+        return self.tuner / "chief.json"
+
+    @property
+    def tuner_job(self) -> Path:
+        """What its workers must know."""
+        return self.tuner / "job.json"
+
+    @property
     def progress(self) -> Path:
         """Folder with one small file for each running job."""
         return self.root / "progress"

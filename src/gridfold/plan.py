@@ -27,6 +27,7 @@ from gridfold.stages import (
     training_fractions,
 )
 from gridfold.study import Study
+from gridfold.tuningschedule import tuner_of
 
 SINGLE_SHARD_PATTERN = rf"{SINGLE}[0-9]+"
 DISTRIBUTED_SHARD_PATTERN = rf"{DISTRIBUTED}[0-9]+"
@@ -40,6 +41,7 @@ class Plan:
     ----------
     study : Study
     expansion : Expansion
+        With a tuner, some configurations of its space, which stand for those that it will choose.
     files : tuple of Path
         The study files.
     paths : StudyPaths
@@ -112,7 +114,9 @@ class Plan:
 
     @property
     def trials(self) -> list[Trial]:
-        """Every configuration on every split."""
+        """Every configuration on every split; none where a tuner chooses them while it runs."""
+        if tuner_of(self.study):
+            return []
         return [Trial(c.id, split) for c in self.configurations for split in self.splits]
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gridfold.cost import format_seconds, seconds_per_trial
 from gridfold.searchwords import schedule_lines
 from gridfold.space import describe_axis
+from gridfold.tuningschedule import tuner_lines, tuner_of
 
 if TYPE_CHECKING:
     from gridfold.plan import Plan
@@ -23,11 +24,15 @@ def description(plan: Plan, cores: int | None) -> str:
     """
     study, resampling = plan.study, plan.study.resampling
     duplicates = len(plan.expansion.duplicates)
+    tuner = tuner_of(study)
+    drawn = (
+        f"  configurations  {len(plan.configurations)}"
+        + f" ({duplicates} duplicates left out)" * bool(duplicates)
+    )
     lines = [
         f"Study {study.study}: {study.problem.type} on {study.data.source}, "
         f"{' and '.join(study.model.families)}",
-        f"  configurations  {len(plan.configurations)}"
-        + f" ({duplicates} duplicates left out)" * bool(duplicates),
+        *(tuner_lines(study, tuner) if tuner else [drawn]),
         f"  splits          {len(plan.splits)} ({resampling.method}, {resampling.folds} folds"
         f" x {resampling.repeats})",
         *(_stages(plan) if plan.stages else _trials(plan, cores)),

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, Protocol
 
 from gridfold.errors import GridfoldError, TrialFailure, summary_of
 from gridfold.runstore import TrialStore
@@ -74,8 +74,29 @@ class Interrupted(GridfoldError):
         super().__init__("told to stop; every finished epoch is kept, run again to continue")
 
 
+class Supply(Protocol):
+    """Where trials come from whose number isn't known beforehand."""
+
+    def take(self) -> Work | None:
+        """Return the next trial; None when there is none at the moment."""
+
+    def is_over(self) -> bool:
+        """Tell whether there will be no more trials."""
+
+
+class _Listed:
+    def __init__(self, works: Sequence[Work]) -> None:
+        self._waiting = list(reversed(works))
+
+    def take(self) -> Work | None:
+        return self._waiting.pop() if self._waiting else None
+
+    def is_over(self) -> bool:
+        return not self._waiting
+
+
 def run(
-    works: Sequence[Work],
+    works: Sequence[Work] | Supply,
     workers: int,
     on_event: Callable[[Event], None],
     gpus: Sequence[str] = (),
@@ -86,7 +107,8 @@ def run(
 
     Parameters
     ----------
-    works : sequence of Work
+    works : sequence of Work, or Supply
+        A supply is asked whenever a worker is free, after `meanwhile`.
     workers : int
     on_event : callable
         Called in this process.
@@ -102,12 +124,12 @@ def run(
     Interrupted
         After SIGTERM, SIGINT or SIGUSR1; the trials' checkpoints are complete.
     """
-    if not works:
+    supply = _Listed(works) if isinstance(works, Sequence) else works
+    if supply.is_over():
         return
     log.info("%d at a time, on GPUs %s", workers, ", ".join(gpus) or "none")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["gridfold.preloaded"])
-    waiting = list(reversed(works))
     running: dict[Connection, _Running] = {}
     desks = _Desks(gpus, workers)
     with stop_signals() as stopped:
@@ -115,11 +137,10 @@ def run(
             with _no_main_module():
                 forkserver.ensure_running()
             meanwhile()
-            while waiting or running:
+            while running or not supply.is_over():
                 if stopped.is_set():
                     raise Interrupted
-                while waiting and len(running) < workers:
-                    work = waiting.pop()
+                while len(running) < workers and (work := supply.take()) is not None:
                     connection, trial = _start(context, work, desks, share)
                     running[connection] = trial
                     on_event(Event("started", work))

@@ -268,13 +268,13 @@ class _Session:
             env=self._launch.environment(),
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,
         )
         try:
             meanwhile()
             self._follow(process, must_stop)
         finally:
-            _end(process)
+            end_process(process)
         self._exit_code = process.returncode
         self._read()
 
@@ -381,13 +381,13 @@ def environment() -> dict[str, str]:
     return {**defaults, **os.environ}
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Have the kernel end the launcher, and with it all ranks, when this process is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end_process(process: subprocess.Popen[bytes]) -> None:
     """End the launcher and its ranks: politely first, so that it can reach other nodes."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is not None:

@@ -21,7 +21,7 @@ from gridfold.paths import result_file
 from gridfold.plan import Plan
 from gridfold.shards import Trial
 from gridfold.space import Configuration
-from gridfold.stages import Stage, stage_of
+from gridfold.stages import EXPLORE, Stage, stage_of
 
 # MB, measured with TensorFlow 2.21 on Linux: the two Snakemakes around a job of a cluster and the
 # interpreter with pandas that each bookkeeping job is; the fork server with TensorFlow, once a job;
@@ -93,6 +93,26 @@ class JobSizes:
             slowest = max(slowest, self._trial_seconds(replace(configuration, epochs=epochs)))
         rounds = math.ceil(stage.trials_per_job / self._plan.workers(threads))
         return _minutes(_STAGE_MARGIN * rounds * slowest) * attempt
+
+    def tune_memory(self, processes: int, threads: int, attempt: int) -> int:
+        """Return the MB that a search takes on a node with so many of its processes."""
+        largest = _STAGE_MARGIN * max(map(self._trial_memory, self._configurations.values()))
+        # Keras Tuner brings TensorFlow into each process, besides its fork server, and the chief.
+        each = 2 * _FORK_SERVER + self._plan.workers(threads) * largest
+        return _rounded(_SNAKEMAKE + _FORK_SERVER + processes * each, 100) * attempt
+
+    def tune_minutes(self, processes: int, threads: int, attempt: int) -> int:
+        """Return the minutes of a search with so many processes, whatever it tries."""
+        stage = next((s for s in self._plan.stages if s.name == EXPLORE), None)
+        if stage is None:
+            return _LEAST_MINUTES * attempt
+        at_once = processes * self._plan.workers(threads)
+        seconds = [
+            self._trial_seconds(replace(c, epochs=stage.epochs or self._plan.all_epochs(c)))
+            for c in self._configurations.values()
+        ]
+        mean = sum(seconds) / len(seconds)
+        return _minutes(mean * stage.trials / at_once + max(seconds)) * attempt
 
     def _stage(self, slot: str) -> Stage:
         return next(s for s in self._plan.stages if s.name == stage_of(slot))

@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from gridfold.canonical import canonical_json
+from gridfold.placement import Placement, Site
 from gridfold.plan import Plan
+from gridfold.space import Space
 from gridfold.stages import EXPLORE, Stage, answering, entry, stage_file, stage_of
+from gridfold.starts import start_points
+from gridfold.tuningschedule import tuner_of
 
 # What a configuration follows from, besides the values of the axes.
 _SECTIONS = ("study", "data", "problem", "model", "training", "search", "resampling")
@@ -68,6 +72,27 @@ class SearchPlan:
         used = [split for stage in self._plan.stages for split in stage.splits]
         return list(dict.fromkeys(used or self._plan.splits))
 
+    @property
+    def is_tuned(self) -> bool:
+        """Whether a tuner of Keras Tuner explores."""
+        return tuner_of(self._plan.study) is not None
+
+    @property
+    def tuner_processes(self) -> int:
+        """The processes that train while a tuner explores: workers, or the job itself."""
+        tuner = tuner_of(self._plan.study)
+        return max(1, tuner.workers) if tuner else 1
+
+    def tuner_threads(self, cores: int | None) -> int:
+        """Return the CPU cores that a search asks for: on a cluster, those of each process."""
+        if cores is None or self.tuner_processes == 1:
+            return self._plan.threads(cores)
+        return cores
+
+    def tuner_placement(self, site: Site) -> Placement:
+        """Return what a search asks for; every worker may have a GPU."""
+        return Placement(self.tuner_processes, self.tuner_processes, site)
+
     # -- requests --------------------------------------------------------------------------------
 
     @property
@@ -85,6 +110,24 @@ class SearchPlan:
             if not stage.sources:
                 left = left[stage.most :]
         raise ValueError(f"no stage {name}")
+
+    def tune_request(self) -> str:
+        """Return what a search with Keras Tuner depends on."""
+        plan = self._plan
+        sections = plan.study.model_dump(
+            mode="json", by_alias=True, exclude_unset=True, include=set(_SECTIONS)
+        )
+        # As written: an axis must meet only what the user has set.
+        study = plan.study
+        space = Space(study.search, study.model, study.training, study.problem, study.data)
+        return canonical_json(
+            {
+                **plan.training_request(),
+                "study": sections,
+                "splits": plan.splits,
+                "starts": start_points(space),
+            }
+        )
 
     def slot_request(self, slot: str) -> str:
         """Return what the training job of a slot depends on, besides the file of its stage."""

@@ -105,7 +105,7 @@ def final_work(
         request["settings"][config_id]["settings"],
         selection["final_epochs"],
         paths,
-        _data_digest(paths),
+        digest_of_data(paths),
         Splits.load(paths.splits, FINAL).by_name[FINAL].digest,
         threads,
     )
@@ -116,7 +116,8 @@ def final_folder(selection: Mapping[str, Any], paths: StudyPaths) -> Path:
     return paths.trial(selection["config_id"], FINAL)
 
 
-def _data_digest(paths: StudyPaths) -> str:
+def digest_of_data(paths: StudyPaths) -> str:
+    """Return the digest of the prepared data."""
     digest: str = json.loads((paths.data / "manifest.json").read_text())["digest"]
     return digest
 
@@ -158,7 +159,7 @@ def run_shard(
     TrialsFailed
         When trials failed and must not be reported as such.
     """
-    data_digest = _data_digest(paths)
+    data_digest = digest_of_data(paths)
     splits = Splits.load(paths.splits).by_name
     trials = list(map(Trial.parse, request["trials"]))
     works: dict[Trial, pool.Work] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -208,6 +208,14 @@ class Space:
 
     def _is_zipped(self, name: str) -> bool:
         return any(name in group for group in self.search.zip)
+
+    def suits(self, name: str, family: str) -> bool:
+        """Tell whether an axis belongs to a family, as all of them have those of `training`."""
+        return not _is_of_another_family(name, family)
+
+    def conditions(self, name: str) -> Mapping[str, frozenset[str]]:
+        """Return for each axis in ``when`` the canonical values that it may have."""
+        return self._when[name]
 
     def _is_active(self, name: str, assignment: Assignment) -> bool:
         if _is_of_another_family(name, assignment["model"]):

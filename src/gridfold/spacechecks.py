@@ -14,6 +14,7 @@ from gridfold.space import Space, alternatives, with_value
 from gridfold.study.base import Section, affects_result
 from gridfold.study.explain import field_names, problems_of, shown, unknown_key
 from gridfold.study.search import Axis, GridStrategy
+from gridfold.study.tuner import KerasTunerStrategy
 
 _VALUES_SHOWN = 20
 
@@ -39,7 +40,7 @@ def _axis_problems(space: Space) -> Iterator[Problem]:
             yield _unknown_axis(space, path)
             continue
         count = count_values(axis)
-        is_drawn = not isinstance(space.search.strategy, GridStrategy)
+        is_drawn = _draws_from_intervals(space.search.strategy)
         if count is None and not is_drawn:
             yield Problem(
                 (*path, "float"),
@@ -58,6 +59,12 @@ def _axis_problems(space: Space) -> Iterator[Problem]:
                 (*path, "role"), f"fixed with {count} values", "allowed: one value, or no role"
             )
         yield from _value_problems(space, name, axis, section, tuple(rest.split(".")))
+
+
+def _draws_from_intervals(strategy: Any) -> bool:
+    if isinstance(strategy, KerasTunerStrategy):
+        return strategy.tuner != "grid"
+    return not isinstance(strategy, GridStrategy)
 
 
 def _unknown_axis(space: Space, path: KeyPath) -> Problem:

@@ -54,6 +54,7 @@ def stage_problems(search: Any, training: Any, resampling: Any) -> Iterator[Prob
             str(search.refine.top),
             f"allowed: at most max_configurations, {search.refine.max_configurations}",
         )
+    yield from _hyperband_problems(search)
     last = "refine" if search.refine is not None else "explore"
     wanted = getattr(search, last)
     if search.confirm is None and wanted is not None and not wanted.is_full:
@@ -63,6 +64,24 @@ def stage_problems(search: Any, training: Any, resampling: Any) -> Iterator[Prob
             ("search", last),
             f"{' and '.join(given)} in the last stage: nothing would be trained in full",
             "allowed: leave it out here, or add `confirm` (`confirm: {}` will do)",
+        )
+
+
+def _hyperband_problems(search: Any) -> Iterator[Problem]:
+    """Refuse what contradicts a tuner that chooses epochs by itself."""
+    if getattr(search.strategy, "tuner", None) != "hyperband":
+        return
+    if search.refine is None and search.confirm is None:
+        yield Problem(
+            ("search", "strategy"),
+            "`tuner: hyperband` in the last stage: most trials are not trained in full",
+            "allowed: add `confirm` (`confirm: {}` will do) or `refine`",
+        )
+    if search.explore is not None and search.explore.epochs is not None:
+        yield Problem(
+            ("search", "explore", "epochs"),
+            f"{search.explore.epochs} with `tuner: hyperband`, which chooses them itself",
+            "allowed: `max_epochs` of the strategy",
         )
 
 

@@ -22,6 +22,8 @@ from gridfold.space import Configuration
 from gridfold.study import Study
 from gridfold.study.resampling import reduced, split_names
 from gridfold.study.search import HyperbandStrategy
+from gridfold.study.tuner import KerasTunerStrategy
+from gridfold.tuningschedule import most_configurations, most_epochs
 
 EXPLORE, CONFIRM = "explore", "confirm"
 STAGE_PATTERN = r"explore|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
@@ -241,6 +243,8 @@ def stages_of(study: Study, configurations: Iterable[Configuration]) -> tuple[St
 def _exploring(study: Study, drawn: list[Configuration]) -> list[Stage]:
     """Return the stages of the strategy itself."""
     search, strategy = study.search, study.search.strategy
+    if isinstance(strategy, KerasTunerStrategy):
+        return [_tuned_stage(study, drawn, strategy)]
     if not isinstance(strategy, HyperbandStrategy):
         return [_stage(study, drawn, EXPLORE, len(drawn), search.explore, ())]
     stages = []
@@ -300,6 +304,21 @@ def _stage(
         full,
         has_slots=not drawn_now,
         is_exact=drawn_now,
+    )
+
+
+def _tuned_stage(study: Study, drawn: list[Configuration], tuner: KerasTunerStrategy) -> Stage:
+    """Return the stage in which a tuner explores, in one job."""
+    most = most_configurations(study, tuner)
+    stage = _stage(study, drawn, EXPLORE, most, study.search.explore, ())
+    return replace(
+        stage,
+        epochs=most_epochs(study, tuner),
+        # Most trials of Hyperband are cut short.
+        full=stage.full and tuner.tuner != "hyperband",
+        trials_per_job=max(1, stage.trials),
+        has_slots=True,
+        is_exact=False,
     )
 
 

@@ -50,6 +50,7 @@ _MENTIONED: dict[str, Any] = {
     "function": "data.py:read",
     "build": "model.py:build_model",
     "n": 20,
+    "tuner": "hyperband",
     "rate": 0.9,
     "at": [10, 15],
 }

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from gridfold.study.base import NonNegativeInt, PlainValue, PositiveInt, Section
 from gridfold.study.stages import Confirm, Explore, Refine
+from gridfold.study.tuner import KerasTunerStrategy
 
 Number = int | float
 Condition = dict[str, PlainValue]
@@ -191,7 +192,12 @@ class HyperbandStrategy(Section):
 
 
 Strategy = Annotated[
-    GridStrategy | RandomStrategy | SobolStrategy | LatinHypercubeStrategy | HyperbandStrategy,
+    GridStrategy
+    | RandomStrategy
+    | SobolStrategy
+    | LatinHypercubeStrategy
+    | HyperbandStrategy
+    | KerasTunerStrategy,
     Field(discriminator="type"),
 ]
 
@@ -216,6 +222,11 @@ class Search(Section):
         default_factory=list,
         description="Combinations to leave out; a list of values means any of them.",
     )
+    starts: list[Annotated[Condition, Field(min_length=1)]] = Field(
+        default_factory=list,
+        description="Points to try first, each with a value of every axis: what another study has "
+        "found, or what is known. They count among the `n`. Not with grids.",
+    )
     max_configurations: Annotated[int, Field(gt=0, le=1_000_000)] = Field(
         10_000, description="More configurations than this are refused."
     )
@@ -227,8 +238,8 @@ class Search(Section):
     def is_staged(self) -> bool:
         """Whether the search goes on from what its first trials have found."""
         stages = (self.explore, self.refine, self.confirm)
-        is_hyperband = isinstance(self.strategy, HyperbandStrategy)
-        return is_hyperband or any(stage is not None for stage in stages)
+        is_own = isinstance(self.strategy, HyperbandStrategy | KerasTunerStrategy)
+        return is_own or any(stage is not None for stage in stages)
 
     @model_validator(mode="before")
     @classmethod

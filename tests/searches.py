@@ -1,0 +1,112 @@
+"""Searches with Keras Tuner, small enough to be run many times."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from studies import tiny_study
+from workbench import ROOT, prepare_bench
+
+from gridfold import jobrecord, pool
+from gridfold.searchplan import SearchPlan
+from gridfold.tuning import TuningStudy, run_search
+from gridfold.tuningdesk import OracleDesk
+from gridfold.tuningjob import TunerTrial, open_desk, read_trials
+
+SPACE: dict[str, Any] = {
+    "mlp.units": [4, 8],
+    "training.learning_rate": {"float": {"min": 0.001, "max": 0.1, "log": True}},
+}
+HYPERBAND = {"tuner": "hyperband", "max_epochs": 2, "factor": 2}
+
+
+def tuned(
+    tuner: dict[str, Any], space: dict[str, Any] | None = None, **sections: Any
+) -> dict[str, Any]:
+    """Return the tiny study, searched by a tuner."""
+    search = {
+        "strategy": {"type": "keras_tuner", **tuner},
+        "space": SPACE if space is None else space,
+    }
+    return tiny_study(**{"training": {"epochs": 2}, "search": search, **sections})
+
+
+def prepared(folder: Path, study: dict[str, Any]) -> TuningStudy:
+    """Prepare data and splits of a study and return its search; it is confirmed afterwards."""
+    study["search"].setdefault("confirm", {})
+    plan = prepare_bench(folder, study).plan
+    return TuningStudy(json.loads(SearchPlan(plan).tune_request()), plan.paths)
+
+
+def searched(study: TuningStudy, workers: int = 1) -> OracleDesk:
+    """Run a search to its end in this process and return its desk."""
+    desks: list[OracleDesk] = []
+
+    def desk() -> OracleDesk:
+        desks.append(open_desk(study))
+        return desks[0]
+
+    run_search(
+        study,
+        desk,
+        "tune",
+        lambda search, meanwhile: pool.run(search, workers, search, (), meanwhile),
+        jobrecord.Asked(workers),
+    )
+    return desks[0]
+
+
+def trials_of(study: TuningStudy) -> list[TunerTrial]:
+    """Return what the memory of a search holds."""
+    return read_trials(study.paths.tuner_state)
+
+
+def ended(study: TuningStudy) -> int:
+    """Return how many trials of a search have ended."""
+    if not study.paths.tuner_state.exists():
+        return 0
+    return sum(trial.status != "RUNNING" for trial in trials_of(study))
+
+
+_PROGRAM = """
+import json, sys
+from pathlib import Path
+from gridfold.jobs import job
+from gridfold.paths import StudyPaths
+from gridfold.tuning import TuningStudy
+from searches import searched
+with job(sys.argv[3]):
+    searched(TuningStudy(json.loads(sys.argv[2]), StudyPaths(Path(sys.argv[1]))))
+"""
+
+
+def start_search(study: TuningStudy, request: str) -> subprocess.Popen[bytes]:
+    """Start a search in its own process."""
+    paths = study.paths
+    return subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, str(paths.root), request, paths.log("tune")],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        start_new_session=True,
+    )
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it has started as the kernel would when memory runs out."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 180.0) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)

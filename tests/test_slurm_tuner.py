@@ -1,0 +1,108 @@
+"""A search with Keras Tuner on a real Slurm: a chief and three workers, one of which is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from searches import SPACE, wait_until
+from test_slurm import IMPATIENT, PATIENCE, Clone, ended, new_cluster, tiny
+
+from gridfold.tuningjob import TunerTrial, read_trials
+
+pytestmark = [pytest.mark.slurm, pytest.mark.workflow]
+
+TRIALS = 8
+STUDY = tiny(
+    search={
+        "strategy": {
+            "type": "keras_tuner",
+            "tuner": "random",
+            "max_trials": TRIALS,
+            "workers": 3,
+        },
+        "space": SPACE,
+        "confirm": {},
+    }
+)
+PROFILE = (
+    *("--profile", "slurm", *IMPATIENT, "--verbose"),
+    *("--set-threads", "tune=1"),
+    *("--set-resources", "tune:gpus_per_replica=1", "tune:slurm_partition=gpu"),
+)
+
+
+class Search:
+    """What is left of a search, one worker of which was killed while it trained."""
+
+    def __init__(self, clone: Clone) -> None:
+        self.root = clone.results()
+        state = self.root / "search" / "tuner" / "oracle.json"
+        target = "results/tiny/search/explore.json"
+        with ended(clone.start(STUDY, *PROFILE, "--", target)) as process:
+            wait_until(lambda: "worker1-0" in _ongoing(state), PATIENCE)
+            self.lost = _ongoing(state)["worker1-0"]
+            _worker(clone.folder, "1").kill()
+            self.output, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, self.output
+        self.trials: list[TunerTrial] = read_trials(state)
+        self.explored: dict[str, Any] = json.loads(Path(clone.folder / target).read_text())
+
+    def log(self, name: str) -> str:
+        return (self.root / "logs" / name).read_text()
+
+
+def _ongoing(state: Path) -> dict[str, str]:
+    if not state.exists():
+        return {}
+    found: dict[str, str] = json.loads(state.read_text())["state"]["ongoing_trials"]
+    return found
+
+
+def _worker(folder: Path, number: str) -> psutil.Process:
+    """Return a worker of the search in a folder: its nodes are all on this machine."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            is_worker = (
+                "gridfold.tuneworker" in process.cmdline()
+                and process.name() != "srun"
+                and Path(process.cwd()) == folder
+            )
+            if is_worker and process.environ().get("SLURM_PROCID") == number:
+                return process
+    raise AssertionError(f"no worker {number}")
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Search]:
+    with new_cluster(accounting=True) as cluster:
+        yield Search(Clone(tmp_path_factory.mktemp("clone"), cluster))
+
+
+def test_the_search_survives_one_of_its_workers(search: Search) -> None:
+    assert [trial.status for trial in search.trials] == ["COMPLETED"] * TRIALS
+    assert f"trial {search.lost} is given out again: worker1-0 is gone" in search.log("tune.log")
+    assert len(search.explored["configurations"]) == TRIALS
+
+
+def test_chief_and_workers_share_one_allocation(search: Search) -> None:
+    [call] = re.findall(r"^sbatch call: (.*--comment rule_tune .*)$", search.output, re.M)
+    assert re.search(r"--ntasks[= ]3\b", call)
+    assert "--cpus-per-task=1" in call
+    assert re.search(r"--gres[= ]'?gpu:3", call)
+    command = re.search(r"srun .*--ntasks=3 .*gridfold\.tuneworker.*", search.log("tune.log"))
+    assert command is not None
+
+
+def test_every_worker_has_a_gpu_of_its_own(search: Search) -> None:
+    gpus = [
+        re.search(r"1 at a time, on GPUs (\S+)$", search.log(f"tune_workers/worker{n}.log"), re.M)
+        for n in range(3)
+    ]
+    assert len({match[1] for match in gpus if match}) == 3
