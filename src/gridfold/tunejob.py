@@ -52,15 +52,15 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def tune(options: argparse.Namespace) -> None:
+def tune(plan: Plan, options: argparse.Namespace) -> None:
     """Search, and write what was found.
 
     Parameters
     ----------
+    plan : Plan
     options : Namespace
         Of :func:`parser`.
     """
-    plan = Plan.load(options.study, options.set)
     request = json.loads(SearchPlan(plan).tune_request())
     study = TuningStudy(request, plan.paths)
     processes, threads = SearchPlan(plan).tuner_processes, options.threads

@@ -2,8 +2,11 @@
 
 from gridfold import tunejob
 from gridfold.jobs import job
+from gridfold.plan import Plan
+from gridfold.searchplan import SearchPlan
 
 if __name__ == "__main__":
     options = tunejob.parser().parse_args()
-    with job(options.log):
-        tunejob.tune(options)
+    plan = Plan.load(options.study, options.set)
+    with job(options.log, SearchPlan(plan).tune_request()):
+        tunejob.tune(plan, options)
