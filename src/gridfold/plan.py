@@ -211,6 +211,7 @@ class Plan:
             "steps_per_execution": training.steps_per_execution,
             "checkpoint_every": training.checkpoint_every,
             "threads": self.study.execution.threads_per_worker,
+            "in_memory_mb": self.study.execution.in_memory_mb,
         }
 
     def train_request(self, shard: str) -> str:
