@@ -16,6 +16,7 @@ rule prepare_data:
         PATHS.log("prepare_data"),
     benchmark:
         PATHS.benchmark("prepare_data")
+    threads: PLAN.data_threads(CORES)
     resources:
         mem_mb=lambda wildcards, attempt: SIZES.data_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.data_minutes(attempt),

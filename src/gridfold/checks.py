@@ -27,6 +27,7 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
         (("data", "resampling"), datachecks.resampling_data_problems),
         (("problem", "resampling"), datachecks.resampling_problem_problems),
         (("data", "model"), _model_data_problems),
+        (("data", "training", "search"), datachecks.augmentation_problems),
         (("problem", "training"), _training_problems),
         (("model",), _model_function_problems),
         (("model", "search"), _hyperparameter_problems),
@@ -44,10 +45,8 @@ def _model_data_problems(data: Any, model: Any) -> Iterator[Problem]:
             f"allowed: shapes with {math.prod(shape[1:])} values",
         )
         return
-    sample_shape = data.reshape or (shape and list(shape[1:]))
-    is_table = data.source in ("csv", "parquet") and not data.reshape
-    if model.cnn is not None and (is_table or (sample_shape and len(sample_shape) != 3)):
-        found = "rows of a table" if is_table else f"samples of shape {shown(sample_shape)}"
+    found = datachecks.other_than_images(data)
+    if model.cnn is not None and found:
         yield Problem(
             ("model", "cnn"),
             found,

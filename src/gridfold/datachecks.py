@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gridfold.errors import Problem
+from gridfold.errors import KeyPath, Problem
 from gridfold.references import problem_with
 from gridfold.study.data import EMBEDDED_SHAPES
 from gridfold.study.explain import shown, unknown_key
@@ -204,3 +204,27 @@ def resampling_problem_problems(problem: Any, resampling: Any) -> Iterator[Probl
             f"`stratified` with `problem.type: {problem.type}`",
             "allowed: kfold, holdout or group; strata need classes",
         )
+
+
+def augmentation_problems(data: Any, training: Any, search: Any) -> Iterator[Problem]:
+    """Yield augmentation of samples that are known to be no images."""
+    found = other_than_images(data)
+    if not found:
+        return
+    axes = [name for name in search.space if name.startswith("training.augmentation.")]
+    paths: list[KeyPath] = [("search", "space", name) for name in axes]
+    if training.augmentation != type(training.augmentation)():
+        paths.append(("training", "augmentation"))
+    for path in paths:
+        yield Problem(
+            path, found, "allowed: images (height, width, channels); set `data.reshape`, or none"
+        )
+
+
+def other_than_images(data: Any) -> str:
+    """Return what samples are, if it is known that they are no images, else nothing."""
+    if data.source in ("csv", "parquet") and not data.reshape:
+        return "rows of a table"
+    known = EMBEDDED_SHAPES.get(data.source)
+    shape = data.reshape or (known and list(known[1:]))
+    return f"samples of shape {shown(shape)}" if shape and len(shape) != 3 else ""

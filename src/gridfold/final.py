@@ -87,6 +87,7 @@ def fit_final(
             "digest": dataset.digest,
             "sample_shape": list(dataset.features.shape[1:]),
             "columns": [column.name for column in intake.columns or ()],
+            "reading": intake.reading,
             "classes": dataset.class_names,
             "outputs": dataset.target_names,
         },
@@ -242,6 +243,8 @@ def _loading_code(data: Mapping[str, Any]) -> list[str]:
             f"# table: a pandas.DataFrame with the columns {', '.join(data['columns'])}",
             "model.predict(intake.from_table(table))",
         ]
+    elif "images" in data.get("reading", {}):
+        lines += ["# files: paths of images", "model.predict(intake.from_images(files))"]
     else:
         lines += [
             f"# samples: an array of shape (samples, {', '.join(map(str, data['sample_shape']))})",

@@ -153,6 +153,10 @@ class Plan:
         each = self.study.execution.threads_per_worker
         return each if cores is None else each * processes
 
+    def data_threads(self, cores: int | None) -> int:
+        """Return the CPU cores that reading the data asks for: images are decoded in parallel."""
+        return (cores or _DEFAULT_JOB_CORES) if self.study.data.source == "images" else 1
+
     def threads(self, cores: int | None) -> int:
         """Return the CPU cores that a training job asks for."""
         return self.workers(cores) * self.study.execution.threads_per_worker

@@ -211,6 +211,7 @@ def decode(
             if time.monotonic() - said > _PROGRESS_SECONDS:
                 said = time.monotonic()
                 log.info("decoded %d of %d images", row + 1, len(files))
+    log.info("decoded %d images", len(files) - len(errors))
     return pixels, errors
 
 
