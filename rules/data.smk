@@ -8,11 +8,15 @@ rule prepare_data:
         features=PATHS.data / "features.npy",
         targets=PATHS.data / "targets.npy",
         groups=PATHS.data / "groups.npy",
+        weights=PATHS.data / "weights.npy",
+        ids=PATHS.data / "ids.npy",
+        spans=PATHS.data / "spans.npy",
         manifest=PATHS.data / "manifest.json",
     log:
         PATHS.log("prepare_data"),
     benchmark:
         PATHS.benchmark("prepare_data")
+    threads: PLAN.data_threads(CORES)
     resources:
         mem_mb=lambda wildcards, attempt: SIZES.data_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.data_minutes(attempt),
@@ -29,6 +33,7 @@ rule make_splits:
         manifest=rules.prepare_data.output.manifest,
         targets=rules.prepare_data.output.targets,
         groups=rules.prepare_data.output.groups,
+        spans=rules.prepare_data.output.spans,
     output:
         splits=PATHS.splits,
     log:

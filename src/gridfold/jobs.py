@@ -17,7 +17,7 @@ from gridfold.pool import EXIT_CONTINUE, Interrupted
 
 
 @contextlib.contextmanager
-def job(log_file: str, request: str) -> Iterator[None]:
+def job(log_file: str, request: str | None = None) -> Iterator[None]:
     """Run the work of one job with everything it prints in `log_file`.
 
     Snakemake does not redirect what a script prints, so the file descriptors themselves are
@@ -27,9 +27,10 @@ def job(log_file: str, request: str) -> Iterator[None]:
     Parameters
     ----------
     log_file : str
-    request : str
+    request : str, optional
         What the job depends on. It is noted down when the work is done, for the case that no
-        Snakemake watches by then, see :mod:`gridfold.earlierrun`.
+        Snakemake watches by then, see :mod:`gridfold.earlierrun`. A process that is only a part of
+        a job has none.
     """
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
     terminal = os.dup(2)
@@ -43,7 +44,8 @@ def job(log_file: str, request: str) -> Iterator[None]:
     )
     try:
         yield
-        requestnote.write(log_file, request)
+        if request is not None:
+            requestnote.write(log_file, request)
     except Interrupted as interruption:
         _say(terminal, f"{interruption} (log: {log_file})")
         sys.exit(EXIT_CONTINUE)

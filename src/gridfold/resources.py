@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 
-from gridfold.cost import layers, sample_shape, seconds_per_trial
+from gridfold.cost import layers, seconds_per_trial
+from gridfold.datashapes import sample_shape
 from gridfold.paths import result_file
 from gridfold.plan import Plan
 from gridfold.shards import Trial
@@ -32,6 +33,10 @@ _FORK_SERVER = 700
 _TRIAL = 500
 # Copies of the data in a trial: as read, scaled, and as a tensor, in training and validation part.
 _DATA_COPIES = 4
+# MB of a trial that reads its samples batch by batch, and of a job that prepares them in pieces.
+_READ_DATA = 500.0
+_PIECES = 1000.0
+_READ_IN_PIECES = ("images", "npy")
 # Of a weight: itself, gradient, two moments, the best epoch's, and those two checkpoints hold.
 _WEIGHT_COPIES = 10
 # Of an activation: itself and its gradient.
@@ -163,12 +168,16 @@ class JobSizes:
         parts = layers(settings["model"], self._shape[1:])
         weights = sum(layer.weights for layer in parts)
         activations = settings["training"]["batch_size"] * sum(layer.outputs for layer in parts)
-        numbers = (
-            _DATA_COPIES * math.prod(self._shape)
-            + _WEIGHT_COPIES * weights
-            + _ACTIVATION_COPIES * activations
-        )
-        return float(_TRIAL + 4 * numbers / _MB)
+        numbers = _WEIGHT_COPIES * weights + _ACTIVATION_COPIES * activations
+        return float(_TRIAL + self._held_data + 4 * numbers / _MB)
+
+    @property
+    def _held_data(self) -> float:
+        """MB of samples that a trial holds: all of them, or a few batches of what it reads."""
+        data = 4 * math.prod(self._shape) / _MB
+        if data > self._plan.study.execution.in_memory_mb:
+            return _READ_DATA
+        return _DATA_COPIES * data
 
     def _trial_seconds(self, configuration: Configuration) -> float:
         return self._correction * seconds_per_trial(self._plan.study, configuration)
@@ -217,6 +226,8 @@ class JobSizes:
     def data_memory(self, attempt: int) -> int:
         """Return the MB of a job that reads all of the data."""
         data = _DATA_COPIES * 4 * math.prod(self._shape) / _MB
+        if self._plan.study.data.source in _READ_IN_PIECES:
+            data = min(data, _PIECES)
         return _rounded(_SNAKEMAKE + _BOOKKEEPING + data, 100) * attempt
 
     def data_minutes(self, attempt: int) -> int:

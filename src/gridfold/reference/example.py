@@ -49,6 +49,7 @@ _MENTIONED: dict[str, Any] = {
     "targets": ["y"],
     "function": "data.py:read",
     "build": "model.py:build_model",
+    "length": 24,
     "n": 20,
     "tuner": "hyperband",
     "rate": 0.9,
@@ -121,7 +122,7 @@ def _instead(
     lines = [f"{key.tag}: {tag}"]
     for own in keys_of(member, schema, key.members):
         if own.name != key.tag and own.name not in chosen.model_fields:
-            lines += _plain(own, {"path": f"samples.{tag}"})
+            lines += _key(own, {"path": f"samples.{tag}"}, schema)
     return _mention(f"Instead: {summary(member)}", lines)
 
 

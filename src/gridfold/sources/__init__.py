@@ -1,0 +1,43 @@
+"""Where samples come from: one reader for each source of the `data` section."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gridfold.sources import arrays, images, known, table
+from gridfold.sources.raw import Raw
+
+__all__ = ["Raw", "read"]
+
+
+def read(data: Mapping[str, Any], folder: Path | None = None) -> Raw:
+    """Read the samples of the ``data`` section.
+
+    Parameters
+    ----------
+    data : mapping
+    folder : Path, optional
+        Where there is room for arrays that are too large for memory.
+
+    Raises
+    ------
+    DataError
+        When they can't be read; says what to change.
+    """
+    match data["source"]:
+        case "npz":
+            return arrays.read_npz(data)
+        case "npy":
+            return arrays.read_npy(data, folder)
+        case "csv" | "parquet":
+            return table.read(data, folder)
+        case "images":
+            return images.read(data, folder)
+        case "mnist" | "fashion_mnist" | "cifar10":
+            return known.read(data)
+        case "python":
+            return arrays.read_python(data)
+        case _:
+            return arrays.read_embedded(data)
