@@ -1,7 +1,6 @@
 """What rules share: the plan of the study, and paths."""
 
 import sys
-from pathlib import Path
 
 from gridfold.plan import DISTRIBUTED_SHARD_PATTERN, SINGLE_SHARD_PATTERN
 from gridfold.resources import JobSizes
@@ -12,6 +11,7 @@ from gridfold.workflow import (
     say_advice,
     say_answer,
     say_what_is_left,
+    scripts_folder,
     site,
     study_arguments,
 )
@@ -19,7 +19,7 @@ from gridfold.workflow import (
 # The study is read by gridfold itself, not by `configfile:`. Snakemake would merge a user's file
 # into the default one, so that the demo's axes would join every study, and would accept
 # duplicate keys.
-PLAN = load_plan(workflow)
+PLAN = load_plan(workflow, config)
 PATHS = PLAN.paths
 CORES = available_cores(workflow)
 SIZES = JobSizes(PLAN)
@@ -27,7 +27,7 @@ MONITOR = monitor(PLAN)
 # For rules that run a command: this interpreter, the scripts (not `workflow.source_path`, whose
 # answer is another one in every run), and the study as it was given to Snakemake.
 PYTHON = sys.executable
-SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
+SCRIPTS = scripts_folder(workflow)
 STUDY_ARGUMENTS = study_arguments(PLAN)
 # On a cluster every job is a Snakemake of its own that reads these rules: only the main one may
 # repeat a job, or it would be repeated in what is left of its allocation, and then again outside.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -29,9 +30,9 @@ Studies are run by Snakemake:
   snakemake --configfile my.yaml             run what is missing
   snakemake --configfile my.yaml --dry-run   show what would run
 
-The verbs here look at a study before, while and after it runs."""
+The verbs here begin a study, and look at it before, while and after it runs."""
 
-_EPILOG = "Every verb has its own --help. Start with: gridfold plan config/demo.yaml"
+_EPILOG = "Every verb has its own --help. Start with: gridfold new my-study"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,6 +88,13 @@ def _parser() -> argparse.ArgumentParser:
         )
         return sub
 
+    new = verb(
+        "new",
+        _new,
+        "write a folder with a study, a model, data and profiles that run at once",
+        "Nothing is overwritten.",
+    )
+    new.add_argument("directory", type=Path, help="a new folder, or one without these files")
     with_study(
         verb(
             "validate",
@@ -149,6 +157,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _load(options: argparse.Namespace) -> Plan:
     return Plan.load(options.study, results=options.results)
+
+
+def _new(options: argparse.Namespace) -> None:
+    from gridfold import newproject
+
+    written = newproject.create(options.directory)
+    print(f"{options.directory}: {', '.join(map(str, written))}")
+    print(f"Run it: cd {shlex.quote(str(options.directory))} && snakemake")
 
 
 def _validate(options: argparse.Namespace) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from gridfold.canonical import digest
-from gridfold.references import source_digest, split_reference
+from gridfold.localcode import code_digest, source_digest
+from gridfold.references import split_reference
 from gridfold.study import Study
 
 # The modules that decide what a trial's numbers are. Editing any other module (a table, a figure,
@@ -38,7 +39,7 @@ def training_code_digest(study: Study) -> str:
     package = Path(__file__).parent
     files = {name: source_digest(package / f"{name}.py") for name in _TRAINING_MODULES}
     if study.model.python is not None:
-        files["model.python"] = source_digest(split_reference(study.model.python.build)[0])
+        files["model.python"] = code_digest(split_reference(study.model.python.build)[0])
     return digest(files)
 
 

@@ -7,7 +7,6 @@ without importing TensorFlow.
 from __future__ import annotations
 
 import ast
-import functools
 import hashlib
 import importlib.util
 import os
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gridfold.errors import DataError
+from gridfold.localcode import local_modules, syntax_tree
 
 _MODULE_PREFIX = "gridfold_user_"
 _HP_METHODS = frozenset({"Int", "Float", "Choice", "Boolean", "Fixed"})
@@ -35,10 +35,11 @@ def problem_with(reference: str) -> tuple[str, str] | None:
     if not os.path.isfile(file):
         return f"no such file: {file}", "a Python file, relative to the working directory"
     try:
-        tree = _tree(file)
+        tree = syntax_tree(file)
+        local_modules(file)
     except SyntaxError as error:
         where = f", line {error.lineno}" if error.lineno else ""
-        return f"{file}{where}: {error.msg}", "a file with valid Python"
+        return f"{error.filename or file}{where}: {error.msg}", "a file with valid Python"
     except (OSError, ValueError, RecursionError) as error:
         # Unreadable, not UTF-8, with NUL characters, or nested beyond Python's parser.
         return f"{file}: {error}", "a file with valid Python"
@@ -55,7 +56,7 @@ def hyperparameter_names(reference: str) -> set[str] | None:
     can those that a function of another module asks for when `hp` is handed on to it.
     """
     file, function = split_reference(reference)
-    tree = _tree(file)
+    tree = syntax_tree(file)
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     arguments = functions[function].args
     given = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
@@ -76,23 +77,6 @@ def hyperparameter_names(reference: str) -> set[str] | None:
                 return None
             names.add(name.value)
     return names
-
-
-def source_digest(file: Path) -> str:
-    """Return a digest of what a Python file does: comments, docstrings and layout don't count."""
-    stat = file.stat()
-    return _source_digest(file, stat.st_mtime_ns, stat.st_size)
-
-
-@functools.cache
-def _source_digest(file: Path, _mtime_ns: int, _size: int) -> str:
-    tree = _tree(file)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body
-            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-                node.body = body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 def load(reference: str) -> Callable[..., Any]:
@@ -128,7 +112,3 @@ def forget() -> None:
     """Let the next :func:`load` import users' files anew, as a fresh process would."""
     for name in [name for name in sys.modules if name.startswith(_MODULE_PREFIX)]:
         del sys.modules[name]
-
-
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"), filename=str(file))

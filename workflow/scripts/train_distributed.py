@@ -15,7 +15,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     with job(options.log):
         distributedjob.train_shard(
-            Plan.load(options.study, options.set),
+            Plan.load(options.study, options.set, options.results),
             options.shard,
             options.launcher,
             ShardTables(*options.outputs),

@@ -13,7 +13,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     with job(options.log):
         distributedjob.train_final(
-            Plan.load(options.study, options.set),
+            Plan.load(options.study, options.set, options.results),
             options.best,
             options.launcher,
             options.output,
