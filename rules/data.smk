@@ -8,6 +8,8 @@ rule prepare_data:
         features=PATHS.data / "features.npy",
         targets=PATHS.data / "targets.npy",
         groups=PATHS.data / "groups.npy",
+        weights=PATHS.data / "weights.npy",
+        ids=PATHS.data / "ids.npy",
         manifest=PATHS.data / "manifest.json",
     log:
         PATHS.log("prepare_data"),

@@ -145,6 +145,7 @@ rule fit_final:
         splits=rules.make_splits.output.splits,
     output:
         model=PATHS.final / "model.keras",
+        preprocessing=PATHS.final / "preprocessing.json",
         predictions=PATHS.final / "test_predictions.parquet",
         card=PATHS.final / "card.json",
         card_text=report(

@@ -228,11 +228,6 @@ def test_a_missing_column_lists_those_there_are(csv: Path, role: str, value: Any
         load("multiclass", source="csv", path=str(csv), **options)
 
 
-def test_columns_with_text_are_refused_by_name(csv: Path) -> None:
-    with pytest.raises(DataError, match="columns with text: garden; turn them into numbers"):
-        load("multiclass", source="csv", path=str(csv), targets=["species"])
-
-
 @pytest.mark.parametrize("source", ["csv", "parquet"])
 def test_missing_features_are_refused_with_their_row(
     table: pd.DataFrame, tmp_path: Path, source: str
@@ -300,8 +295,8 @@ def test_a_function_of_the_user_may_bring_a_test_set(tmp_path: Path) -> None:
         ("return np.eye(3), [0, 1, 0]", "must return a mapping .*, not tuple"),
         ("return {'features': np.eye(3)}", "must return a mapping with `features` and `targets`"),
         (
-            "return {'features': np.eye(2), 'targets': [0, 1], 'weights': [1, 1]}",
-            "returns unknown weights; known: features, targets, groups",
+            "return {'features': np.eye(2), 'targets': [0, 1], 'sizes': [1, 1]}",
+            "returns unknown sizes; known: features, targets, groups",
         ),
         ("return {'features': np.eye(3), 'targets': [0, 1]}", "3 samples but 2 targets"),
         (

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gridfold import references
+from gridfold import bigarrays, sources
 from gridfold.atomic import replacing, write_text
+from gridfold.columns import Column, label
 from gridfold.errors import DataError
+from gridfold.sources import Raw
 
 Array = npt.NDArray[Any]
 
@@ -39,7 +40,15 @@ class Dataset:
     target_names : list of str
         Name of each output.
     digest : str
-        SHA-256 of all of the above.
+        SHA-256 of all that can change a result.
+    weights : array of shape (samples,), float32, or None
+        How much each sample counts in the loss.
+    ids : array of shape (samples,), str, or None
+        Name of each sample.
+    columns : list of Column or None
+        What the columns of `features` are, for tables: categories are codes there.
+    has_missing : bool
+        Whether some features are NaN, to be filled in each split.
     """
 
     features: Array
@@ -49,6 +58,10 @@ class Dataset:
     class_names: list[str] | None
     target_names: list[str]
     digest: str
+    weights: Array | None = None
+    ids: Array | None = None
+    columns: list[Column] | None = None
+    has_missing: bool = False
 
     @property
     def outputs(self) -> int:
@@ -59,13 +72,16 @@ class Dataset:
 
     def save(self, folder: Path) -> None:
         """Write arrays and manifest to `folder`; the manifest last."""
+        nothing = np.empty(0, np.float32)
         for name, array in (
             ("features", self.features),
             ("targets", self.targets),
             ("groups", self.groups),
+            ("weights", nothing if self.weights is None else self.weights),
+            ("ids", nothing if self.ids is None else self.ids),
         ):
             with replacing(folder / f"{name}.npy") as temporary:
-                np.save(temporary, array)
+                bigarrays.write_npy(temporary, array)
         manifest = {
             "samples": len(self.features),
             "sample_shape": list(self.features.shape[1:]),
@@ -75,6 +91,8 @@ class Dataset:
             "class_names": self.class_names,
             "target_names": self.target_names,
             "digest": self.digest,
+            "has_missing": self.has_missing,
+            "columns": None if self.columns is None else [c.as_json() for c in self.columns],
         }
         write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
 
@@ -82,9 +100,9 @@ class Dataset:
     def load(cls, folder: Path) -> Dataset:
         """Map the arrays of `folder` into memory; nothing is decoded or copied."""
         manifest = json.loads((folder / "manifest.json").read_text())
-        features, targets, groups = (
+        features, targets, groups, weights, ids = (
             np.load(folder / f"{name}.npy", mmap_mode="r")
-            for name in ("features", "targets", "groups")
+            for name in ("features", "targets", "groups", "weights", "ids")
         )
         return cls(
             features,
@@ -94,21 +112,19 @@ class Dataset:
             class_names=manifest["class_names"],
             target_names=manifest["target_names"],
             digest=manifest["digest"],
+            weights=weights if len(weights) else None,
+            ids=ids if len(ids) else None,
+            columns=_columns_of(manifest),
+            has_missing=manifest["has_missing"],
         )
 
 
-@dataclass
-class _Raw:
-    features: Any
-    targets: Any
-    groups: Any = None
-    test_features: Any = None
-    test_targets: Any = None
-    class_names: list[str] | None = None
-    target_names: list[str] | None = None
+def _columns_of(manifest: Mapping[str, Any]) -> list[Column] | None:
+    stored = manifest["columns"]
+    return None if stored is None else [Column.from_json(column) for column in stored]
 
 
-def prepare(data: Mapping[str, Any], problem: str) -> Dataset:
+def prepare(data: Mapping[str, Any], problem: str, folder: Path | None = None) -> Dataset:
     """Read and check the data of a study.
 
     Parameters
@@ -116,29 +132,17 @@ def prepare(data: Mapping[str, Any], problem: str) -> Dataset:
     data : mapping
         The ``data`` section.
     problem : {"regression", "multi_output", "binary", "multiclass"}
+    folder : Path, optional
+        Where there is room for arrays that are too large for memory.
 
     Raises
     ------
     DataError
         When the data can't serve the problem; says what to change.
     """
-    raw = _READERS.get(data["source"], _read_embedded)(data)
-    features, targets = _paired(raw.features, raw.targets)
-    test_start = None
-    if raw.test_features is not None or raw.test_targets is not None:
-        test_start = len(features)
-        test_features, test_targets = _paired(raw.test_features, raw.test_targets, "test ")
-        for kind, own, test in (
-            ("samples", features, test_features),
-            ("targets", targets, test_targets),
-        ):
-            if own.shape[1:] != test.shape[1:]:
-                raise DataError(
-                    f"{kind} of shape {own.shape[1:]}, but test {kind} of shape {test.shape[1:]}"
-                )
-        features = np.concatenate([features, test_features])
-        targets = np.concatenate([targets, test_targets])
-    features = _checked_features(features, data.get("reshape"))
+    raw = sources.read(data, folder)
+    parts, targets, test_start = _with_test_set(raw)
+    features = _checked_features(parts, data.get("reshape"), raw.columns, folder)
     codes, class_names, target_names = _checked_targets(targets, problem, raw)
     if problem == "multi_output" and data["scale_targets"] != "minmax":
         low, high = float(codes.min()), float(codes.max())
@@ -147,21 +151,40 @@ def prepare(data: Mapping[str, Any], problem: str) -> Dataset:
                 f"targets from {low:g} to {high:g} in a multi_output problem, whose outputs lie in "
                 "[0, 1]; set data.scale_targets: minmax"
             )
-    groups = _group_codes(raw.groups, len(features), test_start)
-    chosen = _subset(data.get("subset"), data["test_seed"], len(features), test_start)
-    if chosen is not None:
-        features, codes, groups = features[chosen], codes[chosen], groups[chosen]
-        test_start = None if test_start is None else int(np.sum(chosen < test_start))
-    names = {"classes": class_names, "targets": target_names, "test_start": test_start}
-    return Dataset(
+    whole = Dataset(
         features,
         codes,
-        groups,
+        _group_codes(raw.groups, len(features), test_start),
         test_start,
         class_names,
         target_names,
-        _digest([features, codes, groups], names),
+        digest="",
+        weights=_checked_weights(raw.weights, len(features), test_start),
+        ids=raw.ids,
+        columns=raw.columns,
     )
+    dataset = _subset(whole, data.get("subset"), data["test_seed"])
+    if raw.columns is not None:
+        dataset = replace(dataset, has_missing=bool(np.isnan(dataset.features).any()))
+        _require_one_axis(dataset, data.get("reshape"))
+    return replace(dataset, digest=_digest(dataset))
+
+
+def _with_test_set(raw: Raw) -> tuple[list[Array], Array, int | None]:
+    """Return the parts of the features, all targets, and where the source's own test set begins."""
+    features, targets = _paired(raw.features, raw.targets)
+    if raw.test_features is None and raw.test_targets is None:
+        return [features], targets, None
+    test_features, test_targets = _paired(raw.test_features, raw.test_targets, "test ")
+    for kind, own, test in (
+        ("samples", features, test_features),
+        ("targets", targets, test_targets),
+    ):
+        if own.shape[1:] != test.shape[1:]:
+            raise DataError(
+                f"{kind} of shape {own.shape[1:]}, but test {kind} of shape {test.shape[1:]}"
+            )
+    return [features, test_features], np.concatenate([targets, test_targets]), len(features)
 
 
 def _paired(features: Any, targets: Any, which: str = "") -> tuple[Array, Array]:
@@ -177,116 +200,18 @@ def _paired(features: Any, targets: Any, which: str = "") -> tuple[Array, Array]
     return features, targets
 
 
-def _read_embedded(data: Mapping[str, Any]) -> _Raw:
-    from sklearn import datasets
-
-    bunch = getattr(datasets, f"load_{data['source']}")()
-    features = bunch.images[..., np.newaxis] if data["source"] == "digits" else bunch.data
-    if data["source"] in ("diabetes", "linnerud"):
-        names = list(bunch.target_names) if "target_names" in bunch else ["progression"]
-        return _Raw(features, bunch.target, target_names=names)
-    return _Raw(features, bunch.target, class_names=[str(n) for n in bunch.target_names])
-
-
-def _read_npz(data: Mapping[str, Any]) -> _Raw:
-    try:
-        archive = np.load(data["path"], allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile):
-        archive = None
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise DataError(f"{data['path']} is not an .npz file")
-    with archive:
-        keys = ("features", "targets", "groups", "test_features", "test_targets")
-        arrays: dict[str, Any] = {}
-        for key in keys:
-            name = data.get(key)
-            if name is None:
-                continue
-            if name not in archive:
-                raise DataError(
-                    f"{data['path']}: no array `{name}` (data.{key}); it has "
-                    f"{', '.join(archive.files)}"
-                )
-            try:
-                arrays[key] = archive[name]
-            except (ValueError, zipfile.BadZipFile) as error:
-                raise DataError(f"{data['path']}: array `{name}`: {error}") from None
-    return _Raw(**arrays)
-
-
-def _read_table(data: Mapping[str, Any]) -> _Raw:
-    import pandas as pd
-
-    try:
-        if data["source"] == "csv":
-            table = pd.read_csv(data["path"], sep=data["separator"])
-        else:
-            table = pd.read_parquet(data["path"])
-    except ValueError as error:
-        raise DataError(f"{data['path']} can't be read as {data['source']}: {error}") from None
-    if not len(table):
-        raise DataError(f"{data['path']}: no samples, only a header")
-    roles = {"targets": data["targets"], "groups": [data["groups"]] if data["groups"] else []}
-    used = {column for columns in roles.values() for column in columns}
-    roles["features"] = data["features"] or [c for c in table.columns if c not in used]
-    for role, columns in roles.items():
-        missing = [column for column in columns if column not in table.columns]
-        if missing:
-            raise DataError(
-                f"{data['path']}: no column {', '.join(missing)} (data.{role}); it has "
-                f"{', '.join(map(str, table.columns))}"
-            )
-    features = table[roles["features"]]
-    words = [c for c in features.columns if not pd.api.types.is_numeric_dtype(features[c])]
-    if words:
-        raise DataError(
-            f"{data['path']}: columns with text: {', '.join(map(str, words))}; turn them into "
-            "numbers, or name the numeric columns in data.features"
-        )
-    for column in (*roles["targets"], *roles["groups"]):
-        missing_values = table[column].isna().to_numpy()
-        if missing_values.any():
-            raise DataError(
-                f"{data['path']}: column {column} has {int(missing_values.sum())} missing values, "
-                f"the first at row {int(missing_values.argmax())}; remove these samples"
-            )
-    targets = table[data["targets"]]
-    return _Raw(
-        features.to_numpy(dtype=np.float32, na_value=np.nan),
-        (targets.iloc[:, 0] if targets.shape[1] == 1 else targets).to_numpy(),
-        groups=table[data["groups"]].to_numpy() if data["groups"] else None,
-        target_names=list(data["targets"]),
-    )
-
-
-def _read_python(data: Mapping[str, Any]) -> _Raw:
-    answer = references.load(data["function"])()
-    known = ("features", "targets", "groups", "test_features", "test_targets")
-    if not isinstance(answer, Mapping) or not {"features", "targets"} <= set(answer):
-        raise DataError(
-            f"{data['function']} must return a mapping with `features` and `targets`, "
-            f"not {type(answer).__name__}"
-        )
-    unknown = set(answer) - set(known)
-    if unknown:
-        raise DataError(
-            f"{data['function']} returns unknown {', '.join(sorted(unknown))}; "
-            f"known: {', '.join(known)}"
-        )
-    return _Raw(**answer)
-
-
-_READERS = {
-    "npz": _read_npz,
-    "csv": _read_table,
-    "parquet": _read_table,
-    "python": _read_python,
-}
-
-
-def _checked_features(features: Array, reshape: list[int] | None) -> Array:
-    if features.dtype.kind not in "biuf":
-        raise DataError(f"features of type {features.dtype}; numbers are needed")
+def _checked_features(
+    parts: list[Array],
+    reshape: list[int] | None,
+    columns: list[Column] | None,
+    folder: Path | None,
+) -> Array:
+    """Return all features in one array; gaps in the columns of a table are allowed."""
+    for part in parts:
+        if part.dtype.kind not in "biuf":
+            raise DataError(f"features of type {part.dtype}; numbers are needed")
+    bytes_only = all(part.dtype == np.uint8 for part in parts)
+    features = bigarrays.joined(parts, np.uint8 if bytes_only else np.float32, folder)
     if features.ndim < 2:
         features = features.reshape(len(features), -1)
     if reshape:
@@ -296,10 +221,13 @@ def _checked_features(features: Array, reshape: list[int] | None) -> Array:
             )
         features = features.reshape(len(features), *reshape)
     if features.dtype != np.uint8:
-        # Too large for 32 bits becomes infinite, which is refused with its row.
-        with np.errstate(over="ignore"):
-            features = features.astype(np.float32, copy=False)
-        bad = ~np.isfinite(features).reshape(len(features), -1).all(axis=1)
+        is_bad = np.isinf if columns else _is_not_finite
+        bad = np.concatenate(
+            [
+                is_bad(features[piece]).reshape(piece.stop - piece.start, -1).any(axis=1)
+                for piece in bigarrays.pieces(features)
+            ]
+        )
         if bad.any():
             raise DataError(
                 f"{int(bad.sum())} samples with missing or infinite features, the first at row "
@@ -308,8 +236,12 @@ def _checked_features(features: Array, reshape: list[int] | None) -> Array:
     return np.ascontiguousarray(features)
 
 
+def _is_not_finite(values: Array) -> Array:
+    return ~np.isfinite(values)
+
+
 def _checked_targets(
-    targets: Array, problem: str, raw: _Raw
+    targets: Array, problem: str, raw: Raw
 ) -> tuple[Array, list[str] | None, list[str]]:
     if problem in ("binary", "multiclass"):
         if targets.ndim == 2 and targets.shape[1] == 1:
@@ -318,8 +250,8 @@ def _checked_targets(
             raise DataError(
                 f"class targets of shape {targets.shape}; one label for each sample is needed"
             )
-        if targets.dtype.kind == "f" and not np.isfinite(targets).all():
-            raise DataError("class targets with missing values; remove these samples")
+        if targets.dtype.kind == "f":
+            _require_finite(targets, "class targets with missing values")
         try:
             labels, codes = np.unique(targets, return_inverse=True)
         except TypeError:
@@ -328,23 +260,44 @@ def _checked_targets(
             raise DataError(f"{len(labels)} classes in a binary problem; use multiclass")
         if len(labels) < 2:
             raise DataError("all samples have the same class")
-        names = raw.class_names or [_label(value) for value in labels]
+        names = raw.class_names or [label(value) for value in labels]
         outputs = names[1:] if problem == "binary" else names
         return codes.astype(np.int64), names, outputs
     try:
         numbers = targets.astype(np.float32).reshape(len(targets), -1)
     except (TypeError, ValueError):
         raise DataError(f"targets of type {targets.dtype} in a {problem} problem") from None
-    if not np.isfinite(numbers).all():
-        raise DataError("targets with missing or infinite values; remove these samples")
+    _require_finite(numbers, "targets with missing or infinite values")
     target_names = raw.target_names or [f"output {i}" for i in range(numbers.shape[1])]
     return numbers, None, [str(name) for name in target_names]
 
 
-def _label(value: Any) -> str:
-    if isinstance(value, np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
+def _require_finite(targets: Array, complaint: str) -> None:
+    bad = ~np.isfinite(targets).reshape(len(targets), -1).all(axis=1)
+    if bad.any():
+        rows = ", ".join(map(str, np.flatnonzero(bad)[:10]))
+        raise DataError(f"{complaint} in {int(bad.sum())} rows ({rows}); remove these samples")
+
+
+def _checked_weights(weights: Any, samples: int, test_start: int | None) -> Array | None:
+    if weights is None:
+        return None
+    expected = samples if test_start is None else test_start
+    try:
+        weights = np.asarray(weights, np.float32)
+    except (TypeError, ValueError):
+        raise DataError("sample weights that are no numbers; numbers are needed") from None
+    if weights.shape != (expected,):
+        raise DataError(f"sample weights of shape {weights.shape} for {expected} samples")
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        row = int(bad.argmax())
+        raise DataError(
+            f"sample weight {weights[row]:g} at row {row}; numbers of at least 0 are needed"
+        )
+    if not weights.any():
+        raise DataError("all sample weights are 0; some must be above it")
+    return np.concatenate([weights, np.ones(samples - expected, np.float32)])
 
 
 def _group_codes(groups: Any, samples: int, test_start: int | None) -> Array:
@@ -360,17 +313,46 @@ def _group_codes(groups: Any, samples: int, test_start: int | None) -> Array:
     return np.concatenate([codes, own_test])
 
 
-def _subset(size: int | None, seed: int, samples: int, test_start: int | None) -> Array | None:
+def _subset(dataset: Dataset, size: int | None, seed: int) -> Dataset:
+    """Return `size` samples, drawn at random, and all of the source's own test samples."""
+    samples, test_start = len(dataset.features), dataset.test_start
     available = samples if test_start is None else test_start
     if size is None or size >= available:
-        return None
+        return dataset
     drawn = np.random.default_rng(seed).permutation(available)[:size]
-    return np.concatenate([np.sort(drawn), np.arange(available, samples)])
+    chosen = np.concatenate([np.sort(drawn), np.arange(available, samples)])
+    return replace(
+        dataset,
+        features=dataset.features[chosen],
+        targets=dataset.targets[chosen],
+        groups=dataset.groups[chosen],
+        weights=None if dataset.weights is None else dataset.weights[chosen],
+        ids=None if dataset.ids is None else dataset.ids[chosen],
+        test_start=None if test_start is None else size,
+    )
 
 
-def _digest(arrays: list[Array], names: Mapping[str, Any]) -> str:
+def _require_one_axis(dataset: Dataset, reshape: list[int] | None) -> None:
+    """Refuse another shape for columns that become more, or other, features in each split."""
+    assert dataset.columns is not None
+    with_categories = any(column.categories for column in dataset.columns)
+    if reshape and (with_categories or dataset.has_missing):
+        reason = "categories" if with_categories else "missing values"
+        raise DataError(f"data.reshape {reshape} for a table with {reason}; leave it out")
+
+
+def _digest(dataset: Dataset) -> str:
+    names: dict[str, Any] = {
+        "classes": dataset.class_names,
+        "targets": dataset.target_names,
+        "test_start": dataset.test_start,
+    }
+    if dataset.columns is not None and any(column.categories for column in dataset.columns):
+        names["columns"] = [column.as_json() for column in dataset.columns]
     result = hashlib.sha256(json.dumps(names, sort_keys=True).encode())
-    for array in arrays:
-        result.update(f"{array.dtype.str}{array.shape}".encode())
-        result.update(np.ascontiguousarray(array).data)
+    for array in (dataset.features, dataset.targets, dataset.groups, dataset.weights):
+        if array is not None:
+            result.update(f"{array.dtype.str}{array.shape}".encode())
+            for piece in bigarrays.pieces(array):
+                result.update(np.ascontiguousarray(array[piece]).data)
     return result.hexdigest()

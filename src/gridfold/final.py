@@ -15,6 +15,7 @@ from scipy import stats
 from gridfold import measures
 from gridfold.atomic import replacing, write_text
 from gridfold.data import Array, Dataset
+from gridfold.intake import Intake
 from gridfold.paths import StudyPaths
 from gridfold.provenance import environment
 from gridfold.shardjob import final_folder, final_work
@@ -27,7 +28,7 @@ _RESAMPLES = 1000
 
 def fit_final(
     request: Mapping[str, Any], selection: Mapping[str, Any], paths: StudyPaths, threads: int
-) -> tuple[keras.Model, pd.DataFrame, dict[str, Any]]:
+) -> tuple[keras.Model, Intake, pd.DataFrame, dict[str, Any]]:
     """Train the selected configuration on all non-test data and score it once on the test set.
 
     Parameters
@@ -42,9 +43,11 @@ def fit_final(
     Returns
     -------
     model : keras.Model
-        Takes raw samples; the scaling is inside.
+        The scaling is inside.
+    intake : Intake
+        What makes its inputs of raw samples.
     predictions : DataFrame
-        ``sample``, ``prediction`` for the test set.
+        ``sample``, ``prediction``, and ``id`` where samples have one, for the test set.
     card : dict
         The model card.
     """
@@ -56,8 +59,9 @@ def fit_final(
     with holding(final_folder(selection, paths)):
         task = final_work(request, selection, paths, threads).task
         fitted = fit(task, dataset, development.training, development.validation, lambda row: None)
-    predictions = fitted.predict(dataset.features[splits.test])
-    model = _with_scaling(fitted, dataset.features.shape[1:])
+    predictions = fitted.predict(dataset.features, splits.test)
+    intake = Intake.of(dataset, fitted.features)
+    model = _with_scaling(fitted, intake.input_shape)
     card = {
         "study": request["study"],
         "created": fitted.segments[-1]["started"],
@@ -82,6 +86,7 @@ def fit_final(
         "data": {
             "digest": dataset.digest,
             "sample_shape": list(dataset.features.shape[1:]),
+            "columns": [column.name for column in intake.columns or ()],
             "classes": dataset.class_names,
             "outputs": dataset.target_names,
         },
@@ -93,14 +98,17 @@ def fit_final(
         "environment": environment(),
     }
     table = pd.DataFrame({"sample": splits.test, "prediction": list(predictions)})
-    return model, table, card
+    if dataset.ids is not None:
+        table["id"] = dataset.ids[splits.test]
+    return model, intake, table, card
 
 
-def _with_scaling(fitted: Fitted, sample_shape: tuple[int, ...]) -> keras.Model:
-    """Put the scaling of inputs and outputs into the model, so that it takes raw samples."""
-    inputs = keras.Input(sample_shape, name="raw_features")
-    centred = _affine_layer(1, -fitted.features.center, "centre")(inputs)
-    scaled = _affine_layer(fitted.features.scale, 0, "scale")(centred)
+def _with_scaling(fitted: Fitted, input_shape: tuple[int, ...]) -> keras.Model:
+    """Put the scaling of inputs and outputs into the model, so that both keep their units."""
+    scaling = fitted.features.scaling
+    inputs = keras.Input(input_shape, name="raw_features")
+    centred = _affine_layer(1, -scaling.center, "centre")(inputs)
+    scaled = _affine_layer(scaling.scale, 0, "scale")(centred)
     outputs = fitted.model(scaled)
     unscaled = np.all(fitted.targets.scale == 1) and not np.any(fitted.targets.center)
     if not (unscaled or fitted.scaled_scores):
@@ -190,12 +198,7 @@ def card_markdown(card: Mapping[str, Any]) -> str:
         "",
         "## How to load it",
         "",
-        "```python",
-        "import keras",
-        "",
-        'model = keras.saving.load_model("model.keras")',
-        f"model.predict(samples)  # raw samples of shape {tuple(card['data']['sample_shape'])}",
-        "```",
+        *_loading_code(card["data"]),
         "",
     ]
     if card["data"]["classes"]:
@@ -217,6 +220,34 @@ def card_markdown(card: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _loading_code(data: Mapping[str, Any]) -> list[str]:
+    """Return Python that loads the model and predicts, with remarks on what it reads."""
+    lines = [
+        "`model.keras` holds network and scaling, `preprocessing.json` what is done before: plain "
+        "numbers and names, no code.",
+        "",
+        "```python",
+        "from pathlib import Path",
+        "",
+        "import keras",
+        "from gridfold.intake import Intake",
+        "",
+        'model = keras.saving.load_model("model.keras")',
+        'intake = Intake.load(Path("preprocessing.json"))',
+    ]
+    if data.get("columns"):
+        lines += [
+            f"# table: a pandas.DataFrame with the columns {', '.join(data['columns'])}",
+            "model.predict(intake.from_table(table))",
+        ]
+    else:
+        lines += [
+            f"# samples: an array of shape (samples, {', '.join(map(str, data['sample_shape']))})",
+            "model.predict(intake.from_array(samples))",
+        ]
+    return [*lines, "```"]
 
 
 def _shown(value: float | None) -> str:

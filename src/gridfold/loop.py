@@ -58,7 +58,7 @@ class TrainingLoop:
     training : tuple of array
         Features, targets and perhaps sample weights, samples first.
     validation : tuple of array or None
-        Features and targets.
+        Likewise.
     batch_size : int
         Samples of one step, over all replicas.
     seed : int

@@ -18,6 +18,7 @@ from gridfold.study import Study
 # The modules that decide what a trial's numbers are. Editing any other module (a table, a figure,
 # the command line) retrains nothing.
 _TRAINING_MODULES = (
+    "bigarrays",
     "checkpoint",
     "distribution",
     "loop",

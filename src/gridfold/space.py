@@ -107,10 +107,7 @@ class Space:
                 "output_activation": problem.output_activation or problem.kind.activation,
                 "loss": problem.loss or problem.kind.loss,
             },
-            "preprocessing": {
-                "normalise": data.normalise,
-                "scale_targets": data.scale_targets,
-            },
+            "preprocessing": data.preprocessing(),
         }
         self.values = {
             name: discrete_values(axis)

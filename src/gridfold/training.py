@@ -13,14 +13,22 @@ import numpy as np
 import tensorflow as tf
 from sklearn.utils.class_weight import compute_class_weight
 
-from gridfold import checkpoint, distribution, measures, models, optimisation
+from gridfold import (
+    bigarrays,
+    checkpoint,
+    distribution,
+    measures,
+    models,
+    optimisation,
+    preprocessing,
+)
 from gridfold.canonical import case_id, derive_seed
 from gridfold.data import Array, Dataset
 from gridfold.distribution import Distribution
 from gridfold.errors import TrialFailure, summary_of
 from gridfold.kinds import PROBLEM_KINDS
 from gridfold.loop import TrainingLoop, steps_per_epoch
-from gridfold.preprocessing import UNCHANGED, Affine, fit_affine
+from gridfold.preprocessing import UNCHANGED, Affine, Preprocessing, fit_affine
 from gridfold.runstore import DIVERGED, TrialResult
 from gridfold.splits import Splits
 from gridfold.task import TrialTask
@@ -35,8 +43,10 @@ class Fitted:
     ----------
     model : keras.Model
         With the weights that are to be scored.
-    features, targets : Affine
-        The scaling of its inputs and outputs.
+    features : Preprocessing
+        Of its inputs.
+    targets : Affine
+        The scaling of its outputs.
     scaled_scores : bool
         Whether predictions stay on the scale of training. So it is for several outputs in [0, 1]:
         in their own units, the one with the largest numbers would decide every score.
@@ -49,7 +59,7 @@ class Fitted:
     """
 
     model: keras.Model
-    features: Affine
+    features: Preprocessing
     targets: Affine
     scaled_scores: bool
     history: list[dict[str, float]]
@@ -62,20 +72,20 @@ class Fitted:
         """Wall time in epochs, interrupted stretches included."""
         return sum(row["seconds"] for row in self.history)
 
-    def predict(self, samples: Array, batch_size: int = 1024) -> Array:
-        """Predict raw samples; (samples, outputs) float32.
+    def predict(self, samples: Array, rows: Array, batch_size: int = 1024) -> Array:
+        """Predict `rows` of `samples` as they are kept; (rows, outputs) float32.
 
         Calls the model directly: for one pass over small parts, tracing `Model.predict` costs
         more than it saves.
         """
         parts = [
             keras.ops.convert_to_numpy(
-                self.model(self.features.apply(samples[start : start + batch_size]), training=False)
+                self.model(self.features.apply(samples[rows[piece]]), training=False)
             )
-            for start in range(0, len(samples), batch_size)
+            for piece in bigarrays.pieces(rows, batch_size)
         ]
         outputs = np.concatenate(parts) if parts else np.empty((0, *self.model.output_shape[1:]))
-        outputs = outputs.reshape(len(samples), -1 if len(samples) else self.model.output_shape[-1])
+        outputs = outputs.reshape(len(rows), -1 if len(rows) else self.model.output_shape[-1])
         if not self.scaled_scores:
             outputs = self.targets.invert(outputs)
         return np.asarray(outputs, np.float32)
@@ -115,7 +125,7 @@ def train_trial(
     devices = devices or distribution.start(None, task.threads)
     fitted = fit(task, dataset, split.training, split.validation, on_epoch, devices)
     own = split.validation[devices.own_part(len(split.validation))]
-    predictions = devices.gather(fitted.predict(dataset.features[own]))
+    predictions = devices.gather(fitted.predict(dataset.features, own))
     if not np.isfinite(predictions).all():
         raise TrialFailure(DIVERGED, "predictions are not finite (NaN or infinity)")
     result = TrialResult(
@@ -174,22 +184,24 @@ def fit(
     devices = devices or distribution.start(None, task.threads)
     _prepare_runtime(options, seed)
 
-    x_map = fit_affine(settings["preprocessing"]["normalise"], dataset.features[training])
+    x_map = preprocessing.fit(settings["preprocessing"], dataset, training)
     y_map = UNCHANGED
     if dataset.class_names is None:
         y_map = fit_affine(settings["preprocessing"]["scale_targets"], dataset.targets[training])
 
-    def arrays(part: Array) -> tuple[Array, Array]:
+    def arrays(part: Array, weights: Array | None) -> tuple[Array, ...]:
         targets = dataset.targets[part]
         if dataset.class_names is None:
-            return x_map.apply(dataset.features[part]), y_map.apply(targets)
-        if dataset.outputs == 1:
+            targets = y_map.apply(targets)
+        elif dataset.outputs == 1:
             targets = targets.astype(np.float32)[:, np.newaxis]
-        return x_map.apply(dataset.features[part]), targets
+        inputs = x_map.apply(dataset.features[part])
+        return (inputs, targets) if weights is None else (inputs, targets, weights)
 
     batch_size = global_batch_size(options)
     steps = steps_per_epoch(len(training), batch_size)
-    model, metric = _built(settings, dataset, steps, devices)
+    input_shape = x_map.shape(dataset.features.shape[1:])
+    model, metric = _built(settings, dataset, input_shape, steps, devices)
 
     stopping = None
     if options["early_stopping"] and validation.size:
@@ -203,14 +215,11 @@ def fit(
         state.restore(saved)
     devices.align(model)
     if state.epoch < task.epochs and not state.stopped:
-        train_arrays: tuple[Array, ...] = arrays(training)
-        weights = _sample_weights(options["class_weights"], dataset, training)
-        if weights is not None:
-            train_arrays = (*train_arrays, weights)
+        own_weights = None if dataset.weights is None else dataset.weights[validation]
         loop = TrainingLoop(
             model,
-            train_arrays,
-            arrays(validation) if validation.size else None,
+            arrays(training, _sample_weights(options["class_weights"], dataset, training)),
+            arrays(validation, own_weights) if validation.size else None,
             batch_size,
             seed,
             task.steps_per_execution,
@@ -270,7 +279,11 @@ def _prepare_runtime(options: Mapping[str, Any], seed: int) -> None:
 
 
 def _built(
-    settings: Mapping[str, Any], dataset: Dataset, steps: int, devices: Distribution
+    settings: Mapping[str, Any],
+    dataset: Dataset,
+    input_shape: tuple[int, ...],
+    steps: int,
+    devices: Distribution,
 ) -> tuple[keras.Model, str]:
     """Return the compiled model and the name of the metric to follow.
 
@@ -279,7 +292,7 @@ def _built(
     error, model, metric = "", None, ""
     try:
         with devices.scope():
-            model = models.build(settings, dataset.features.shape[1:], dataset.outputs)
+            model = models.build(settings, input_shape, dataset.outputs)
             metric = _compile(model, settings, steps)
         devices.adopt(model.optimizer)
     except Exception as caught:
@@ -308,6 +321,15 @@ def _compile(model: keras.Model, settings: Mapping[str, Any], steps: int) -> str
 
 
 def _sample_weights(setting: Any, dataset: Dataset, training: Array) -> Array | None:
+    """Return how much each sample of the training part counts: its own weight and its class's."""
+    own = None if dataset.weights is None else np.asarray(dataset.weights[training])
+    of_class = _class_weights(setting, dataset, training)
+    if own is None or of_class is None:
+        return of_class if own is None else own
+    return own * of_class
+
+
+def _class_weights(setting: Any, dataset: Dataset, training: Array) -> Array | None:
     if setting == "none" or dataset.class_names is None:
         return None
     codes = dataset.targets[training]

@@ -10,7 +10,7 @@ from gridfold.jobs import job
 def prepare_data(request: str, folder: Path) -> None:
     """Read the data of a study and keep it as memory-mapped arrays in `folder`."""
     wanted = json.loads(request)
-    prepare(wanted["data"], wanted["problem"]).save(folder)
+    prepare(wanted["data"], wanted["problem"], folder).save(folder)
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def _instead(
     lines = [f"{key.tag}: {tag}"]
     for own in keys_of(member, schema, key.members):
         if own.name != key.tag and own.name not in chosen.model_fields:
-            lines += _plain(own, {"path": f"samples.{tag}"})
+            lines += _key(own, {"path": f"samples.{tag}"}, schema)
     return _mention(f"Instead: {summary(member)}", lines)
 
 

@@ -1,0 +1,177 @@
+"""What a saved final model needs besides itself: how raw samples become its inputs.
+
+``final/preprocessing.json`` holds plain numbers and names, so that reading it runs no code of its
+author's and needs no version of scikit-learn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gridfold.atomic import write_text
+from gridfold.columns import Array, Column, as_matrix
+from gridfold.data import Dataset
+from gridfold.errors import DataError
+from gridfold.preprocessing import Category, Encoding, Number, Preprocessing
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Intake:
+    """How raw samples become inputs of a final model, which does the scaling itself.
+
+    Attributes
+    ----------
+    sample_shape : tuple of int
+        Of a sample as the study keeps it: numbers, with codes for categories.
+    columns : list of Column or None
+        The columns of a row, for tables.
+    encoding : Encoding or None
+        Of tables with categories or missing values.
+    class_names : list of str or None
+        Name of each class code.
+    target_names : list of str
+        Name of each output.
+    """
+
+    sample_shape: tuple[int, ...]
+    columns: list[Column] | None
+    encoding: Encoding | None
+    class_names: list[str] | None
+    target_names: list[str]
+
+    @classmethod
+    def of(cls, dataset: Dataset, fitted: Preprocessing) -> Intake:
+        """Return the intake of a model that was trained on `dataset`."""
+        return cls(
+            dataset.features.shape[1:],
+            dataset.columns,
+            fitted.encoding,
+            dataset.class_names,
+            dataset.target_names,
+        )
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input of the model."""
+        return Preprocessing(self.encoding).shape(self.sample_shape)
+
+    def from_table(self, table: Any) -> Array:
+        """Return the model's inputs for raw rows.
+
+        Parameters
+        ----------
+        table : pandas.DataFrame
+            With the feature columns of the study's table, in any order; others are ignored.
+            Categories that the study did not have count as unknown.
+
+        Returns
+        -------
+        array of shape (rows, *input_shape), float32
+
+        Raises
+        ------
+        DataError
+            When a column is missing, a number is none, or a value is missing or infinite that the
+            model has no answer to.
+        """
+        if self.columns is None:
+            raise DataError(
+                f"this model takes arrays of shape {self.sample_shape}, not rows of a table"
+            )
+        matrix = as_matrix(table, self.columns)
+        for position, column in enumerate(self.columns):
+            values = matrix[:, position]
+            rule = None if self.encoding is None else self.encoding.columns[position]
+            is_filled = column.categories is not None or (
+                isinstance(rule, Number) and rule.fill is not None
+            )
+            bad = np.isinf(values) if is_filled else ~np.isfinite(values)
+            if bad.any():
+                raise DataError(
+                    f"column {column.name} has a missing or infinite value in row "
+                    f"{int(bad.argmax())}; a number is needed"
+                )
+        return self._inputs(matrix.reshape(len(matrix), *self.sample_shape))
+
+    def from_array(self, samples: Any) -> Array:
+        """Return the model's inputs for samples as the study's source gives them.
+
+        Parameters
+        ----------
+        samples : array_like of shape (samples, ...)
+            Of the study's sample shape, or of another with as many numbers.
+
+        Raises
+        ------
+        DataError
+            When they don't fit.
+        """
+        array = np.asarray(samples)
+        if array.dtype.kind not in "biuf":
+            raise DataError(f"samples of type {array.dtype}; numbers are needed")
+        if array.ndim < 1 or array[:1].size != np.prod(self.sample_shape):
+            raise DataError(
+                f"samples of shape {array.shape[1:]}; this model takes {self.sample_shape}"
+            )
+        return self._inputs(array.reshape(len(array), *self.sample_shape))
+
+    def _inputs(self, samples: Array) -> Array:
+        return np.asarray(Preprocessing(self.encoding).encode(samples), np.float32)
+
+    def save(self, file: Path) -> None:
+        """Write the intake as JSON."""
+        columns, encoding = self.columns, self.encoding
+        stored = {
+            "format": _FORMAT,
+            "sample_shape": list(self.sample_shape),
+            "input_shape": list(self.input_shape),
+            "columns": None if columns is None else [column.as_json() for column in columns],
+            "encoding": None if encoding is None else list(map(_rule_as_json, encoding.columns)),
+            "class_names": self.class_names,
+            "target_names": self.target_names,
+        }
+        write_text(file, json.dumps(stored, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, file: Path) -> Intake:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        DataError
+            When the file is of another kind or of a later version.
+        """
+        try:
+            stored = json.loads(Path(file).read_text(encoding="utf-8"))
+            known = stored["format"] == _FORMAT
+        except (ValueError, KeyError, TypeError):
+            known = False
+        if not known:
+            raise DataError(f"{file} is not a preprocessing file that this gridfold can read")
+        columns, rules = stored["columns"], stored["encoding"]
+        return cls(
+            tuple(stored["sample_shape"]),
+            None if columns is None else [Column.from_json(column) for column in columns],
+            None if rules is None else Encoding(tuple(map(_rule_from_json, rules))),
+            stored["class_names"],
+            stored["target_names"],
+        )
+
+
+def _rule_as_json(rule: Number | Category) -> dict[str, Any]:
+    return {"kind": "number" if isinstance(rule, Number) else "category", **asdict(rule)}
+
+
+def _rule_from_json(stored: Mapping[str, Any]) -> Number | Category:
+    values = {key: value for key, value in stored.items() if key != "kind"}
+    if stored["kind"] == "number":
+        return Number(**values)
+    return Category(**{**values, "positions": tuple(values["positions"])})

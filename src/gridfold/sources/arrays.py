@@ -1,0 +1,83 @@
+"""Arrays: of scikit-learn, of NumPy files, and of a function of the user."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gridfold import references
+from gridfold.errors import DataError
+from gridfold.sources.raw import Raw
+
+_ARRAYS = ("features", "targets", "groups", "weights", "test_features", "test_targets")
+
+
+def read_embedded(data: Mapping[str, Any]) -> Raw:
+    """Read a data set that scikit-learn ships."""
+    from sklearn import datasets
+
+    bunch = getattr(datasets, f"load_{data['source']}")()
+    features = bunch.images[..., np.newaxis] if data["source"] == "digits" else bunch.data
+    if data["source"] in ("diabetes", "linnerud"):
+        names = list(bunch.target_names) if "target_names" in bunch else ["progression"]
+        return Raw(features, bunch.target, target_names=names)
+    return Raw(features, bunch.target, class_names=[str(n) for n in bunch.target_names])
+
+
+def read_npz(data: Mapping[str, Any]) -> Raw:
+    """Read the arrays of an ``.npz`` file by their names in the ``data`` section."""
+    with open_npz(data["path"]) as archive:
+        names = {key: data[key] for key in _ARRAYS if data.get(key) is not None}
+        return Raw(
+            **{
+                key: array_of(archive, data["path"], name, f"data.{key}")
+                for key, name in names.items()
+            }
+        )
+
+
+def open_npz(path: str) -> Any:
+    """Open an ``.npz`` file.
+
+    Raises
+    ------
+    DataError
+        When it is none.
+    """
+    try:
+        archive = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, zipfile.BadZipFile):
+        archive = None
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise DataError(f"{path} is not an .npz file")
+    return archive
+
+
+def array_of(archive: Any, path: str, name: str, key: str) -> Any:
+    """Return one array of an open ``.npz`` file; `key` says where its name comes from."""
+    if name not in archive:
+        raise DataError(f"{path}: no array `{name}` ({key}); it has {', '.join(archive.files)}")
+    try:
+        return archive[name]
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: array `{name}`: {error}") from None
+
+
+def read_python(data: Mapping[str, Any]) -> Raw:
+    """Call the user's function."""
+    answer = references.load(data["function"])()
+    if not isinstance(answer, Mapping) or not {"features", "targets"} <= set(answer):
+        raise DataError(
+            f"{data['function']} must return a mapping with `features` and `targets`, "
+            f"not {type(answer).__name__}"
+        )
+    unknown = set(answer) - set(_ARRAYS)
+    if unknown:
+        raise DataError(
+            f"{data['function']} returns unknown {', '.join(sorted(unknown))}; "
+            f"known: {', '.join(_ARRAYS)}"
+        )
+    return Raw(**answer)
