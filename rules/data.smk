@@ -10,6 +10,7 @@ rule prepare_data:
         groups=PATHS.data / "groups.npy",
         weights=PATHS.data / "weights.npy",
         ids=PATHS.data / "ids.npy",
+        spans=PATHS.data / "spans.npy",
         manifest=PATHS.data / "manifest.json",
     log:
         PATHS.log("prepare_data"),
@@ -31,6 +32,7 @@ rule make_splits:
         manifest=rules.prepare_data.output.manifest,
         targets=rules.prepare_data.output.targets,
         groups=rules.prepare_data.output.groups,
+        spans=rules.prepare_data.output.spans,
     output:
         splits=PATHS.splits,
     log:

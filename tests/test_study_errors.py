@@ -21,6 +21,8 @@ def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("model.py").write_text(MODEL_FILE, encoding="utf-8")
     Path("broken.py").write_text("def build_model(hp:\n", encoding="utf-8")
     Path("latin.py").write_bytes(b"# caf\xe9\ndef build_model(hp): ...\n")
+    Path("table.csv").write_text("x,y,when,who\n1,2,3,4\n", encoding="utf-8")
+    Path("photos/cat").mkdir(parents=True)
     Path("nul.py").write_bytes(b"a = 1\0\n")
 
 
@@ -47,6 +49,15 @@ DIABETES = {"data": "{source: diabetes}", "problem": "{type: regression}"}
 BOTH = {"data": "{source: digits}", "model": "{mlp: {}, cnn: {}}"}
 PYTHON = {"model": '{python: {build: "model.py:build_model"}}'}
 NO_SEARCH = {"search": None}
+BLOCKED = "{method: blocked}"
+
+
+def table(data: str, resampling: str | None = None) -> dict[str, str | None]:
+    """Return the `data` section of a CSV file with the columns x, y, when and who."""
+    sections: dict[str, str | None] = {"data": f"{{source: csv, path: table.csv, {data}}}"}
+    return sections | ({"resampling": resampling} if resampling else {})
+
+
 WIDE = ", ".join(
     f"{axis}: {{range: {{start: 1, stop: 1000}}}}"
     for axis in ("mlp.units", "training.batch_size", "training.seed")
@@ -325,13 +336,13 @@ BAD: list[tuple[str, dict[str, str | None], str, str, str]] = [
      "`minmax` with classes", "none"),
     ("cnn on tabular data", {"model": "{cnn: {}}", **NO_SEARCH}, "model.cnn", "shape [4]",
      "images (height, width, channels)"),
-    ("cnn on a table", {"data": "{source: csv, path: model.py, targets: [y]}", "model": "{cnn: {}}",
-     **NO_SEARCH}, "model.cnn", "rows of a table", "images (height, width, channels)"),
+    ("cnn on a table", table("targets: [y]") | {"model": "{cnn: {}}", **NO_SEARCH},
+     "model.cnn", "rows of a table", "images (height, width, channels)"),
     ("reshape to another size", {"data": "{source: digits, reshape: [9, 9]}"}, "data.reshape",
      "[9, 9]", "64 values"),
     ("more folds than samples", {"resampling": "{method: kfold, folds: 121}"}, "resampling.folds",
      "121 folds of 120 samples", "at most 120"),
-    ("target among the features", {"data": "{source: csv, path: model.py, targets: [y], "
+    ("target among the features", {"data": "{source: csv, path: table.csv, targets: [y], "
      "features: [x, y]}"}, "data.features", "`y` is among the features", "one role"),
     ("missing npz", {"data": "{source: npz, path: none.npz}"}, "data.path", "no such file",
      "relative to the working directory"),
@@ -339,6 +350,40 @@ BAD: list[tuple[str, dict[str, str | None], str, str, str]] = [
      "no such file", "a file"),
     ("half a test set", {"data": "{source: npz, path: model.py, test_features: x_test}"}, "data",
      "only one of", "both, or neither"),
+    ("missing column", table("targets: [Y]"), "data.targets[0]", 'no column "Y" in table.csv',
+     "allowed: x, y, when, who"),
+    ("missing weights", table("targets: [y], weight: w"), "data.weight", 'no column "w"', "x, y"),
+    ("column in two roles", table("targets: [y], weight: x, time: x"), "data.time",
+     "`x` has another role", "each column in one role"),
+    ("target as weight", table("targets: [y], weight: y"), "data.weight", "`y` has another role",
+     "one role"),
+    ("category that is no feature", table("targets: [y], features: [x], categories: [who]"),
+     "data.categories[0]", "`who` is not among the features", "allowed: x"),
+    ("windows without time", table("targets: [y], sequence: {length: 3}", BLOCKED),
+     "data.sequence", "without `data.time`", "the column of time"),
+    ("windows of another shape", table("targets: [y], time: when, sequence: {length: 3}, "
+     "reshape: [3, 1]", BLOCKED), "data.reshape", "[3, 1] with `data.sequence`", "[3, columns]"),
+    ("windows that are shuffled", table("targets: [y], time: when, sequence: {length: 3}"),
+     "resampling.method", "windows overlap", "blocked or forward"),
+    ("no window at all", table("targets: [y], time: when, sequence: {length: 0}", BLOCKED),
+     "data.sequence.length", "0", "a number above 0"),
+    ("unknown imputation", table("targets: [y], missing: {numbers: guess}"),
+     "data.missing.numbers", '"guess"', "refuse, mean, median, most_frequent or zero"),
+    ("missing image folder", {"data": "{source: images, path: pictures}"}, "data.path",
+     "no such file or folder", "relative to the working directory"),
+    ("numbers from folders of images", {"data": "{source: images, path: photos}",
+     "problem": "{type: regression}"}, "problem.type", "folders of images, which are classes",
+     "binary or multiclass"),
+    ("groups of folders of images", {"data": "{source: images, path: photos, groups: who}",
+     "resampling": "{method: group}"}, "data.groups", "with a folder of images", "a CSV file"),
+    ("one number as size", {"data": "{source: images, path: photos, size: [28]}"}, "data.size",
+     "[28]", "2"),
+    ("folder of arrays that is a file", {"data": "{source: npy, path: model.py}"}, "data.path",
+     "no such folder", "a folder"),
+    ("regression of mnist", {"data": "{source: mnist}", "problem": "{type: regression}"},
+     "problem.type", "`regression` with `data.source: mnist`", "multiclass"),
+    ("blocks in time, repeated", {"resampling": "{method: blocked, repeats: 3}"},
+     "resampling.repeats", "unknown key", "gap"),
     ("missing data function", {"data": '{source: python, function: "model.py:read"}'},
      "data.function", "no function `read`", "build_model"),
     ("reference without a function", {"model": "{python: {build: model.py}}", **NO_SEARCH},

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gridfold import datachecks
 from gridfold.errors import KeyPath, Problem
 from gridfold.references import hyperparameter_names, problem_with
 from gridfold.study.data import EMBEDDED_SHAPES
 from gridfold.study.explain import shown, unknown_key
-
-# Which problems the targets of an embedded data set can serve.
-_EMBEDDED_PROBLEMS = {
-    "breast_cancer": ("binary", "multiclass"),
-    "diabetes": ("regression",),
-    "digits": ("multiclass",),
-    "iris": ("multiclass",),
-    "linnerud": ("multi_output", "regression"),
-    "wine": ("multiclass",),
-}
 
 
 def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
@@ -32,10 +22,10 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
         Valid sections by name; checks that need a missing one are left out.
     """
     for needed, check in (
-        (("data",), _file_problems),
-        (("data", "problem"), _target_problems),
-        (("data", "resampling"), _resampling_data_problems),
-        (("problem", "resampling"), _resampling_problem_problems),
+        (("data",), datachecks.file_problems),
+        (("data", "problem"), datachecks.target_problems),
+        (("data", "resampling"), datachecks.resampling_data_problems),
+        (("problem", "resampling"), datachecks.resampling_problem_problems),
         (("data", "model"), _model_data_problems),
         (("problem", "training"), _training_problems),
         (("model",), _model_function_problems),
@@ -43,84 +33,6 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
     ):
         if all(name in sections for name in needed):
             yield from check(*(sections[name] for name in needed))
-
-
-def _file_problems(data: Any) -> Iterator[Problem]:
-    path = getattr(data, "path", None)
-    # Unlike `Path.is_file`, this takes any name, however long, for that of a missing file.
-    if path is not None and not os.path.isfile(path):
-        yield Problem(
-            ("data", "path"),
-            f"no such file: {shown(path)}",
-            "allowed: a file, relative to the working directory",
-        )
-    if data.source == "python":
-        problem = problem_with(data.function)
-        if problem:
-            yield Problem(("data", "function"), problem[0], f"allowed: {problem[1]}")
-    if data.source == "npz" and bool(data.test_features) != bool(data.test_targets):
-        yield Problem(
-            ("data",),
-            "only one of `test_features` and `test_targets`",
-            "allowed: both, or neither",
-        )
-    features, targets = getattr(data, "features", None), getattr(data, "targets", None)
-    if isinstance(features, list) and isinstance(targets, list):
-        for column in targets:
-            if column in features:
-                yield Problem(
-                    ("data", "features"),
-                    f"the target `{column}` is among the features",
-                    "allowed: each column in one role",
-                )
-
-
-def _target_problems(data: Any, problem: Any) -> Iterator[Problem]:
-    suited = _EMBEDDED_PROBLEMS.get(data.source)
-    if suited and problem.type not in suited:
-        yield Problem(
-            ("problem", "type"),
-            f"`{problem.type}` with `data.source: {data.source}`",
-            f"allowed: {', '.join(suited)}",
-        )
-    if data.scale_targets != "none" and problem.is_classification:
-        yield Problem(
-            ("data", "scale_targets"),
-            f"`{data.scale_targets}` with classes as targets",
-            "allowed: none, or a regression or multi_output problem",
-        )
-
-
-def _resampling_data_problems(data: Any, resampling: Any) -> Iterator[Problem]:
-    has_groups = data.source == "python" or getattr(data, "groups", None) is not None
-    if resampling.method == "group" and not has_groups:
-        yield Problem(
-            ("resampling", "method"), "`group` without `data.groups`", "allowed: name the groups"
-        )
-    if getattr(data, "groups", None) is not None and resampling.method in ("kfold", "stratified"):
-        yield Problem(
-            ("resampling", "method"),
-            f"`{resampling.method}` with `data.groups: {data.groups}` would separate groups",
-            "allowed: group or holdout, or no data.groups",
-        )
-    shape = EMBEDDED_SHAPES.get(data.source)
-    if shape:
-        samples = math.floor(min(shape[0], data.subset or shape[0]) * (1 - data.test_fraction))
-        if resampling.folds > samples:
-            yield Problem(
-                ("resampling", "folds"),
-                f"{resampling.folds} folds of {samples} samples",
-                f"allowed: at most {samples}",
-            )
-
-
-def _resampling_problem_problems(problem: Any, resampling: Any) -> Iterator[Problem]:
-    if resampling.method == "stratified" and not problem.is_classification:
-        yield Problem(
-            ("resampling", "method"),
-            f"`stratified` with `problem.type: {problem.type}`",
-            "allowed: kfold, holdout or group; strata need classes",
-        )
 
 
 def _model_data_problems(data: Any, model: Any) -> Iterator[Problem]:

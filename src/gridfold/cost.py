@@ -7,17 +7,13 @@ once trials are finished, their own times replace it.
 from __future__ import annotations
 
 import math
-import zipfile
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from gridfold.datashapes import sample_shape
 from gridfold.space import Configuration
 from gridfold.study import Study
-from gridfold.study.data import EMBEDDED_SHAPES
 from gridfold.study.model import widths
 
 # Measured with TensorFlow 2.21 on one core of a 2023 server CPU.
@@ -27,58 +23,6 @@ _SECONDS_PER_EPOCH = 0.02
 _SECONDS_PER_TRIAL = 1.5
 # Forward pass, gradients of activations, gradients of weights.
 _TRAINING_PASSES = 3
-_UNKNOWN_SHAPE = (10_000, 100)
-
-
-def sample_shape(study: Study) -> tuple[int, ...]:
-    """Return (samples, *features) as far as it can be known without reading the data.
-
-    Headers and file sizes only; a source that tells nothing counts as 10,000 samples of 100
-    features.
-    """
-    data = study.data
-    shape = EMBEDDED_SHAPES.get(data.source)
-    if shape is None and data.source == "npz":
-        shape = _npz_shape(Path(data.path), data.features)
-    if shape is None and data.source in ("csv", "parquet"):
-        shape = _table_shape(
-            Path(data.path),
-            len(data.features or ()) or None,
-            len(data.targets) + bool(data.groups),
-            getattr(data, "separator", ","),
-        )
-    if shape is None:
-        shape = _UNKNOWN_SHAPE
-    if data.reshape:
-        shape = (shape[0], *data.reshape)
-    return (min(shape[0], data.subset or shape[0]), *shape[1:])
-
-
-def _npz_shape(file: Path, name: str) -> tuple[int, ...] | None:
-    try:
-        with zipfile.ZipFile(file) as archive, archive.open(f"{name}.npy") as stream:
-            version = np.lib.format.read_magic(stream)
-            read = getattr(np.lib.format, f"read_array_header_{version[0]}_0")
-            shape: tuple[int, ...] = read(stream)[0]
-            return shape
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        return None
-
-
-def _table_shape(
-    file: Path, columns: int | None, others: int, separator: str
-) -> tuple[int, ...] | None:
-    try:
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            head = stream.read(65536)
-    except OSError:
-        return None
-    lines = head.count(b"\n")
-    if head.startswith(b"PAR1") or not lines:
-        return (max(1, size // (8 * (columns or 20))), columns or 20)
-    header = head.split(b"\n")[0].count(separator.encode()) + 1
-    return (max(1, size * lines // len(head) - 1), columns or max(1, header - others))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from gridfold.errors import DataError
 from gridfold.sources import Raw
 
 Array = npt.NDArray[Any]
+
+# What is kept as a file of its own; those that a data set doesn't have are empty.
+_ARRAYS = ("features", "targets", "groups", "weights", "ids", "spans")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ class Dataset:
         What the columns of `features` are, for tables: categories are codes there.
     has_missing : bool
         Whether some features are NaN, to be filled in each split.
+    spans : array of shape (samples, 2), int64, or None
+        First and last point in time that a sample knows, its target included, as ranks.
+    reading : dict
+        How samples were read, for what reads raw samples later: ``images`` or ``windows``.
     """
 
     features: Array
@@ -62,6 +69,8 @@ class Dataset:
     ids: Array | None = None
     columns: list[Column] | None = None
     has_missing: bool = False
+    spans: Array | None = None
+    reading: dict[str, Any] = field(default_factory=dict)
 
     @property
     def outputs(self) -> int:
@@ -72,16 +81,10 @@ class Dataset:
 
     def save(self, folder: Path) -> None:
         """Write arrays and manifest to `folder`; the manifest last."""
-        nothing = np.empty(0, np.float32)
-        for name, array in (
-            ("features", self.features),
-            ("targets", self.targets),
-            ("groups", self.groups),
-            ("weights", nothing if self.weights is None else self.weights),
-            ("ids", nothing if self.ids is None else self.ids),
-        ):
+        for name in _ARRAYS:
+            array = getattr(self, name)
             with replacing(folder / f"{name}.npy") as temporary:
-                bigarrays.write_npy(temporary, array)
+                bigarrays.write_npy(temporary, np.empty(0) if array is None else array)
         manifest = {
             "samples": len(self.features),
             "sample_shape": list(self.features.shape[1:]),
@@ -92,6 +95,7 @@ class Dataset:
             "target_names": self.target_names,
             "digest": self.digest,
             "has_missing": self.has_missing,
+            "reading": self.reading,
             "columns": None if self.columns is None else [c.as_json() for c in self.columns],
         }
         write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
@@ -100,28 +104,19 @@ class Dataset:
     def load(cls, folder: Path) -> Dataset:
         """Map the arrays of `folder` into memory; nothing is decoded or copied."""
         manifest = json.loads((folder / "manifest.json").read_text())
-        features, targets, groups, weights, ids = (
-            np.load(folder / f"{name}.npy", mmap_mode="r")
-            for name in ("features", "targets", "groups", "weights", "ids")
-        )
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
+        columns = manifest["columns"]
+        present: dict[str, Any] = {n: a if len(a) else None for n, a in arrays.items()}
         return cls(
-            features,
-            targets,
-            groups,
+            **present,
             test_start=manifest["test_start"],
             class_names=manifest["class_names"],
             target_names=manifest["target_names"],
             digest=manifest["digest"],
-            weights=weights if len(weights) else None,
-            ids=ids if len(ids) else None,
-            columns=_columns_of(manifest),
+            columns=None if columns is None else [Column.from_json(column) for column in columns],
             has_missing=manifest["has_missing"],
+            reading=manifest["reading"],
         )
-
-
-def _columns_of(manifest: Mapping[str, Any]) -> list[Column] | None:
-    stored = manifest["columns"]
-    return None if stored is None else [Column.from_json(column) for column in stored]
 
 
 def prepare(data: Mapping[str, Any], problem: str, folder: Path | None = None) -> Dataset:
@@ -162,6 +157,8 @@ def prepare(data: Mapping[str, Any], problem: str, folder: Path | None = None) -
         weights=_checked_weights(raw.weights, len(features), test_start),
         ids=raw.ids,
         columns=raw.columns,
+        spans=raw.spans,
+        reading=raw.reading,
     )
     dataset = _subset(whole, data.get("subset"), data["test_seed"])
     if raw.columns is not None:
@@ -321,15 +318,9 @@ def _subset(dataset: Dataset, size: int | None, seed: int) -> Dataset:
         return dataset
     drawn = np.random.default_rng(seed).permutation(available)[:size]
     chosen = np.concatenate([np.sort(drawn), np.arange(available, samples)])
-    return replace(
-        dataset,
-        features=dataset.features[chosen],
-        targets=dataset.targets[chosen],
-        groups=dataset.groups[chosen],
-        weights=None if dataset.weights is None else dataset.weights[chosen],
-        ids=None if dataset.ids is None else dataset.ids[chosen],
-        test_start=None if test_start is None else size,
-    )
+    arrays = {name: getattr(dataset, name) for name in _ARRAYS}
+    parts: dict[str, Any] = {name: None if a is None else a[chosen] for name, a in arrays.items()}
+    return replace(dataset, **parts, test_start=None if test_start is None else size)
 
 
 def _require_one_axis(dataset: Dataset, reshape: list[int] | None) -> None:
@@ -350,6 +341,7 @@ def _digest(dataset: Dataset) -> str:
     if dataset.columns is not None and any(column.categories for column in dataset.columns):
         names["columns"] = [column.as_json() for column in dataset.columns]
     result = hashlib.sha256(json.dumps(names, sort_keys=True).encode())
+    # Names change no result, and times only the splits, which have a digest of their own.
     for array in (dataset.features, dataset.targets, dataset.groups, dataset.weights):
         if array is not None:
             result.update(f"{array.dtype.str}{array.shape}".encode())

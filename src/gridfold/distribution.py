@@ -65,10 +65,13 @@ class Distribution:
         Replicas.
     rank : int
         Of this process, from 0.
+    reads_own_part : bool
+        Whether a process reads only the samples of its own replica.
     """
 
     world_size = 1
     rank = 0
+    reads_own_part = True
 
     @property
     def is_chief(self) -> bool:
@@ -197,6 +200,8 @@ class Mirrored(_Parallel):
     world_size : int
         Devices.
     """
+
+    reads_own_part = False
 
     def __init__(self, world_size: int) -> None:
         super().__init__()

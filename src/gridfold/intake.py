@@ -7,8 +7,8 @@ author's and needs no version of scikit-learn.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from gridfold.columns import Array, Column, as_matrix
 from gridfold.data import Dataset
 from gridfold.errors import DataError
 from gridfold.preprocessing import Category, Encoding, Number, Preprocessing
+from gridfold.sources import images, windows
 
 _FORMAT = 1
 
@@ -39,6 +40,8 @@ class Intake:
         Name of each class code.
     target_names : list of str
         Name of each output.
+    reading : dict
+        How the study read its samples: ``images`` or ``windows`` with their settings.
     """
 
     sample_shape: tuple[int, ...]
@@ -46,6 +49,7 @@ class Intake:
     encoding: Encoding | None
     class_names: list[str] | None
     target_names: list[str]
+    reading: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, dataset: Dataset, fitted: Preprocessing) -> Intake:
@@ -56,6 +60,7 @@ class Intake:
             fitted.encoding,
             dataset.class_names,
             dataset.target_names,
+            dataset.reading,
         )
 
     @property
@@ -70,11 +75,13 @@ class Intake:
         ----------
         table : pandas.DataFrame
             With the feature columns of the study's table, in any order; others are ignored.
-            Categories that the study did not have count as unknown.
+            Categories that the study did not have count as unknown. For windows, with the columns
+            of time and series, too.
 
         Returns
         -------
-        array of shape (rows, *input_shape), float32
+        array of shape (samples, *input_shape), float32
+            A sample is a row, or a window as :meth:`last_rows` says.
 
         Raises
         ------
@@ -87,7 +94,48 @@ class Intake:
                 f"this model takes arrays of shape {self.sample_shape}, not rows of a table"
             )
         matrix = as_matrix(table, self.columns)
-        for position, column in enumerate(self.columns):
+        self._require_numbers(matrix)
+        if "windows" in self.reading:
+            order, ends = self._windows_of(table)
+            length = self.sample_shape[0]
+            return self._inputs(windows.windows(matrix[order], ends - length + 1, length))
+        return self._inputs(matrix.reshape(len(matrix), *self.sample_shape))
+
+    def last_rows(self, table: Any) -> Array:
+        """Return the position in `table` of the last row of each sample of :meth:`from_table`.
+
+        Windows of a study whose samples are windows are all that fit into the rows of a series,
+        the series one after another; else each row is a sample.
+
+        Raises
+        ------
+        DataError
+            When the column of time or series is missing or no series is long enough.
+        """
+        if "windows" not in self.reading:
+            return np.arange(len(table))
+        order, ends = self._windows_of(table)
+        return order[ends]
+
+    def _windows_of(self, table: Any) -> tuple[Array, Array]:
+        """Return the order of rows in which windows are consecutive, and where there each ends."""
+        how = self.reading["windows"]
+        absent = [n for n in (how["time"], how["series"]) if n and n not in table.columns]
+        if absent:
+            raise DataError(
+                f"no column {', '.join(absent)}; there are {', '.join(map(str, table.columns))}"
+            )
+        series = np.zeros(len(table), np.int64)
+        if how["series"]:
+            series = np.unique(table[how["series"]].astype(str), return_inverse=True)[1]
+        order = windows.series_order(windows.times_of(table[how["time"]]), series, "table")
+        starts = windows.window_starts(series[order], how["length"], 1)
+        if not len(starts):
+            raise DataError(f"no series of {how['length']} rows, which a window needs")
+        return order, starts + how["length"] - 1
+
+    def _require_numbers(self, matrix: Array) -> None:
+        for position, column in enumerate(self.columns or ()):
             values = matrix[:, position]
             rule = None if self.encoding is None else self.encoding.columns[position]
             is_filled = column.categories is not None or (
@@ -99,7 +147,30 @@ class Intake:
                     f"column {column.name} has a missing or infinite value in row "
                     f"{int(bad.argmax())}; a number is needed"
                 )
-        return self._inputs(matrix.reshape(len(matrix), *self.sample_shape))
+
+    def from_images(self, files: Sequence[Path | str]) -> Array:
+        """Return the model's inputs for image files, decoded as those of the study were.
+
+        Parameters
+        ----------
+        files : sequence of path
+
+        Returns
+        -------
+        array of shape (files, *input_shape), float32
+
+        Raises
+        ------
+        DataError
+            When files can't be decoded; names all of them.
+        """
+        if "images" not in self.reading:
+            raise DataError("this model was not trained on image files")
+        pixels, errors = images.decode(files, self.reading["images"])
+        if errors:
+            named = ", ".join(f"{files[row]} ({text})" for row, text in sorted(errors.items()))
+            raise DataError(f"{len(errors)} of {len(files)} images can't be decoded: {named}")
+        return self._inputs(pixels.reshape(len(pixels), *self.sample_shape))
 
     def from_array(self, samples: Any) -> Array:
         """Return the model's inputs for samples as the study's source gives them.
@@ -137,6 +208,7 @@ class Intake:
             "encoding": None if encoding is None else list(map(_rule_as_json, encoding.columns)),
             "class_names": self.class_names,
             "target_names": self.target_names,
+            "reading": self.reading,
         }
         write_text(file, json.dumps(stored, indent=1) + "\n")
 
@@ -163,6 +235,7 @@ class Intake:
             None if rules is None else Encoding(tuple(map(_rule_from_json, rules))),
             stored["class_names"],
             stored["target_names"],
+            stored["reading"],
         )
 
 

@@ -2,8 +2,9 @@
 
 `Model.fit` fetches every batch through an iterator, which for small models costs as much as the
 training itself. Here features and targets are tensors, an epoch is a permutation, and a graph
-gathers each batch where it is needed. The step is the model's `train_step`, so losses, metrics,
-regularisers, loss scaling and a user's own `train_step` work as in `fit`, and so do callbacks.
+gathers each batch where it is needed; only what is too large for memory is read on the way. The
+step is the model's `train_step`, so losses, metrics, regularisers, loss scaling and a user's own
+`train_step` work as in `fit`, and so do callbacks.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from gridfold.data import Array
+from gridfold.augmentation import Augmentation
 from gridfold.distribution import Distribution, statistics
+from gridfold.feeds import Feed, own_part
 
 _EVALUATION_BATCH = 4096
+_EVALUATION_BYTES = 64 * 2**20
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:
@@ -49,14 +52,15 @@ def epoch_order(samples: int, seed: int, epoch: int) -> Any:
 
 
 class TrainingLoop:
-    """Trains a compiled model on arrays that are kept in memory.
+    """Trains a compiled model on arrays.
 
     Parameters
     ----------
     model : keras.Model
         Compiled.
     training : tuple of array
-        Features, targets and perhaps sample weights, samples first.
+        Features, targets and perhaps sample weights, samples first. Features may be
+        :class:`~gridfold.feeds.Rows`, which are read when they are needed.
     validation : tuple of array or None
         Likewise.
     batch_size : int
@@ -66,6 +70,8 @@ class TrainingLoop:
     steps_per_execution : int or "auto"
         Optimiser steps between returns to Python; "auto" is a whole epoch.
     distribution : Distribution
+    augmentation : Augmentation, optional
+        What is done to training samples, and to no others.
 
     Attributes
     ----------
@@ -76,30 +82,32 @@ class TrainingLoop:
     def __init__(
         self,
         model: keras.Model,
-        training: tuple[Array, ...],
-        validation: tuple[Array, ...] | None,
+        training: tuple[Any, ...],
+        validation: tuple[Any, ...] | None,
         batch_size: int,
         seed: int,
         steps_per_execution: int | str = "auto",
         distribution: Distribution | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
         self._model = model
         self._distribution = distribution or Distribution()
         self.training_seconds = 0.0
         self._samples = len(training[0])
-        self._batch_size = batch_size
         self._seed = seed
         self.steps = steps_per_epoch(self._samples, batch_size)
+        self._augmentation = augmentation
         self._at_once = self.steps if steps_per_execution == "auto" else int(steps_per_execution)
+        feed = Feed(training, batch_size, self._distribution)
         with self._distribution.scope():
-            _build_metrics(model, training)
-        self._train = self._over_batches(model.train_step, training, batch_size)
+            _build_metrics(model, feed.first(2))
+        self._train = self._over_batches(model.train_step, feed, augmentation)
         self._test = None
         if validation is not None:
-            size = min(_EVALUATION_BATCH, len(validation[0]))
-            self._test = self._over_batches(model.test_step, validation, size)
-            self._everything = tf.range(len(validation[0]))
-            self._test_steps = steps_per_epoch(len(validation[0]), size)
+            seen = Feed(validation, _evaluation_batch(validation[0]), self._distribution)
+            self._test = self._over_batches(model.test_step, seen)
+            self._everything = tf.range(seen.samples)
+            self._test_steps = seen.steps
 
     def run(
         self, first_epoch: int, last_epoch: int, callbacks: Sequence[keras.callbacks.Callback]
@@ -119,15 +127,16 @@ class TrainingLoop:
             followers.on_epoch_begin(epoch)
             began = time.perf_counter()
             order = epoch_order(self._samples, self._seed, epoch)
+            noise = self._augmentation.seed_of(epoch) if self._augmentation else 0
             for step in range(0, self.steps, self._at_once):
-                self._train(order, step, min(step + self._at_once, self.steps))
+                self._train(order, step, min(step + self._at_once, self.steps), noise)
             distribution.total_metrics(model)
             distribution.average_statistics(model)
             logs = _numbers(model.get_metrics_result())
             self.training_seconds = time.perf_counter() - began
             if self._test is not None:
                 model.reset_metrics()
-                self._test(self._everything, 0, self._test_steps)
+                self._test(self._everything, 0, self._test_steps, 0)
                 distribution.total_metrics(model)
                 validated = _numbers(model.get_metrics_result())
                 logs |= {f"val_{name}": value for name, value in validated.items()}
@@ -137,100 +146,104 @@ class TrainingLoop:
         followers.on_train_end()
 
     def _over_batches(
-        self, step: Callable[[Any], Any], arrays: tuple[Array, ...], batch_size: int
-    ) -> Callable[[Any, int, int], None]:
+        self, step: Callable[[Any], Any], feed: Feed, augmentation: Augmentation | None = None
+    ) -> Callable[[Any, int, int, int], None]:
         """Return a function that takes steps `first` to `last` of an order of samples, in a graph.
 
         XLA wants static shapes, so it gets the full batches and a smaller last one as two programs.
         Otherwise one graph serves both sizes, which halves the time for tracing.
         """
-        tensors = tuple(tf.constant(array) for array in arrays)
-        samples, replicas = len(arrays[0]), self._distribution.world_size
-        full = samples // batch_size
+        devices, full = self._distribution, feed.full
+        replicas = devices.world_size
         # With fewer samples than replicas, those without must leave no trace of that step.
-        is_scarce = 0 < samples - full * batch_size < replicas
+        is_scarce = 0 < feed.samples - full * feed.batch_size < replicas
 
-        def step_on(batch: Any) -> Any:
+        def augmented(batch: tuple[Any, ...], noise: Any, number: Any) -> tuple[Any, ...]:
+            if augmentation is None:
+                return batch
+            return (augmentation.apply(batch[0], noise, number), *batch[1:])
+
+        def step_on(positions: Any, features: Any, noise: Any, number: Any) -> Any:
             """Take a step on this replica's part of a batch; return the size of the part."""
             if replicas == 1:
-                step(tuple(tf.gather(tensor, batch) for tensor in tensors))
-                return tf.shape(batch)[0]
-            own, count, weight = _own_samples(batch, replicas, self._distribution.replica())
-            with self._distribution.weighing(weight):
-                step(tuple(tf.gather(tensor, own) for tensor in tensors))
+                step(augmented(feed.take(positions, features), noise, number))
+                return tf.shape(positions)[0]
+            part, count, weight = own_part(tf.shape(positions)[0], devices)
+            with devices.weighing(weight):
+                step(augmented(feed.take(positions, features, part), noise, number))
             return count
 
-        def own_step(order: Any, number: Any) -> None:
-            step_on(order[number * batch_size : (number + 1) * batch_size])
+        def own_step(*batch: Any) -> None:
+            step_on(*batch)
 
-        def scarce_step(order: Any) -> None:
+        def scarce_step(*batch: Any) -> None:
             traces = [*self._model.metrics_variables, *statistics(self._model)]
             kept = [tf.identity(variable.value) for variable in traces]
-            count = step_on(order[full * batch_size :])
+            count = step_on(*batch)
             for variable, before in zip(traces, kept, strict=True):
                 variable.assign(tf.where(count > 0, variable.value, before))
 
         @tf.function  # type: ignore[untyped-decorator]
-        def batches(order: Any, first: Any, last: Any) -> None:
+        def batches(order: Any, first: Any, last: Any, noise: Any) -> None:
+            stream = feed.stream(order, first, last)
             for number in tf.range(first, last):
-                self._distribution.run(own_step, order, number)
+                positions = feed.positions(order, number)
+                features = None if stream is None else next(stream)
+                devices.run(own_step, positions, features, noise, number)
 
         @tf.function  # type: ignore[untyped-decorator]
-        def scarce_batch(order: Any) -> None:
-            self._distribution.run(scarce_step, order)
+        def scarce_batch(order: Any, noise: Any) -> None:
+            positions = feed.positions(order, full)
+            devices.run(scarce_step, positions, feed.read(positions), noise, tf.constant(full))
 
         compiled = tf.function(step, jit_compile=True)
 
         @tf.function  # type: ignore[untyped-decorator]
-        def compiled_batches(order: Any, first: Any, last: Any) -> None:
+        def compiled_batches(order: Any, first: Any, last: Any, noise: Any) -> None:
+            size = feed.batch_size
+            stream = feed.stream(order, first, last)
             for number in tf.range(first, last):
-                chosen = tf.slice(order, [number * batch_size], [batch_size])
-                compiled(tuple(tf.gather(tensor, chosen) for tensor in tensors))
+                positions = tf.slice(order, [number * size], [size])
+                features = None
+                if stream is not None:
+                    read = next(stream)
+                    features = tf.ensure_shape(read, (size, *read.shape[1:]))
+                compiled(augmented(feed.take(positions, features), noise, number))
 
-        def run(order: Any, first: int, last: int) -> None:
+        @tf.function  # type: ignore[untyped-decorator]
+        def last_batch(order: Any, noise: Any) -> tuple[Any, ...]:
+            positions = feed.positions(order, full)
+            return augmented(feed.take(positions, feed.read(positions)), noise, tf.constant(full))
+
+        def run(order: Any, first: int, last: int, noise: int) -> None:
+            seed = tf.constant(noise)
             if self._model.jit_compile:
-                compiled_batches(order, tf.constant(first), tf.constant(min(last, full)))
+                compiled_batches(order, tf.constant(first), tf.constant(min(last, full)), seed)
                 if last > full:
-                    rest = order[full * batch_size :]
-                    compiled(tuple(tf.gather(tensor, rest) for tensor in tensors))
+                    compiled(last_batch(order, seed))
                 return
-            batches(order, tf.constant(first), tf.constant(min(last, full) if is_scarce else last))
+            end = min(last, full) if is_scarce else last
+            batches(order, tf.constant(first), tf.constant(end), seed)
             if is_scarce and last > full:
-                scarce_batch(order)
+                scarce_batch(order, seed)
 
         return run
 
 
-def _own_samples(batch: Any, replicas: int, replica: Any) -> tuple[Any, Any, Any]:
-    """Return a replica's part of a batch, its number of samples, and its weight.
-
-    Parts differ by at most one sample; the weight makes the mean over replicas the mean over
-    samples. Without samples of its own a replica gets one of another's, with weight 0: a step needs
-    data, and all replicas must take it.
-
-    Returns
-    -------
-    samples : tensor of int32, shape (max(count, 1),)
-    count : scalar tensor of int32
-    weight : scalar tensor of float64
-    """
-    size = tf.shape(batch)[0]
-    base, extra = size // replicas, size % replicas
-    count = base + tf.cast(replica < extra, tf.int32)
-    start = tf.minimum(replica * base + tf.minimum(replica, extra), size - 1)
-    weight = tf.cast(count * replicas, tf.float64) / tf.cast(size, tf.float64)
-    return batch[start : start + tf.maximum(count, 1)], count, weight
-
-
-def _build_metrics(model: keras.Model, arrays: tuple[Array, ...]) -> None:
+def _build_metrics(model: keras.Model, batch: tuple[Any, ...]) -> None:
     """Let loss and metrics create their variables, which they can't do inside a graph's loop."""
-    batch = tuple(tf.constant(array[:2]) for array in arrays)
     x, y, *weights = batch
     prediction = model(x, training=False)
     sample_weight = weights[0] if weights else None
     model.compute_loss(x, y, prediction, sample_weight, training=False)
     model.compute_metrics(x, y, prediction, sample_weight)
     model.reset_metrics()
+
+
+def _evaluation_batch(features: Any) -> int:
+    """Return how many samples are validated at once: many, but not more than is small."""
+    bytes_of_one = 4 * int(math.prod(features.shape[1:]))
+    return max(1, min(_EVALUATION_BATCH, _EVALUATION_BYTES // bytes_of_one, len(features)))
 
 
 def _numbers(logs: dict[str, Any]) -> dict[str, float]:

@@ -17,6 +17,8 @@ from gridfold.placement import Placement, Site
 from gridfold.provenance import numeric_versions, training_code_digest
 from gridfold.references import split_reference
 from gridfold.shards import DISTRIBUTED, SINGLE, Ledger, Trial, trials_per_job
+from gridfold.sources.arrays import npy_files
+from gridfold.sources.images import class_folders
 from gridfold.space import Configuration, Expansion, describe_axis, shown_value
 from gridfold.study import Study
 from gridfold.study.resampling import split_names
@@ -159,10 +161,25 @@ class Plan:
     # -- what the jobs must know: one canonical JSON text each, so that Snakemake's comparison of
     #    parameters sees every change and nothing else ------------------------------------------
 
-    def data_files(self) -> dict[str, str]:
-        """Return the data files whose change must be noticed."""
-        path = getattr(self.study.data, "path", None)
-        return {} if path is None else {"source": path}
+    def data_files(self) -> dict[str, list[str]]:
+        """Return the data files whose change must be noticed.
+
+        Of a folder of images, the folders of its classes: they change when files come and go.
+        """
+        data = self.study.data
+        paths = [getattr(data, key, None) for key in ("path", "test_path")]
+        files = [path for path in paths if path is not None]
+        if data.source == "images":
+            files += [
+                str(folder)
+                for path in files
+                if os.path.isdir(path)
+                for folder in class_folders(Path(path))
+            ]
+        if data.source == "npy":
+            names = (data.features, data.targets)
+            files += [str(file) for name in names for file in npy_files(Path(data.path), name)]
+        return {"source": files} if files else {}
 
     def data_request(self) -> str:
         """Return what `prepare_data` depends on."""
@@ -195,6 +212,7 @@ class Plan:
             "steps_per_execution": training.steps_per_execution,
             "checkpoint_every": training.checkpoint_every,
             "threads": self.study.execution.threads_per_worker,
+            "in_memory_mb": self.study.execution.in_memory_mb,
         }
 
     def train_request(self, shard: str) -> str:

@@ -198,16 +198,18 @@ def fit(settings: Mapping[str, Any], dataset: Dataset, rows: Array) -> Preproces
         The training part.
     """
     kind = settings["normalise"]
-    if dataset.columns is None:
-        return Preprocessing(None, fit_affine(kind, dataset.features, rows))
-    if not (dataset.has_missing or any(column.categories for column in dataset.columns)):
-        return Preprocessing(None, fit_affine(kind, dataset.features, rows))
+    # In windows, a column is scaled alike in all rows.
+    shape = dataset.features.shape[2 if "windows" in dataset.reading else 1 :]
+    has_categories = any(column.categories for column in dataset.columns or ())
+    if dataset.columns is None or not (dataset.has_missing or has_categories):
+        return Preprocessing(None, fit_affine(kind, dataset.features, rows, shape))
     matrix = np.asarray(dataset.features[rows])
     encoding = fit_encoding(settings, dataset.columns, matrix)
     scaling = UNCHANGED
     if encoding.numbers and kind != "none":
         numbers = len(encoding.numbers)
-        fitted = fit_affine(kind, encoding.apply(matrix)[..., :numbers])
+        encoded = encoding.apply(matrix.reshape(-1, matrix.shape[-1]))
+        fitted = fit_affine(kind, encoded[:, :numbers])
         # Features of 0 and 1 stay what they are.
         center = np.zeros(encoding.width, np.float32)
         scale = np.ones(encoding.width, np.float32)
@@ -277,7 +279,12 @@ def _fit_category(values: Array, count: int, missing: str, min_frequency: int) -
     return Category(answer.shape[1], tuple(positions), unknown, gap)
 
 
-def fit_affine(kind: str, values: Array, rows: Array | None = None) -> Affine:
+def fit_affine(
+    kind: str,
+    values: Array,
+    rows: Array | None = None,
+    shape: tuple[int, ...] | None = None,
+) -> Affine:
     """Fit a scaling.
 
     Parameters
@@ -286,14 +293,16 @@ def fit_affine(kind: str, values: Array, rows: Array | None = None) -> Affine:
     values : array of shape (samples, *sample_shape)
     rows : array of int64, optional
         The training part; all samples when left out.
+    shape : tuple of int, optional
+        The last axes, of which each number is a feature; `sample_shape` when left out.
     """
-    shape = values.shape[1:]
+    shape = values.shape[1:] if shape is None else shape
     if kind == "none":
         return UNCHANGED
     scaler = MinMaxScaler() if kind == "minmax" else StandardScaler()
     width = 1 if kind == "global" else int(np.prod(shape))
     rows = np.arange(len(values)) if rows is None else rows
-    step = max(1, bigarrays.PIECE_BYTES // max(1, 8 * int(np.prod(shape))))
+    step = max(1, bigarrays.PIECE_BYTES // max(1, 8 * int(np.prod(values.shape[1:]))))
     for piece in bigarrays.pieces(rows, step):
         scaler.partial_fit(np.asarray(values[rows[piece]], np.float64).reshape(-1, width))
     if isinstance(scaler, MinMaxScaler):

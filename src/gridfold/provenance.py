@@ -18,9 +18,11 @@ from gridfold.study import Study
 # The modules that decide what a trial's numbers are. Editing any other module (a table, a figure,
 # the command line) retrains nothing.
 _TRAINING_MODULES = (
+    "augmentation",
     "bigarrays",
     "checkpoint",
     "distribution",
+    "feeds",
     "loop",
     "measures",
     "models",

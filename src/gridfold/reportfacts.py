@@ -140,12 +140,12 @@ def provenance(
         "Data": f"{source}: {counted(manifest['samples'], 'sample')} of shape {shape}",
         "Data digest": manifest["digest"],
         "Splits": (
-            f"{plan['method']}, {folds}{counted(plan['repeats'], 'repeat')}: training "
+            f"{plan['method']}, {folds}{counted(plan.get('repeats', 1), 'repeat')}: training "
             f"{_range(trials['n_train'])}, validation {_range(trials['n_validation'])} samples; "
             + (f"{counted(test, 'sample')} held out for the test" if test else "no test set")
         ),
         "Seeds": (
-            f"splits {plan['seed']}, test set {data['test_seed']}, training "
+            f"splits {plan.get('seed', 'by time')}, test set {data['test_seed']}, training "
             f"{study['training']['seed']}"
             + (f", search {search}" if (search := _search_seed(study)) is not None else "")
         ),

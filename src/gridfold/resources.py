@@ -15,7 +15,8 @@ import statistics
 from collections.abc import Iterable
 from functools import cached_property
 
-from gridfold.cost import layers, sample_shape, seconds_per_trial
+from gridfold.cost import layers, seconds_per_trial
+from gridfold.datashapes import sample_shape
 from gridfold.paths import result_file
 from gridfold.plan import Plan
 from gridfold.shards import Trial

@@ -79,6 +79,7 @@ def trial_work(
         threads,
         request["steps_per_execution"],
         request["checkpoint_every"],
+        request["in_memory_mb"],
     )
     return pool.Work(task, store)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gridfold import timesplits
 from gridfold.atomic import replacing
 from gridfold.canonical import derive_seed
 from gridfold.data import Array, Dataset
@@ -111,9 +112,11 @@ def _held_out(
         return everything[: dataset.test_start], everything[dataset.test_start :]
     from sklearn import model_selection
 
-    fraction = request["test_fraction"]
+    fraction, plan = request["test_fraction"], request["resampling"]
     if not fraction:
         return everything, everything[:0]
+    if plan["method"] in timesplits.METHODS:
+        return timesplits.held_out(timesplits.spans_of(dataset), fraction, plan["gap"])
     seed = derive_seed(request["test_seed"], "test")
     splitter: Any
     if _has_groups(dataset):
@@ -130,6 +133,11 @@ def _held_out(
 def _draw(
     dataset: Dataset, development: Array, classes: Array | None, plan: Mapping[str, Any]
 ) -> Iterator[tuple[str, Split]]:
+    if plan["method"] in timesplits.METHODS:
+        spans = timesplits.spans_of(dataset)
+        for fold, parts in enumerate(timesplits.draw(spans, development, plan)):
+            yield f"r0f{fold}", Split(*parts)
+        return
     labels = None if classes is None else classes[development]
     grouped = plan["method"] == "group" or (plan["method"] == "holdout" and _has_groups(dataset))
     groups = dataset.groups[development] if grouped else None
@@ -188,12 +196,16 @@ def check(splits: Splits, dataset: Dataset, method: str) -> None:
     ------
     DataError
         When training, validation and test overlap, when k-fold does not validate every sample
-        once in each repeat, or when a group straddles.
+        once in each repeat, or when a group straddles; with splits by time, when samples of two
+        parts know the same point in time.
     """
     development = splits.by_name[FINAL].training
     _require(not np.intersect1d(development, splits.test).size, "test samples are trained on")
-    shared = np.intersect1d(dataset.groups[development], dataset.groups[splits.test])
-    _require(not shared.size, "groups stand in the test set and outside it")
+    if method in timesplits.METHODS:
+        _check_times(splits, dataset)
+    else:
+        shared = np.intersect1d(dataset.groups[development], dataset.groups[splits.test])
+        _require(not shared.size, "groups stand in the test set and outside it")
     validated: dict[str, list[Array]] = {}
     for name, split in splits.by_name.items():
         if name == FINAL:
@@ -211,12 +223,25 @@ def check(splits: Splits, dataset: Dataset, method: str) -> None:
             )
             _require(not shared.size, f"{name}: groups stand in both parts")
         validated.setdefault(name.partition("f")[0], []).append(split.validation)
-    if method != "holdout":
+    if method not in ("holdout", "forward"):
         for repeat, parts in validated.items():
             _require(
                 np.array_equal(np.sort(np.concatenate(parts)), development),
                 f"{repeat}: not every sample is validated exactly once",
             )
+
+
+def _check_times(splits: Splits, dataset: Dataset) -> None:
+    spans = timesplits.spans_of(dataset)
+    for name, split in splits.by_name.items():
+        other = splits.test if name == FINAL else split.validation
+        if name == FINAL and dataset.test_start is not None:
+            # The source's own test set has no place in the order of the others.
+            continue
+        _require(
+            not timesplits.share_time(spans, split.training, other),
+            f"{name}: samples of both parts know the same point in time",
+        )
 
 
 def _require(condition: bool, complaint: str) -> None:

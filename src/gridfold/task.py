@@ -26,6 +26,8 @@ class TrialTask:
     steps_per_execution : int or "auto"
     checkpoint_every : int
         Epochs between checkpoints.
+    in_memory_mb : int
+        MB of samples that are kept in memory; more are read when they are needed.
     """
 
     config_id: str
@@ -38,3 +40,4 @@ class TrialTask:
     threads: int = 0
     steps_per_execution: int | str = "auto"
     checkpoint_every: int = 1
+    in_memory_mb: int = 1024

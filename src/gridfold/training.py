@@ -22,10 +22,12 @@ from gridfold import (
     optimisation,
     preprocessing,
 )
+from gridfold.augmentation import Augmentation
 from gridfold.canonical import case_id, derive_seed
 from gridfold.data import Array, Dataset
 from gridfold.distribution import Distribution
 from gridfold.errors import TrialFailure, summary_of
+from gridfold.feeds import Rows
 from gridfold.kinds import PROBLEM_KINDS
 from gridfold.loop import TrainingLoop, steps_per_epoch
 from gridfold.preprocessing import UNCHANGED, Affine, Preprocessing, fit_affine
@@ -33,6 +35,12 @@ from gridfold.runstore import DIVERGED, TrialResult
 from gridfold.splits import Splits
 from gridfold.task import TrialTask
 from gridfold.trainingstate import EpochReport, TrainingState
+
+# Of a feature as it is trained on.
+_NUMBER_BYTES = 4
+# Samples that are predicted at once, and what they may take in memory.
+_PREDICTED = 1024
+_PREDICTED_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -72,17 +80,19 @@ class Fitted:
         """Wall time in epochs, interrupted stretches included."""
         return sum(row["seconds"] for row in self.history)
 
-    def predict(self, samples: Array, rows: Array, batch_size: int = 1024) -> Array:
+    def predict(self, samples: Array, rows: Array) -> Array:
         """Predict `rows` of `samples` as they are kept; (rows, outputs) float32.
 
         Calls the model directly: for one pass over small parts, tracing `Model.predict` costs
         more than it saves.
         """
+        bytes_of_one = _NUMBER_BYTES * math.prod(self.features.shape(samples.shape[1:]))
+        size = max(1, min(_PREDICTED, _PREDICTED_BYTES // bytes_of_one))
         parts = [
             keras.ops.convert_to_numpy(
                 self.model(self.features.apply(samples[rows[piece]]), training=False)
             )
-            for piece in bigarrays.pieces(rows, batch_size)
+            for piece in bigarrays.pieces(rows, size)
         ]
         outputs = np.concatenate(parts) if parts else np.empty((0, *self.model.output_shape[1:]))
         outputs = outputs.reshape(len(rows), -1 if len(rows) else self.model.output_shape[-1])
@@ -189,18 +199,24 @@ def fit(
     if dataset.class_names is None:
         y_map = fit_affine(settings["preprocessing"]["scale_targets"], dataset.targets[training])
 
-    def arrays(part: Array, weights: Array | None) -> tuple[Array, ...]:
+    def arrays(part: Array, weights: Array | None) -> tuple[Any, ...]:
         targets = dataset.targets[part]
         if dataset.class_names is None:
             targets = y_map.apply(targets)
         elif dataset.outputs == 1:
             targets = targets.astype(np.float32)[:, np.newaxis]
-        inputs = x_map.apply(dataset.features[part])
-        return (inputs, targets) if weights is None else (inputs, targets, weights)
+        samples = (
+            x_map.apply(dataset.features[part])
+            if in_memory
+            else Rows(dataset.features, part, x_map)
+        )
+        return (samples, targets) if weights is None else (samples, targets, weights)
 
+    input_shape = x_map.shape(dataset.features.shape[1:])
+    numbers = (len(training) + len(validation)) * math.prod(input_shape)
+    in_memory = numbers * _NUMBER_BYTES <= task.in_memory_mb * 1e6
     batch_size = global_batch_size(options)
     steps = steps_per_epoch(len(training), batch_size)
-    input_shape = x_map.shape(dataset.features.shape[1:])
     model, metric = _built(settings, dataset, input_shape, steps, devices)
 
     stopping = None
@@ -216,6 +232,9 @@ def fit(
     devices.align(model)
     if state.epoch < task.epochs and not state.stopped:
         own_weights = None if dataset.weights is None else dataset.weights[validation]
+        augmentation = None
+        if options.get("augmentation") is not None:
+            augmentation = Augmentation(options["augmentation"], input_shape, seed, devices)
         loop = TrainingLoop(
             model,
             arrays(training, _sample_weights(options["class_weights"], dataset, training)),
@@ -224,6 +243,7 @@ def fit(
             seed,
             task.steps_per_execution,
             devices,
+            augmentation,
         )
         state.loop = loop
         loop.run(state.epoch, task.epochs, [stopping, state] if stopping else [state])

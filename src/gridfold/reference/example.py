@@ -49,6 +49,7 @@ _MENTIONED: dict[str, Any] = {
     "targets": ["y"],
     "function": "data.py:read",
     "build": "model.py:build_model",
+    "length": 24,
     "n": 20,
     "rate": 0.9,
     "at": [10, 15],

@@ -6,17 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gridfold.sources import arrays, table
+from gridfold.sources import arrays, images, known, table
 from gridfold.sources.raw import Raw
 
 __all__ = ["Raw", "read"]
-
-_READERS = {
-    "npz": arrays.read_npz,
-    "csv": table.read,
-    "parquet": table.read,
-    "python": arrays.read_python,
-}
 
 
 def read(data: Mapping[str, Any], folder: Path | None = None) -> Raw:
@@ -33,4 +26,18 @@ def read(data: Mapping[str, Any], folder: Path | None = None) -> Raw:
     DataError
         When they can't be read; says what to change.
     """
-    return _READERS.get(data["source"], arrays.read_embedded)(data)
+    match data["source"]:
+        case "npz":
+            return arrays.read_npz(data)
+        case "npy":
+            return arrays.read_npy(data, folder)
+        case "csv" | "parquet":
+            return table.read(data, folder)
+        case "images":
+            return images.read(data, folder)
+        case "mnist" | "fashion_mnist" | "cifar10":
+            return known.read(data)
+        case "python":
+            return arrays.read_python(data)
+        case _:
+            return arrays.read_embedded(data)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gridfold import references
+from gridfold import bigarrays, references
 from gridfold.errors import DataError
 from gridfold.sources.raw import Raw
 
@@ -81,3 +83,49 @@ def read_python(data: Mapping[str, Any]) -> Raw:
             f"known: {', '.join(_ARRAYS)}"
         )
     return Raw(**answer)
+
+
+def read_npy(data: Mapping[str, Any], folder: Path | None = None) -> Raw:
+    """Map the arrays of a folder of ``.npy`` files into memory; parts become one array.
+
+    Parameters
+    ----------
+    data : mapping
+        The ``data`` section.
+    folder : Path, optional
+        Where there is room for parts that are put together.
+    """
+    names = {key: data[key] for key in _ARRAYS if data.get(key) is not None}
+    return Raw(
+        **{key: _mapped(Path(data["path"]), name, key, folder) for key, name in names.items()}
+    )
+
+
+def npy_files(folder: Path, name: str) -> list[Path]:
+    """Return the file of an array, or the files of its parts in their order."""
+    whole = folder / f"{name}.npy"
+    return [whole] if whole.is_file() else sorted(folder.glob(f"{glob.escape(name)}-*.npy"))
+
+
+def _mapped(source: Path, name: str, key: str, folder: Path | None) -> Any:
+    files = npy_files(source, name)
+    if not files:
+        there = sorted(file.name for file in source.glob("*.npy"))
+        raise DataError(
+            f"{source}: neither {name}.npy nor {name}-*.npy (data.{key}); it has "
+            f"{', '.join(there[:20]) or 'no .npy file'}"
+        )
+    parts = []
+    for file in files:
+        try:
+            parts.append(np.load(file, mmap_mode="r", allow_pickle=False))
+        except (ValueError, EOFError) as error:
+            raise DataError(f"{file}: {error}") from None
+    for file, part in zip(files, parts, strict=True):
+        first = parts[0]
+        if (part.shape[1:], part.dtype) != (first.shape[1:], first.dtype):
+            raise DataError(
+                f"{file} has {part.dtype} of shape {part.shape[1:]}, but {files[0].name} "
+                f"{first.dtype} of shape {first.shape[1:]}; parts of one array must agree"
+            )
+    return bigarrays.joined(parts, parts[0].dtype, folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gridfold.columns import Column
@@ -24,6 +24,10 @@ class Raw:
         Where the source has them.
     columns : list of Column, optional
         What the columns of `features` are, for tables.
+    spans : array_like of shape (samples, 2), optional
+        First and last point in time that a sample knows, its target included, as ranks.
+    reading : dict
+        How samples were read, for what reads raw samples later: ``images`` or ``windows``.
     """
 
     features: Any
@@ -36,3 +40,5 @@ class Raw:
     class_names: list[str] | None = None
     target_names: list[str] | None = None
     columns: list[Column] | None = None
+    spans: Any = None
+    reading: dict[str, Any] = field(default_factory=dict)

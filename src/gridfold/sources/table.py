@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gridfold.columns import Column, as_matrix, find_columns
 from gridfold.errors import DataError
+from gridfold.sources import windows
 from gridfold.sources.raw import Raw
 
 # Roles of a single column, by their key in the `data` section.
-SINGLE_ROLES = ("groups", "weight", "id")
+SINGLE_ROLES = ("groups", "weight", "id", "time")
 
 
-def read(data: Mapping[str, Any]) -> Raw:
+def read(data: Mapping[str, Any], folder: Path | None = None) -> Raw:
     """Read a table of a study.
 
     Parameters
     ----------
     data : mapping
         The ``data`` section, of source ``csv`` or ``parquet``.
+    folder : Path, optional
+        Where there is room for windows that are too many for memory.
 
     Raises
     ------
@@ -31,7 +35,7 @@ def read(data: Mapping[str, Any]) -> Raw:
     path = data["path"]
     table = read_frame(path, data["source"], data.get("separator", ","))
     single = {role: data[role] for role in SINGLE_ROLES if data[role]}
-    used = {*data["targets"], *single.values()}
+    used = {*single.values()} if data["sequence"] else {*data["targets"], *single.values()}
     features = data["features"] or [name for name in table.columns if name not in used]
     listed = [] if data["categories"] == "auto" else data["categories"]
     for role, names in (
@@ -57,7 +61,7 @@ def read(data: Mapping[str, Any]) -> Raw:
         raise DataError(f"{path}: {error}") from None
     _check_missing(path, matrix, columns, data["missing"])
     targets = table[data["targets"]]
-    return Raw(
+    raw = Raw(
         matrix,
         (targets.iloc[:, 0] if targets.shape[1] == 1 else targets).to_numpy(),
         groups=table[data["groups"]].to_numpy() if data["groups"] else None,
@@ -66,6 +70,34 @@ def read(data: Mapping[str, Any]) -> Raw:
         target_names=list(data["targets"]),
         columns=columns,
     )
+    if data["time"]:
+        _set_times(raw, windows.times_of(table[data["time"]]), data, folder)
+    return raw
+
+
+def _set_times(raw: Raw, times: Any, data: Mapping[str, Any], folder: Path | None) -> None:
+    """Add when samples happen; with ``data.sequence``, turn rows into windows."""
+    if data["sequence"] is None:
+        raw.spans = np.stack([times, times], axis=1)
+        return
+    series = np.zeros(len(times), np.int64)
+    if raw.groups is not None:
+        series = np.unique(raw.groups, return_inverse=True)[1].astype(np.int64)
+    raw.features, rows, raw.spans = windows.cut(
+        raw.features, times, series, data["sequence"], data["path"], folder
+    )
+    # A window has weight, name and series of the row that it predicts.
+    for name in ("targets", "groups", "weights", "ids"):
+        values = getattr(raw, name)
+        if values is not None:
+            setattr(raw, name, values[rows])
+    raw.reading = {
+        "windows": {
+            "length": data["sequence"]["length"],
+            "time": data["time"],
+            "series": data["groups"],
+        }
+    }
 
 
 def read_frame(path: str, source: str, separator: str = ",") -> Any:

@@ -8,13 +8,16 @@ from pydantic import Field
 
 from gridfold.study.base import Fraction, NonNegativeInt, PositiveInt, PythonReference, Section
 
-# Shapes (samples, *features) of what scikit-learn ships, for the cost estimate before any run.
+# Shapes (samples, *features) of what is known by name, for the cost estimate before any run.
 EMBEDDED_SHAPES: dict[str, tuple[int, ...]] = {
     "breast_cancer": (569, 30),
+    "cifar10": (60_000, 32, 32, 3),
     "diabetes": (442, 10),
     "digits": (1797, 8, 8, 1),
+    "fashion_mnist": (70_000, 28, 28, 1),
     "iris": (150, 4),
     "linnerud": (20, 3),
+    "mnist": (70_000, 28, 28, 1),
     "wine": (178, 13),
 }
 
@@ -61,11 +64,19 @@ class EmbeddedData(_Source):
     source: Literal["digits", "iris", "wine", "breast_cancer", "diabetes", "linnerud"]
 
 
-class NpzData(_Source):
-    """Arrays in a NumPy `.npz` file."""
+class KnownData(_Source):
+    """A well-known set of images with its own test set: of Keras's cache, the network or files."""
 
-    source: Literal["npz"]
-    path: str = Field(description="The file, relative to the working directory.")
+    source: Literal["mnist", "fashion_mnist", "cifar10"]
+    path: str | None = Field(
+        None,
+        description="Where no network is: the `.npz` file of `keras.datasets` (arrays `x_train`, "
+        "`y_train`, `x_test`, `y_test`), or a folder with the original files, for MNIST and "
+        "Fashion-MNIST four IDX files, compressed or not, for CIFAR-10 the binary version.",
+    )
+
+
+class _ArrayData(_Source):
     features: str = Field("x", description="Name of the feature array, samples first.")
     targets: str = Field("y", description="Name of the target array.")
     groups: str | None = Field(None, description="Name of the array of group labels.")
@@ -76,6 +87,62 @@ class NpzData(_Source):
         None, description="Name of the source's own test features; replaces `test_fraction`."
     )
     test_targets: str | None = Field(None, description="Name of the source's own test targets.")
+
+
+class NpzData(_ArrayData):
+    """Arrays in a NumPy `.npz` file."""
+
+    source: Literal["npz"]
+    path: str = Field(description="The file, relative to the working directory.")
+
+
+class NpyData(_ArrayData):
+    """Arrays in a folder of NumPy `.npy` files, which may be larger than memory.
+
+    The array `x` is the file `x.npy`, or the files `x-*.npy` one after another.
+    """
+
+    source: Literal["npy"]
+    path: str = Field(description="The folder, relative to the working directory.")
+
+
+class ImageData(_Source):
+    """Image files, decoded and brought to one size once."""
+
+    source: Literal["images"]
+    path: str = Field(
+        description="A folder with a folder of images for each class, or a CSV file with paths, "
+        "which are relative to it, and targets."
+    )
+    test_path: str | None = Field(
+        None, description="The like with the source's own test set; replaces `test_fraction`."
+    )
+    image: str = Field("image", description="Column of the paths, in a CSV file.")
+    targets: list[str] = Field(
+        ["label"], min_length=1, description="Target columns, in a CSV file."
+    )
+    groups: str | None = Field(None, description="Column of group labels, in a CSV file.")
+    weight: str | None = Field(
+        None, description=f"Column of sample weights, in a CSV file. {_WEIGHTS}"
+    )
+    size: list[PositiveInt] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="Height and width to which images are brought; left out, all must have one "
+        "size.",
+    )
+    fit: Literal["stretch", "crop", "pad"] = Field(
+        "stretch",
+        description="How an image of other proportions gets that size: stretched, its middle cut "
+        "out, or padded with black.",
+    )
+    color: Literal["rgb", "grayscale"] = Field("rgb", description="Three channels, or one.")
+    damaged: Literal["refuse", "skip"] = Field(
+        "refuse",
+        description="What becomes of files that can't be decoded: all are named and nothing is "
+        "run, or they are left out and named in the log.",
+    )
 
 
 class Missing(Section):
@@ -97,17 +164,38 @@ class Missing(Section):
     )
 
 
+class Windows(Section):
+    """Samples are windows of consecutive rows; the target stands after each window."""
+
+    length: PositiveInt = Field(description="Rows of a window.")
+    horizon: PositiveInt = Field(
+        1, description="Rows from the end of the window to its target; 1 is the next row."
+    )
+    stride: PositiveInt = Field(1, description="Rows from one window to the next.")
+
+
 class _TableData(_Source):
     path: str = Field(description="The file, relative to the working directory.")
     targets: list[str] = Field(min_length=1, description="Target columns.")
     features: list[str] | None = Field(
-        None, min_length=1, description="Feature columns; all without another role when left out."
+        None,
+        min_length=1,
+        description="Feature columns; all without another role when left out. With `sequence`, "
+        "targets may be among them and are by default: their past is known.",
     )
-    groups: str | None = Field(None, description="Column of group labels.")
+    groups: str | None = Field(
+        None, description="Column of group labels; with `sequence`, of the series of each row."
+    )
     weight: str | None = Field(None, description=f"Column of sample weights. {_WEIGHTS}")
     id: str | None = Field(
         None, description="Column that names each sample, once; it goes with the predictions."
     )
+    time: str | None = Field(
+        None,
+        description="Column by which `resampling.method` `blocked` and `forward` order samples: "
+        "numbers, or dates in ISO form.",
+    )
+    sequence: Windows | None = Field(None, description=f"{Windows.__doc__} Needs `time`.")
     categories: Literal["auto"] | list[str] = Field(
         "auto",
         description="Feature columns of categories, which become one feature of 0 and 1 for each "
@@ -155,5 +243,6 @@ class PythonData(_Source):
 
 
 Data = Annotated[
-    EmbeddedData | NpzData | CsvData | ParquetData | PythonData, Field(discriminator="source")
+    EmbeddedData | KnownData | NpzData | NpyData | CsvData | ParquetData | ImageData | PythonData,
+    Field(discriminator="source"),
 ]

@@ -28,6 +28,11 @@ class Execution(Section):
         description="Seconds from the start of the first rank until all must be ready, in "
         "distributed training; more on a slow file system.",
     )
+    in_memory_mb: NonNegativeInt = Field(
+        1024,
+        description="MB of samples that a trial keeps in memory, 4 bytes for each number; more are "
+        "read from disk batch by batch. Changes no result.",
+    )
     retries: NonNegativeInt = Field(
         1, description="Times a failed job is repeated; only what is missing runs again."
     )

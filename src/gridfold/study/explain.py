@@ -171,7 +171,8 @@ def discriminator(members: list[type[BaseModel]]) -> str:
     return next(
         name
         for name in members[0].model_fields
-        if len({str(member.model_fields[name].annotation) for member in members}) == len(members)
+        if all(name in member.model_fields for member in members)
+        and len({str(member.model_fields[name].annotation) for member in members}) == len(members)
     )
 
 

@@ -51,9 +51,41 @@ class Group(_Plan):
     folds: FoldCount = Field(5, description="Number of parts.")
 
 
-Resampling = Annotated[Holdout | KFold | Stratified | Group, Field(discriminator="method")]
+class _Ordered(Section):
+    folds: FoldCount = Field(5, description="Number of parts.")
+    gap: NonNegativeInt = Field(
+        0,
+        description="Steps in time that are left out between training and validation, and before "
+        "the test set, besides what windows cover.",
+    )
+
+    @property
+    def repeats(self) -> int:
+        """Nothing is drawn, so nothing is repeated."""
+        return 1
+
+    @property
+    def seed(self) -> int:
+        """Nothing is drawn."""
+        return 0
 
 
-def split_names(plan: Holdout | KFold | Stratified | Group) -> list[str]:
+class Blocked(_Ordered):
+    """k blocks in time, each the validation part once; the test set is the last stretch."""
+
+    method: Literal["blocked"]
+
+
+class Forward(_Ordered):
+    """k blocks in time, each validating what came before it; the test set is the last stretch."""
+
+    method: Literal["forward"]
+
+
+Plan = Holdout | KFold | Stratified | Group | Blocked | Forward
+Resampling = Annotated[Plan, Field(discriminator="method")]
+
+
+def split_names(plan: Plan) -> list[str]:
     """Return the names of all splits, ``r<repeat>f<fold>``, both from 0."""
     return [f"r{repeat}f{fold}" for repeat in range(plan.repeats) for fold in range(plan.folds)]

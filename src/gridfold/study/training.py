@@ -140,6 +140,30 @@ class Distribution(Section):
         return self
 
 
+class Augmentation(Section):
+    """Training images are changed at random, another way in each epoch."""
+
+    flip: Literal["none", "horizontal", "vertical", "both"] = Field(
+        "none", description="Mirror half of the images, `both`: in each direction."
+    )
+    rotation: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        0.0, description="Turn by up to this fraction of a full turn, either way."
+    )
+    translation: Fraction = Field(
+        0.0, description="Shift by up to this fraction of height and of width."
+    )
+    zoom: Fraction = Field(0.0, description="Enlarge or shrink by up to this fraction.")
+    contrast: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0,
+        description="Multiply the difference of each pixel from its channel's mean by up to this "
+        "fraction more or less.",
+    )
+    fill: Literal["reflect", "wrap", "constant", "nearest"] = Field(
+        "nearest",
+        description="What appears at the edges; `constant` is 0 on the scale of training.",
+    )
+
+
 class Training(Section):
     """How a trial is optimised."""
 
@@ -187,6 +211,9 @@ class Training(Section):
     )
     distribution: Distribution = late_addition(
         default_factory=Distribution, description=Distribution.__doc__
+    )
+    augmentation: Augmentation = late_addition(
+        default_factory=Augmentation, description=Augmentation.__doc__
     )
     steps_per_execution: Literal["auto"] | PositiveInt = without_effect(
         "auto", description="Optimiser steps between returns to Python; `auto` is one epoch."
