@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from gridfold.errors import DataError
@@ -31,21 +32,29 @@ def split_reference(reference: str) -> tuple[Path, str]:
 def problem_with(reference: str) -> tuple[str, str] | None:
     """Return (found, allowed) when `reference` leads to no function, else None."""
     file, function = split_reference(reference)
+    problem = problem_with_file(file)
+    if problem:
+        return problem
+    names = [node.name for node in syntax_tree(file).body if isinstance(node, ast.FunctionDef)]
+    if function not in names:
+        return f"no function `{function}` in {file}", ", ".join(names) or "a file with functions"
+    return None
+
+
+def problem_with_file(file: Path | str) -> tuple[str, str] | None:
+    """Return (found, allowed) when `file`, or a local module of it, is not valid Python."""
     # Unlike `Path.is_file`, this takes any name, however long, for that of a missing file.
     if not os.path.isfile(file):
         return f"no such file: {file}", "a Python file, relative to the working directory"
     try:
-        tree = syntax_tree(file)
-        local_modules(file)
+        syntax_tree(Path(file))
+        local_modules(Path(file))
     except SyntaxError as error:
         where = f", line {error.lineno}" if error.lineno else ""
         return f"{error.filename or file}{where}: {error.msg}", "a file with valid Python"
     except (OSError, ValueError, RecursionError) as error:
         # Unreadable, not UTF-8, with NUL characters, or nested beyond Python's parser.
         return f"{file}: {error}", "a file with valid Python"
-    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-    if function not in names:
-        return f"no function `{function}` in {file}", ", ".join(names) or "a file with functions"
     return None
 
 
@@ -66,7 +75,7 @@ def hyperparameter_names(reference: str) -> set[str] | None:
         if not isinstance(node, ast.Call):
             continue
         handed_on = [*node.args, *(keyword.value for keyword in node.keywords)]
-        if any(isinstance(a, ast.Name) and a.id == hp for a in handed_on) and not (
+        if any(_is_hp(a, hp) for a in handed_on) and not (
             isinstance(node.func, ast.Name) and node.func.id in functions
         ):
             return None
@@ -77,6 +86,13 @@ def hyperparameter_names(reference: str) -> set[str] | None:
                 return None
             names.add(name.value)
     return names
+
+
+def _is_hp(argument: ast.expr, hp: str) -> bool:
+    """Tell whether an argument is the first one of the user's function, or its attribute `hp`."""
+    return (isinstance(argument, ast.Name) and argument.id == hp) or (
+        isinstance(argument, ast.Attribute) and argument.attr == "hp"
+    )
 
 
 def load(reference: str) -> Callable[..., Any]:
@@ -91,6 +107,17 @@ def load(reference: str) -> Callable[..., Any]:
     if problem:
         raise DataError(f"{reference}: {problem[0]}; allowed: {problem[1]}")
     file, function = split_reference(reference)
+    return getattr(load_file(file), function)  # type: ignore[no-any-return]
+
+
+def load_file(file: Path) -> ModuleType:
+    """Import a file of the user's, once in a process.
+
+    Raises
+    ------
+    DataError
+        When it fails on import.
+    """
     name = f"{_MODULE_PREFIX}{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, file)
@@ -105,7 +132,7 @@ def load(reference: str) -> Callable[..., Any]:
             # Else a second call would find half a module.
             del sys.modules[name]
             raise DataError(f"{file} fails on import: {type(error).__name__}: {error}") from error
-    return getattr(sys.modules[name], function)  # type: ignore[no-any-return]
+    return sys.modules[name]
 
 
 def forget() -> None:
