@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from workbench import (
     without_times,
 )
 
+from gridfold import final
 from gridfold.errors import StudyError
 from gridfold.loading import load_study
 from gridfold.plan import Plan
@@ -363,6 +366,47 @@ def test_a_compiled_model_keeps_its_own_loss_and_optimiser(tmp_path: Path) -> No
     assert {row["learning_rate"] for row in result.history} == {0.5}
     # The mean absolute error is both its loss and what gridfold follows.
     assert result.history[-1]["loss"] == pytest.approx(result.history[-1]["metric"], rel=1e-5)
+
+
+def final_of(bench: Bench, folder: Path) -> None:
+    """Train the final model, and save it as the rule `fit_final` does."""
+    (configuration,) = bench.plan.configurations
+    selection = {"config_id": configuration.id, "label": "own", "final_epochs": 2}
+    selection |= dict.fromkeys(("measure", "mean", "sd", "low", "high", "n_splits", "confidence"))
+    request = json.loads(bench.plan.final_request())
+    names = {"model": "model.keras", "predictions": "test.parquet"}
+    names |= {"preprocessing": "preprocessing.json", "card": "card.json", "card_text": "card.md"}
+    files = {kind: str(folder / name) for kind, name in names.items()}
+    final.fit_final(request, selection, bench.plan.paths, 0).save(files)
+
+
+@pytest.mark.parametrize("kind", ["several inputs", "own loop"])
+def test_final_models_of_ones_own_predict_in_another_process(
+    tmp_path: Path, loop: dict[str, Any], kind: str
+) -> None:
+    Path("models.py").write_text(MODELS)
+    content = loop
+    if kind == "several inputs":
+        content = exercise("two_inputs", inputs={"rest": "0:1", "size": "1:3"})
+    bench = prepare_bench(tmp_path, content)
+    final_of(bench, tmp_path / "final")
+    np.save("raw.npy", np.load(bench.plan.paths.data / "features.npy"))
+    program = Path(sys.executable).parent / "gridfold"
+    answer = subprocess.run(
+        [program, "predict", "final", "raw.npy"], capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    header = answer.stdout.splitlines()[0]
+    expected = "prediction,p(0)" if kind == "own loop" else "Weight,Waist,Pulse"
+    assert header.startswith(expected)
+    if kind == "several inputs":
+        Path("models.py").unlink()
+        answer = subprocess.run(
+            [program, "predict", "final", "raw.npy"], capture_output=True, text=True, check=False
+        )
+        assert answer.returncode == 1
+        assert "must be registered" in answer.stderr
+        assert "Traceback" not in answer.stderr
 
 
 def test_new_families_leave_the_ids_of_the_others_alone() -> None:
