@@ -35,7 +35,7 @@ def joined(
         When inputs, columns and features don't fit each other.
     """
     groups = settings.get("inputs") or {}
-    several_outputs = len(_tensors(model.output)) > 1 if _is_functional(model) else False
+    several_outputs = _is_functional(model) and len(_tensors(model.output)) > 1
     if not groups and not several_outputs:
         return model
     reference = settings["build"]
@@ -102,7 +102,10 @@ def _places(
 
 
 def _is_functional(model: keras.Model) -> bool:
-    return isinstance(getattr(model, "inputs", None), list)
+    # A sequential model has one input and one output, and may not know them yet.
+    return not isinstance(model, keras.Sequential) and isinstance(
+        getattr(model, "inputs", None), list
+    )
 
 
 def _tensors(outputs: Any) -> list[Any]:
