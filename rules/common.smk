@@ -1,7 +1,5 @@
 """What rules share: the plan of the study, and paths."""
 
-from pathlib import Path
-
 from gridfold import earlierrun, requestnote
 from gridfold.plan import DISTRIBUTED_SHARD_PATTERN, SINGLE_SHARD_PATTERN
 from gridfold.resources import JobSizes
@@ -16,6 +14,7 @@ from gridfold.workflow import (
     say_advice,
     say_answer,
     say_what_is_left,
+    scripts_folder,
     site,
     study_arguments,
 )
@@ -24,7 +23,7 @@ from gridfold.workflow import (
 # into the default one, so that the demo's axes would join every study, and would accept
 # duplicate keys.
 earlierrun.wait_for_jobs(workflow)
-PLAN = load_plan(workflow)
+PLAN = load_plan(workflow, config)
 bind_into_container(workflow, PLAN)
 PATHS = PLAN.paths
 SEARCH = SearchPlan(PLAN)
@@ -34,7 +33,7 @@ MONITOR = monitor(PLAN)
 # For rules that run a command: the interpreter, the scripts (not `workflow.source_path`, whose
 # answer is another one in every run), and the study as it was given to Snakemake.
 PYTHON = interpreter(workflow)
-SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
+SCRIPTS = scripts_folder(workflow)
 STUDY_ARGUMENTS = study_arguments(PLAN)
 # On a cluster every job is a Snakemake of its own that reads these rules: only the main one may
 # repeat a job, or it would be repeated in what is left of its allocation, and then again outside.

@@ -164,10 +164,44 @@ FINAL_TRAINING = (
 )
 
 
+# The models of the splits come from their checkpoints; run only where the study asks for them.
+rule fit_ensemble:
+    input:
+        best=rules.select_best.output.best,
+        data=rules.prepare_data.output.features,
+        splits=rules.make_splits.output.splits,
+    output:
+        models=expand(PATHS.final / "ensemble" / "{split}.keras", split=PLAN.splits),
+        preprocessing=expand(
+            PATHS.final / "ensemble" / "{split}.json", split=PLAN.splits
+        ),
+        scores=PATHS.final / "ensemble.json",
+    log:
+        PATHS.log("fit_ensemble"),
+    benchmark:
+        PATHS.benchmark("fit_ensemble")
+    threads: PLAN.study.execution.threads_per_worker
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.final_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.final_minutes(attempt),
+    params:
+        request=lambda wildcards: PLAN.final_request(),
+    message:
+        f"Bringing the models of {len(PLAN.splits)} splits together"
+    script:
+        "../workflow/scripts/fit_ensemble.py"
+
+
+FINAL_ENSEMBLE = (
+    {"ensemble": rules.fit_ensemble.output.scores} if PLAN.study.final.ensemble else {}
+)
+
+
 rule fit_final:
     input:
         **CATALOGUE,
         **FINAL_TRAINING,
+        **FINAL_ENSEMBLE,
         best=rules.select_best.output.best,
         data=rules.prepare_data.output.features,
         splits=rules.make_splits.output.splits,

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from gridfold.errors import DataError
-from gridfold.references import hyperparameter_names, load, problem_with, source_digest
+from gridfold.localcode import code_digest, source_digest
+from gridfold.references import hyperparameter_names, load, problem_with
 
 Write = Callable[[str], str]
 
@@ -141,3 +142,48 @@ def test_a_file_that_fails_on_import_says_so_each_time(write: Write) -> None:
 def test_loading_what_is_not_there_says_what_is(write: Write) -> None:
     with pytest.raises(DataError, match=r"no function `train`.*allowed: build"):
         load(write(BASE).replace(":build", ":train"))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A model file that uses modules beside it, and their modules."""
+    files = {
+        "model.py": "import keras\n\nfrom layers import block\n\n\ndef build(hp):\n"
+        "    import parts.heads\n\n    return block(parts.heads.SIZE)\n",
+        "layers.py": "from parts import tools\n\n\ndef block(n):\n    return tools.twice(n)\n",
+        "parts/__init__.py": "",
+        "parts/heads.py": "from .sizes import SIZE\n",
+        "parts/sizes.py": "SIZE = 8\n",
+        "parts/tools.py": "def twice(n):\n    return 2 * n\n",
+        "unused.py": "x = 1\n",
+    }
+    for name, text in files.items():
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize("module", ["layers.py", "parts/heads.py", "parts/sizes.py"])
+def test_imported_local_modules_count_like_the_file_itself(project: Path, module: str) -> None:
+    file = project / "model.py"
+    before = code_digest(file)
+    text = (project / module).read_text()
+    (project / module).write_text("# A remark.\n" + text)
+    assert code_digest(file) == before
+    (project / module).write_text(text + "more = 3\n")
+    assert code_digest(file) != before
+
+
+def test_modules_that_are_not_imported_do_not_count(project: Path) -> None:
+    before = code_digest(project / "model.py")
+    (project / "unused.py").write_text("x = 2\n")
+    assert code_digest(project / "model.py") == before
+    assert code_digest(project / "unused.py") == source_digest(project / "unused.py")
+
+
+def test_a_broken_local_module_is_named_before_anything_runs(project: Path) -> None:
+    (project / "parts" / "tools.py").write_text("def twice(n:\n")
+    found = problem_with(f"{project / 'model.py'}:build")
+    assert found is not None
+    assert "tools.py, line 1" in found[0]

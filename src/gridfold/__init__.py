@@ -9,4 +9,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("gridfold")
+    if name == "workflow_path":
+        from gridfold.workflowfiles import workflow_path
+
+        return workflow_path
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,11 +7,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gridfold import datachecks
-from gridfold.errors import KeyPath, Problem
-from gridfold.references import hyperparameter_names, problem_with
+from gridfold.errors import Problem
+from gridfold.modelchecks import (
+    hyperparameter_problems,
+    model_problems,
+    model_training_problems,
+)
 from gridfold.stagechecks import stage_problems
 from gridfold.study.data import EMBEDDED_SHAPES
-from gridfold.study.explain import shown, unknown_key
+from gridfold.study.explain import shown
 from gridfold.tuningchecks import (
     objective_problems,
     tuner_model_problems,
@@ -35,8 +39,9 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
         (("data", "model"), _model_data_problems),
         (("data", "training", "search"), datachecks.augmentation_problems),
         (("problem", "training"), _training_problems),
-        (("model",), _model_function_problems),
-        (("model", "search"), _hyperparameter_problems),
+        (("model",), model_problems),
+        (("model", "search"), hyperparameter_problems),
+        (("model", "training"), model_training_problems),
         (("problem", "search"), objective_problems),
         (("training", "search"), tuner_training_problems),
         (("model", "search"), tuner_model_problems),
@@ -71,34 +76,3 @@ def _training_problems(problem: Any, training: Any) -> Iterator[Problem]:
             f"{shown(training.class_weights)} with `problem.type: {problem.type}`",
             "allowed: none; class weights need classes",
         )
-
-
-def _model_function_problems(model: Any) -> Iterator[Problem]:
-    if model.python is not None:
-        problem = problem_with(model.python.build)
-        if problem:
-            yield Problem(("model", "python", "build"), problem[0], f"allowed: {problem[1]}")
-
-
-def _hyperparameter_problems(model: Any, search: Any) -> Iterator[Problem]:
-    """Refuse hyperparameters that the user's model function never asks for."""
-    if model.python is None or problem_with(model.python.build):
-        return
-    names = hyperparameter_names(model.python.build)
-    if names is None:
-        return
-    build = shown(model.python.build)
-    for name in model.python.hp:
-        if name not in names:
-            yield _unasked(("model", "python", "hp", name), sorted(names), build)
-    for axis in search.space:
-        family, _, name = axis.partition(".")
-        if family == "python" and name and name not in names:
-            full_names = sorted(f"python.{name}" for name in names)
-            yield _unasked(("search", "space", axis), full_names, build)
-
-
-def _unasked(path: KeyPath, names: list[str], build: str) -> Problem:
-    if names:
-        return unknown_key(path, names)
-    return Problem(path, "unknown key", f"allowed: none; {build} asks `hp` for nothing")

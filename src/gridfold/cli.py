@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -29,9 +30,9 @@ Studies are run by Snakemake:
   snakemake --configfile my.yaml             run what is missing
   snakemake --configfile my.yaml --dry-run   show what would run
 
-The verbs here look at a study before, while and after it runs."""
+The verbs here begin a study, and look at it before, while and after it runs."""
 
-_EPILOG = "Every verb has its own --help. Start with: gridfold plan config/demo.yaml"
+_EPILOG = "Every verb has its own --help. Start with: gridfold new my-study"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,6 +88,13 @@ def _parser() -> argparse.ArgumentParser:
         )
         return sub
 
+    new = verb(
+        "new",
+        _new,
+        "write a folder with a study, a model, data and profiles that run at once",
+        "Nothing is overwritten.",
+    )
+    new.add_argument("directory", type=Path, help="a new folder, or one without these files")
     with_study(
         verb(
             "validate",
@@ -125,6 +133,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     show.add_argument("config_id", help="id of the configuration, or the beginning of one")
     with_study(show)
+    predict = verb(
+        "predict",
+        _predict,
+        "predict new samples with the final model of a study",
+        "With the study's preprocessing. For classes the name and the probability of each, for\n"
+        "numbers values in their units. Columns of tables are found by name.",
+    )
+    predict.add_argument("results", type=Path, help="results of a study, for example results/demo")
+    predict.add_argument("data", type=Path, help="samples: .csv, .parquet, .npz or .npy")
+    predict.add_argument("-o", "--output", type=Path, help="a .csv or .parquet file")
+    predict.add_argument("--ensemble", action="store_true", help="mean of the models of all splits")
+    predict.add_argument("--separator", default=",", help="of columns in a CSV file (default: ,)")
+    predict.add_argument("--array", help="name of the samples in an .npz file")
+    export = verb(
+        "export",
+        _export,
+        "write the final model of a study for programs without Keras",
+        "Scaling is part of it. What is done to tables before is in the JSON file beside it.",
+    )
+    export.add_argument("results", type=Path, help="results of a study, for example results/demo")
+    export.add_argument("--format", choices=["savedmodel", "onnx"], default="savedmodel")
+    export.add_argument("-o", "--output", type=Path, help="where to (default: beside the model)")
     schema = verb(
         "schema",
         _schema,
@@ -150,6 +180,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _load(options: argparse.Namespace) -> Plan:
     return Plan.load(options.study, results=options.results)
+
+
+def _new(options: argparse.Namespace) -> None:
+    from gridfold import newproject
+
+    written = newproject.create(options.directory)
+    print(f"{options.directory}: {', '.join(map(str, written))}")
+    print(f"Run it: cd {shlex.quote(str(options.directory))} && snakemake")
 
 
 def _validate(options: argparse.Namespace) -> None:
@@ -227,6 +265,28 @@ def _explained(content: dict[str, str]) -> str:
     lines = [f"failed ({failure.kind}): {in_full(failure)}"]
     lines += [cause.advice] if cause else []
     return "\n".join([*lines, *filter(None, [failure.detail.rstrip()])])
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from gridfold import inference
+
+    model = inference.FinalModel.load(options.results, ensemble=options.ensemble)
+    table = model.predict(options.data, separator=options.separator, array=options.array)
+    if options.output is None:
+        print(table.to_csv(index=False), end="")
+    else:
+        inference.write_table(table, options.output)
+        print(f"{options.output}: {len(table)} predictions")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from gridfold import inference
+
+    model = inference.FinalModel.load(options.results)
+    name = "model.onnx" if options.format == "onnx" else "saved_model"
+    target = options.output or model.folder / name
+    beside = model.export(options.format, target)
+    print(f"{target}, with {beside}")
 
 
 def _schema(options: argparse.Namespace) -> None:

@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 def arguments() -> argparse.ArgumentParser:
     """Return the parser of what both jobs are told."""
     parser = argparse.ArgumentParser(description="Train on several processes or devices.")
-    parser.add_argument("--study", nargs="+", type=Path, required=True, help="study files")
+    parser.add_argument("--study", nargs="*", type=Path, required=True, help="study files")
+    parser.add_argument("--results", type=Path, required=True, help="folder of all results")
     parser.add_argument("--set", type=json.loads, default={}, help="values over the study's, JSON")
     parser.add_argument("--launcher", default=ranks.AUTO, help="command that starts the ranks")
     parser.add_argument("--log", required=True, help="log of the job")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from gridfold import testscore
+from gridfold import tables
 from gridfold.atomic import replacing, write_text
 from gridfold.data import Dataset
 from gridfold.intake import Intake
@@ -19,13 +20,47 @@ from gridfold.paths import StudyPaths
 from gridfold.provenance import environment
 from gridfold.shardjob import final_folder, final_work
 from gridfold.splits import FINAL, Splits
+from gridfold.testscore import test_scores
 from gridfold.training import Fitted, fit
 from gridfold.triallock import holding
 
 
+@dataclass(frozen=True)
+class FinalModel:
+    """What is left of a study for those who use it.
+
+    Attributes
+    ----------
+    model : keras.Model
+        The scaling is inside.
+    intake : Intake
+        What makes its inputs of raw samples.
+    predictions : DataFrame
+        ``sample``, ``prediction``, and ``id`` where samples have one, for the test set.
+    card : dict
+        The model card.
+    """
+
+    model: keras.Model
+    intake: Intake
+    predictions: pd.DataFrame
+    card: dict[str, Any]
+
+    def save(self, files: Mapping[str, str]) -> None:
+        """Write everything to the files of the rule `fit_final`, by their names there."""
+        save_model(self.model, Path(files["model"]))
+        self.intake.save(Path(files["preprocessing"]))
+        tables.write(Path(files["predictions"]), self.predictions)
+        write_card(self.card, Path(files["card"]), Path(files["card_text"]))
+
+
 def fit_final(
-    request: Mapping[str, Any], selection: Mapping[str, Any], paths: StudyPaths, threads: int
-) -> tuple[keras.Model, Intake, pd.DataFrame, dict[str, Any]]:
+    request: Mapping[str, Any],
+    selection: Mapping[str, Any],
+    paths: StudyPaths,
+    threads: int,
+    ensemble: Mapping[str, Any] | None = None,
+) -> FinalModel:
     """Train the selected configuration on all non-test data and score it once on the test set.
 
     Parameters
@@ -36,17 +71,8 @@ def fit_final(
         :func:`gridfold.summary.select`.
     paths : StudyPaths
     threads : int
-
-    Returns
-    -------
-    model : keras.Model
-        The scaling is inside.
-    intake : Intake
-        What makes its inputs of raw samples.
-    predictions : DataFrame
-        ``sample``, ``prediction``, and ``id`` where samples have one, for the test set.
-    card : dict
-        The model card.
+    ensemble : mapping, optional
+        Members and scores of the ensemble (:func:`gridfold.ensemble.fit_ensemble`), for the card.
     """
     config_id = selection["config_id"]
     settings = request["settings"][config_id]["settings"]
@@ -58,7 +84,7 @@ def fit_final(
         fitted = fit(task, dataset, development.training, development.validation, lambda row: None)
     predictions = fitted.predict(dataset.features, splits.test)
     intake = Intake.of(dataset, fitted.features)
-    model = _with_scaling(fitted, intake.input_shape)
+    model = with_scaling(fitted, intake.input_shape)
     card = {
         "study": request["study"],
         "created": fitted.segments[-1]["started"],
@@ -73,13 +99,14 @@ def fit_final(
             "final_loss": fitted.history[-1]["loss"],
             "fit_seconds": fitted.fit_seconds,
         },
-        "test": testscore.test_scores(
+        "test": test_scores(
             settings["problem"]["type"],
             fitted.scored_targets(dataset.targets[splits.test]),
             predictions,
             request["measure"],
             request["confidence"],
         ),
+        "ensemble": ensemble,
         "data": {
             "digest": dataset.digest,
             "sample_shape": list(dataset.features.shape[1:]),
@@ -98,10 +125,10 @@ def fit_final(
     table = pd.DataFrame({"sample": splits.test, "prediction": list(predictions)})
     if dataset.ids is not None:
         table["id"] = dataset.ids[splits.test]
-    return model, intake, table, card
+    return FinalModel(model, intake, table, card)
 
 
-def _with_scaling(fitted: Fitted, input_shape: tuple[int, ...]) -> keras.Model:
+def with_scaling(fitted: Fitted, input_shape: tuple[int, ...]) -> keras.Model:
     """Put the scaling of inputs and outputs into the model, so that both keep their units."""
     scaling = fitted.features.scaling
     inputs = keras.Input(input_shape, name="raw_features")
@@ -152,6 +179,14 @@ def card_markdown(card: Mapping[str, Any]) -> str:
         lines.append(
             f"| held-out test set | {test['measure']} | {_shown(test['score'])} | "
             f"{_shown(test['low'])} to {_shown(test['high'])} | {test['samples']} samples |"
+        )
+    together = card.get("ensemble")
+    if together and together["test"]:
+        lines.append(
+            f"| mean of the models of {len(together['members'])} splits, held-out test set | "
+            f"{together['test']['measure']} | {_shown(together['test']['score'])} | "
+            f"{_shown(together['test']['low'])} to {_shown(together['test']['high'])} | "
+            f"{together['test']['samples']} samples |"
         )
     lines += [
         "",

@@ -9,15 +9,20 @@ from typing import Any
 import keras
 import keras_tuner
 
-from gridfold import references
+from gridfold import multiinput, pretrained, references
 from gridfold.errors import TrialFailure
 from gridfold.study.model import widths
 
 Shape = tuple[int, ...]
 
 
-def build(settings: Mapping[str, Any], input_shape: Shape, outputs: int) -> keras.Model:
-    """Build the model of a configuration, with fresh weights.
+def build(
+    settings: Mapping[str, Any],
+    input_shape: Shape,
+    outputs: int,
+    positions: Mapping[str, list[int]] | None = None,
+) -> keras.Model:
+    """Build the model of a configuration, with fresh weights or those of a file.
 
     Parameters
     ----------
@@ -27,6 +32,8 @@ def build(settings: Mapping[str, Any], input_shape: Shape, outputs: int) -> kera
         Shape of one sample.
     outputs : int
         Units of the output layer.
+    positions : mapping, optional
+        Where the features of each column of a table are in a sample.
 
     Returns
     -------
@@ -40,7 +47,12 @@ def build(settings: Mapping[str, Any], input_shape: Shape, outputs: int) -> kera
     """
     model = settings["model"]
     if model["family"] == "python":
-        return _user_model(model, input_shape, outputs)
+        built = _user_model(model, input_shape, outputs)
+        return multiinput.joined(built, model, input_shape, positions or {})
+    if model["family"] == "application":
+        return pretrained.application(settings, input_shape, outputs)
+    if model["family"] == "saved":
+        return pretrained.saved(settings, input_shape, outputs)
     inputs = keras.Input(input_shape, name="features")
     body = _cnn(model, inputs) if model["family"] == "cnn" else _mlp(model, inputs)
     # The output stays in 32 bit under mixed precision, so that the loss is computed exactly.
@@ -123,8 +135,7 @@ def _output_initializer(model: Mapping[str, Any]) -> str:
 def _user_model(model: Mapping[str, Any], input_shape: Shape, outputs: int) -> keras.Model:
     """Call the user's function with `hp` as Keras Tuner would, the configuration's values set."""
     function = references.load(model["build"])
-    hp = keras_tuner.HyperParameters()
-    hp.values = dict(model["hp"])
+    hp = hyperparameters(model)
     arguments: tuple[Any, ...] = (hp,)
     if len(inspect.signature(function).parameters) >= 3:
         arguments = (hp, input_shape, outputs)
@@ -133,14 +144,34 @@ def _user_model(model: Mapping[str, Any], input_shape: Shape, outputs: int) -> k
         raise TrialFailure(
             "error", f"{model['build']} returned {type(built).__name__}, not a keras.Model"
         )
+    refuse_unasked(model["build"], model, hp)
+    if not built.built:
+        built.build((None, *input_shape))
+    return built
+
+
+def hyperparameters(model: Mapping[str, Any]) -> keras_tuner.HyperParameters:
+    """Return `hp` with the values of a configuration, for a function of the user."""
+    hp = keras_tuner.HyperParameters()
+    hp.values = dict(model["hp"])
+    return hp
+
+
+def refuse_unasked(
+    reference: str, model: Mapping[str, Any], hp: keras_tuner.HyperParameters
+) -> None:
+    """Refuse values that the user's function has not asked for.
+
+    Raises
+    ------
+    TrialFailure
+        When there are any: the axis would have no effect.
+    """
     asked = {parameter.name for parameter in hp.space}
     unasked = sorted(set(model["hp"]) - asked)
     if unasked:
         raise TrialFailure(
             "error",
-            f"{model['build']} never asks hp for {', '.join(unasked)}; "
+            f"{reference} never asks hp for {', '.join(unasked)}; "
             f"it asks for {', '.join(sorted(asked)) or 'nothing'}",
         )
-    if not built.built:
-        built.build((None, *input_shape))
-    return built

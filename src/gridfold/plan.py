@@ -11,11 +11,12 @@ from typing import Any
 from gridfold.canonical import canonical_json, case_id
 from gridfold.cost import seconds_per_trial
 from gridfold.loading import load_study
+from gridfold.localcode import code_digest
 from gridfold.paths import StudyPaths, result_file
 from gridfold.placement import Placement, Site
 from gridfold.planwords import description
 from gridfold.provenance import numeric_versions, training_code_digest
-from gridfold.references import source_digest, split_reference
+from gridfold.references import split_reference
 from gridfold.shards import DISTRIBUTED, SINGLE, Ledger, Trial, trials_per_job
 from gridfold.sources.arrays import npy_files
 from gridfold.sources.images import class_folders
@@ -235,7 +236,7 @@ class Plan:
             "problem": self.study.problem.type,
         }
         if data.source == "python":
-            request["code"] = source_digest(split_reference(data.function)[0])
+            request["code"] = code_digest(split_reference(data.function)[0])
         return canonical_json(request)
 
     def splits_request(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import platform
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from gridfold.canonical import digest
-from gridfold.references import source_digest, split_reference
+from gridfold.localcode import code_digest, source_digest
+from gridfold.references import split_reference
 from gridfold.study import Study
 
 # The modules that decide what a trial's numbers are. Editing any other module (a table, a figure,
@@ -20,14 +22,19 @@ _TRAINING_MODULES = (
     "augmentation",
     "bigarrays",
     "checkpoint",
+    "customloop",
     "distribution",
     "feeds",
     "loop",
     "measures",
     "models",
+    "multiinput",
     "optimisation",
+    "phases",
     "predictions",
+    "prepared",
     "preprocessing",
+    "pretrained",
     "training",
     "trainingstate",
 )
@@ -40,9 +47,29 @@ def training_code_digest(study: Study) -> str:
     """Return a digest of all code that can change a trial's result, the user's included."""
     package = Path(__file__).parent
     files = {name: source_digest(package / f"{name}.py") for name in _TRAINING_MODULES}
-    if study.model.python is not None:
-        files["model.python"] = source_digest(split_reference(study.model.python.build)[0])
+    model = study.model
+    for name, own in (("model.python", model.python), ("model.custom", model.custom)):
+        if own is not None:
+            files[name] = code_digest(split_reference(own.reference)[0])
+    if model.saved is not None:
+        files["model.saved"] = file_digest(Path(model.saved.path))
+        if model.saved.objects is not None:
+            files["model.saved.objects"] = code_digest(Path(model.saved.objects))
+    if model.application is not None and model.application.weights is not None:
+        files["model.application"] = file_digest(Path(model.application.weights))
     return digest(files)
+
+
+def file_digest(file: Path) -> str:
+    """Return the SHA-256 of a file, as hexadecimal digits."""
+    stat = file.stat()
+    return _file_digest(file, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.cache
+def _file_digest(file: Path, _mtime_ns: int, _size: int) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @functools.cache

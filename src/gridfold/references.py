@@ -7,16 +7,17 @@ without importing TensorFlow.
 from __future__ import annotations
 
 import ast
-import functools
 import hashlib
 import importlib.util
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from gridfold.errors import DataError
+from gridfold.localcode import local_modules, syntax_tree
 
 _MODULE_PREFIX = "gridfold_user_"
 _HP_METHODS = frozenset({"Int", "Float", "Choice", "Boolean", "Fixed"})
@@ -31,20 +32,29 @@ def split_reference(reference: str) -> tuple[Path, str]:
 def problem_with(reference: str) -> tuple[str, str] | None:
     """Return (found, allowed) when `reference` leads to no function, else None."""
     file, function = split_reference(reference)
+    problem = problem_with_file(file)
+    if problem:
+        return problem
+    names = [node.name for node in syntax_tree(file).body if isinstance(node, ast.FunctionDef)]
+    if function not in names:
+        return f"no function `{function}` in {file}", ", ".join(names) or "a file with functions"
+    return None
+
+
+def problem_with_file(file: Path | str) -> tuple[str, str] | None:
+    """Return (found, allowed) when `file`, or a local module of it, is not valid Python."""
     # Unlike `Path.is_file`, this takes any name, however long, for that of a missing file.
     if not os.path.isfile(file):
         return f"no such file: {file}", "a Python file, relative to the working directory"
     try:
-        tree = _tree(file)
+        syntax_tree(Path(file))
+        local_modules(Path(file))
     except SyntaxError as error:
         where = f", line {error.lineno}" if error.lineno else ""
-        return f"{file}{where}: {error.msg}", "a file with valid Python"
+        return f"{error.filename or file}{where}: {error.msg}", "a file with valid Python"
     except (OSError, ValueError, RecursionError) as error:
         # Unreadable, not UTF-8, with NUL characters, or nested beyond Python's parser.
         return f"{file}: {error}", "a file with valid Python"
-    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-    if function not in names:
-        return f"no function `{function}` in {file}", ", ".join(names) or "a file with functions"
     return None
 
 
@@ -55,7 +65,7 @@ def hyperparameter_names(reference: str) -> set[str] | None:
     can those that a function of another module asks for when `hp` is handed on to it.
     """
     file, function = split_reference(reference)
-    tree = _tree(file)
+    tree = syntax_tree(file)
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     arguments = functions[function].args
     given = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
@@ -65,7 +75,7 @@ def hyperparameter_names(reference: str) -> set[str] | None:
         if not isinstance(node, ast.Call):
             continue
         handed_on = [*node.args, *(keyword.value for keyword in node.keywords)]
-        if any(isinstance(a, ast.Name) and a.id == hp for a in handed_on) and not (
+        if any(_is_hp(a, hp) for a in handed_on) and not (
             isinstance(node.func, ast.Name) and node.func.id in functions
         ):
             return None
@@ -78,21 +88,11 @@ def hyperparameter_names(reference: str) -> set[str] | None:
     return names
 
 
-def source_digest(file: Path) -> str:
-    """Return a digest of what a Python file does: comments, docstrings and layout don't count."""
-    stat = file.stat()
-    return _source_digest(file, stat.st_mtime_ns, stat.st_size)
-
-
-@functools.cache
-def _source_digest(file: Path, _mtime_ns: int, _size: int) -> str:
-    tree = _tree(file)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body
-            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-                node.body = body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+def _is_hp(argument: ast.expr, hp: str) -> bool:
+    """Tell whether an argument is the first one of the user's function, or its attribute `hp`."""
+    return (isinstance(argument, ast.Name) and argument.id == hp) or (
+        isinstance(argument, ast.Attribute) and argument.attr == "hp"
+    )
 
 
 def load(reference: str) -> Callable[..., Any]:
@@ -107,6 +107,17 @@ def load(reference: str) -> Callable[..., Any]:
     if problem:
         raise DataError(f"{reference}: {problem[0]}; allowed: {problem[1]}")
     file, function = split_reference(reference)
+    return getattr(load_file(file), function)  # type: ignore[no-any-return]
+
+
+def load_file(file: Path) -> ModuleType:
+    """Import a file of the user's, once in a process.
+
+    Raises
+    ------
+    DataError
+        When it fails on import.
+    """
     name = f"{_MODULE_PREFIX}{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, file)
@@ -121,14 +132,10 @@ def load(reference: str) -> Callable[..., Any]:
             # Else a second call would find half a module.
             del sys.modules[name]
             raise DataError(f"{file} fails on import: {type(error).__name__}: {error}") from error
-    return getattr(sys.modules[name], function)  # type: ignore[no-any-return]
+    return sys.modules[name]
 
 
 def forget() -> None:
     """Let the next :func:`load` import users' files anew, as a fresh process would."""
     for name in [name for name in sys.modules if name.startswith(_MODULE_PREFIX)]:
         del sys.modules[name]
-
-
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"), filename=str(file))

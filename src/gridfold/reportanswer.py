@@ -124,6 +124,17 @@ def sentences(
         _comparison(configurations, best),
         *_smallest_equal(configurations, best),
         _gap(best, card),
+        *_ensemble(best, card),
+    ]
+
+
+def _ensemble(best: Mapping[str, Any], card: Mapping[str, Any]) -> list[str]:
+    together = card.get("ensemble")
+    if not together or not together["test"]:
+        return []
+    return [
+        f"The mean of the models of its {counted(len(together['members']), 'split')} reaches "
+        f"{number(together['test']['score'], _places(best))} on the same test samples."
     ]
 
 

@@ -17,7 +17,7 @@ from gridfold.sampling import Sampled, points
 from gridfold.study.base import Section, affects_result, is_late_addition
 from gridfold.study.data import _Source
 from gridfold.study.explain import problems_of, shown
-from gridfold.study.model import FAMILIES, Cnn, Mlp, Model, widths
+from gridfold.study.model import FAMILIES, FUNCTION_FAMILIES, Cnn, Mlp, Model, widths
 from gridfold.study.problem import ProblemSection
 from gridfold.study.search import Axis, Search
 from gridfold.study.training import Training
@@ -257,9 +257,9 @@ class Space:
         raw = {"training": self.sections["training"], family: self.sections[family]}
         for name, value in assignment.items():
             section, _, rest = name.partition(".")
-            if section == "python":
-                hp = {**raw["python"].get("hp", {}), rest: value}
-                raw["python"] = {**raw["python"], "hp": hp}
+            if section in FUNCTION_FAMILIES:
+                hp = {**raw[section].get("hp", {}), rest: value}
+                raw[section] = {**raw[section], "hp": hp}
             elif rest:
                 raw[section] = with_value(raw[section], tuple(rest.split(".")), value)
         training, network = self._validated(family, raw)
@@ -268,6 +268,9 @@ class Space:
             "model": {"family": family, **_effective(network), **_layer_widths(network)},
             "training": _effective(training),
         }
+        if family == "application":
+            # Its own preprocessing of pixels is part of the model.
+            settings["preprocessing"] = {**self._common["preprocessing"], "normalise": "none"}
         if training.distribution.world_size == 1:
             # All backends are the same training then, and so one configuration.
             settings["training"].pop("distribution", None)

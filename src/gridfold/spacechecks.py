@@ -13,6 +13,7 @@ from gridfold.errors import KeyPath, Problem
 from gridfold.space import Space, alternatives, with_value
 from gridfold.study.base import Section, affects_result
 from gridfold.study.explain import field_names, problems_of, shown, unknown_key
+from gridfold.study.model import FUNCTION_FAMILIES
 from gridfold.study.search import Axis, GridStrategy
 from gridfold.study.tuner import KerasTunerStrategy
 
@@ -71,7 +72,9 @@ def _unknown_axis(space: Space, path: KeyPath) -> Problem:
     names = {
         section: [
             f"{section}.{name}"
-            for name in (["<name>"] if section == "python" else _axis_names(space.kind(section)))
+            for name in (
+                ["<name>"] if section in FUNCTION_FAMILIES else _axis_names(space.kind(section))
+            )
         ]
         for section in space.sections
     }
@@ -85,7 +88,7 @@ def _unknown_axis(space: Space, path: KeyPath) -> Problem:
 def _value_problems(
     space: Space, name: str, axis: Axis, section: str, keys: tuple[str, ...]
 ) -> Iterator[Problem]:
-    if section == "python":
+    if section in FUNCTION_FAMILIES:
         return
     kind = space.kind(section)
     path: KeyPath = ("search", "space", name)

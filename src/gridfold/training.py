@@ -11,33 +11,32 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.utils.class_weight import compute_class_weight
 
 from gridfold import (
     bigarrays,
     checkpoint,
+    customloop,
     distribution,
     measures,
     models,
     optimisation,
-    preprocessing,
+    pretrained,
 )
 from gridfold.augmentation import Augmentation
 from gridfold.canonical import case_id, derive_seed
 from gridfold.data import Array, Dataset
 from gridfold.distribution import Distribution
 from gridfold.errors import TrialFailure, summary_of
-from gridfold.feeds import Rows
 from gridfold.kinds import PROBLEM_KINDS
 from gridfold.loop import TrainingLoop, steps_per_epoch
-from gridfold.preprocessing import UNCHANGED, Affine, Preprocessing, fit_affine
+from gridfold.phases import Phase, phase_after, phases_of
+from gridfold.prepared import NUMBER_BYTES, Prepared
+from gridfold.preprocessing import Affine, Preprocessing
 from gridfold.runstore import DIVERGED, TrialResult
 from gridfold.splits import Splits
 from gridfold.task import TrialTask
 from gridfold.trainingstate import EpochReport, TrainingState
 
-# Of a feature as it is trained on.
-_NUMBER_BYTES = 4
 # Samples that are predicted at once, and what they may take in memory.
 _PREDICTED = 1024
 _PREDICTED_BYTES = 64 * 2**20
@@ -86,7 +85,7 @@ class Fitted:
         Calls the model directly: for one pass over small parts, tracing `Model.predict` costs
         more than it saves.
         """
-        bytes_of_one = _NUMBER_BYTES * math.prod(self.features.shape(samples.shape[1:]))
+        bytes_of_one = NUMBER_BYTES * math.prod(self.features.shape(samples.shape[1:]))
         size = max(1, min(_PREDICTED, _PREDICTED_BYTES // bytes_of_one))
         parts = [
             keras.ops.convert_to_numpy(
@@ -194,72 +193,79 @@ def fit(
     devices = devices or distribution.start(None, task.threads)
     _prepare_runtime(options, seed)
 
-    x_map = preprocessing.fit(settings["preprocessing"], dataset, training)
-    y_map = UNCHANGED
-    if dataset.class_names is None:
-        y_map = fit_affine(settings["preprocessing"]["scale_targets"], dataset.targets[training])
-
-    def arrays(part: Array, weights: Array | None) -> tuple[Any, ...]:
-        targets = dataset.targets[part]
-        if dataset.class_names is None:
-            targets = y_map.apply(targets)
-        elif dataset.outputs == 1:
-            targets = targets.astype(np.float32)[:, np.newaxis]
-        samples = (
-            x_map.apply(dataset.features[part])
-            if in_memory
-            else Rows(dataset.features, part, x_map)
-        )
-        return (samples, targets) if weights is None else (samples, targets, weights)
-
-    input_shape = x_map.shape(dataset.features.shape[1:])
-    numbers = (len(training) + len(validation)) * math.prod(input_shape)
-    in_memory = numbers * _NUMBER_BYTES <= task.in_memory_mb * 1e6
-    batch_size = global_batch_size(options)
-    steps = steps_per_epoch(len(training), batch_size)
-    model, metric = _built(settings, dataset, input_shape, steps, devices)
-
-    stopping = None
-    if options["early_stopping"] and validation.size:
-        stopping = optimisation.ResumableEarlyStopping(options["early_stopping"], metric)
+    prepared = Prepared.of(settings, dataset, training, validation, task.in_memory_mb)
+    if settings["model"]["family"] == "custom":
+        return _fit_custom(task, prepared, seed, on_epoch, devices)
     # The chief alone looks: on a shared file system others might see another state of the folder.
     saved = devices.from_chief(
         checkpoint.newest(task.folder, task.epochs) if devices.is_chief else None
     )
+    phases = phases_of(settings["model"])
+    phase = phase_after(phases, saved.epoch if saved else 0)
+    model, metric = _built(settings, prepared, phase, devices)
+
+    stopping = None
+    if options["early_stopping"] and validation.size:
+        stopping = optimisation.ResumableEarlyStopping(options["early_stopping"], metric)
     state = TrainingState(model, stopping, task, metric, seed, on_epoch, devices)
     if saved is not None:
         state.restore(saved)
     devices.align(model)
-    if state.epoch < task.epochs and not state.stopped:
-        own_weights = None if dataset.weights is None else dataset.weights[validation]
+    while state.epoch < task.epochs and not state.stopped:
+        if phase is not phase_after(phases, state.epoch + 1):
+            phase = phase_after(phases, state.epoch + 1)
+            with devices.scope():
+                _compile(model, settings, prepared, phase)
+            devices.adopt(model.optimizer)
         augmentation = None
         if options.get("augmentation") is not None:
-            augmentation = Augmentation(options["augmentation"], input_shape, seed, devices)
-        loop = TrainingLoop(
+            augmentation = Augmentation(
+                options["augmentation"], prepared.input_shape, seed, devices
+            )
+        state.loop = TrainingLoop(
             model,
-            arrays(training, _sample_weights(options["class_weights"], dataset, training)),
-            arrays(validation, own_weights) if validation.size else None,
-            batch_size,
+            prepared.training_arrays(),
+            prepared.validation_arrays(),
+            global_batch_size(options),
             seed,
             task.steps_per_execution,
             devices,
             augmentation,
         )
-        state.loop = loop
-        loop.run(state.epoch, task.epochs, [stopping, state] if stopping else [state])
+        # Where a second phase follows, a score that no longer improves is no reason to stop.
+        followers = [stopping, state] if stopping and phase.end is None else [state]
+        state.loop.run(state.epoch, min(task.epochs, phase.end or task.epochs), followers)
     best_epoch = state.epoch
-    if stopping is not None and stopping.restore_best_weights:
+    if stopping and stopping.restore_best_weights and stopping.best_weights is not None:
         # Keras restores them at the end of a training, but a resumed one may have nothing to train.
         model.set_weights(stopping.best_weights)
         best_epoch = stopping.best_epoch + 1
     return Fitted(
         model,
-        x_map,
-        y_map,
+        prepared.features,
+        prepared.targets,
         settings["problem"]["type"] == "multi_output",
         state.history,
         state.segments,
         best_epoch,
+        devices.device(),
+    )
+
+
+def _fit_custom(
+    task: TrialTask, prepared: Prepared, seed: int, on_epoch: EpochReport, devices: Distribution
+) -> Fitted:
+    """Let the user's own loop train."""
+    trial = customloop.Trial(task, prepared, seed, on_epoch)
+    model = customloop.train(trial)
+    return Fitted(
+        model,
+        prepared.features,
+        prepared.targets,
+        task.settings["problem"]["type"] == "multi_output",
+        trial.history,
+        trial.segments,
+        len(trial.history),
         devices.device(),
     )
 
@@ -299,11 +305,7 @@ def _prepare_runtime(options: Mapping[str, Any], seed: int) -> None:
 
 
 def _built(
-    settings: Mapping[str, Any],
-    dataset: Dataset,
-    input_shape: tuple[int, ...],
-    steps: int,
-    devices: Distribution,
+    settings: Mapping[str, Any], prepared: Prepared, phase: Phase, devices: Distribution
 ) -> tuple[keras.Model, str]:
     """Return the compiled model and the name of the metric to follow.
 
@@ -312,8 +314,10 @@ def _built(
     error, model, metric = "", None, ""
     try:
         with devices.scope():
-            model = models.build(settings, input_shape, dataset.outputs)
-            metric = _compile(model, settings, steps)
+            model = models.build(
+                settings, prepared.input_shape, prepared.dataset.outputs, prepared.positions()
+            )
+            metric = _compile(model, settings, prepared, phase)
         devices.adopt(model.optimizer)
     except Exception as caught:
         if devices.world_size == 1:
@@ -324,46 +328,21 @@ def _built(
     return model, metric
 
 
-def _compile(model: keras.Model, settings: Mapping[str, Any], steps: int) -> str:
+def _compile(
+    model: keras.Model, settings: Mapping[str, Any], prepared: Prepared, phase: Phase
+) -> str:
     """Compile `model`, unless the user has, and return the name of the metric to follow."""
     metric = PROBLEM_KINDS[settings["problem"]["type"]].metric
-    options = settings["training"]
-    if model.compiled:
+    options = phase.training(settings["training"])
+    pretrained.set_trainable(model, settings, is_frozen=phase.is_frozen)
+    if model.compiled and settings["model"]["family"] == "python":
         # A compiled model brings its own optimiser and loss, as with Keras Tuner.
         optimizer, loss = model.optimizer, model.loss
     else:
+        steps = steps_per_epoch(len(prepared.training), global_batch_size(options))
         optimizer, loss = optimisation.optimizer(options, steps), settings["problem"]["loss"]
     model.compile(
         optimizer=optimizer, loss=loss, metrics=[metric], jit_compile=options["jit_compile"]
     )
     model.optimizer.build(model.trainable_variables)
     return metric
-
-
-def _sample_weights(setting: Any, dataset: Dataset, training: Array) -> Array | None:
-    """Return how much each sample of the training part counts: its own weight and its class's."""
-    own = None if dataset.weights is None else np.asarray(dataset.weights[training])
-    of_class = _class_weights(setting, dataset, training)
-    if own is None or of_class is None:
-        return of_class if own is None else own
-    return own * of_class
-
-
-def _class_weights(setting: Any, dataset: Dataset, training: Array) -> Array | None:
-    if setting == "none" or dataset.class_names is None:
-        return None
-    codes = dataset.targets[training]
-    if setting == "balanced":
-        present = np.unique(codes)
-        weights = np.ones(len(dataset.class_names), np.float32)
-        weights[present] = compute_class_weight("balanced", classes=present, y=codes)
-    else:
-        unknown = sorted(set(setting) - set(dataset.class_names))
-        if unknown:
-            raise TrialFailure(
-                "error",
-                f"training.class_weights names no class of the data: {', '.join(unknown)}; "
-                f"classes: {', '.join(dataset.class_names)}",
-            )
-        weights = np.array([setting.get(n, 1.0) for n in dataset.class_names], np.float32)
-    return weights[codes].astype(np.float32)

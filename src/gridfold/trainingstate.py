@@ -49,6 +49,7 @@ class TrainingState(keras.callbacks.Callback):
         self._seed = seed
         self.epoch = 0
         self.stopped = False
+        self._is_running = False
         self.history: list[dict[str, float]] = []
         self.segments: list[dict[str, Any]] = []
 
@@ -69,7 +70,10 @@ class TrainingState(keras.callbacks.Callback):
                 self._stopping.on_train_begin()
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Open a segment: a stretch of training without interruption."""
+        """Open a segment: a stretch of training without interruption, whatever its phases."""
+        if self._is_running:
+            return
+        self._is_running = True
         self.segments.append(
             {
                 "first": self.epoch + 1,

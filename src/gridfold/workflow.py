@@ -6,7 +6,7 @@ import contextlib
 import json
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,23 @@ from snakemake.settings.types import DeploymentMethod
 
 from gridfold.advice import advice_in_log
 from gridfold.answer import answer
-from gridfold.errors import StudyError
+from gridfold.errors import Problem, StudyError
 from gridfold.placement import Site
 from gridfold.plan import Plan
 from gridfold.progress import Monitor
 from gridfold.searchplan import SearchPlan
 from gridfold.searchstatus import counts, finished_shards
+from gridfold.workflowfiles import workflow_files
 from gridfold.yamlfile import typed
 
 DEFAULT_STUDY = "config/demo.yaml"
+DEFAULT_RESULTS = "results"
+# What a Snakefile may say to gridfold beside the study itself.
+_STUDY_FILES, _RESULTS = "study_files", "results"
 
 
-def load_plan(workflow: Any) -> Plan:
-    """Return the plan of the study that Snakemake was started with.
+def load_plan(workflow: Any, config: Mapping[str, Any]) -> Plan:
+    """Return the plan of the study that Snakemake was started with, or that a module was given.
 
     A dry run prints the plan; a real run says what earlier runs have found. A study that can't be
     run ends Snakemake with its problems and without a traceback.
@@ -35,11 +39,15 @@ def load_plan(workflow: Any) -> Plan:
     Parameters
     ----------
     workflow : snakemake.workflow.Workflow
+    config : mapping
+        Snakemake's `config` as the rules see it. In a module it may name the files of a study
+        (``study_files``) and the folder of all results (``results``); other keys are values of the
+        study over those of the files.
     """
-    settings = workflow.config_settings
-    files = [_as_typed(file) for file in settings.configfiles] or [Path(DEFAULT_STUDY)]
+    files, overrides, results = _sources(workflow.config_settings, config)
     try:
-        plan = Plan.load(files, typed(settings.config))
+        _refuse_moved_paths(workflow)
+        plan = Plan.load(files, overrides, results)
     except StudyError as error:
         sys.exit(str(error))
     if workflow.is_main_process:
@@ -48,6 +56,52 @@ def load_plan(workflow: Any) -> Plan:
         else:
             _greet(plan)
     return plan
+
+
+def _sources(settings: Any, config: Mapping[str, Any]) -> tuple[list[Path], dict[str, Any], Path]:
+    """Return study files, values over theirs, and the folder of all results.
+
+    Files of the command line are read by gridfold itself; the mapping that Snakemake makes of them
+    has lost their lines and duplicate keys.
+    """
+    named = config.get(_STUDY_FILES, [])
+    results = Path(config.get(_RESULTS, DEFAULT_RESULTS))
+    values, typed_in, said = (
+        {key: value for key, value in mapping.items() if key not in (_STUDY_FILES, _RESULTS)}
+        for mapping in (config, settings.overwrite_config, settings.config)
+    )
+    given = [_as_typed(file) for file in settings.configfiles]
+    if given and (values == typed_in or not (values or named)):
+        return given, typed(said), results
+    if named:
+        files = [named] if isinstance(named, str | Path) else named
+        return [Path(file) for file in files], typed(values), results
+    if values != typed_in and values:
+        return [], typed(values), results
+    return [Path(DEFAULT_STUDY)], typed(said), results
+
+
+def _refuse_moved_paths(workflow: Any) -> None:
+    """Refuse a module's `prefix`: what is not declared to Snakemake would lie elsewhere."""
+    if workflow.modifier.modify_path(DEFAULT_RESULTS) != DEFAULT_RESULTS:
+        raise StudyError(
+            "the Snakefile's module statement",
+            [
+                Problem(
+                    ("prefix",),
+                    "moves declared files only, not checkpoints and records",
+                    'allowed: no prefix; `config: {"study_files": [...], "results": "folder"}`',
+                )
+            ],
+        )
+
+
+def scripts_folder(workflow: Any) -> Path:
+    """Return the folder of the scripts that belong to the rules which are being read."""
+    here = workflow.current_basedir
+    # Rules of a repository on the web have no folder here, but the installed package has one.
+    root = Path(here).parent if isinstance(here, str) else workflow_files()
+    return root / "workflow" / "scripts"
 
 
 def _as_typed(file: Path) -> Path:
@@ -101,7 +155,7 @@ def say_advice(logs: str | Iterable[str]) -> None:
 
 def study_arguments(plan: Plan) -> str:
     """Return the options that tell a command which study it works for, quoted for a shell."""
-    options = ["--study", *map(str, plan.files)]
+    options = ["--study", *map(str, plan.files), "--results", str(plan.paths.root.parent)]
     if plan.overrides:
         options += ["--set", json.dumps(plan.overrides)]
     # Braces would be taken for Snakemake's own.
@@ -160,7 +214,9 @@ def site(workflow: Any, rule: str) -> Site:
     Resources of a rule can't be computed from each other, so what `set-resources` says is read
     from where Snakemake keeps it; Snakemakes inside jobs are told the same.
     """
-    said = workflow.resource_settings.overwrite_resources.get(rule, {})
+    # In a module that is used `as a_*`, the profile knows the rule by its new name.
+    name = workflow.modifier.modify_rulename(rule)
+    said = workflow.resource_settings.overwrite_resources.get(name, {})
     # Other values may be expressions, which have no value yet; `raw` is what was written.
     return Site.of({name: getattr(r, "raw", r) for name, r in said.items()})
 

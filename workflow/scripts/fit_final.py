@@ -1,7 +1,7 @@
 """Adapter of the rule `fit_final`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from gridfold.jobs import job
@@ -11,40 +11,27 @@ from gridfold.stages import with_catalogue
 
 
 def fit_final(
-    request: str,
-    best: Path,
-    catalogue: str,
-    root: Path,
-    threads: int,
-    outputs: Sequence[Path],
+    request: str, inputs: Mapping[str, str], threads: int, files: Mapping[str, str]
 ) -> None:
-    """Train, score, save and describe the final model.
-
-    `outputs` are the model, its preprocessing, the test predictions, and the model card as JSON
-    and as Markdown.
-    """
+    """Train, score, save and describe the final model, in the files that the rule names."""
     # Imported inside the job: TensorFlow prints while it is imported, and that belongs in the log.
     with lasting():
-        from gridfold import final, tables
+        from gridfold import final
 
-    wanted = with_catalogue(json.loads(request), catalogue)
-    model, intake, predictions, card = final.fit_final(
-        wanted, json.loads(best.read_text()), StudyPaths(root), threads
-    )
-    model_file, preprocessing_file, predictions_file, card_file, text_file = outputs
-    final.save_model(model, model_file)
-    intake.save(preprocessing_file)
-    tables.write(predictions_file, predictions)
-    final.write_card(card, card_file, text_file)
+    final.fit_final(
+        with_catalogue(json.loads(request), inputs.get("catalogue", "")),
+        json.loads(Path(inputs["best"]).read_text()),
+        StudyPaths(Path(inputs["splits"]).parent),
+        threads,
+        json.loads(Path(inputs["ensemble"]).read_text()) if "ensemble" in inputs else None,
+    ).save(files)
 
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.params.request):
         fit_final(
             snakemake.params.request,
-            Path(snakemake.input.best),
-            snakemake.input.get("catalogue", ""),
-            Path(snakemake.input.splits).parent,
+            dict(snakemake.input.items()),
             snakemake.threads,
-            list(map(Path, snakemake.output)),
+            dict(snakemake.output.items()),
         )

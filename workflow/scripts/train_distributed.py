@@ -13,7 +13,7 @@ if __name__ == "__main__":
     parser.add_argument("--attempt", type=int, required=True)
     parser.add_argument("--outputs", nargs=3, type=Path, required=True)
     options = parser.parse_args()
-    plan = Plan.load(options.study, options.set)
+    plan = Plan.load(options.study, options.set, options.results)
     with job(options.log, plan.train_request(options.shard)):
         distributedjob.train_shard(
             plan,

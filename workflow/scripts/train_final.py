@@ -11,7 +11,7 @@ if __name__ == "__main__":
     parser.add_argument("--best", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
-    plan = Plan.load(options.study, options.set)
+    plan = Plan.load(options.study, options.set, options.results)
     with job(options.log, plan.final_request()):
         distributedjob.train_final(
             plan,

@@ -7,6 +7,6 @@ from gridfold.searchplan import SearchPlan
 
 if __name__ == "__main__":
     options = tunejob.parser().parse_args()
-    plan = Plan.load(options.study, options.set)
+    plan = Plan.load(options.study, options.set, options.results)
     with job(options.log, SearchPlan(plan).tune_request()):
         tunejob.tune(plan, options)

@@ -111,10 +111,11 @@ def _admit_shorthands(definitions: Schema) -> None:
         forms[form].pop("default")
         forms[form].update(given)
     definitions["Axis"]["oneOf"] = [{"required": [form]} for form in FORMS]
-    # `mlp:` with nothing after it means all defaults; `python:` has a key without default.
+    # `mlp:` with nothing after it means all defaults; the others have a key without default.
     families = definitions["Model"]["properties"]
-    [given, _null] = families["python"].pop("anyOf")
-    families["python"].update(given)
+    for name in ("application", "saved", "python", "custom"):
+        [given, _null] = families[name].pop("anyOf")
+        families[name].update(given)
     for family in families.values():
         family.pop("default")
     definitions["Model"]["minProperties"] = 1

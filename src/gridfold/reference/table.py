@@ -68,6 +68,8 @@ other keys there are; those of the first table go with every method.""",
     "execution": """\
 Nothing here changes a result, and nothing here is about a machine: partition, memory and time
 limits belong to the [profile](../profiles).""",
+    "final": """\
+A change here makes the final model anew from what is trained; no trial is trained again.""",
     "report": """\
 A change here draws the report anew and retrains nothing.""",
 }

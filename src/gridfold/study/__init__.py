@@ -7,6 +7,7 @@ from pydantic import Field
 from gridfold.study.base import Section, StudyName
 from gridfold.study.data import Data
 from gridfold.study.execution import Execution
+from gridfold.study.final import Final
 from gridfold.study.model import Model
 from gridfold.study.problem import ProblemSection
 from gridfold.study.report import Report
@@ -32,4 +33,5 @@ class Study(Section):
         description="How the non-test samples are split into training and validation."
     )
     execution: Execution = Field(default_factory=Execution, description=Execution.__doc__)
+    final: Final = Field(default_factory=Final, description=Final.__doc__)
     report: Report = Field(default_factory=Report, description=Report.__doc__)

@@ -65,6 +65,8 @@ PythonReference = Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_][A-Za-z0-9_
 StudyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 # What the patterns say, in words.
 PATTERN_MEANINGS = {
+    r"\.keras$": "a file `*.keras`",
+    r"^[0-9]+:[0-9]+$": "`start:stop`",
     r"^[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*$": "`file.py:function`",
     r"^[a-z0-9][a-z0-9_-]{0,62}$": "lower-case letters, digits, `-` and `_`, at most 63 of them",
 }

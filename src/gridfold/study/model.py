@@ -14,15 +14,20 @@ from gridfold.study.base import (
     PositiveInt,
     PythonReference,
     Section,
+    late_addition,
 )
+from gridfold.study.pretrained import Application, Saved
 
 Activation = Literal["relu", "elu", "gelu", "leaky_relu", "selu", "sigmoid", "silu", "tanh"]
 Initializer = Literal[
     "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal", "orthogonal"
 ]
+Span = Annotated[str, Field(pattern=r"^[0-9]+:[0-9]+$")]
 Widths = PositiveInt | Annotated[list[PositiveInt], Field(min_length=1)]
 
-FAMILIES = ("mlp", "cnn", "python")
+FAMILIES = ("mlp", "cnn", "application", "saved", "python", "custom")
+# Families whose axes are hyperparameters that the user's function asks for.
+FUNCTION_FAMILIES = ("python", "custom")
 
 
 def widths(value: int | list[int], count: int) -> list[int]:
@@ -87,13 +92,7 @@ class Cnn(_Network):
         return self
 
 
-class PythonModel(Section):
-    """The user's own model function, written for `hp` as in Keras Tuner."""
-
-    build: PythonReference = Field(
-        description="`file.py:function`; called as `function(hp)`, or as "
-        "`function(hp, input_shape, outputs)`, and returns a Keras model, compiled or not."
-    )
+class _Function(Section):
     hp: dict[str, PlainValue] = Field(
         default_factory=dict,
         description="Fixed values of hyperparameters; what stands neither here nor in the search "
@@ -101,12 +100,48 @@ class PythonModel(Section):
     )
 
 
+class PythonModel(_Function):
+    """The user's own model function, written for `hp` as in Keras Tuner."""
+
+    build: PythonReference = Field(
+        description="`file.py:function`; called as `function(hp)`, or as "
+        "`function(hp, input_shape, outputs)`, and returns a Keras model, compiled or not."
+    )
+    inputs: dict[str, list[str] | Span] = late_addition(
+        default_factory=dict,
+        description="For a model with several inputs: which features each gets, as names of "
+        "columns or as `start:stop` of the features in a row. Several outputs are joined in order.",
+    )
+
+    @property
+    def reference(self) -> str:
+        """The user's function."""
+        return self.build
+
+
+class CustomModel(_Function):
+    """The user's own training loop, for what no model function can say."""
+
+    train: PythonReference = Field(
+        description="`file.py:function`; called as `function(trial)` with a "
+        "`gridfold.customloop.Trial`, trains, and returns a Keras model."
+    )
+
+    @property
+    def reference(self) -> str:
+        """The user's function."""
+        return self.train
+
+
 class Model(Section):
     """The model families of the study; with more than one, the family itself is searched."""
 
     mlp: Mlp | None = Field(None, description=Mlp.__doc__)
     cnn: Cnn | None = Field(None, description=Cnn.__doc__)
+    application: Application | None = Field(None, description=Application.__doc__)
+    saved: Saved | None = Field(None, description=Saved.__doc__)
     python: PythonModel | None = Field(None, description=PythonModel.__doc__)
+    custom: CustomModel | None = Field(None, description=CustomModel.__doc__)
 
     @model_validator(mode="before")
     @classmethod
