@@ -5,11 +5,13 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# Used with `--sdm apptainer`; built from workflow/envs/gridfold.def.
-container: f"{workflow.basedir}/workflow/envs/gridfold.sif"
-
-
 include: "rules/common.smk"
+
+
+# Used with `--sdm apptainer`; built from workflow/envs/gridfold.def.
+container: str(SCRIPTS.parent / "envs" / "gridfold.sif")
+
+
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/search.smk"

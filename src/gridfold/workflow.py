@@ -185,7 +185,8 @@ def bind_into_container(workflow: Any, plan: Plan) -> None:
     """
     if not uses_container(workflow):
         return
-    folders = {Path(workflow.basedir), *(file.absolute().parent for file in plan.files_read())}
+    rules = scripts_folder(workflow).parent.parent
+    folders = {rules, *(file.absolute().parent for file in plan.files_read())}
     settings = workflow.deployment_settings
     for folder in sorted(folders):
         option = f"--bind {shlex.quote(str(folder))}"
