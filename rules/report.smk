@@ -8,7 +8,17 @@ TEST_FIGURES = {
     "scores": "Scores of the configurations",
     "errors": "Errors of the selected configuration",
 }
-FIGURES = [*SEARCH_FIGURES, *TEST_FIGURES, *SCALING_FIGURES]
+COMPARISON_FIGURES = {
+    "critical_difference": "Critical differences of mean ranks",
+    "importance": "Importance of the axes",
+}
+FIGURES = [
+    *SEARCH_FIGURES,
+    *TEST_FIGURES,
+    *COMPARISON_FIGURES,
+    *SCALING_FIGURES,
+]
+COMPARISON_TABLES = ("comparisons", "scientific", "importance")
 
 
 # The figures are drawn in two jobs: those of the search while the final model is trained, those
@@ -62,6 +72,33 @@ rule draw_test_figures:
         "../workflow/scripts/draw_test_figures.py"
 
 
+# Also while the final model is trained: nothing that trains waits for it.
+rule compare_configurations:
+    input:
+        trials=rules.collect.output.trials,
+        configurations=rules.summarise.output.configurations,
+        predictions=expand(rules.train.output.predictions, shard=SHARDS),
+        targets=rules.prepare_data.output.targets,
+        groups=rules.prepare_data.output.groups,
+    output:
+        **figure_files(COMPARISON_FIGURES),
+        **table_files(COMPARISON_TABLES),
+        facts=PATHS.tables / "comparison.json",
+    log:
+        PATHS.log("compare_configurations"),
+    benchmark:
+        PATHS.benchmark("compare_configurations")
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.comparison_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
+    params:
+        request=lambda wildcards: PLAN.comparison_request(),
+    message:
+        f"Comparing {len(PLAN.configurations)} configurations"
+    script:
+        "../workflow/scripts/compare_configurations.py"
+
+
 rule report:
     input:
         trials=rules.collect.output.trials,
@@ -75,8 +112,13 @@ rule report:
             PATHS.figures / "{name}.{kind}", name=FIGURES, kind=["svg", "png"]
         ),
         words=expand(PATHS.figures / "{name}.json", name=FIGURES),
+        comparisons=rules.compare_configurations.output.comparisons,
+        scientific=rules.compare_configurations.output.scientific,
+        importance=rules.compare_configurations.output.importance,
+        facts=rules.compare_configurations.output.facts,
         scaling=rules.measure_scaling.output.table if SCALING_FIGURES else [],
         template=workflow.source_path("../workflow/report/report.html.j2"),
+        comparison=workflow.source_path("../workflow/report/comparison.html.j2"),
         style=workflow.source_path("../workflow/report/report.css"),
         behaviour=workflow.source_path("../workflow/report/report.js"),
     output:

@@ -16,8 +16,9 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
-from gridfold import reportanswer, reportfacts
+from gridfold import reportanswer, reportcomparison, reportfacts
 from gridfold.cautions import find_cautions
+from gridfold.comparison import Comparison
 from gridfold.jobtable import advise
 from gridfold.paths import StudyPaths
 from gridfold.reporttable import configurations_table, failures_table, scaling_table
@@ -80,6 +81,7 @@ def render(
     figures: Mapping[str, FigureFile],
     templates: Path,
     scaling: pd.DataFrame | None = None,
+    comparison: Comparison | None = None,
 ) -> str:
     """Return the report as HTML.
 
@@ -102,6 +104,8 @@ def render(
         Folder of :data:`TEMPLATE` with its style and script.
     scaling : DataFrame, optional
         The scaling table, of a study that compares world sizes.
+    comparison : Comparison, optional
+        Left out, the report has no section on it.
     """
     study, trials, configurations = request["study"], tables.trials, tables.configurations
     style = (templates / "report.css").read_text(encoding="utf-8")
@@ -140,6 +144,7 @@ def render(
         figures={name: _embedded(figure) for name, figure in figures.items()},
         scaling=None if scaling is None else scaling_table(scaling),
         scaling_file=_BESIDE.tables / "scaling.csv",
+        comparison=None if comparison is None else reportcomparison.section(comparison, best, card),
         failures=failures_table(trials),
         trials_file=_BESIDE.tables / "trials.csv",
         trial_count=len(trials),

@@ -8,6 +8,7 @@ import pandas as pd
 
 from gridfold import report
 from gridfold.atomic import write_text
+from gridfold.comparison import Comparison
 from gridfold.jobs import job
 from gridfold.tables import StudyTables
 
@@ -25,6 +26,7 @@ def write_report(
         manifest=json.loads(Path(inputs["manifest"]).read_text()),
         figures=report.read_figures(words),
         templates=Path(inputs["template"]).parent,
+        comparison=Comparison.read(inputs),
         scaling=pd.read_parquet(inputs["scaling"]) if inputs["scaling"] else None,
     )
     write_text(html, page)
