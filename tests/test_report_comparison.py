@@ -13,9 +13,11 @@ from test_report import EVIL, Page
 
 from gridfold import comparisonfigures, figures, report
 from gridfold.comparison import Comparison
-from gridfold.comparisonfigures import FIGURES, draw_comparison, groups_of_equals
-from gridfold.comparisons import COMPARISON_COLUMNS, SCIENTIFIC_COLUMNS, RankTest
+from gridfold.comparisonfigures import FIGURES, groups_of_equals
+from gridfold.comparisons import COMPARISON_COLUMNS
+from gridfold.ranktests import RankTest
 from gridfold.reportcomparison import section
+from gridfold.scientific import SCIENTIFIC_COLUMNS
 
 SPACE = {
     "mlp.units": [4, 8, 16],
@@ -106,7 +108,7 @@ def test_one_split_has_no_test(tmp_path: Path) -> None:
 def test_a_study_that_lost_a_trial_of_every_configuration_still_has_a_report(
     tmp_path: Path,
 ) -> None:
-    failed = {split: "loss is nan" for split in range(0, 20, 5)}
+    failed = dict.fromkeys(range(0, 20, 5), "loss is nan")
     study, comparison = compared(tmp_path, failed=failed)
     text = page_of(study, comparison, tmp_path).section("comparison")
     assert "No configuration finished all its trials" in text

@@ -12,15 +12,11 @@ import numpy as np
 import pandas as pd
 
 from gridfold.atomic import write_text
-from gridfold.comparisons import (
-    Scored,
-    compare_with_selected,
-    rank_test,
-    scientific_values,
-    wilcoxon_obstacle,
-)
+from gridfold.comparisons import Scored, compare_with_selected, wilcoxon_obstacle
 from gridfold.data import Array
 from gridfold.importance import importance
+from gridfold.ranktests import rank_test
+from gridfold.scientific import scientific_values
 from gridfold.selection import SelectionEstimate, estimate_selection
 from gridfold.tables import write
 

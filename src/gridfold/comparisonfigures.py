@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gridfold.comparison import Comparison
-from gridfold.comparisons import RankTest
 from gridfold.drawing import BLUE, GREY, ORANGE, WIDTH, Drawing, message, panels, style
+from gridfold.ranktests import RankTest
 from gridfold.wording import counted, p_value, percent, shorten
 
 FIGURES = ("critical_difference", "importance")

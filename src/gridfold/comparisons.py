@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import optimize, stats
 
 from gridfold.kinds import LOWER_IS_BETTER
+from gridfold.ranktests import mean_ranks
 from gridfold.statistics import (
     Scores,
     corrected_standard_error,
@@ -20,7 +21,6 @@ from gridfold.statistics import (
     paired_p_value,
 )
 from gridfold.tables import Column
-from gridfold.views import is_ordered, sorted_values
 
 COMPARISON_COLUMNS = (
     Column("rank", "int", "", "As in the configurations table; the selected one is 1"),
@@ -50,19 +50,11 @@ COMPARISON_COLUMNS = (
     Column("mean_rank", "float", "", "Mean over the splits of its rank among these; 1 is best"),
     Column("chosen", "float", "", "Share of bootstrap samples that would have selected it"),
 )
-SCIENTIFIC_COLUMNS = (
-    Column("axis", "string", "", "Scientific axis, or `model` where there are several families"),
-    Column("value", "string", "", "Its value"),
-    Column("n_configurations", "int", "", "Complete configurations with this value"),
-    Column("config_id", "string", "", "The best of them, over all values of the other axes"),
-    Column("label", "string", "", "Its axis values in one line"),
-    Column("mean", "float", "", "Its mean of the ranking measure over the splits"),
-    Column("low, high", "float", "", "Its corrected confidence interval"),
-    Column("difference", "float", "", "Mean minus that at the best value of the axis"),
-    Column("difference_low, difference_high", "float", "", "Its corrected confidence interval"),
-    Column("p_holm", "float", "", "Corrected t-test with the best value, Holm-adjusted by axis"),
-)
-_MOST_VALUES = 50
+
+
+def column_names(columns: Sequence[Column]) -> list[str]:
+    """Return the names in a table; one entry may describe two columns."""
+    return [name for column in columns for name in column.name.split(", ")]
 
 
 @dataclass(frozen=True)
@@ -119,9 +111,6 @@ class Scored:
         return -1 if self.measure in LOWER_IS_BETTER else 1
 
 
-# -- with the selected configuration --------------------------------------------------------------
-
-
 def compare_with_selected(scored: Scored, labels: Mapping[str, str]) -> pd.DataFrame:
     """Return one row for each complete configuration: how it compares with the selected one.
 
@@ -137,7 +126,7 @@ def compare_with_selected(scored: Scored, labels: Mapping[str, str]) -> pd.DataF
         compared with itself.
     """
     if not scored.scores.shape[1]:
-        return pd.DataFrame(columns=_names(COMPARISON_COLUMNS))
+        return pd.DataFrame(columns=column_names(COMPARISON_COLUMNS))
     best = scored.scores.iloc[:, 0].to_numpy(float)
     ranks = mean_ranks(scored.scores.to_numpy(float) * scored.sign)
     rows: list[dict[str, Any]] = []
@@ -149,7 +138,7 @@ def compare_with_selected(scored: Scored, labels: Mapping[str, str]) -> pd.DataF
             "config_id": config_id,
             "label": labels[config_id],
             "n_splits": difference.size,
-            **_difference(difference, scored),
+            **mean_difference(difference, scored),
             **_effect(-scored.sign * difference, scored),
             "mean_rank": ranks[place],
         }
@@ -173,7 +162,8 @@ _NOT_OF_ITSELF = (
 )
 
 
-def _difference(difference: Scores, scored: Scored) -> dict[str, float]:
+def mean_difference(difference: Scores, scored: Scored) -> dict[str, float]:
+    """Return the mean of differences by split, its corrected interval and the p-value alone."""
     interval = mean_interval(difference, scored.ratio, scored.confidence)
     return {
         "difference": interval.mean,
@@ -282,168 +272,3 @@ def _wilcoxon(scored: Scored) -> Scores:
         else:
             nothing[column] = 1.0
     return holm(nothing)
-
-
-# -- by ranks -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class RankTest:
-    """Friedman's test and Nemenyi's critical difference (Demšar, 2006).
-
-    Attributes
-    ----------
-    ranks : dict of str to float
-        Mean rank over the splits, 1 is best, in the order given.
-    blocks : float
-        How many independent rows the ranks are worth.
-    chi_square, p_value : float
-        Friedman's statistic with its p-value.
-    f : float
-        Iman & Davenport's statistic that follows from it.
-    critical_difference : float
-        Mean ranks further apart than this differ at level `alpha`.
-    alpha : float
-    """
-
-    ranks: dict[str, float]
-    blocks: float
-    chi_square: float
-    p_value: float
-    f: float
-    critical_difference: float
-    alpha: float
-
-    @property
-    def can_separate(self) -> bool:
-        """Whether any two mean ranks can be further apart than the critical difference."""
-        return self.critical_difference < len(self.ranks) - 1
-
-    def pair_p_values(self) -> pd.DataFrame:
-        """Return Nemenyi's p-value of every pair."""
-        ranks = np.array(list(self.ranks.values()))
-        error = math.sqrt(len(ranks) * (len(ranks) + 1) / (6 * self.blocks))
-        q = np.abs(ranks[:, None] - ranks) / error * math.sqrt(2)
-        p = stats.studentized_range.sf(q, len(ranks), np.inf)
-        return pd.DataFrame(np.clip(p, 0, 1), list(self.ranks), list(self.ranks))
-
-
-def mean_ranks(scores: Scores) -> Scores:
-    """Return the mean rank of each column over the rows, 1 for the largest, ties shared."""
-    return np.asarray(stats.rankdata(-scores, axis=1).mean(axis=0))
-
-
-def rank_test(scores: pd.DataFrame, blocks: float, alpha: float) -> RankTest:
-    """Compare columns by their ranks in each row.
-
-    Parameters
-    ----------
-    scores : DataFrame of shape (splits, configurations)
-        Larger is better.
-    blocks : float
-        How many independent rows these are worth: their number, where each is a data set of its
-        own as in Demšar (2006); :attr:`Scored.blocks` for splits of one data set, which share
-        training samples. With their plain number, splits whose scores correlate as Nadeau &
-        Bengio assume would separate equal configurations far too often.
-    alpha : float
-
-    Notes
-    -----
-    Friedman's statistic without correction for ties, as Demšar (2006) gives it; the correction
-    would only make it larger.
-    """
-    ranks = mean_ranks(scores.to_numpy(float))
-    k = len(ranks)
-    chi = 12 * blocks / (k * (k + 1)) * (float(np.square(ranks).sum()) - k * (k + 1) ** 2 / 4)
-    chi = max(0.0, chi)
-    left = blocks * (k - 1) - chi
-    q = float(stats.studentized_range.ppf(1 - alpha, k, np.inf)) / math.sqrt(2)
-    return RankTest(
-        ranks=dict(zip(map(str, scores.columns), ranks.tolist(), strict=True)),
-        blocks=blocks,
-        chi_square=chi,
-        p_value=float(stats.chi2.sf(chi, k - 1)),
-        f=(blocks - 1) * chi / left if left > 1e-9 else math.inf,
-        critical_difference=q * math.sqrt(k * (k + 1) / (6 * blocks)),
-        alpha=alpha,
-    )
-
-
-# -- value by value -------------------------------------------------------------------------------
-
-
-def scientific_values(
-    scored: Scored, configurations: pd.DataFrame, space: Mapping[str, Any]
-) -> pd.DataFrame:
-    """Return the best configuration at each value of each scientific axis.
-
-    "For each value of the scientific hyperparameters, the best over the nuisance ones" (Godbole
-    et al., 2023, Deep Learning Tuning Playbook); here over all other axes.
-
-    Parameters
-    ----------
-    scored : Scored
-    configurations : DataFrame
-    space : mapping
-        The axes, as in the study.
-
-    Returns
-    -------
-    DataFrame
-        :data:`SCIENTIFIC_COLUMNS`; axes with one value only are left out.
-    """
-    known = configurations[configurations["config_id"].isin(scored.scores.columns)]
-    parts = [
-        _values_of(scored, known, name, values)
-        for name, values in _scientific_axes(known, space).items()
-    ]
-    if not parts:
-        return pd.DataFrame(columns=_names(SCIENTIFIC_COLUMNS))
-    return pd.concat(parts, ignore_index=True)
-
-
-def _names(columns: Sequence[Column]) -> list[str]:
-    return [name for column in columns for name in column.name.split(", ")]
-
-
-def _scientific_axes(known: pd.DataFrame, space: Mapping[str, Any]) -> dict[str, list[Any]]:
-    names = [n for n, axis in space.items() if axis["role"] == "scientific" and n in known]
-    if "model" not in names and known["model"].nunique() > 1:
-        names = ["model", *names]
-    axes = {name: sorted_values(known[name], space.get(name, {})) for name in names}
-    return {name: values for name, values in axes.items() if 1 < len(values) <= _MOST_VALUES}
-
-
-def _values_of(
-    scored: Scored, known: pd.DataFrame, name: str, values: Sequence[Any]
-) -> pd.DataFrame:
-    column = f"{scored.measure}_mean"
-    rows, best = [], []
-    for value in values:
-        with_value = known[known[name] == value]
-        # In the order of their ranks.
-        winner = with_value.iloc[0]
-        best.append(winner["config_id"])
-        text = f"{value:g}" if is_ordered(known[name], {}) else str(value)
-        rows.append(
-            {
-                "axis": name,
-                "value": text,
-                "n_configurations": len(with_value),
-                "config_id": winner["config_id"],
-                "label": winner["label"],
-                "mean": winner[column],
-                "low": winner[f"{scored.measure}_low"],
-                "high": winner[f"{scored.measure}_high"],
-            }
-        )
-    table = pd.DataFrame(rows)
-    top = int((scored.sign * table["mean"]).argmax())
-    reference = scored.scores[best[top]].to_numpy(float)
-    tests = [
-        _difference((scored.scores[config].to_numpy(float) - reference), scored) for config in best
-    ]
-    compared = pd.DataFrame(tests)
-    compared.loc[top, ["difference_low", "difference_high", "p_value"]] = np.nan
-    table = table.join(compared.drop(columns="p_value"))
-    return table.assign(p_holm=holm(compared["p_value"]))

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gridfold.atomic import write_text
-from gridfold.comparisons import COMPARISON_COLUMNS, SCIENTIFIC_COLUMNS
+from gridfold.comparisons import COMPARISON_COLUMNS
 from gridfold.importance import IMPORTANCE_COLUMNS
 from gridfold.jobtable import JOB_COLUMNS
 from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
 from gridfold.scaling import SCALING_COLUMNS
+from gridfold.scientific import SCIENTIFIC_COLUMNS
 from gridfold.summary import CONFIGURATION_COLUMNS
 from gridfold.tables import (
     EPOCH_COLUMNS,
