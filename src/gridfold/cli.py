@@ -14,6 +14,7 @@ from typing import Any
 from gridfold import __version__
 from gridfold.advice import cause_of, in_full
 from gridfold.answer import answer
+from gridfold.atomic import write_text
 from gridfold.errors import GridfoldError, Problem, StudyError, TrialFailure
 from gridfold.paths import result_file
 from gridfold.plan import Plan
@@ -124,6 +125,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     show.add_argument("config_id", help="id of the configuration, or the beginning of one")
     with_study(show)
+    compare = verb(
+        "compare",
+        _compare,
+        "compare finished studies with the first one",
+        "Paired where studies share splits or test samples, and it says so where they don't.\n"
+        "Studies with another problem, measure or data are refused. Writes a page, too.",
+    )
+    compare.add_argument(
+        "folders", nargs="+", type=Path, metavar="FOLDER", help="as results/demo; two at least"
+    )
+    compare.add_argument(
+        "--html", type=Path, help="the page (default: comparison.html beside the first study)"
+    )
+    index = verb("index", _index, "list all studies of a results folder, and write a page of them")
+    index.add_argument(
+        "results",
+        nargs="?",
+        type=Path,
+        default=Path("results"),
+        help="folder of all results (default: results)",
+    )
+    index.add_argument("--html", type=Path, help="the page (default: index.html in that folder)")
     schema = verb(
         "schema",
         _schema,
@@ -235,6 +258,39 @@ def _explained(content: dict[str, str]) -> str:
     lines = [f"failed ({failure.kind}): {in_full(failure)}"]
     lines += [cause.advice] if cause else []
     return "\n".join([*lines, *filter(None, [failure.detail.rstrip()])])
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from gridfold.finishedstudy import FinishedStudy
+    from gridfold.studycomparison import compare_studies
+    from gridfold.studypages import comparison_page
+
+    folders = list(dict.fromkeys(folder.resolve() for folder in options.folders))
+    if len(folders) < 2:
+        given = f"{len(folders)} different study"
+        raise StudyError("gridfold compare", [Problem((), given, "allowed: two or more")])
+    studies = [FinishedStudy.read(folder) for folder in folders]
+    file = options.html or folders[0].parent / "comparison.html"
+    _publish(comparison_page(studies[0], compare_studies(studies), file), file)
+
+
+def _index(options: argparse.Namespace) -> None:
+    from gridfold.finishedstudy import find_studies
+    from gridfold.studypages import index_page
+
+    if not options.results.is_dir():
+        raise StudyError(
+            "gridfold index",
+            [Problem((), f"{options.results} is no folder", "allowed: the folder of all results")],
+        )
+    file = options.html or options.results / "index.html"
+    _publish(index_page(list(find_studies(options.results)), file), file)
+
+
+def _publish(page: Any, file: Path) -> None:
+    """Write a page about several studies, and print it."""
+    write_text(file, page.html(), durable=False)
+    print(f"{page.text()}\n\nPage: {file}")
 
 
 def _schema(options: argparse.Namespace) -> None:
