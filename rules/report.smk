@@ -8,6 +8,8 @@ TEST_FIGURES = {
     "scores": "Scores of the configurations",
     "errors": "Errors of the selected configuration",
 }
+# Template, style and script of the report, with those of its sections.
+PAGE = SCRIPTS.parent / "report"
 COMPARISON_FIGURES = {
     "critical_difference": "Critical differences of mean ranks",
     "importance": "Importance of the axes",
@@ -117,10 +119,10 @@ rule report:
         importance=rules.compare_configurations.output.importance,
         facts=rules.compare_configurations.output.facts,
         scaling=rules.measure_scaling.output.table if SCALING_FIGURES else [],
-        template=workflow.source_path("../workflow/report/report.html.j2"),
-        comparison=workflow.source_path("../workflow/report/comparison.html.j2"),
-        style=workflow.source_path("../workflow/report/report.css"),
-        behaviour=workflow.source_path("../workflow/report/report.js"),
+        page=PAGE / "report.html.j2",
+        parts=sorted(
+            file for kind in ("j2", "css", "js") for file in PAGE.rglob(f"*.{kind}")
+        ),
     output:
         html=PATHS.report,
     log:

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from synthetic import Finished, finished
 
-from gridfold.comparison import Comparison, compare
+from gridfold.comparison import compare
+from gridfold.comparisonresult import Comparison
 from gridfold.measures import score
 from gridfold.plan import Plan
 from gridfold.summary import select, summarise

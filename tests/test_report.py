@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -228,6 +229,8 @@ def test_other_measures_are_there_on_demand(page: Page) -> None:
     headings = [e for e in page.all("th") if e.attributes["scope"] == "col"]
     extra = [" ".join(e.text.split()) for e in headings if "extra" in str(e.attributes["class"])]
     assert [h.partition(",")[0] for h in extra] == [
+        "mlp.units",
+        "training.learning_rate",
         "Balanced accuracy",
         "ROC AUC",
         "F1",
@@ -358,8 +361,10 @@ def test_nothing_is_asked_of_a_network(page: Page) -> None:
     for link in page.all("a"):
         assert not re.match(r"(\w+:|//|/)", str(link.attributes["href"]))
     assert [e.attributes["href"] for e in page.all("link")] == ["data:,"]
-    for name in ("report.css", "report.js"):
-        assert not re.search(r"https?:|url\(|@import|fetch\(", (TEMPLATES / name).read_text())
+    own = [*TEMPLATES.glob("*.css"), *TEMPLATES.glob("*.js"), *TEMPLATES.glob("sections/*.js")]
+    assert len(own) > 5
+    for file in own:
+        assert not re.search(r"https?:|url\(|@import|fetch\(", file.read_text()), file.name
 
 
 def test_the_policy_lets_only_this_style_and_this_script_run(page: Page) -> None:
@@ -371,7 +376,7 @@ def test_the_policy_lets_only_this_style_and_this_script_run(page: Page) -> None
     assert policy.startswith("default-src 'none';")
     assert "unsafe" not in policy
     for tag in ("style", "script"):
-        (element,) = page.all(tag)
+        (element,) = [e for e in page.all(tag) if "type" not in e.attributes]
         digest = base64.b64encode(hashlib.sha256(element.text.encode()).digest()).decode()
         assert f"{tag}-src 'sha256-{digest}'" in policy
 
@@ -381,7 +386,8 @@ def test_hostile_texts_stay_text(tmp_path: Path) -> None:
         tmp_path, labels=EVIL, failed={0: EVIL[1]}, report={"title": "</title><script>x</script>"}
     )
     page = page_of(study, tmp_path)
-    assert len(page.all("script")) == len(page.all("style")) == 1
+    assert [e.attributes.get("type") for e in page.all("script")] == ["application/json", None]
+    assert len(page.all("style")) == 1
     assert not [e for e in page.all("img") if e.attributes["src"] == "x"]
     assert page.all("h1")[0].text == "</title><script>x</script>"
     for label in EVIL:
@@ -423,12 +429,27 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def colours_of(theme: str) -> dict[str, str]:
+    """Return the variables of the style, as a theme sets them."""
+    style = (TEMPLATES / "report.css").read_text()
+    screen, paper = style.split("@media print")
+    pairs = re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", screen)
+    colours = {name: dark if theme == "dark" else light for name, light, dark in pairs}
+    if theme == "print":
+        colours |= dict(re.findall(r"--([\w-]+): (#\w{6})", paper))
+    return colours
+
+
+def contrast(front: str, back: str) -> float:
+    light, dark = sorted(map(luminance, (front, back)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
 @pytest.mark.parametrize("theme", THEMES)
 def test_every_text_colour_has_enough_contrast(theme: str) -> None:
-    blocks = re.findall(r":root \{(.*?)\}", (TEMPLATES / "report.css").read_text(), re.S)
-    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", blocks[THEMES.index(theme)]))
+    colours = colours_of(theme)
     grounds = {
-        "text": ("page", "panel", "tint", "warning-tint", "note-tint"),
+        "text": ("page", "panel", "tint", "warning-tint", "note-tint", "heat"),
         "soft": ("page", "panel", "tint", "warning-tint", "note-tint"),
         "accent": ("page", "panel", "note-tint"),
         "warning": ("warning-tint",),
@@ -436,11 +457,17 @@ def test_every_text_colour_has_enough_contrast(theme: str) -> None:
     }
     for front, behind in grounds.items():
         for back in behind:
-            light, dark = sorted(map(luminance, (colours[front], colours[back])), reverse=True)
-            assert (light + 0.05) / (dark + 0.05) >= 4.5, (front, back)
+            assert contrast(colours[front], colours[back]) >= 4.5, (front, back)
 
 
-@pytest.mark.parametrize("count", [100, 500])
+@pytest.mark.parametrize("theme", THEMES)
+def test_marks_stand_out_from_their_panel(theme: str) -> None:
+    colours = colours_of(theme)
+    for name in ("quiet", *(f"colour-{i}" for i in range(6))):
+        assert contrast(colours[name], colours["panel"]) >= 3, name
+
+
+@pytest.mark.parametrize("count", [100, 600])
 def test_a_large_study_stays_a_small_page(tmp_path: Path, count: int) -> None:
     rates = {"logspace": {"start": 1e-4, "stop": 1.0, "num": count // 4}}
     space = {"mlp.units": [4, 8, 16, 32], "training.learning_rate": rates}
@@ -448,10 +475,12 @@ def test_a_large_study_stays_a_small_page(tmp_path: Path, count: int) -> None:
     assert len(html.encode()) < 5_000_000
     page = Page(html)
     rows = [e for e in page.all("th") if e.attributes["scope"] == "row"]
-    assert len(rows) == min(count, 200)
-    assert ("The best 200 of 500 configurations." in page.section("configurations")) == (
-        count > 200
-    )
+    assert len(rows) == min(count, 500)
+    cut = "The best 500 of 600 configurations." in page.section("configurations")
+    assert cut == (count > 500)
+    data = json.loads(page.by_id("data").text)
+    assert len(data["configurations"]) == min(count, 500)
+    assert ("The charts show the best 500 of 600." in data["thinned"]["all"]) == cut
     assert "tables/configurations.csv" in [a.attributes["href"] for a in page.all("a")]
 
 

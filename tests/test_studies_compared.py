@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -47,6 +49,7 @@ def read(folder: Path, *names: str) -> list[FinishedStudy]:
     return [FinishedStudy.read(folder / "results" / name) for name in names]
 
 
+@functools.cache
 def compared(folder: Path, *names: str) -> list[StudyComparison]:
     return compare_studies(read(folder, *names))
 
@@ -267,8 +270,6 @@ def test_names_and_labels_are_text_and_links_still_lead_to_the_report(tmp_path: 
     assert not {"script", "b", "img"} & set(parsed.tags)
     (link,) = parsed.links
     assert re.fullmatch(r"[\w%./~-]+", link)
-    from urllib.parse import unquote
-
     assert (tmp_path / "results" / unquote(link)).exists()
 
 

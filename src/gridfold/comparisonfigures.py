@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gridfold.comparison import Comparison
+from gridfold.comparisonresult import Comparison
 from gridfold.drawing import BLUE, GREY, ORANGE, WIDTH, Drawing, message, panels, style
 from gridfold.ranktests import RankTest
 from gridfold.wording import counted, p_value, percent, shorten
@@ -25,22 +24,13 @@ def draw_comparison(comparison: Comparison) -> dict[str, Drawing]:
     """Draw the figures of :data:`FIGURES`."""
     with style():
         return {
-            "critical_difference": draw_critical_differences(comparison.facts),
+            "critical_difference": draw_critical_differences(comparison.rank_tests()),
             "importance": draw_importance(comparison.importance),
         }
 
 
-def rank_tests(facts: Mapping[str, Any]) -> dict[str, RankTest]:
-    """Return the rank tests of a comparison by their titles."""
-    return {
-        test["title"]: RankTest(**{k: v for k, v in test.items() if k != "title"})
-        for test in facts["ranks"]
-    }
-
-
-def draw_critical_differences(facts: Mapping[str, Any]) -> Drawing:
+def draw_critical_differences(tests: Mapping[str, RankTest]) -> Drawing:
     """Draw mean ranks and which of them no test can tell apart, a panel for each rank test."""
-    tests = rank_tests(facts)
     if not tests:
         text = "With one split or one configuration there are no ranks to compare."
         return Drawing(message(text), "Mean ranks.", text)

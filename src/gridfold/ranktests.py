@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from gridfold.statistics import Scores
 
@@ -46,6 +45,8 @@ class RankTest:
 
     def pair_p_values(self) -> pd.DataFrame:
         """Return Nemenyi's p-value of every pair."""
+        from scipy import stats
+
         ranks = np.array(list(self.ranks.values()))
         error = math.sqrt(len(ranks) * (len(ranks) + 1) / (6 * self.blocks))
         q = np.abs(ranks[:, None] - ranks) / error * math.sqrt(2)
@@ -55,6 +56,8 @@ class RankTest:
 
 def mean_ranks(scores: Scores) -> Scores:
     """Return the mean rank of each column over the rows, 1 for the largest, ties shared."""
+    from scipy import stats
+
     return np.asarray(stats.rankdata(-scores, axis=1).mean(axis=0))
 
 
@@ -77,6 +80,8 @@ def rank_test(scores: pd.DataFrame, blocks: float, alpha: float) -> RankTest:
     Friedman's statistic without correction for ties, as Demšar (2006) gives it; the correction
     would only make it larger.
     """
+    from scipy import stats
+
     ranks = mean_ranks(scores.to_numpy(float))
     k = len(ranks)
     chi = 12 * blocks / (k * (k + 1)) * (float(np.square(ranks).sum()) - k * (k + 1) ** 2 / 4)

@@ -4,48 +4,34 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
-import shlex
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
-import pandas as pd
 from markupsafe import Markup, escape
 
-from gridfold import reportanswer, reportcomparison, reportfacts
-from gridfold.cautions import find_cautions
-from gridfold.comparison import Comparison
-from gridfold.jobtable import advise
-from gridfold.paths import StudyPaths
-from gridfold.reporttable import configurations_table, failures_table, scaling_table
-from gridfold.summary import all_measures
-from gridfold.tables import StudyTables
+from gridfold import reportanswer, reportcomparison, reportsections
+from gridfold.reportdata import chart_data
+from gridfold.reportinput import BESIDE, FigureFile, ReportInput, WriteSection
 
-TEMPLATE = "report.html.j2"
+SECTIONS: tuple[WriteSection, ...] = (
+    reportsections.answer,
+    reportsections.cautions,
+    reportsections.configurations,
+    reportcomparison.comparison,
+    reportsections.curves,
+    reportsections.hyperparameters,
+    reportsections.errors,
+    reportsections.scaling,
+    reportsections.failures,
+    reportsections.cost,
+    reportsections.provenance,
+)
+"""In the order of the page."""
+
 # An SVG larger than this gives way to its PNG, so that the page stays small.
 _LARGEST_SVG = 400_000
-# Links in the report are relative to it, so that the folder can be moved or published.
-_BESIDE = StudyPaths(Path())
-
-
-@dataclass(frozen=True)
-class FigureFile:
-    """A figure as it lies on disk.
-
-    Attributes
-    ----------
-    svg, png : Path
-    caption, alt : str
-    """
-
-    svg: Path
-    png: Path
-    caption: str
-    alt: str
 
 
 @dataclass(frozen=True)
@@ -58,67 +44,26 @@ class _EmbeddedFigure:
     links: tuple[tuple[str, str], ...]
 
 
-def read_figures(words: Iterable[Path]) -> dict[str, FigureFile]:
-    """Return the figures that lie beside their words, ``<name>.json``."""
-    return {
-        file.stem: FigureFile(
-            file.with_suffix(".svg"),
-            file.with_suffix(".png"),
-            **json.loads(file.read_text(encoding="utf-8")),
-        )
-        for file in words
-    }
-
-
-def render(
-    request: Mapping[str, Any],
-    tables: StudyTables,
-    *,
-    jobs: pd.DataFrame,
-    best: Mapping[str, Any],
-    card: Mapping[str, Any],
-    manifest: Mapping[str, Any],
-    figures: Mapping[str, FigureFile],
-    templates: Path,
-    scaling: pd.DataFrame | None = None,
-    comparison: Comparison | None = None,
-) -> str:
+def render(study: ReportInput, templates: Path) -> str:
     """Return the report as HTML.
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.Plan.report_request`.
-    tables : StudyTables
-    jobs : DataFrame
-        :func:`gridfold.jobtable.job_table`.
-    best : mapping
-        :func:`gridfold.summary.select`.
-    card : mapping
-        The model card.
-    manifest : mapping
-        What the prepared data are.
-    figures : mapping of str to FigureFile
-        By the names in :data:`gridfold.figures.FIGURES`.
+    study : ReportInput
     templates : Path
-        Folder of :data:`TEMPLATE` with its style and script.
-    scaling : DataFrame, optional
-        The scaling table, of a study that compares world sizes.
-    comparison : Comparison, optional
-        Left out, the report has no section on it.
+        Folder of ``report.html.j2`` with its style, its script and its sections.
     """
-    study, trials, configurations = request["study"], tables.trials, tables.configurations
-    style = (templates / "report.css").read_text(encoding="utf-8")
-    script = (templates / "report.js").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["code"] = _code
-    return environment.get_template(TEMPLATE).render(
+    environment = _environment(templates)
+    figures = {name: _embedded(figure) for name, figure in study.figures.items()}
+    sections = []
+    for write in SECTIONS:
+        section = write(study)
+        if section is not None:
+            template = environment.get_template(f"sections/{section.name}.html.j2")
+            sections.append((section, Markup(template.render(section.content, figures=figures))))
+    style = _joined(templates, "report.css", "charts.css", "sections/*.css")
+    script = _joined(templates, "vendor/d3.js", "report.js", "charts.js", "sections/*.js")
+    return environment.get_template("report.html.j2").render(
         # Only this style and this script may run: whatever a label smuggles in is dead text.
         policy="; ".join(
             (
@@ -132,31 +77,33 @@ def render(
         ),
         style=Markup(style),
         script=Markup(script),
-        title=study["report"]["title"] or study["study"],
-        subtitle=reportanswer.subtitle(study, trials, configurations, card),
-        selected=reportanswer.selected(configurations, best),
-        scores=reportanswer.scores(best, card),
-        sentences=reportanswer.sentences(configurations, best, card),
-        cautions=find_cautions(request, tables, card),
-        table=configurations_table(configurations, best, all_measures(trials)),
-        table_file=_BESIDE.tables / "configurations.csv",
-        methods=[*reportfacts.methods(best, trials), *reportfacts.replicas(study, trials)],
-        figures={name: _embedded(figure) for name, figure in figures.items()},
-        scaling=None if scaling is None else scaling_table(scaling),
-        scaling_file=_BESIDE.tables / "scaling.csv",
-        comparison=None if comparison is None else reportcomparison.section(comparison, best, card),
-        failures=failures_table(trials),
-        trials_file=_BESIDE.tables / "trials.csv",
-        trial_count=len(trials),
-        cost=reportfacts.cost(trials),
-        cost_advice=advise(jobs, trials),
-        jobs_file=_BESIDE.tables / "jobs.csv",
-        provenance=reportfacts.provenance(request, trials, card, manifest),
-        command=f"snakemake --configfile {shlex.join(request['files'])}",
-        settings=reportfacts.settings_text(study),
-        card_file=_BESIDE.final / "card.md",
-        model_file=_BESIDE.final / "model.keras",
+        title=study.study["report"]["title"] or study.study["study"],
+        subtitle=reportanswer.subtitle(
+            study.study, study.tables.trials, study.tables.configurations, study.card
+        ),
+        sections=sections,
+        data=chart_data(study),
     )
+
+
+def _environment(templates: Path) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["code"] = _code
+    # As short as JSON can be; `tojson` escapes what could end the script that holds it.
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    return environment
+
+
+def _joined(folder: Path, *patterns: str) -> str:
+    """Return files one after the other, those of one pattern by name."""
+    files = (file for pattern in patterns for file in sorted(folder.glob(pattern)))
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 
 def _code(text: str) -> Markup:
@@ -193,7 +140,7 @@ def _embedded(figure: FigureFile) -> _EmbeddedFigure:
         figure.caption,
         figure.alt,
         tuple(
-            (file.suffix[1:].upper(), str(_BESIDE.figures / file.name))
+            (file.suffix[1:].upper(), str(BESIDE.figures / file.name))
             for file in (figure.svg, figure.png)
         ),
     )

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from gridfold.comparison import Comparison
-from gridfold.comparisonfigures import rank_tests
-from gridfold.paths import StudyPaths
+from gridfold.comparisonresult import Comparison
+from gridfold.reportinput import BESIDE, ReportInput, Section
 from gridfold.reporttable import Cell, Heading, Table
 from gridfold.wording import (
     MISSING,
@@ -26,61 +23,35 @@ from gridfold.wording import (
 )
 
 _MOST_ROWS = 20
-_BESIDE = StudyPaths(Path())
 
 
-@dataclass(frozen=True)
-class Section:
-    """What the template shows.
-
-    Attributes
-    ----------
-    estimates : Table
-        The selected configuration's score, estimated in three ways.
-    sentences : list of str
-    comparisons : Table
-    scientific : Table or None
-    notes : list of str
-        How to read the numbers.
-    files : list of tuple of str
-        Name and place of each table as CSV.
-    """
-
-    estimates: Table
-    sentences: list[str]
-    comparisons: Table | None
-    scientific: Table | None
-    notes: list[str]
-    files: list[tuple[str, str]]
-
-
-def section(comparison: Comparison, best: Mapping[str, Any], card: Mapping[str, Any]) -> Section:
-    """Return the section of a study.
+def comparison(study: ReportInput) -> Section | None:
+    """Return how sure the choice is and what matters; None where nothing was compared.
 
     Parameters
     ----------
-    comparison : Comparison
-    best : mapping
-        :func:`gridfold.summary.select`.
-    card : mapping
-        The model card.
+    study : ReportInput
     """
-    compared = len(comparison.comparisons) > 1
-    return Section(
-        estimates=_estimates(comparison.facts, best, card),
-        sentences=[
-            *_selection(comparison, best),
-            *_significance(comparison),
-            *_ranks(comparison.facts),
+    found = study.comparison
+    if found is None:
+        return None
+    compared = len(found.comparisons) > 1
+    content = {
+        "estimates": _estimates(found.facts, study.best, study.card),
+        "sentences": [
+            *_selection(found, study.best),
+            *_significance(found),
+            *_ranks(found),
         ],
-        comparisons=_comparisons(comparison) if compared else None,
-        scientific=_scientific(comparison) if len(comparison.scientific) else None,
-        notes=_notes(comparison) if compared else [],
-        files=[
-            (name, str(_BESIDE.tables / f"{name}.csv"))
+        "comparisons": _comparisons(found) if compared else None,
+        "scientific": _scientific(found) if len(found.scientific) else None,
+        "notes": _notes(found) if compared else [],
+        "files": [
+            (name, BESIDE.tables / f"{name}.csv")
             for name in ("comparisons", "scientific", "importance")
         ],
-    )
+    }
+    return Section("comparison", "Comparison", "How sure is the choice?", content)
 
 
 def _places(best: Mapping[str, Any]) -> int:
@@ -175,9 +146,9 @@ def _significance(comparison: Comparison) -> list[str]:
     return lines
 
 
-def _ranks(facts: Mapping[str, Any]) -> list[str]:
+def _ranks(comparison: Comparison) -> list[str]:
     lines = []
-    for title, test in rank_tests(facts).items():
+    for title, test in comparison.rank_tests().items():
         first = f"{title}: Friedman’s test {'finds' if test.p_value <= test.alpha else 'finds no'}"
         text = f"{first} differences (p {_p_text(test.p_value)})"
         if not test.can_separate:

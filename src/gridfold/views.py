@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,3 +66,34 @@ def curve_over_splits(history: pd.DataFrame, column: str) -> pd.DataFrame:
     finite = history[np.isfinite(history[column])]
     curve: pd.DataFrame = finite.groupby("epoch")[column].agg(["mean", "min", "max", "size"])
     return curve[curve["size"] > history["split"].nunique() / 2]
+
+
+def curves_over_splits(
+    epochs: pd.DataFrame, columns: Sequence[str]
+) -> dict[str, dict[str, pd.DataFrame]]:
+    """Return what :func:`curve_over_splits` does, of all configurations at once.
+
+    Parameters
+    ----------
+    epochs : DataFrame
+        The epochs table.
+    columns : sequence of str
+
+    Returns
+    -------
+    dict
+        ``mean``, ``min`` and ``max``, of each column: a table with a row for each configuration
+        and a column for each epoch; NaN where too few splits reached it.
+    """
+    keys = ["config_id", "epoch"]
+    names = list(columns)
+    finite = epochs[names].where(np.isfinite(epochs[names]))
+    groups = finite.assign(**epochs[keys]).groupby(keys)
+    reached = groups.count()
+    splits = epochs.groupby("config_id")["split"].nunique()
+    enough = reached.gt(splits.reindex(reached.index.get_level_values(0)).to_numpy() / 2, axis=0)
+    return {
+        end: {name: part[name].unstack("epoch") for name in names}
+        for end in ("mean", "min", "max")
+        for part in [getattr(groups, end)().where(enough)]
+    }
