@@ -147,6 +147,23 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of all results (default: results)",
     )
     index.add_argument("--html", type=Path, help="the page (default: index.html in that folder)")
+    export = with_study(
+        verb(
+            "export",
+            _export,
+            "write table and figures of a finished study for a paper",
+            "table.tex (LaTeX with booktabs), and every figure as PDF with embedded fonts and as\n"
+            "SVG, in the width and letter size of a journal's column.",
+        )
+    )
+    export.add_argument(
+        "--column", default="single", help="width and letter size (default: single); see --columns"
+    )
+    export.add_argument("--columns", action="store_true", help="list the columns and do nothing")
+    export.add_argument(
+        "--rows", type=int, default=10, help="most configurations in the table (default: 10)"
+    )
+    export.add_argument("--to", type=Path, help="folder (default: results/<study>/paper/<column>)")
     schema = verb(
         "schema",
         _schema,
@@ -285,6 +302,28 @@ def _index(options: argparse.Namespace) -> None:
         )
     file = options.html or options.results / "index.html"
     _publish(index_page(list(find_studies(options.results)), file), file)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from gridfold.paperfigures import COLUMNS
+
+    if options.columns:
+        for name, column in COLUMNS.items():
+            print(f"{name:16} {column.width:5.2f} in  {column.size:g} pt")
+        return
+    problems = []
+    if options.column not in COLUMNS:
+        problems.append(Problem(("--column",), options.column, f"allowed: {', '.join(COLUMNS)}"))
+    if options.rows < 1:
+        problems.append(Problem(("--rows",), str(options.rows), "allowed: 1 and more"))
+    if problems:
+        raise StudyError("gridfold export", problems)
+    from gridfold.exportpaper import export
+
+    plan = _load(options)
+    folder = options.to or plan.paths.root / "paper" / options.column
+    for file in export(plan, COLUMNS[options.column], options.rows, folder):
+        print(file)
 
 
 def _publish(page: Any, file: Path) -> None:

@@ -43,7 +43,8 @@ def draw_critical_differences(tests: Mapping[str, RankTest]) -> Drawing:
     caption = (
         "Mean rank over the splits (1 is best) of the best configurations, and of the best one at "
         "each value of axes with several values. Bars join what Nemenyi’s test can’t tell apart at "
-        f"level {alpha:.2g}: ranks that differ by less than the critical difference (CD). Since "
+        f"level {alpha:.2g}: ranks that differ by less than the critical difference (CD). Where "
+        "that is more than ranks can differ at all, the test can tell no two apart. Since "
         f"splits share training samples, they count as {next(iter(tests.values())).blocks:.2g} "
         "independent ones (Demšar, 2006; Nadeau & Bengio, 2003)."
     )
@@ -76,7 +77,7 @@ def _draw_ranks(axes: Axes, title: str, test: RankTest) -> None:
         y = len(ordered) + 0.7 * place
         axes.plot([low, high], [y, y], color="black", lw=3, solid_capstyle="butt")
     bottom = len(ordered) + 0.7 * len(bars)
-    axes.set_ylim(bottom - 0.2, -1.6)
+    axes.set_ylim(bottom - 0.2, -2.2)
     axes.set_xlim(0.9, len(ordered) + 0.1)
     names = [f"{shorten(name, _LONGEST_LABEL)}  {rank:.2f}" for name, rank in ordered]
     axes.set_yticks(range(len(ordered)), names)
@@ -85,12 +86,14 @@ def _draw_ranks(axes: Axes, title: str, test: RankTest) -> None:
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("mean rank")
     reach = min(test.critical_difference, len(ordered) - 1)
-    text = f"CD = {test.critical_difference:.2f}"
-    if not test.can_separate:
-        text += ", more than ranks can differ"
     axes.plot([1, 1 + reach], [-0.9, -0.9], color=ORANGE, lw=2, marker="|", ms=8)
     axes.annotate(
-        text, (1 + reach, -0.9), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9
+        f"CD = {test.critical_difference:.2f}",
+        (1, -0.9),
+        xytext=(0, 4),
+        textcoords="offset points",
+        va="bottom",
+        fontsize=9,
     )
     axes.set_title(f"{title}: Friedman’s test p = {p_value(test.p_value)}", loc="left")
 
@@ -109,6 +112,12 @@ def _ranks_alt(title: str, test: RankTest) -> str:
     )
 
 
+def _short_names(axes: list[str]) -> list[str]:
+    """Return names of axes without their sections, as in labels, where that leaves no doubt."""
+    short = [name.rpartition(".")[2] for name in axes]
+    return [shorten(name, 34) for name in (short if len(set(short)) == len(short) else axes)]
+
+
 def draw_importance(table: pd.DataFrame) -> Drawing:
     """Draw the importance of each axis by both methods, a panel for each scope."""
     scopes = list(table.groupby("scope", sort=False))
@@ -121,7 +130,7 @@ def draw_importance(table: pd.DataFrame) -> Drawing:
         for shift, column, colour in ((-0.19, "fanova", BLUE), (0.19, "ped_anova", ORANGE)):
             places = [row + shift for row in range(len(rows))]
             axes.barh(places, 100 * rows[column], height=0.36, color=colour)
-        axes.set_yticks(range(len(rows)), [shorten(name, 34) for name in rows["axis"]])
+        axes.set_yticks(range(len(rows)), _short_names(rows["axis"].tolist()))
         axes.set_ylim(most - 0.4, -0.6)
         axes.set_xlim(0, 105)
         axes.grid(axis="y", visible=False)
