@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from comparing import compared
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from ondisk import write_finished
 
@@ -119,7 +120,7 @@ def test_letters_have_the_size_of_the_column_and_lie_inside(tmp_path: Path) -> N
     for name, drawing in draw_comparison(comparison).items():
         column = Column(3.5, 7)
         fit(drawing.figure, column)
-        drawing.figure.canvas.draw()
+        FigureCanvasAgg(drawing.figure).draw()
         drawn = drawing.figure.get_tightbbox()
         width, height = drawing.figure.get_size_inches()
         assert drawn.x0 > -0.03, name

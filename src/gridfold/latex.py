@@ -189,8 +189,8 @@ def _caption(
     if tested:
         text += (
             " Difference, p and Cohen’s d_z refer to the first row; d_z, of the paired "
-            "differences, is above 0 where the first row is better. p is two-sided, of the corrected resampled "
-            "t-test, Bonferroni-adjusted for all pairs of "
+            "differences, is above 0 where the first row is better. p is two-sided, of the "
+            "corrected resampled t-test, Bonferroni-adjusted for all pairs of "
             f"{len(comparison.comparisons):,} configurations, since the first row was picked by "
             f"these scores. {_about_stars(shown)}"
         )

@@ -145,7 +145,7 @@ def _keep_tick_sizes(axes: Axes, scale: float) -> None:
         if labels:
             # All ticks get it now, and those that are there are scaled once more as texts.
             size = float(labels[0].get_fontsize())
-            axis.set_tick_params(labelsize=size * scale, width=0.8 * scale, length=3.5 * scale)
+            axis.set_tick_params(labelsize=size * scale, width=0.8 * scale)
             for label in axis.get_majorticklabels():
                 label.set_fontsize(size)
 
