@@ -57,6 +57,20 @@ def source_tables(stage):
     ]
 
 
+def table_files(names):
+    """Return the files of tables: `<name>` as Parquet and `<name>_csv`, which the report lists."""
+    files = {}
+    for name in names:
+        files[name] = PATHS.tables / f"{name}.parquet"
+        files[f"{name}_csv"] = report(
+            PATHS.tables / f"{name}.csv",
+            caption=f"../workflow/report/{name}.rst",
+            category="Tables",
+            labels={"table": name},
+        )
+    return files
+
+
 def figure_files(titles):
     """Return the files of figures: `<name>_svg`, `<name>_png`, and their texts `<name>_words`."""
     files = {}

@@ -13,7 +13,17 @@ TEST_FIGURES = {
 }
 # Template, style and script of the report, with those of its sections.
 PAGE = SCRIPTS.parent / "report"
-FIGURES = [*SEARCH_FIGURES, *TEST_FIGURES, *SCALING_FIGURES]
+COMPARISON_FIGURES = {
+    "critical_difference": "Critical differences of mean ranks",
+    "importance": "Importance of the axes",
+}
+FIGURES = [
+    *SEARCH_FIGURES,
+    *TEST_FIGURES,
+    *COMPARISON_FIGURES,
+    *SCALING_FIGURES,
+]
+COMPARISON_TABLES = ("comparisons", "scientific", "importance")
 
 
 # The figures are drawn in two jobs: those of the search while the final model is trained, those
@@ -68,6 +78,33 @@ rule draw_test_figures:
         "../workflow/scripts/draw_test_figures.py"
 
 
+# Also while the final model is trained: nothing that trains waits for it.
+rule compare_configurations:
+    input:
+        trials=rules.collect.output.trials,
+        configurations=rules.summarise.output.configurations,
+        predictions=expand(rules.train.output.predictions, shard=SHARDS),
+        targets=rules.prepare_data.output.targets,
+        groups=rules.prepare_data.output.groups,
+    output:
+        **figure_files(COMPARISON_FIGURES),
+        **table_files(COMPARISON_TABLES),
+        facts=PATHS.tables / "comparison.json",
+    log:
+        PATHS.log("compare_configurations"),
+    benchmark:
+        PATHS.benchmark("compare_configurations")
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.comparison_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
+    params:
+        request=lambda wildcards: PLAN.comparison_request(),
+    message:
+        f"Comparing {len(PLAN.configurations)} configurations"
+    script:
+        "../workflow/scripts/compare_configurations.py"
+
+
 rule report:
     input:
         trials=rules.collect.output.trials,
@@ -81,6 +118,10 @@ rule report:
             PATHS.figures / "{name}.{kind}", name=FIGURES, kind=["svg", "png"]
         ),
         words=expand(PATHS.figures / "{name}.json", name=FIGURES),
+        comparisons=rules.compare_configurations.output.comparisons,
+        scientific=rules.compare_configurations.output.scientific,
+        importance=rules.compare_configurations.output.importance,
+        facts=rules.compare_configurations.output.facts,
         scaling=rules.measure_scaling.output.table if SCALING_FIGURES else [],
         search=rules.collect.output.search if PLAN.stages else [],
         search_trials=rules.collect.output.search_trials if PLAN.stages else [],

@@ -46,12 +46,12 @@ def draw_hyperparameters(
         return Drawing(message(text), "Scores against hyperparameters.", text)
     figure, grid = panels(len(names), 3, 2.6, sharey=True)
     looks = family_looks(configurations["model"].tolist())
-    for position, (name, axes) in enumerate(zip(names, grid[0], strict=True)):
+    for name, axes in zip(names, grid[0], strict=True):
         _draw_axis(
             axes, scored[scored[name].notna()], name, space[name], measure, looks, len(names)
         )
         axes.set_xlabel(shorten(name, 40))
-        if position % 3 == 0:
+        if axes.get_subplotspec().is_first_col():
             axes.set_ylabel(measure_name(measure))
     families = scored["model"].unique()
     entries = [

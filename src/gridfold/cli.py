@@ -14,6 +14,7 @@ from typing import Any
 
 from gridfold import __version__
 from gridfold.advice import cause_of, in_full
+from gridfold.atomic import write_text
 from gridfold.errors import GridfoldError, Problem, StudyError, TrialFailure
 from gridfold.paths import result_file
 from gridfold.plan import Plan
@@ -155,6 +156,45 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("results", type=Path, help="results of a study, for example results/demo")
     export.add_argument("--format", choices=["savedmodel", "onnx"], default="savedmodel")
     export.add_argument("-o", "--output", type=Path, help="where to (default: beside the model)")
+    compare = verb(
+        "compare",
+        _compare,
+        "compare finished studies with the first one",
+        "Paired where studies share splits or test samples, and it says so where they don't.\n"
+        "Studies with another problem, measure or data are refused. Writes a page, too.",
+    )
+    compare.add_argument(
+        "folders", nargs="+", type=Path, metavar="FOLDER", help="as results/demo; two at least"
+    )
+    compare.add_argument(
+        "--html", type=Path, help="the page (default: comparison.html beside the first study)"
+    )
+    index = verb("index", _index, "list all studies of a results folder, and write a page of them")
+    index.add_argument(
+        "results",
+        nargs="?",
+        type=Path,
+        default=Path("results"),
+        help="folder of all results (default: results)",
+    )
+    index.add_argument("--html", type=Path, help="the page (default: index.html in that folder)")
+    paper = with_study(
+        verb(
+            "paper",
+            _paper,
+            "write table and figures of a finished study for a paper",
+            "table.tex (LaTeX with booktabs), and every figure as PDF with embedded fonts and as\n"
+            "SVG, in the width and letter size of a journal's column.",
+        )
+    )
+    paper.add_argument(
+        "--column", default="single", help="width and letter size (default: single); see --columns"
+    )
+    paper.add_argument("--columns", action="store_true", help="list the columns and do nothing")
+    paper.add_argument(
+        "--rows", type=int, default=10, help="most configurations in the table (default: 10)"
+    )
+    paper.add_argument("--to", type=Path, help="folder (default: results/<study>/paper/<column>)")
     schema = verb(
         "schema",
         _schema,
@@ -287,6 +327,61 @@ def _export(options: argparse.Namespace) -> None:
     target = options.output or model.folder / name
     beside = model.export(options.format, target)
     print(f"{target}, with {beside}")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from gridfold.finishedstudy import FinishedStudy
+    from gridfold.studycomparison import compare_studies
+    from gridfold.studypages import comparison_page
+
+    folders = list(dict.fromkeys(folder.resolve() for folder in options.folders))
+    if len(folders) < 2:
+        given = f"{len(folders)} different study"
+        raise StudyError("gridfold compare", [Problem((), given, "allowed: two or more")])
+    studies = [FinishedStudy.read(folder) for folder in folders]
+    file = options.html or folders[0].parent / "comparison.html"
+    _publish(comparison_page(studies[0], compare_studies(studies), file), file)
+
+
+def _index(options: argparse.Namespace) -> None:
+    from gridfold.finishedstudy import find_studies
+    from gridfold.studypages import index_page
+
+    if not options.results.is_dir():
+        raise StudyError(
+            "gridfold index",
+            [Problem((), f"{options.results} is no folder", "allowed: the folder of all results")],
+        )
+    file = options.html or options.results / "index.html"
+    _publish(index_page(list(find_studies(options.results)), file), file)
+
+
+def _paper(options: argparse.Namespace) -> None:
+    from gridfold.paperfigures import COLUMNS
+
+    if options.columns:
+        for name, column in COLUMNS.items():
+            print(f"{name:16} {column.width:5.2f} in  {column.size:g} pt")
+        return
+    problems = []
+    if options.column not in COLUMNS:
+        problems.append(Problem(("--column",), options.column, f"allowed: {', '.join(COLUMNS)}"))
+    if options.rows < 1:
+        problems.append(Problem(("--rows",), str(options.rows), "allowed: 1 and more"))
+    if problems:
+        raise StudyError("gridfold paper", problems)
+    from gridfold.exportpaper import export
+
+    plan = _load(options)
+    folder = options.to or plan.paths.root / "paper" / options.column
+    for file in export(plan, COLUMNS[options.column], options.rows, folder):
+        print(file)
+
+
+def _publish(page: Any, file: Path) -> None:
+    """Write a page about several studies, and print it."""
+    write_text(file, page.html(), durable=False)
+    print(f"{page.text()}\n\nPage: {file}")
 
 
 def _schema(options: argparse.Namespace) -> None:

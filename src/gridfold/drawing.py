@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ WIDTH = 10.0
 # Above this, a vector file is larger and slower than the pixels it describes.
 _MOST_VECTOR_MARKS = 2000
 _PNG_DPI = 150
+# Panels side by side in figures that are drawn now; the figures themselves may want fewer.
+_MOST_COLUMNS: ContextVar[int] = ContextVar("most_columns", default=99)
 
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -95,6 +98,16 @@ def style() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def at_most_columns(columns: int) -> Iterator[None]:
+    """Draw with no more panels side by side than that: for pages narrower than the report."""
+    token = _MOST_COLUMNS.set(columns)
+    try:
+        yield
+    finally:
+        _MOST_COLUMNS.reset(token)
+
+
 def save(drawing: Drawing, svg: Path, png: Path) -> None:
     """Write a drawing as SVG and as PNG, without dates or random ids."""
     for file, metadata in ((svg, {"Date": None, "Creator": None}), (png, {"Software": None})):
@@ -127,7 +140,7 @@ def panels(
     figure : Figure
     axes : array of Axes of shape (rows_of, count)
     """
-    columns = min(count, columns)
+    columns = min(count, columns, _MOST_COLUMNS.get())
     blocks = math.ceil(count / columns)
     width = min(WIDTH, 1 + 4 * columns)
     figure = Figure(figsize=(width, height * blocks * rows_of), layout="constrained")

@@ -254,9 +254,10 @@ def draw_learning_curves(
         upper.set_title(textwrap.fill(title, 25), fontsize=8.5, loc="left")
         if logarithmic:
             log_axis(upper, "y")
-    for column in range(0, len(shown), 5):
-        grid[0, column].set_ylabel("loss (log scale)" if logarithmic else "loss")
-        grid[1, column].set_ylabel(metric)
+    for upper, lower in grid.T:
+        if upper.get_subplotspec().is_first_col():
+            upper.set_ylabel("loss (log scale)" if logarithmic else "loss")
+            lower.set_ylabel(metric)
     for axes in grid[1]:
         axes.set_xlabel("epoch")
         # Also where the panels of the next row do not reach.

@@ -305,6 +305,19 @@ class Plan:
             }
         )
 
+    def comparison_request(self) -> str:
+        """Return what `compare_configurations` depends on, besides tables and predictions."""
+        return canonical_json(
+            {
+                "measure": self.study.problem.ranking_measure,
+                "confidence": self.study.report.confidence,
+                "space": {
+                    name: axis.model_dump(mode="json", by_alias=True)
+                    for name, axis in self.study.search.space.items()
+                },
+            }
+        )
+
     def scaling_request(self) -> str:
         """Return what `measure_scaling` depends on, besides the tables."""
         rows = []

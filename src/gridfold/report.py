@@ -11,7 +11,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
-from gridfold import reportanswer, reportsearch, reportsections
+from gridfold import reportanswer, reportcomparison, reportsearch, reportsections
 from gridfold.reportdata import chart_data
 from gridfold.reportinput import BESIDE, FigureFile, ReportInput, WriteSection
 
@@ -20,6 +20,7 @@ SECTIONS: tuple[WriteSection, ...] = (
     reportsections.cautions,
     reportsections.configurations,
     reportsearch.search,
+    reportcomparison.comparison,
     reportsections.curves,
     reportsections.hyperparameters,
     reportsections.errors,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from gridfold.comparisonresult import Comparison
 from gridfold.paths import StudyPaths
 from gridfold.tables import StudyTables
 
@@ -68,6 +69,8 @@ class ReportInput:
         The scaling table, of a study that compares world sizes.
     search, search_trials : DataFrame, optional
         The path of a search in stages, :func:`gridfold.searchtables.collect_search`.
+    comparison : Comparison, optional
+        Without it, the page has no section on it.
     """
 
     request: Mapping[str, Any]
@@ -87,6 +90,8 @@ class ReportInput:
         if self.search_trials is None:
             return self.tables.trials
         return self.search_trials.drop_duplicates(["config_id", "split"], keep="last")
+
+    comparison: Comparison | None = None
 
     @property
     def study(self) -> Mapping[str, Any]:

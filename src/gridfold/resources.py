@@ -29,6 +29,8 @@ from gridfold.stages import EXPLORE, Stage, stage_of
 # one trial of the smallest model. Slurm's polling accounting counts shared pages in each process.
 _SNAKEMAKE = 400
 _BOOKKEEPING = 600
+# SciPy's and optuna's share on top of that.
+_LIBRARIES = 300
 _FORK_SERVER = 700
 _TRIAL = 500
 # Copies of the data in a trial: as read, scaled, and as a tensor, in training and validation part.
@@ -244,6 +246,14 @@ class JobSizes:
     def table_minutes(self, attempt: int) -> int:
         """Return the minutes of a job that reads the tables of all trials."""
         return _minutes(self._rows / 1e4) * attempt
+
+    def comparison_memory(self, attempt: int) -> int:
+        """Return the MB of the job that also holds what every configuration predicts."""
+        plan = self._plan
+        predictions = self._shape[0] * plan.study.resampling.repeats * len(plan.configurations)
+        # Four bytes for each number and as much for its loss; as many outputs as digits have.
+        held = predictions * 10 * 8 / _MB
+        return self.table_memory(attempt) + _rounded(_LIBRARIES + held, 100) * attempt
 
     @cached_property
     def _rows(self) -> int:

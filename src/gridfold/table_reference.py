@@ -7,9 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gridfold.atomic import write_text
+from gridfold.comparisons import COMPARISON_COLUMNS
+from gridfold.importance import IMPORTANCE_COLUMNS
 from gridfold.jobtable import JOB_COLUMNS
 from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
 from gridfold.scaling import SCALING_COLUMNS
+from gridfold.scientific import SCIENTIFIC_COLUMNS
 from gridfold.searchtables import SEARCH_COLUMNS
 from gridfold.summary import CONFIGURATION_COLUMNS
 from gridfold.tables import (
@@ -53,6 +56,22 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
         "`tables/configurations.csv`, `tables/configurations.parquet`",
         "One row for each configuration, best first.",
         (*CONFIGURATION_COLUMNS, _AXES, *_SUMMARIES),
+    ),
+    (
+        "`tables/comparisons.csv`, `tables/comparisons.parquet`",
+        "One row for each configuration without a failed trial: how it compares with the selected\n"
+        "one, which stands first. How each figure is made: [statistics](statistics.md).",
+        COMPARISON_COLUMNS,
+    ),
+    (
+        "`tables/scientific.csv`, `tables/scientific.parquet`",
+        "The best configuration at each value of each scientific axis.",
+        SCIENTIFIC_COLUMNS,
+    ),
+    (
+        "`tables/importance.csv`, `tables/importance.parquet`",
+        "How much each axis matters, in each set of configurations in which it is defined.",
+        IMPORTANCE_COLUMNS,
     ),
     (
         "`tables/jobs.csv`, `tables/jobs.parquet`",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from gridfold.atomic import write_text
+from gridfold.comparisonresult import Comparison
 from gridfold.jobs import job
 from gridfold.report import render
 from gridfold.reportinput import ReportInput, read_figures
@@ -25,6 +26,7 @@ def write_report(
         card=json.loads(Path(inputs["card"]).read_text()),
         manifest=json.loads(Path(inputs["manifest"]).read_text()),
         figures=read_figures(words),
+        comparison=Comparison.read(inputs),
         # Of some studies only.
         **{
             name: pd.read_parquet(inputs[name])

@@ -1,0 +1,96 @@
+"""What a paper needs of a study: its table for LaTeX, and its figures in the width of a column."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gridfold import comparisonfigures, drawing, figures, latex, paperfigures, scaling
+from gridfold.atomic import write_text
+from gridfold.comparisonresult import Comparison
+from gridfold.errors import Problem, StudyError
+from gridfold.paths import StudyPaths
+from gridfold.plan import Plan
+from gridfold.tables import StudyTables
+
+_TABLES = ("trials", "epochs", "configurations", "comparisons", "scientific", "importance")
+
+
+def export(plan: Plan, column: paperfigures.Column, rows: int, folder: Path) -> list[Path]:
+    """Write ``table.tex`` and all figures of a finished study into `folder`.
+
+    Parameters
+    ----------
+    plan : Plan
+    column : Column
+    rows : int
+        Most configurations in the table.
+    folder : Path
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    StudyError
+        When the study is not finished.
+    """
+    paths = plan.paths
+    files = {name: str(paths.tables / f"{name}.parquet") for name in _TABLES}
+    files["facts"] = str(paths.tables / "comparison.json")
+    try:
+        tables, comparison = StudyTables.read(files), Comparison.read(files)
+        best = json.loads((paths.tables / "best.json").read_text(encoding="utf-8"))
+        card = json.loads((paths.final / "card.json").read_text(encoding="utf-8"))
+        drawn = _draw(plan, tables, comparison, column)
+    except FileNotFoundError as error:
+        # Of Arrow's errors the message is the path, of Python's the attribute.
+        missing = Path(error.filename or str(error)).name
+        raise StudyError(
+            "gridfold paper",
+            [
+                Problem(
+                    (),
+                    f"{paths.root} is not finished: there is no {missing}",
+                    f"run: snakemake --configfile {' '.join(map(str, plan.files))}",
+                )
+            ],
+        ) from None
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / "table.tex"
+    text = latex.ranking_table(
+        plan.study.study, tables.configurations, comparison, best, card, rows
+    )
+    write_text(table, text)
+    return [table, *paperfigures.save(drawn, column, folder)]
+
+
+def _draw(
+    plan: Plan, tables: StudyTables, comparison: Comparison, column: paperfigures.Column
+) -> dict[str, drawing.Drawing]:
+    request, paths = json.loads(plan.report_request()), plan.paths
+    with drawing.at_most_columns(paperfigures.most_panels(column)):
+        found = {
+            **figures.draw_search(request, tables),
+            **figures.draw_test(
+                request,
+                tables,
+                card=json.loads((paths.final / "card.json").read_text(encoding="utf-8")),
+                out_of_fold=pd.read_parquet(paths.tables / "best_predictions.parquet"),
+                test_predictions=pd.read_parquet(paths.final / "test_predictions.parquet"),
+                targets=np.load(paths.data / "targets.npy", mmap_mode="r"),
+                manifest=json.loads((paths.data / "manifest.json").read_text(encoding="utf-8")),
+            ),
+            **comparisonfigures.draw_comparison(comparison),
+        }
+        return found | (_scaling(paths) if plan.compares_world_sizes else {})
+
+
+def _scaling(paths: StudyPaths) -> dict[str, drawing.Drawing]:
+    table = pd.read_parquet(paths.tables / "scaling.parquet")
+    return {"scaling": scaling.draw_scaling(table)}
