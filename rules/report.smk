@@ -8,6 +8,8 @@ TEST_FIGURES = {
     "scores": "Scores of the configurations",
     "errors": "Errors of the selected configuration",
 }
+# Template, style and script of the report, with those of its sections.
+PAGE = SCRIPTS.parent / "report"
 FIGURES = [*SEARCH_FIGURES, *TEST_FIGURES, *SCALING_FIGURES]
 
 
@@ -76,9 +78,10 @@ rule report:
         ),
         words=expand(PATHS.figures / "{name}.json", name=FIGURES),
         scaling=rules.measure_scaling.output.table if SCALING_FIGURES else [],
-        template=workflow.source_path("../workflow/report/report.html.j2"),
-        style=workflow.source_path("../workflow/report/report.css"),
-        behaviour=workflow.source_path("../workflow/report/report.js"),
+        page=PAGE / "report.html.j2",
+        parts=sorted(
+            file for kind in ("j2", "css", "js") for file in PAGE.rglob(f"*.{kind}")
+        ),
     output:
         html=PATHS.report,
     log:

@@ -13,7 +13,7 @@ import pandas as pd
 from studies import tiny_study, write_study
 from workbench import ROOT
 
-from gridfold import figures, report
+from gridfold import figures, report, reportinput
 from gridfold.jobtable import job_table
 from gridfold.kinds import PROBLEM_KINDS
 from gridfold.plan import Plan
@@ -79,11 +79,13 @@ class Finished:
     def render_without_figures(self, folder: Path) -> str:
         """Return the report with empty figures: drawing is most of the time."""
         (folder / "x.svg").write_text("<svg/>")
-        nothing = report.FigureFile(folder / "x.svg", folder / "x.svg", "a caption", "an alt text")
+        nothing = reportinput.FigureFile(
+            folder / "x.svg", folder / "x.svg", "a caption", "an alt text"
+        )
         return self.render_with(dict.fromkeys(figures.FIGURES, nothing))
 
-    def render_with(self, files: dict[str, report.FigureFile]) -> str:
-        return report.render(
+    def render_with(self, files: dict[str, reportinput.FigureFile]) -> str:
+        study = reportinput.ReportInput(
             self.request,
             self.tables,
             jobs=self.jobs,
@@ -91,13 +93,13 @@ class Finished:
             card=self.card,
             manifest=self.manifest,
             figures=files,
-            templates=TEMPLATES,
         )
+        return report.render(study, TEMPLATES)
 
 
-def figures_in(folder: Path) -> dict[str, report.FigureFile]:
+def figures_in(folder: Path) -> dict[str, reportinput.FigureFile]:
     """Return all figures that lie in a folder."""
-    return report.read_figures(folder / f"{name}.json" for name in figures.FIGURES)
+    return reportinput.read_figures(folder / f"{name}.json" for name in figures.FIGURES)
 
 
 def finished(

@@ -4,47 +4,32 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
-import shlex
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
-import pandas as pd
 from markupsafe import Markup, escape
 
-from gridfold import reportanswer, reportfacts
-from gridfold.cautions import find_cautions
-from gridfold.jobtable import advise
-from gridfold.paths import StudyPaths
-from gridfold.reporttable import configurations_table, failures_table, scaling_table
-from gridfold.summary import all_measures
-from gridfold.tables import StudyTables
+from gridfold import reportanswer, reportsections
+from gridfold.reportinput import BESIDE, FigureFile, ReportInput, WriteSection
 
-TEMPLATE = "report.html.j2"
+SECTIONS: tuple[WriteSection, ...] = (
+    reportsections.answer,
+    reportsections.cautions,
+    reportsections.configurations,
+    reportsections.curves,
+    reportsections.hyperparameters,
+    reportsections.errors,
+    reportsections.scaling,
+    reportsections.failures,
+    reportsections.cost,
+    reportsections.provenance,
+)
+"""In the order of the page."""
+
 # An SVG larger than this gives way to its PNG, so that the page stays small.
 _LARGEST_SVG = 400_000
-# Links in the report are relative to it, so that the folder can be moved or published.
-_BESIDE = StudyPaths(Path())
-
-
-@dataclass(frozen=True)
-class FigureFile:
-    """A figure as it lies on disk.
-
-    Attributes
-    ----------
-    svg, png : Path
-    caption, alt : str
-    """
-
-    svg: Path
-    png: Path
-    caption: str
-    alt: str
 
 
 @dataclass(frozen=True)
@@ -57,64 +42,25 @@ class _EmbeddedFigure:
     links: tuple[tuple[str, str], ...]
 
 
-def read_figures(words: Iterable[Path]) -> dict[str, FigureFile]:
-    """Return the figures that lie beside their words, ``<name>.json``."""
-    return {
-        file.stem: FigureFile(
-            file.with_suffix(".svg"),
-            file.with_suffix(".png"),
-            **json.loads(file.read_text(encoding="utf-8")),
-        )
-        for file in words
-    }
-
-
-def render(
-    request: Mapping[str, Any],
-    tables: StudyTables,
-    *,
-    jobs: pd.DataFrame,
-    best: Mapping[str, Any],
-    card: Mapping[str, Any],
-    manifest: Mapping[str, Any],
-    figures: Mapping[str, FigureFile],
-    templates: Path,
-    scaling: pd.DataFrame | None = None,
-) -> str:
+def render(study: ReportInput, templates: Path) -> str:
     """Return the report as HTML.
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.Plan.report_request`.
-    tables : StudyTables
-    jobs : DataFrame
-        :func:`gridfold.jobtable.job_table`.
-    best : mapping
-        :func:`gridfold.summary.select`.
-    card : mapping
-        The model card.
-    manifest : mapping
-        What the prepared data are.
-    figures : mapping of str to FigureFile
-        By the names in :data:`gridfold.figures.FIGURES`.
+    study : ReportInput
     templates : Path
-        Folder of :data:`TEMPLATE` with its style and script.
-    scaling : DataFrame, optional
-        The scaling table, of a study that compares world sizes.
+        Folder of ``report.html.j2`` with its style, its script and its sections.
     """
-    study, trials, configurations = request["study"], tables.trials, tables.configurations
-    style = (templates / "report.css").read_text(encoding="utf-8")
-    script = (templates / "report.js").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["code"] = _code
-    return environment.get_template(TEMPLATE).render(
+    environment = _environment(templates)
+    figures = {name: _embedded(figure) for name, figure in study.figures.items()}
+    sections = []
+    for write in SECTIONS:
+        section = write(study)
+        if section is not None:
+            template = environment.get_template(f"sections/{section.name}.html.j2")
+            sections.append((section, Markup(template.render(section.content, figures=figures))))
+    style, script = _joined(templates, "css"), _joined(templates, "js")
+    return environment.get_template("report.html.j2").render(
         # Only this style and this script may run: whatever a label smuggles in is dead text.
         policy="; ".join(
             (
@@ -128,30 +74,30 @@ def render(
         ),
         style=Markup(style),
         script=Markup(script),
-        title=study["report"]["title"] or study["study"],
-        subtitle=reportanswer.subtitle(study, trials, configurations, card),
-        selected=reportanswer.selected(configurations, best),
-        scores=reportanswer.scores(best, card),
-        sentences=reportanswer.sentences(configurations, best, card),
-        cautions=find_cautions(request, tables, card),
-        table=configurations_table(configurations, best, all_measures(trials)),
-        table_file=_BESIDE.tables / "configurations.csv",
-        methods=[*reportfacts.methods(best, trials), *reportfacts.replicas(study, trials)],
-        figures={name: _embedded(figure) for name, figure in figures.items()},
-        scaling=None if scaling is None else scaling_table(scaling),
-        scaling_file=_BESIDE.tables / "scaling.csv",
-        failures=failures_table(trials),
-        trials_file=_BESIDE.tables / "trials.csv",
-        trial_count=len(trials),
-        cost=reportfacts.cost(trials),
-        cost_advice=advise(jobs, trials),
-        jobs_file=_BESIDE.tables / "jobs.csv",
-        provenance=reportfacts.provenance(request, trials, card, manifest),
-        command=f"snakemake --configfile {shlex.join(request['files'])}",
-        settings=reportfacts.settings_text(study),
-        card_file=_BESIDE.final / "card.md",
-        model_file=_BESIDE.final / "model.keras",
+        title=study.study["report"]["title"] or study.study["study"],
+        subtitle=reportanswer.subtitle(
+            study.study, study.tables.trials, study.tables.configurations, study.card
+        ),
+        sections=sections,
     )
+
+
+def _environment(templates: Path) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["code"] = _code
+    return environment
+
+
+def _joined(templates: Path, kind: str) -> str:
+    """Return the page's style or script, with those of all sections after it."""
+    files = [templates / f"report.{kind}", *sorted((templates / "sections").glob(f"*.{kind}"))]
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 
 def _code(text: str) -> Markup:
@@ -188,7 +134,7 @@ def _embedded(figure: FigureFile) -> _EmbeddedFigure:
         figure.caption,
         figure.alt,
         tuple(
-            (file.suffix[1:].upper(), str(_BESIDE.figures / file.name))
+            (file.suffix[1:].upper(), str(BESIDE.figures / file.name))
             for file in (figure.svg, figure.png)
         ),
     )

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridfold import report
 from gridfold.atomic import write_text
 from gridfold.jobs import job
+from gridfold.report import render
+from gridfold.reportinput import ReportInput, read_figures
 from gridfold.tables import StudyTables
 
 
@@ -16,18 +17,17 @@ def write_report(
     request: str, inputs: Mapping[str, str], words: Iterable[Path], html: Path
 ) -> None:
     """Write the report of a study as one self-contained page."""
-    page = report.render(
+    study = ReportInput(
         json.loads(request),
         StudyTables.read(inputs),
         jobs=pd.read_parquet(inputs["jobs"]),
         best=json.loads(Path(inputs["best"]).read_text()),
         card=json.loads(Path(inputs["card"]).read_text()),
         manifest=json.loads(Path(inputs["manifest"]).read_text()),
-        figures=report.read_figures(words),
-        templates=Path(inputs["template"]).parent,
+        figures=read_figures(words),
         scaling=pd.read_parquet(inputs["scaling"]) if inputs["scaling"] else None,
     )
-    write_text(html, page)
+    write_text(html, render(study, Path(inputs["page"]).parent))
 
 
 if __name__ == "__main__":
