@@ -14,6 +14,7 @@ include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/summary.smk"
 include: "rules/benchmark.smk"
+include: "rules/model.smk"
 include: "rules/report.smk"
 
 

@@ -56,3 +56,16 @@ def figure_files(titles):
         files[f"{name}_png"] = PATHS.figures / f"{name}.png"
         files[f"{name}_words"] = PATHS.figures / f"{name}.json"
     return files
+
+
+def table_files(names):
+    """Return the CSV files of tables: `<name>_table`."""
+    return {
+        f"{name}_table": report(
+            PATHS.tables / f"{name}.csv",
+            caption=f"../workflow/report/tables/{name}.rst",
+            category="Tables",
+            labels={"table": name},
+        )
+        for name in names
+    }

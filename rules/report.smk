@@ -10,7 +10,7 @@ TEST_FIGURES = {
 }
 # Template, style and script of the report, with those of its sections.
 PAGE = SCRIPTS.parent / "report"
-FIGURES = [*SEARCH_FIGURES, *TEST_FIGURES, *SCALING_FIGURES]
+FIGURES = [*SEARCH_FIGURES, *TEST_FIGURES, *SCALING_FIGURES, *MODEL_FIGURES]
 
 
 # The figures are drawn in two jobs: those of the search while the final model is trained, those

@@ -15,6 +15,8 @@ from scipy import stats
 from gridfold import measures
 from gridfold.atomic import replacing, write_text
 from gridfold.data import Array, Dataset
+from gridfold.inside import Inside
+from gridfold.inspection import inspect
 from gridfold.paths import StudyPaths
 from gridfold.provenance import environment
 from gridfold.shardjob import final_folder, final_work
@@ -27,7 +29,7 @@ _RESAMPLES = 1000
 
 def fit_final(
     request: Mapping[str, Any], selection: Mapping[str, Any], paths: StudyPaths, threads: int
-) -> tuple[keras.Model, pd.DataFrame, dict[str, Any]]:
+) -> tuple[keras.Model, pd.DataFrame, dict[str, Any], Inside]:
     """Train the selected configuration on all non-test data and score it once on the test set.
 
     Parameters
@@ -47,6 +49,8 @@ def fit_final(
         ``sample``, ``prediction`` for the test set.
     card : dict
         The model card.
+    inside : Inside
+        What the model looks like inside.
     """
     config_id = selection["config_id"]
     settings = request["settings"][config_id]["settings"]
@@ -93,7 +97,7 @@ def fit_final(
         "environment": environment(),
     }
     table = pd.DataFrame({"sample": splits.test, "prediction": list(predictions)})
-    return model, table, card
+    return model, table, card, inspect(fitted, dataset, splits)
 
 
 def _with_scaling(fitted: Fitted, sample_shape: tuple[int, ...]) -> keras.Model:

@@ -104,16 +104,16 @@ class Inside:
             "filters_of": self.filters_of,
             "stages": [{"name": stage.name, "shape": stage.shape} for stage in self.stages],
         }
+        arrays: dict[str, Any] = {
+            "words": np.array(json.dumps(words)),
+            "samples": self.samples,
+            "predictions": self.predictions,
+            "filters": self.filters,
+            "responses": self.responses,
+            **{f"stage_{i}": stage.maps for i, stage in enumerate(self.stages)},
+        }
         with replacing(file) as temporary:
-            np.savez_compressed(
-                temporary,
-                words=np.array(json.dumps(words)),
-                samples=self.samples,
-                predictions=self.predictions,
-                filters=self.filters,
-                responses=self.responses,
-                **{f"stage_{i}": stage.maps for i, stage in enumerate(self.stages)},
-            )
+            np.savez_compressed(temporary, **arrays)
 
     @classmethod
     def load(cls, file: Path) -> Inside:

@@ -95,7 +95,8 @@ def exemplars(targets: Array) -> Array:
         chosen = np.unique(np.linspace(0, len(codes) - 1, _SAMPLES).round().astype(int))
         return np.asarray(first[chosen])
     order = np.argsort(targets.mean(axis=1), kind="stable")
-    return order[np.unique(np.linspace(0, len(order) - 1, _SAMPLES).round().astype(int))]
+    chosen = np.unique(np.linspace(0, len(order) - 1, _SAMPLES).round().astype(int))
+    return np.asarray(order[chosen])
 
 
 def _places(model: Any, prefix: str = "", depth: int = 0) -> Iterator[_Place]:
@@ -114,8 +115,9 @@ def _places(model: Any, prefix: str = "", depth: int = 0) -> Iterator[_Place]:
 def _connections(model: Any, parts: Any, prefix: str) -> dict[str, tuple[str, ...]]:
     """Return whose output each layer takes; nothing for a model whose `call` is Python code."""
     if isinstance(model, keras.Sequential):
-        names = ["", *(prefix + p.name for p in parts if not isinstance(p, keras.layers.InputLayer))]
-        return {p.name: (names[i],) for i, p in enumerate(model.layers)}
+        names = [part.name for part in model.layers]
+        before = ["", *(prefix + name for name in names)]
+        return {name: (source,) for name, source in zip(names, before, strict=False)}
     if not hasattr(model, "operations"):
         return {}
     inputs = {part.name for part in parts if isinstance(part, keras.layers.InputLayer)}

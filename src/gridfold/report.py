@@ -11,7 +11,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
-from gridfold import reportanswer, reportsections
+from gridfold import reportanswer, reportmodel, reportsections
 from gridfold.reportinput import BESIDE, FigureFile, ReportInput, WriteSection
 
 SECTIONS: tuple[WriteSection, ...] = (
@@ -21,6 +21,8 @@ SECTIONS: tuple[WriteSection, ...] = (
     reportsections.curves,
     reportsections.hyperparameters,
     reportsections.errors,
+    reportmodel.classes,
+    reportmodel.model,
     reportsections.scaling,
     reportsections.failures,
     reportsections.cost,

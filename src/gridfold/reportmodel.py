@@ -1,0 +1,29 @@
+"""The sections of the report about the final model: how it tells classes apart, and its inside."""
+
+from __future__ import annotations
+
+from gridfold.pictures import are_images
+from gridfold.reportinput import BESIDE, ReportInput, Section
+
+
+def classes(study: ReportInput) -> Section | None:
+    """Return how well classes are told apart, of a problem of classes."""
+    if "roc" not in study.figures:
+        return None
+    content = {
+        "classes_file": BESIDE.tables / "classes.csv",
+        "mistakes_file": BESIDE.tables / "misclassified.csv",
+    }
+    return Section("classes", "Classes", "How well classes are told apart", content)
+
+
+def model(study: ReportInput) -> Section | None:
+    """Return the layers of the final model and, where samples are images, what it does to them."""
+    if "architecture" not in study.figures:
+        return None
+    content = {
+        "images": are_images(study.manifest["sample_shape"]),
+        "layers_file": BESIDE.tables / "layers.csv",
+        "model_file": BESIDE.final / "model.keras",
+    }
+    return Section("model", "Final model", "Inside the final model", content)
