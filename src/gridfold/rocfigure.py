@@ -29,7 +29,9 @@ _COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 _LINES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 # More curves than this can't be told apart.
 _MOST_CURVES = 12
-_ZOOMED_FROM = 0.95
+_ZOOMED_FROM = 0.975
+# Of so few, the legend has room for intervals.
+_MOST_INTERVALS = 4
 
 
 def draw_roc(
@@ -55,6 +57,7 @@ def draw_roc(
     columns = len(parts)
     figure = Figure(figsize=(WIDTH if columns > 1 else 6.4, 7.0), layout="constrained")
     grid = figure.subplots(2, columns, squeeze=False)
+    detailed = len(codes) <= _MOST_INTERVALS
     for part, (upper, lower) in zip(parts, grid.T, strict=True):
         rows = table[table["part"] == part.name]
         above = [upper, _zoomed(upper)] if rows["roc_auc"].min() > _ZOOMED_FROM else [upper]
@@ -64,7 +67,7 @@ def draw_roc(
                 "ls": _LINES[place // len(_COLOURS)],
                 "lw": 1.5,
             }
-            _draw_class(above, lower, part, code, rows.iloc[code], look)
+            _draw_class(above, lower, part, code, rows.iloc[code], look, detailed)
         _frame(upper, lower, part)
         if len(codes) == 1:
             share = float((part.truth == codes[0]).mean())
@@ -80,6 +83,7 @@ def _draw_class(
     code: int,
     row: pd.Series,
     look: dict[str, Any],
+    detailed: bool,
 ) -> None:
     own, score = part.truth == code, part.chances[:, code]
     if not 0 < own.sum() < len(own):
@@ -87,11 +91,19 @@ def _draw_class(
     name = shorten(row["class"], 16)
     wrong, right, _ = metrics.roc_curve(own, score)
     for axes in above:
-        label = f"{name}: {row['roc_auc']:.4f} (n={row['samples']:,})"
-        axes.plot(wrong, right, **look, label=label)
+        axes.plot(wrong, right, **look, label=f"{name}: {_area(row, detailed)}")
     precision, recall, _ = metrics.precision_recall_curve(own, score)
-    label = f"{name}: {row['average_precision']:.4f}"
+    label = f"{name}: {row['average_precision']:.3f}"
     lower.step(recall, precision, where="post", **look, label=label)
+
+
+def _area(row: pd.Series, detailed: bool) -> str:
+    area, samples = f"{row['roc_auc']:.3f}", f"n={row['samples']:,}"
+    if not detailed:
+        return f"{area} ({samples})"
+    known = np.isfinite(row["roc_auc_low"])
+    interval = f"[{row['roc_auc_low']:.3f}, {row['roc_auc_high']:.3f}], " if known else ""
+    return f"{area}\n{interval}{samples}"
 
 
 def _worst(table: pd.DataFrame, names: list[str]) -> list[int]:
@@ -144,7 +156,7 @@ def _caption(parts: list[Part], codes: list[int], names: list[str], confidence: 
         text += f" The {len(codes)} of {len(names)} classes with the smallest areas."
     return (
         f"{text} n: samples of the class.{repeats_note(parts)} {percent(confidence)} confidence "
-        "intervals of the areas are in `tables/classes.csv`."
+        "intervals of the areas (DeLong) are in `tables/classes.csv`."
     )
 
 
@@ -158,7 +170,7 @@ def _alt(parts: list[Part], table: pd.DataFrame, names: list[str], codes: list[i
             continue
         rows = rows.sort_values("roc_auc", kind="stable")
         ends = [rows.iloc[i] for i in ((0,) if len(rows) == 1 else (0, -1))]
-        said = listed(f"{row['roc_auc']:.4f} ({shorten(row['class'], 40)})" for row in ends)
+        said = listed(f"{row['roc_auc']:.3f} ({shorten(row['class'], 40)})" for row in ends)
         between = "area" if len(ends) == 1 else "areas between"
         sentences.append(f"{part.title[0].upper()}{part.title[1:]}: {between} {said}.")
     return f"ROC and precision-recall curves of {counted(len(codes), 'class', 'classes')}. " + (
