@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -124,6 +125,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     show.add_argument("config_id", help="id of the configuration, or the beginning of one")
     with_study(show)
+    board = with_study(
+        verb(
+            "tensorboard",
+            _tensorboard,
+            "open a finished study in TensorBoard, on this machine only",
+            "Writes curves, hyperparameters and scores of the best configurations from the tables to\n"
+            "results/<study>/tensorboard and serves them on 127.0.0.1, at an address that nobody\n"
+            "else knows, until it is interrupted. More, and over ssh: docs/tensorboard.md",
+        )
+    )
+    board.add_argument(
+        "--configurations",
+        type=_positive,
+        default=10,
+        metavar="N",
+        help="best configurations to show, a file for each of their trials (default: 10)",
+    )
+    board.add_argument("--port", type=int, default=0, help="port (default: any that is free)")
+    board.add_argument("--write-only", action="store_true", help="write the files, start nothing")
     schema = verb(
         "schema",
         _schema,
@@ -145,6 +165,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--json", action="store_true", help="write JSON for programs")
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}; allowed: 1 or more")
+    return int(text)
 
 
 def _load(options: argparse.Namespace) -> Plan:
@@ -235,6 +261,20 @@ def _explained(content: dict[str, str]) -> str:
     lines = [f"failed ({failure.kind}): {in_full(failure)}"]
     lines += [cause.advice] if cause else []
     return "\n".join([*lines, *filter(None, [failure.detail.rstrip()])])
+
+
+def _tensorboard(options: argparse.Namespace) -> None:
+    from gridfold import tensorboardlog, tensorboardserver
+
+    plan = _load(options)
+    tensorboardlog.without_tensorflow()
+    space = plan.study.search.model_dump(mode="json", by_alias=True)["space"]
+    folder = tensorboardlog.write(plan.paths, space, options.configurations)
+    print(f"{folder}: {min(options.configurations, len(plan.configurations))} configurations")
+    if not options.write_only:
+        address = tensorboardserver.serve(folder, options.port)
+        print(tensorboardserver.directions(address), flush=True)
+        threading.Event().wait()
 
 
 def _schema(options: argparse.Namespace) -> None:

@@ -82,6 +82,11 @@ class StudyPaths:
         return self.root / "final"
 
     @property
+    def tensorboard(self) -> Path:
+        """What `gridfold tensorboard` writes; can be made again at any time."""
+        return self.root / "tensorboard"
+
+    @property
     def figures(self) -> Path:
         """Folder of the figures."""
         return self.root / "figures"
