@@ -64,6 +64,46 @@ rule draw_test_figures:
         "../workflow/scripts/draw_test_figures.py"
 
 
+NOTEBOOK = PLAN.study.report.notebook
+if not isinstance(NOTEBOOK, str):
+    NOTEBOOK = str(SCRIPTS.parent / "notebooks" / "analysis.ipynb")
+
+
+# Only where the study asks for it (`report.notebook`).
+rule run_notebook:
+    input:
+        trials=rules.collect.output.trials,
+        epochs=rules.collect.output.epochs,
+        configurations=rules.summarise.output.configurations,
+        jobs=rules.collect.output.jobs,
+        best=rules.select_best.output.best,
+        out_of_fold=rules.select_best.output.predictions,
+        card=rules.fit_final.output.card,
+        test_predictions=rules.fit_final.output.predictions,
+    output:
+        notebook=PATHS.notebook / "notebook.ipynb",
+        html=report(
+            PATHS.notebook / "notebook.html",
+            caption="../workflow/report/notebook.rst",
+            category="Notebook",
+            labels={"file": Path(NOTEBOOK).name},
+        ),
+    log:
+        PATHS.log("run_notebook"),
+    benchmark:
+        PATHS.benchmark("run_notebook")
+    resources:
+        # What a notebook does with the tables is not known: twice the memory, and an hour.
+        mem_mb=lambda wildcards, attempt: 2 * SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: max(60, SIZES.table_minutes(attempt)),
+    params:
+        request=lambda wildcards: PLAN.notebook_request(NOTEBOOK),
+    message:
+        f"Running {Path(NOTEBOOK).name}"
+    script:
+        "../workflow/scripts/run_notebook.py"
+
+
 rule report:
     input:
         trials=rules.collect.output.trials,
@@ -78,6 +118,7 @@ rule report:
         ),
         words=expand(PATHS.figures / "{name}.json", name=FIGURES),
         scaling=rules.measure_scaling.output.table if SCALING_FIGURES else [],
+        notebook=rules.run_notebook.output.html if PLAN.study.report.notebook else [],
         page=PAGE / "report.html.j2",
         parts=sorted(
             file for kind in ("j2", "css", "js") for file in PAGE.rglob(f"*.{kind}")

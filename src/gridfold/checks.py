@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gridfold import notebook
 from gridfold.errors import KeyPath, Problem
 from gridfold.references import hyperparameter_names, problem_with
 from gridfold.study.data import EMBEDDED_SHAPES
@@ -39,6 +40,7 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
         (("data", "model"), _model_data_problems),
         (("problem", "training"), _training_problems),
         (("model",), _model_function_problems),
+        (("report",), _notebook_problems),
         (("model", "search"), _hyperparameter_problems),
     ):
         if all(name in sections for name in needed):
@@ -73,6 +75,13 @@ def _file_problems(data: Any) -> Iterator[Problem]:
                     f"the target `{column}` is among the features",
                     "allowed: each column in one role",
                 )
+
+
+def _notebook_problems(report: Any) -> Iterator[Problem]:
+    if isinstance(report.notebook, str):
+        problem = notebook.problem_with(report.notebook)
+        if problem:
+            yield Problem(("report", "notebook"), problem[0], f"allowed: {problem[1]}")
 
 
 def _target_problems(data: Any, problem: Any) -> Iterator[Problem]:

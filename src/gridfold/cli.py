@@ -130,9 +130,9 @@ def _parser() -> argparse.ArgumentParser:
             "tensorboard",
             _tensorboard,
             "open a finished study in TensorBoard, on this machine only",
-            "Writes curves, hyperparameters and scores of the best configurations from the tables to\n"
-            "results/<study>/tensorboard and serves them on 127.0.0.1, at an address that nobody\n"
-            "else knows, until it is interrupted. More, and over ssh: docs/tensorboard.md",
+            "Writes curves, hyperparameters and scores of the best configurations from the tables\n"
+            "to results/<study>/tensorboard and serves them on 127.0.0.1, at an address that\n"
+            "nobody else knows, until interrupted. More, and over ssh: docs/tensorboard.md",
         )
     )
     board.add_argument(

@@ -92,6 +92,11 @@ class StudyPaths:
         return self.root / "figures"
 
     @property
+    def notebook(self) -> Path:
+        """Folder of the executed notebook."""
+        return self.root / "notebook"
+
+    @property
     def report(self) -> Path:
         """The report."""
         return self.root / "report.html"

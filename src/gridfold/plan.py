@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gridfold import notebook
 from gridfold.canonical import canonical_json, case_id
 from gridfold.cost import format_seconds, seconds_per_trial
 from gridfold.loading import load_study
@@ -279,6 +280,16 @@ class Plan:
                 "duplicates": self.expansion.duplicates,
                 "measure": self.study.problem.ranking_measure,
                 "splits": self.splits,
+            }
+        )
+
+    def notebook_request(self, file: str) -> str:
+        """Return what running the notebook `file` depends on, besides the tables."""
+        return canonical_json(
+            {
+                "study": self.study.study,
+                "notebook": file,
+                "code": notebook.source_digest(file),
             }
         )
 

@@ -26,6 +26,7 @@ SECTIONS: tuple[WriteSection, ...] = (
     reportsections.scaling,
     reportsections.failures,
     reportsections.cost,
+    reportmodel.notebook,
     reportsections.provenance,
 )
 """In the order of the page."""

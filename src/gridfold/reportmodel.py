@@ -1,4 +1,4 @@
-"""The sections of the report about the final model: how it tells classes apart, and its inside."""
+"""Sections of the report: how classes are told apart, inside the final model, the notebook."""
 
 from __future__ import annotations
 
@@ -27,3 +27,16 @@ def model(study: ReportInput) -> Section | None:
         "model_file": BESIDE.final / "model.keras",
     }
     return Section("model", "Final model", "Inside the final model", content)
+
+
+def notebook(study: ReportInput) -> Section | None:
+    """Return the way to the executed notebook, where the study asked for one."""
+    wanted = study.study["report"]["notebook"]
+    if not wanted:
+        return None
+    content = {
+        "name": wanted if isinstance(wanted, str) else "the notebook of gridfold",
+        "html_file": BESIDE.notebook / "notebook.html",
+        "notebook_file": BESIDE.notebook / "notebook.ipynb",
+    }
+    return Section("notebook", "Notebook", "Notebook", content)
