@@ -5,6 +5,10 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
+# The first page of `snakemake --report`.
+report: "workflow/report/workflow.rst"
+
+
 # Used with `--sdm apptainer`; built from workflow/envs/gridfold.def.
 container: "workflow/envs/gridfold.sif"
 

@@ -124,7 +124,12 @@ rule report:
             file for kind in ("j2", "css", "js") for file in PAGE.rglob(f"*.{kind}")
         ),
     output:
-        html=PATHS.report,
+        html=report(
+            PATHS.report,
+            caption="../workflow/report/report.rst",
+            category="Report",
+            labels={"file": "report"},
+        ),
     log:
         PATHS.log("report"),
     benchmark:

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import escape
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 from synthetic import Finished, finished
 from workbench import ROOT
 
-from gridfold import architecture, figures, modelfigures, pictures
+from gridfold import architecture, figures, modelfigures, pictures, reportinput
 from gridfold.calibrationfigure import reliability
 from gridfold.classtable import class_table, rank_area
 from gridfold.data import prepare
@@ -337,3 +338,25 @@ def test_names_of_every_kind_stay_text(tmp_path: Path) -> None:
     figures.save_all(draw(study).drawings, tmp_path)
     for name in OF_CLASSES:
         assert "<b>" not in (tmp_path / f"{name}.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("problem", "shape", "sections"),
+    [("multiclass", (8, 8, 1), {"classes", "model"}), ("regression", (4,), {"model"})],
+)
+def test_the_report_shows_the_figures_in_sections_of_their_own(
+    tmp_path: Path, problem: str, shape: tuple[int, ...], sections: set[str]
+) -> None:
+    study = finished(tmp_path, problem)
+    drawn = draw(study, np.random.default_rng(0).normal(size=(len(study.targets), *shape)))
+    figures.save_all(drawn.drawings, tmp_path)
+    files = reportinput.read_figures(tmp_path / f"{name}.json" for name in drawn.drawings)
+    study.manifest["sample_shape"] = list(shape)
+    nothing = dict.fromkeys(figures.FIGURES, files["architecture"])
+    page = study.render_with(nothing | files)
+    assert {name for name in ("classes", "model") if f'<section id="{name}"' in page} == sections
+    for name in ("filters", "activations"):
+        shown = str(escape(drawn.drawings[name].alt)) in page
+        assert shown == (len(shape) == 3)
+    assert ("no filters and maps" in page) == (len(shape) != 3)
+    assert 'href="tables/layers.csv"' in page
