@@ -388,6 +388,39 @@ def test_snakemakes_own_report_shows_rules_and_their_run_time(finished: Workspac
     assert "hyperparameter study" in page[page.index("var workflow_desc") :][:300]
 
 
+def test_a_notebook_runs_on_the_results_and_a_failing_cell_is_shown(
+    copy_of_finished: Workspace,
+) -> None:
+    workspace, file = copy_of_finished, copy_of_finished.folder / "mine.ipynb"
+    study = tiny(report={"notebook": str(file)})
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+
+    def write(*sources: str) -> None:
+        cells = [{**cell, "id": f"c{i}", "source": source} for i, source in enumerate(sources)]
+        content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+        file.write_text(json.dumps(content))
+
+    write("print('first')", "1 / 0")
+    answer = workspace.snakemake(study, expect=1)
+    assert "cell 2 of 2 failed: ZeroDivisionError: division by zero" in answer.stderr
+    folder = workspace.folder / "results" / "tiny" / "notebook"
+    assert "first" in (folder / "unfinished.ipynb").read_text()
+    write(
+        "import pandas as pd",
+        "print(study, len(pd.read_parquet(tables['trials'])), tables['card'], results)",
+    )
+    trained = workspace.trainings()
+    workspace.snakemake(study)
+    assert workspace.trainings() == trained
+    said = "tiny 4 results/tiny/final/card.json results/tiny"
+    assert said in (folder / "notebook.ipynb").read_text()
+    assert said in (folder / "notebook.html").read_text()
+    assert 'href="notebook/notebook.html"' in (folder.parent / "report.html").read_text()
+    assert workspace.planned_jobs(study) == {}
+    write("print('something else')")
+    assert workspace.planned_jobs(study) == {"all": 1, "report": 1, "run_notebook": 1}
+
+
 def embedded(page: str, name: str) -> Any:
     """Return a value that Snakemake has put into the page of its report."""
     start = re.search(rf"var {name} = (?=\{{\S)", page)
