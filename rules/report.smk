@@ -3,6 +3,8 @@
 SEARCH_FIGURES = {
     "learning_curves": "Learning curves",
     "hyperparameters": "Scores against hyperparameters",
+    "pairs": "Scores over pairs of hyperparameters",
+    "parallel": "Parallel coordinates",
 }
 TEST_FIGURES = {
     "scores": "Scores of the configurations",

@@ -78,7 +78,9 @@ class Finished:
 
     def render_without_figures(self, folder: Path) -> str:
         """Return the report with empty figures: drawing is most of the time."""
-        (folder / "x.svg").write_text("<svg/>")
+        (folder / "x.svg").write_text(
+            '<svg xmlns="http://www.w3.org/2000/svg" width="9pt" height="9pt"/>'
+        )
         nothing = reportinput.FigureFile(
             folder / "x.svg", folder / "x.svg", "a caption", "an alt text"
         )

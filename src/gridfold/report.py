@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from gridfold import reportanswer, reportmodel, reportsections
+from gridfold.reportdata import chart_data
 from gridfold.reportinput import BESIDE, FigureFile, ReportInput, WriteSection
 
 SECTIONS: tuple[WriteSection, ...] = (
@@ -62,7 +63,8 @@ def render(study: ReportInput, templates: Path) -> str:
         if section is not None:
             template = environment.get_template(f"sections/{section.name}.html.j2")
             sections.append((section, Markup(template.render(section.content, figures=figures))))
-    style, script = _joined(templates, "css"), _joined(templates, "js")
+    style = _joined(templates, "report.css", "charts.css", "sections/*.css")
+    script = _joined(templates, "vendor/d3.js", "report.js", "charts.js", "sections/*.js")
     return environment.get_template("report.html.j2").render(
         # Only this style and this script may run: whatever a label smuggles in is dead text.
         policy="; ".join(
@@ -82,6 +84,7 @@ def render(study: ReportInput, templates: Path) -> str:
             study.study, study.tables.trials, study.tables.configurations, study.card
         ),
         sections=sections,
+        data=chart_data(study),
     )
 
 
@@ -94,12 +97,14 @@ def _environment(templates: Path) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["code"] = _code
+    # As short as JSON can be; `tojson` escapes what could end the script that holds it.
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     return environment
 
 
-def _joined(templates: Path, kind: str) -> str:
-    """Return the page's style or script, with those of all sections after it."""
-    files = [templates / f"report.{kind}", *sorted((templates / "sections").glob(f"*.{kind}"))]
+def _joined(folder: Path, *patterns: str) -> str:
+    """Return files one after the other, those of one pattern by name."""
+    files = (file for pattern in patterns for file in sorted(folder.glob(pattern)))
     return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 

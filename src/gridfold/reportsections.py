@@ -7,9 +7,12 @@ import shlex
 from gridfold import reportanswer, reportfacts
 from gridfold.cautions import find_cautions
 from gridfold.jobtable import advise
+from gridfold.reportdata import training_metric
 from gridfold.reportinput import BESIDE, ReportInput, Section
 from gridfold.reporttable import configurations_table, failures_table, scaling_table
 from gridfold.summary import all_measures
+from gridfold.views import compared_axes
+from gridfold.wording import direction, measure_name, percent
 
 
 def answer(study: ReportInput) -> Section:
@@ -52,18 +55,36 @@ def configurations(study: ReportInput) -> Section:
                 *reportfacts.methods(study.best, trials),
                 *reportfacts.replicas(study.study, trials),
             ],
+            "intervals": _intervals(study),
+            "tested": bool(study.card["test"]),
         },
     )
 
 
+def _intervals(study: ReportInput) -> str:
+    level = percent(study.study["report"]["confidence"])
+    return f" with its {level} confidence interval" if study.best["n_splits"] > 1 else ""
+
+
 def curves(study: ReportInput) -> Section:
     """Return the learning curves."""
-    return Section("curves", "Learning curves", "Learning curves", {})
+    content = {
+        "metric": training_metric(study.study),
+        "over_splits": ", mean over the splits" if study.best["n_splits"] > 1 else "",
+    }
+    return Section("curves", "Learning curves", "Learning curves", content)
 
 
 def hyperparameters(study: ReportInput) -> Section:
     """Return the scores over the search space."""
-    return Section("hyperparameters", "Hyperparameters", "Hyperparameters", {})
+    measure, table = study.request["measure"], study.tables.configurations
+    axes = compared_axes(table[table["n_splits"] > 0], study.study["search"]["space"])
+    content = {
+        "measure": measure_name(measure),
+        "direction": direction(measure),
+        "several_axes": len(axes) > 1,
+    }
+    return Section("hyperparameters", "Hyperparameters", "Hyperparameters", content)
 
 
 def errors(study: ReportInput) -> Section:

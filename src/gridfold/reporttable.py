@@ -24,9 +24,10 @@ from gridfold.wording import (
     shorten,
 )
 
-_MOST_ROWS = 200
+_MOST_ROWS = 500
 _MOST_FAILURES = 200
 _LONGEST_REASON = 400
+_LONGEST_VALUE = 80
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Table:
 def configurations_table(
     configurations: pd.DataFrame, best: Mapping[str, Any], measures: Sequence[str]
 ) -> Table:
-    """Return the ranking, at most 200 rows of it.
+    """Return the ranking, at most 500 rows of it.
 
     Parameters
     ----------
@@ -97,6 +98,7 @@ def configurations_table(
     columns: list[tuple[Heading, Callable[[Any], Cell]]] = [
         (Heading("Rank"), lambda row: _numeric(row["rank"], str(row["rank"]))),
         (Heading("Configuration", numeric=False), _configuration),
+        *_axis_columns(shown),
         _mean_column(shown, measure, intervals),
     ]
     places = _places(shown, measure)
@@ -176,6 +178,28 @@ def scaling_table(table: pd.DataFrame) -> Table:
     ]
     rows = [[cell(row) for _, cell in columns] for _, row in table.iterrows()]
     return Table([heading for heading, _ in columns], rows, len(table))
+
+
+def _axis_columns(shown: pd.DataFrame) -> list[tuple[Heading, Callable[[Any], Cell]]]:
+    """Return the axes that tell configurations apart, on demand: the label names them all."""
+    columns: list[tuple[Heading, Callable[[Any], Cell]]] = []
+    for name in (str(n) for n in shown.columns if "." in str(n) and shown[n].nunique() > 1):
+        is_number = pd.api.types.is_numeric_dtype(shown[name]) and shown[name].dtype != bool
+        heading = Heading(name, "value of this axis", numeric=is_number, extra=True)
+        columns.append((heading, _number_of(name) if is_number else _text_of(name)))
+    return columns
+
+
+def _number_of(name: str) -> Callable[[Any], Cell]:
+    return lambda row: _numeric(row[name], MISSING if pd.isna(row[name]) else f"{row[name]:g}")
+
+
+def _text_of(name: str) -> Callable[[Any], Cell]:
+    def cell(row: Any) -> Cell:
+        text = MISSING if pd.isna(row[name]) else shorten(str(row[name]), _LONGEST_VALUE)
+        return Cell(text, "" if text == MISSING else text.lower())
+
+    return cell
 
 
 def _cost_columns(shown: pd.DataFrame) -> list[tuple[Heading, Callable[[Any], Cell]]]:

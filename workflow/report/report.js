@@ -1,56 +1,152 @@
 "use strict";
 
-// The table sorts and filters; everything else works without this script.
-(() => {
-  document.documentElement.classList.add("js");
-  const table = document.getElementById("ranking");
-  const body = table.tBodies[0];
-  const headers = Array.from(table.tHead.rows[0].cells);
-  const rows = Array.from(body.rows);
-  const texts = rows.map((row) => row.textContent.toLowerCase());
+// What the parts of the page share: the data, and what is pointed at, selected and filtered. A
+// section's own script hands what it does to gridfold.ready(); without JavaScript the page shows the
+// drawn figures instead of charts.
+const gridfold = (() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const configurations = data.configurations;
+  const byId = new Map(configurations.map((c) => [c.id, c]));
+  const COLOURS = 6;
 
-  const compare = (column, sign) => (a, b) => {
-    const [x, y] = [a.cells[column].dataset.key, b.cells[column].dataset.key];
-    // What has no value comes last in either direction.
-    if (x === "" || y === "") return (x === "") - (y === "");
-    const numeric = headers[column].classList.contains("number");
-    return sign * (numeric ? Number(x) - Number(y) : x.localeCompare(y, "en", { numeric: true }));
+  // -- what is pointed at, selected and filtered ----------------------------------------------
+
+  const state = {
+    active: null,
+    // From id to the number of its colour, in the order of selection.
+    selected: new Map(),
+    // Ids that the filter of the table leaves.
+    shown: new Set(configurations.map((c) => c.id)),
   };
+  const listeners = [];
+  const changed = (what) => listeners.forEach((listener) => listener(what));
 
-  headers.forEach((header, column) => {
-    header.querySelector("button").addEventListener("click", () => {
-      const descending = header.getAttribute("aria-sort") === "ascending";
-      headers.forEach((other) => other.setAttribute("aria-sort", "none"));
-      header.setAttribute("aria-sort", descending ? "descending" : "ascending");
-      // From the original order each time, so that equal values keep their rank.
-      body.append(...rows.slice().sort(compare(column, descending ? -1 : 1)));
-    });
-  });
-
-  const filter = document.getElementById("filter");
-  const count = document.getElementById("count");
-  const applyFilter = () => {
-    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0;
-    rows.forEach((row, index) => {
-      row.hidden = !words.every((word) => texts[index].includes(word));
-      shown += !row.hidden;
-    });
-    count.textContent = `${shown} of ${rows.length} shown`;
-  };
-  filter.addEventListener("input", applyFilter);
-  // A browser may keep the text over a reload.
-  if (filter.value) applyFilter();
-
-  const extra = document.getElementById("extra");
-  if (extra) {
-    const applyExtra = () => table.classList.toggle("all", extra.checked);
-    extra.addEventListener("change", applyExtra);
-    applyExtra();
+  function activate(id) {
+    if (id === state.active) return;
+    state.active = id;
+    changed("active");
   }
 
-  // Paper can't be unfolded.
-  window.addEventListener("beforeprint", () => {
-    document.querySelectorAll("details").forEach((details) => (details.open = true));
+  function freeColour() {
+    const taken = Array.from(state.selected.values());
+    const uses = d3.range(COLOURS).map((colour) => taken.filter((t) => t === colour).length);
+    return uses.indexOf(Math.min(...uses));
+  }
+
+  function toggle(id) {
+    if (!byId.has(id)) return;
+    if (!state.selected.delete(id)) state.selected.set(id, freeColour());
+    changed("selected");
+  }
+
+  function select(ids) {
+    state.selected.clear();
+    ids.forEach((id) => state.selected.set(id, freeColour()));
+    changed("selected");
+  }
+
+  function show(ids) {
+    state.shown = new Set(ids);
+    changed("shown");
+  }
+
+  // Drawn last is seen: the active configuration over selected ones over the others.
+  const order = (c) => (c.id === state.active ? 2 : state.selected.has(c.id) ? 1 : 0);
+  const layered = (rows) => rows.slice().sort((a, b) => order(a) - order(b) || b.rank - a.rank);
+
+  function mark(selection) {
+    selection
+      .classed("active", (c) => c.id === state.active)
+      .classed("selected", (c) => state.selected.has(c.id))
+      .classed("faded", (c) => !state.shown.has(c.id))
+      .attr("data-colour", (c) => state.selected.get(c.id) ?? null);
+    return selection;
+  }
+
+  // -- words ----------------------------------------------------------------------------------
+
+  const text = (value) =>
+    value === null || value === undefined ? "–" : d3.format(".4~g")(value).replace("−", "-");
+  // With the digits that the uncertainty of the scores supports, as in the table.
+  const fixed = (value) => {
+    const { places } = data.measure;
+    return places >= 0 && places <= 6 ? value.toFixed(places).replace("-", "−") : text(value);
+  };
+  const axisText = (axis, value) =>
+    value === null ? "–" : axis.kind === "category" ? axis.values[value] : text(value);
+  // What tells configurations apart, in few words.
+  const values = (c) =>
+    data.axes.map((axis, i) => axisText(axis, c.values[i])).join(" · ") || c.label;
+  const score = (c) => `${data.measure.name} ${c.text} (${c.basis})`;
+  const comparison = (c) => (c.p ? `p = ${c.p} against number 1`.replace("= <", "<") : "");
+
+  function describe(c) {
+    const chosen = state.selected.has(c.id) ? ", selected" : "";
+    return `Number ${c.rank} of ${configurations.length}: ${c.label}; ${score(c)}${chosen}`;
+  }
+
+  const short = (words, most) =>
+    words.length <= most ? words : `${words.slice(0, Math.max(1, most - 1))}…`;
+
+  function announce(words) {
+    document.getElementById("announcement").textContent = words;
+  }
+
+  // -- the page -------------------------------------------------------------------------------
+
+  const starters = [];
+  const ready = (start) => starters.push(start);
+
+  // One chart that fails takes no other with it: its drawn figure stays.
+  document.addEventListener("DOMContentLoaded", () => {
+    document.documentElement.classList.add("js");
+    starters.forEach((start) => {
+      try {
+        start();
+      } catch (error) {
+        console.error(error);
+      }
+    });
+    if (configurations.length) select(configurations.slice(0, data.selected).map((c) => c.id));
   });
+
+  ready(() => {
+    const theme = document.getElementById("theme");
+    const apply = () => (document.documentElement.dataset.theme = theme.value);
+    theme.addEventListener("change", apply);
+    apply();
+    // Paper can't be unfolded; what was closed is closed again after it.
+    let opened = [];
+    window.addEventListener("beforeprint", () => {
+      opened = Array.from(document.querySelectorAll("details:not([open]):not(.numbers)"));
+      opened.forEach((details) => (details.open = true));
+    });
+    window.addEventListener("afterprint", () =>
+      opened.forEach((details) => (details.open = false)),
+    );
+  });
+
+  return {
+    data,
+    configurations,
+    byId,
+    state,
+    listeners,
+    ready,
+    activate,
+    toggle,
+    select,
+    show,
+    mark,
+    layered,
+    announce,
+    describe,
+    score,
+    comparison,
+    text,
+    fixed,
+    short,
+    values,
+    axisText,
+  };
 })();
