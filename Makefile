@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format schema docs horovod horovod-tested mpi browser slurm clean
+.PHONY: help setup demo test lint format d3 schema docs horovod horovod-tested mpi browser slurm clean
 
 UV_VERSION := 0.13
 # The machine's own certificates, which a proxy of an institution may need.
@@ -13,7 +13,7 @@ UV := $(shell command -v uv || echo .tools/bin/uv)
 RUN := $(UV) run --locked --no-sync
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .tools/bin/uv:
 	@echo "Installing uv into .tools"
@@ -51,6 +51,9 @@ format: setup ## Rewrite all files in the project's format
 	@$(RUN) ruff check --fix
 	@$(RUN) ruff format
 	@$(RUN) snakefmt Snakefile rules
+
+d3: setup ## Fetch the report's chart library anew, as its record says
+	@$(RUN) python workflow/report/vendor/fetch.py
 
 schema: setup ## Regenerate schema, reference study and reference table
 	@$(RUN) gridfold schema --write

@@ -5,6 +5,10 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
+# The first page of `snakemake --report`.
+report: "workflow/report/workflow.rst"
+
+
 include: "rules/common.smk"
 
 
@@ -18,6 +22,7 @@ include: "rules/search.smk"
 include: "rules/tune.smk"
 include: "rules/summary.smk"
 include: "rules/benchmark.smk"
+include: "rules/model.smk"
 include: "rules/report.smk"
 
 

@@ -5,6 +5,7 @@ from gridfold.plan import DISTRIBUTED_SHARD_PATTERN, SINGLE_SHARD_PATTERN
 from gridfold.resources import JobSizes
 from gridfold.searchplan import SearchPlan
 from gridfold.stages import SLOT_PATTERN, stage_of
+from gridfold.studyfiles import data_files
 from gridfold.workflow import (
     available_cores,
     bind_into_container,
@@ -84,3 +85,16 @@ def figure_files(titles):
         files[f"{name}_png"] = PATHS.figures / f"{name}.png"
         files[f"{name}_words"] = PATHS.figures / f"{name}.json"
     return files
+
+
+def table_files(names):
+    """Return the CSV files of tables: `<name>_table`."""
+    return {
+        f"{name}_table": report(
+            PATHS.tables / f"{name}.csv",
+            caption=f"../workflow/report/tables/{name}.rst",
+            category="Tables",
+            labels={"table": name},
+        )
+        for name in names
+    }

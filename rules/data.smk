@@ -3,7 +3,7 @@
 
 rule prepare_data:
     input:
-        **PLAN.data_files(),
+        **data_files(PLAN.study),
     output:
         features=PATHS.data / "features.npy",
         targets=PATHS.data / "targets.npy",

@@ -3,6 +3,8 @@
 SEARCH_FIGURES = {
     "learning_curves": "Learning curves",
     "hyperparameters": "Scores against hyperparameters",
+    "pairs": "Scores over pairs of hyperparameters",
+    "parallel": "Parallel coordinates",
 }
 # Only of a search in stages.
 if PLAN.stages:
@@ -22,6 +24,7 @@ FIGURES = [
     *TEST_FIGURES,
     *COMPARISON_FIGURES,
     *SCALING_FIGURES,
+    *MODEL_FIGURES,
 ]
 COMPARISON_TABLES = ("comparisons", "scientific", "importance")
 
@@ -105,6 +108,46 @@ rule compare_configurations:
         "../workflow/scripts/compare_configurations.py"
 
 
+NOTEBOOK = PLAN.study.report.notebook
+if not isinstance(NOTEBOOK, str):
+    NOTEBOOK = str(SCRIPTS.parent / "notebooks" / "analysis.ipynb")
+
+
+# Only where the study asks for it (`report.notebook`).
+rule run_notebook:
+    input:
+        trials=rules.collect.output.trials,
+        epochs=rules.collect.output.epochs,
+        configurations=rules.summarise.output.configurations,
+        jobs=rules.collect.output.jobs,
+        best=rules.select_best.output.best,
+        out_of_fold=rules.select_best.output.predictions,
+        card=rules.fit_final.output.card,
+        test_predictions=rules.fit_final.output.predictions,
+    output:
+        notebook=PATHS.notebook / "notebook.ipynb",
+        html=report(
+            PATHS.notebook / "notebook.html",
+            caption="../workflow/report/notebook.rst",
+            category="Notebook",
+            labels={"file": Path(NOTEBOOK).name},
+        ),
+    log:
+        PATHS.log("run_notebook"),
+    benchmark:
+        PATHS.benchmark("run_notebook")
+    resources:
+        # What a notebook does with the tables is not known: twice the memory, and an hour.
+        mem_mb=lambda wildcards, attempt: 2 * SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: max(60, SIZES.table_minutes(attempt)),
+    params:
+        request=lambda wildcards: PLAN.notebook_request(NOTEBOOK),
+    message:
+        f"Running {Path(NOTEBOOK).name}"
+    script:
+        "../workflow/scripts/run_notebook.py"
+
+
 rule report:
     input:
         trials=rules.collect.output.trials,
@@ -125,12 +168,18 @@ rule report:
         scaling=rules.measure_scaling.output.table if SCALING_FIGURES else [],
         search=rules.collect.output.search if PLAN.stages else [],
         search_trials=rules.collect.output.search_trials if PLAN.stages else [],
+        notebook=rules.run_notebook.output.html if PLAN.study.report.notebook else [],
         page=PAGE / "report.html.j2",
         parts=sorted(
             file for kind in ("j2", "css", "js") for file in PAGE.rglob(f"*.{kind}")
         ),
     output:
-        html=PATHS.report,
+        html=report(
+            PATHS.report,
+            caption="../workflow/report/report.rst",
+            category="Report",
+            labels={"file": "report"},
+        ),
     log:
         PATHS.log("report"),
     benchmark:

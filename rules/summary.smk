@@ -216,6 +216,7 @@ rule fit_final:
             category="Model",
             labels={"file": "model card"},
         ),
+        inside=PATHS.final / "inside.npz",
     log:
         PATHS.log("fit_final"),
     benchmark:

@@ -8,10 +8,11 @@ import json
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -24,6 +25,7 @@ from gridfold.jobtable import job_table
 from gridfold.study import Study
 from gridfold.summary import summarise
 from gridfold.tables import USAGE_COLUMNS
+from gridfold.views import curve_over_splits, curves_over_splits
 
 THEMES = ["light", "dark", "print"]
 VOID = {"meta", "link", "img", "input", "br"}
@@ -409,7 +411,9 @@ def test_the_page_is_accessible(tmp_path: Path, options: dict[str, Any]) -> None
             assert element.attributes.get(name) in (None, *ids)
         href = str(element.attributes.get("href", ""))
         assert not href.startswith("#") or href[1:] in ids
-    assert len(page.all("img")) == len(figures.FIGURES)
+    # With fewer than two axes there are no pairs and no parallel coordinates.
+    absent = 2 if options.get("space") == {} else 0
+    assert len(page.all("img")) == len(figures.FIGURES) - absent
     assert all(e.attributes["alt"] for e in page.all("img"))
     assert all(e.attributes["scope"] for e in page.all("th"))
     for button in page.all("button"):
@@ -423,10 +427,48 @@ def test_the_page_is_accessible(tmp_path: Path, options: dict[str, Any]) -> None
     assert first_link.attributes["href"] == "#main"
 
 
+def linear(colour: str) -> np.ndarray[Any, Any]:
+    parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+
+
 def luminance(colour: str) -> float:
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return float(linear(colour) @ [0.2126, 0.7152, 0.0722])
+
+
+# Machado, Oliveira & Fernandes (2009), full severity, on linear RGB.
+COLOUR_VISION = {
+    "normal": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+def lab(rgb: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return CIELAB coordinates of linear sRGB (IEC 61966-2-1, white D65)."""
+    to_xyz = [
+        [0.4124564, 0.3575761, 0.1804375],
+        [0.2126729, 0.7151522, 0.0721750],
+        [0.0193339, 0.1191920, 0.9503041],
+    ]
+    x, y, z = to_xyz @ np.clip(rgb, 0, 1) / [0.95047, 1, 1.08883]
+    fx, fy, fz = (
+        np.cbrt(v) if v > (6 / 29) ** 3 else v / (3 * (6 / 29) ** 2) + 4 / 29 for v in (x, y, z)
+    )
+    return np.array([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)])
 
 
 def colours_of(theme: str) -> dict[str, str]:
@@ -490,8 +532,69 @@ def test_a_large_figure_comes_as_pixels(study: Finished, tmp_path: Path) -> None
     svg.write_text(svg.read_text() + f"<!--{'x' * 400_000}-->")
     page = Page(study.render_with(figures_in(tmp_path)))
     kinds = [str(e.attributes["src"]).partition(";")[0] for e in page.all("img")]
-    assert kinds == ["data:image/png", *["data:image/svg+xml"] * 3]
+    assert kinds == ["data:image/png", *["data:image/svg+xml"] * 5]
     assert page.all("img")[0].attributes["width"] == "960"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("vision", COLOUR_VISION)
+def test_selected_marks_are_told_apart_with_every_colour_vision(theme: str, vision: str) -> None:
+    colours = colours_of(theme)
+    seen = [lab(COLOUR_VISION[vision] @ linear(colours[f"colour-{i}"])) for i in range(6)]
+    # 2.3 is just noticeable side by side; lines of a chart are thin and apart.
+    assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 30
+
+
+def test_the_chart_library_is_the_recorded_one() -> None:
+    folder = TEMPLATES / "vendor"
+    record = json.loads((folder / "d3.json").read_text())
+    code = (folder / "d3.js").read_text(encoding="utf-8")
+    assert hashlib.sha256(code.encode()).hexdigest() == record["sha256"]
+    # It is copied into every report, with its licence, and can't end the script that holds it.
+    assert (folder / "d3.LICENSE").read_text().strip() in code
+    assert not re.search(r"</script|<!--", code, re.I)
+    for name, module in record["modules"].items():
+        assert f"{name}/ v{module['version']} " in code
+
+
+def test_data_in_the_page_cannot_leave_their_element(tmp_path: Path) -> None:
+    labels = ["</script><script>x</script>", "<!-- \u2028 \u2029", "😀 & \"'", "\x07"]
+    html = finished(tmp_path, labels=labels).render_without_figures(tmp_path)
+    (block,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', html)
+    assert not re.search("[<>&\u2028\u2029]", block)
+    shown = {c["label"] for c in json.loads(block)["configurations"]}
+    assert labels[0] in shown
+    assert labels[2] in shown
+
+
+def test_charts_have_the_numbers_of_the_tables(page: Page, study: Finished) -> None:
+    data = json.loads(page.by_id("data").text)
+    assert [c["id"] for c in data["configurations"]] == study.configurations["config_id"].tolist()
+    first, row = data["configurations"][0], study.configurations.iloc[0]
+    for end in ("mean", "low", "high"):
+        assert first[end] == pytest.approx(row[f"accuracy_{end}"], rel=1e-4)
+    assert first["text"] in " ".join(page.by_id("ranking").text.split())
+    assert first["values"] == [row["mlp.units"], row["training.learning_rate"]]
+    assert data["test"]["score"] == 0.875
+    assert data["curves"]["epochs"] == [1, 2, 3, 4, 5, 6]
+    for column in ("loss", "val_loss", "metric", "val_metric"):
+        rows = study.epochs[study.epochs["config_id"] == first["id"]]
+        expected = rows.groupby("epoch")[column].mean().tolist()
+        assert data["curves"][column][0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_curves_of_all_configurations_are_those_of_each(study: Finished) -> None:
+    epochs = study.epochs.copy()
+    # One split stops early, three lose their loss.
+    epochs = epochs[(epochs["split"] != "r0f0") | (epochs["epoch"] < 3)]
+    epochs.loc[epochs["split"].isin(["r0f1", "r0f2"]) & (epochs["epoch"] > 4), "loss"] = np.inf
+    tables = curves_over_splits(epochs, ["loss"])
+    for config_id, history in epochs.groupby("config_id"):
+        curve = curve_over_splits(history, "loss")
+        assert curve.index.tolist() == [1, 2, 3, 4]
+        for end in ("mean", "min", "max"):
+            row = tables[end]["loss"].loc[config_id].dropna()
+            assert row.tolist() == pytest.approx(curve[end].tolist())
 
 
 # -- the cautions ------------------------------------------------------------------------------

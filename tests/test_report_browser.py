@@ -19,7 +19,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select
+from selenium.webdriver.support.ui import Select, WebDriverWait
 from synthetic import finished
 from workbench import ROOT
 
@@ -190,12 +190,17 @@ def test_axe_finds_nothing_serious(
     page = opened(browser, reports(name))
     for details in page.find_elements(By.TAG_NAME, "summary"):
         details.click()
+    tables = len(page.find_elements(By.CSS_SELECTOR, ".numbers"))
+    WebDriverWait(page, 20).until(
+        lambda p: len(p.find_elements(By.CSS_SELECTOR, ".numbers table")) == tables
+    )
     picture(page, f"{name}-{theme}")
     # Of 500 rows, the first are as good as all.
     page.execute_script(
         "document.querySelectorAll('tbody tr:nth-child(n + 20)').forEach((row) => row.remove())"
     )
-    found = Axe().run(page)
+    # Drawings are hidden from screen readers; thousands of marks only take time.
+    found = Axe().run(page, {"exclude": [[".plot svg"]]} if name == "many" else None)
     assert found["passes"]
     assert [
         (v["id"], v["impact"], [n["html"][:200] for n in v["nodes"]])
@@ -217,7 +222,7 @@ def picture(page: webdriver.Chrome, name: str) -> None:
 
 def test_all_figures_are_shown(page: webdriver.Chrome) -> None:
     images = page.find_elements(By.TAG_NAME, "img")
-    assert len(images) == 4
+    assert len(images) == 6
     assert all(page.execute_script("return arguments[0].naturalWidth > 0", i) for i in images)
 
 
@@ -471,7 +476,8 @@ def test_every_chart_has_its_numbers_as_a_table(grid: webdriver.Chrome) -> None:
     for chart in CHARTS:
         figure = grid.find_element(By.ID, f"chart-{chart}")
         figure.find_element(By.CSS_SELECTOR, ".numbers summary").click()
-        assert figure.find_elements(By.CSS_SELECTOR, ".numbers tbody th"), chart
+        # The table is made when the browser gets round to tell that it was opened.
+        WebDriverWait(figure, 10).until(lambda f: f.find_elements(By.CSS_SELECTOR, "tbody th"))
     curves = grid.find_elements(By.CSS_SELECTOR, "#chart-curves .numbers thead th")
     assert len(curves) == 1 + 2 * 5
 
@@ -507,17 +513,15 @@ def visible(page: webdriver.Chrome, selector: str) -> list[bool]:
 
 def test_the_screen_shows_each_chart_once(page: webdriver.Chrome) -> None:
     assert visible(page, "figure.chart") == [True] * 5
-    assert visible(page, ".drawn") == [False] * 3
+    assert visible(page, ".drawn") == [False] * 5
 
 
 def test_paper_shows_drawn_figures_and_no_controls(
     page: webdriver.Chrome, emulate: Callable[..., None]
 ) -> None:
     emulate(media="print", theme="dark")
-    assert visible(page, ".drawn") == [True] * 3
-    # Those that are drawn by nobody else.
-    assert visible(page, "figure.chart[data-drawn]") == [False] * 3
-    assert visible(page, "figure.chart:not([data-drawn])") == [True] * 2
+    assert visible(page, ".drawn") == [True] * 5
+    assert not any(visible(page, "figure.chart"))
     for control in (".controls", ".selection", ".pick", "summary", "nav", ".skip"):
         assert not any(visible(page, control)), control
     background = "return getComputedStyle(document.body).backgroundColor"
@@ -538,7 +542,7 @@ def test_without_javascript_answer_table_and_figures_are_there(
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         page = opened(browser, report)
-        assert visible(page, ".drawn img") == [True] * 3
+        assert visible(page, ".drawn img") == [True] * 5
         assert not any(visible(page, "figure.chart"))
         assert not any(visible(page, ".controls"))
         assert all(visible(page, "#ranking tbody tr"))
@@ -554,7 +558,7 @@ def test_where_a_chart_fails_its_drawn_figure_stays(
     added = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": source})
     try:
         page = opened(browser, report)
-        assert visible(page, ".drawn") == [True] * 3
+        assert visible(page, ".drawn") == [True] * 5
         assert not any(visible(page, "figure.chart"))
         # What needs no chart works on.
         header(page, "Rank").click()

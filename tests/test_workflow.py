@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -350,6 +351,80 @@ def test_failed_trials_end_the_run_with_their_reason_and_keep_the_rest(
     assert "no such thing" in (workspace.folder / "results/tiny/report.html").read_text()
 
 
-def test_snakemakes_own_report_is_written(finished: Workspace) -> None:
+def test_snakemakes_own_report_holds_every_figure_and_table(finished: Workspace) -> None:
     finished.snakemake(tiny(), "--report", "report.zip")
-    assert (finished.folder / "report.zip").stat().st_size > 10_000
+    root = finished.folder / "results" / "tiny"
+    with zipfile.ZipFile(finished.folder / "report.zip") as archive:
+        page = archive.read("report/report.html").decode()
+        entries = embedded(page, "results")
+        held = {
+            Path(name).relative_to("results/tiny"): archive.read(f"report/{entry['data_uri']}")
+            for name, entry in entries.items()
+        }
+    files = [*root.glob("figures/*.svg"), *root.glob("tables/*.csv")]
+    files += [root / "report.html", root / "final" / "card.md"]
+    assert len(files) > 10
+    assert set(held) == {file.relative_to(root) for file in files}
+    for file in files:
+        assert held[file.relative_to(root)] == file.read_bytes(), file.name
+    for name, entry in entries.items():
+        words = re.sub("<.*?>", "", entry["caption"]).strip()
+        assert len(words) > 20, f"{name} has no caption"
+        assert all(entry["labels"].values()), name
+    categories = embedded(page, "categories")
+    assert set(categories) == {"Figures", "Model", "Report", "Tables"}
+    assert {name for group in categories.values() for part in group.values() for name in part} == (
+        set(entries)
+    )
+
+
+def test_snakemakes_own_report_shows_rules_and_their_run_time(finished: Workspace) -> None:
+    finished.snakemake(tiny(), "--report", "report.html")
+    page = (finished.folder / "report.html").read_text()
+    graph = embedded(page, "rulegraph_spec")
+    nodes = next(data for data in graph["data"] if data["name"] == "node-data")["values"]
+    ran = {"prepare_data", "train", "collect", "select_best", "fit_final", "draw_model", "report"}
+    assert ran <= {node["rule"] for node in nodes}
+    for statistics in ("runtimes_spec", "timeline_spec"):
+        assert ran <= {job["rule"] for job in embedded(page, statistics)["data"]["values"]}
+    assert "hyperparameter study" in page[page.index("var workflow_desc") :][:300]
+
+
+def test_a_notebook_runs_on_the_results_and_a_failing_cell_is_shown(
+    copy_of_finished: Workspace,
+) -> None:
+    workspace, file = copy_of_finished, copy_of_finished.folder / "mine.ipynb"
+    study = tiny(report={"notebook": str(file)})
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+
+    def write(*sources: str) -> None:
+        cells = [{**cell, "id": f"c{i}", "source": source} for i, source in enumerate(sources)]
+        content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+        file.write_text(json.dumps(content))
+
+    write("print('first')", "1 / 0")
+    answer = workspace.snakemake(study, expect=1)
+    assert "cell 2 of 2 failed: ZeroDivisionError: division by zero" in answer.stderr
+    folder = workspace.folder / "results" / "tiny" / "notebook"
+    assert "first" in (folder / "unfinished.ipynb").read_text()
+    write(
+        "import pandas as pd",
+        "print(study, len(pd.read_parquet(tables['trials'])), tables['card'], results)",
+    )
+    trained = workspace.trainings()
+    workspace.snakemake(study)
+    assert workspace.trainings() == trained
+    said = "tiny 4 results/tiny/final/card.json results/tiny"
+    assert said in (folder / "notebook.ipynb").read_text()
+    assert said in (folder / "notebook.html").read_text()
+    assert 'href="notebook/notebook.html"' in (folder.parent / "report.html").read_text()
+    assert workspace.planned_jobs(study) == {}
+    write("print('something else')")
+    assert workspace.planned_jobs(study) == {"all": 1, "report": 1, "run_notebook": 1}
+
+
+def embedded(page: str, name: str) -> Any:
+    """Return a value that Snakemake has put into the page of its report."""
+    start = re.search(rf"var {name} = (?=\{{\S)", page)
+    assert start, name
+    return json.JSONDecoder().raw_decode(page, start.end())[0]

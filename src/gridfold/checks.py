@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gridfold import datachecks
+from gridfold import datachecks, notebook
 from gridfold.errors import Problem
 from gridfold.modelchecks import (
     hyperparameter_problems,
@@ -40,6 +40,7 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
         (("data", "training", "search"), datachecks.augmentation_problems),
         (("problem", "training"), _training_problems),
         (("model",), model_problems),
+        (("report",), _notebook_problems),
         (("model", "search"), hyperparameter_problems),
         (("model", "training"), model_training_problems),
         (("problem", "search"), objective_problems),
@@ -49,6 +50,13 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
     ):
         if all(name in sections for name in needed):
             yield from check(*(sections[name] for name in needed))
+
+
+def _notebook_problems(report: Any) -> Iterator[Problem]:
+    if isinstance(report.notebook, str):
+        problem = notebook.problem_with(report.notebook)
+        if problem:
+            yield Problem(("report", "notebook"), problem[0], f"allowed: {problem[1]}")
 
 
 def _model_data_problems(data: Any, model: Any) -> Iterator[Problem]:

@@ -10,18 +10,16 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from gridfold import __version__
+from gridfold import __version__, laterverbs
 from gridfold.advice import cause_of, in_full
-from gridfold.atomic import write_text
 from gridfold.errors import GridfoldError, Problem, StudyError, TrialFailure
 from gridfold.paths import result_file
 from gridfold.plan import Plan
 from gridfold.searchstatus import known_configurations, state
 from gridfold.shards import Trial
 from gridfold.tuningschedule import tuner_of
-from gridfold.workflow import DEFAULT_STUDY
+from gridfold.verbs import Verbs, load
 
 _DESCRIPTION = """\
 Hyperparameter experiments with Keras: one study file in, one report out.
@@ -61,34 +59,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"gridfold {__version__}")
-    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-
-    def verb(name: str, function: Any, summary: str, detail: str = "") -> argparse.ArgumentParser:
-        sub = verbs.add_parser(
-            name,
-            help=summary,
-            description=f"{summary[0].upper()}{summary[1:]}.\n\n{detail}".strip(),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        sub.set_defaults(verb=function)
-        return sub
-
-    def with_study(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:
-        sub.add_argument(
-            "study",
-            nargs="*",
-            type=Path,
-            default=[Path(DEFAULT_STUDY)],
-            help=f"study file; later ones override earlier ones (default: {DEFAULT_STUDY})",
-        )
-        sub.add_argument(
-            "--results",
-            type=Path,
-            default=Path("results"),
-            help="folder of all results (default: results)",
-        )
-        return sub
-
+    verbs = Verbs(parser)
+    verb, with_study = verbs.add, verbs.with_study
     new = verb(
         "new",
         _new,
@@ -134,67 +106,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     show.add_argument("config_id", help="id of the configuration, or the beginning of one")
     with_study(show)
-    predict = verb(
-        "predict",
-        _predict,
-        "predict new samples with the final model of a study",
-        "With the study's preprocessing. For classes the name and the probability of each, for\n"
-        "numbers values in their units. Columns of tables are found by name.",
-    )
-    predict.add_argument("results", type=Path, help="results of a study, for example results/demo")
-    predict.add_argument("data", type=Path, help="samples: .csv, .parquet, .npz or .npy")
-    predict.add_argument("-o", "--output", type=Path, help="a .csv or .parquet file")
-    predict.add_argument("--ensemble", action="store_true", help="mean of the models of all splits")
-    predict.add_argument("--separator", default=",", help="of columns in a CSV file (default: ,)")
-    predict.add_argument("--array", help="name of the samples in an .npz file")
-    export = verb(
-        "export",
-        _export,
-        "write the final model of a study for programs without Keras",
-        "Scaling is part of it. What is done to tables before is in the JSON file beside it.",
-    )
-    export.add_argument("results", type=Path, help="results of a study, for example results/demo")
-    export.add_argument("--format", choices=["savedmodel", "onnx"], default="savedmodel")
-    export.add_argument("-o", "--output", type=Path, help="where to (default: beside the model)")
-    compare = verb(
-        "compare",
-        _compare,
-        "compare finished studies with the first one",
-        "Paired where studies share splits or test samples, and it says so where they don't.\n"
-        "Studies with another problem, measure or data are refused. Writes a page, too.",
-    )
-    compare.add_argument(
-        "folders", nargs="+", type=Path, metavar="FOLDER", help="as results/demo; two at least"
-    )
-    compare.add_argument(
-        "--html", type=Path, help="the page (default: comparison.html beside the first study)"
-    )
-    index = verb("index", _index, "list all studies of a results folder, and write a page of them")
-    index.add_argument(
-        "results",
-        nargs="?",
-        type=Path,
-        default=Path("results"),
-        help="folder of all results (default: results)",
-    )
-    index.add_argument("--html", type=Path, help="the page (default: index.html in that folder)")
-    paper = with_study(
-        verb(
-            "paper",
-            _paper,
-            "write table and figures of a finished study for a paper",
-            "table.tex (LaTeX with booktabs), and every figure as PDF with embedded fonts and as\n"
-            "SVG, in the width and letter size of a journal's column.",
-        )
-    )
-    paper.add_argument(
-        "--column", default="single", help="width and letter size (default: single); see --columns"
-    )
-    paper.add_argument("--columns", action="store_true", help="list the columns and do nothing")
-    paper.add_argument(
-        "--rows", type=int, default=10, help="most configurations in the table (default: 10)"
-    )
-    paper.add_argument("--to", type=Path, help="folder (default: results/<study>/paper/<column>)")
     schema = verb(
         "schema",
         _schema,
@@ -215,11 +126,8 @@ def _parser() -> argparse.ArgumentParser:
         "Exits with 1 when no trial can run here, with 0 otherwise.",
     )
     doctor.add_argument("--json", action="store_true", help="write JSON for programs")
+    laterverbs.add(verbs)
     return parser
-
-
-def _load(options: argparse.Namespace) -> Plan:
-    return Plan.load(options.study, results=options.results)
 
 
 def _new(options: argparse.Namespace) -> None:
@@ -231,7 +139,7 @@ def _new(options: argparse.Namespace) -> None:
 
 
 def _validate(options: argparse.Namespace) -> None:
-    plan = _load(options)
+    plan = load(options)
     more = f", and {len(plan.stages) - 1} more stages" * (len(plan.stages) > 1)
     size = (
         f"{len(plan.configurations)} configurations x {len(plan.splits)} splits = "
@@ -243,7 +151,7 @@ def _validate(options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    plan = _load(options)
+    plan = load(options)
     print(plan.describe(options.cores or os.cpu_count()))
     for duplicate in plan.expansion.duplicates:
         print(f"  duplicate       {json.dumps(duplicate)}")
@@ -253,7 +161,7 @@ def _plan(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    plan = _load(options)
+    plan = load(options)
     while True:
         print(state(plan), flush=True)
         if not options.watch:
@@ -262,7 +170,7 @@ def _status(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
-    plan = _load(options)
+    plan = load(options)
     known = known_configurations(plan)
     found = [c for c in known if c["id"].startswith(options.config_id)]
     if len({c["id"] for c in found}) != 1:
@@ -305,83 +213,6 @@ def _explained(content: dict[str, str]) -> str:
     lines = [f"failed ({failure.kind}): {in_full(failure)}"]
     lines += [cause.advice] if cause else []
     return "\n".join([*lines, *filter(None, [failure.detail.rstrip()])])
-
-
-def _predict(options: argparse.Namespace) -> None:
-    from gridfold import inference
-
-    model = inference.FinalModel.load(options.results, ensemble=options.ensemble)
-    table = model.predict(options.data, separator=options.separator, array=options.array)
-    if options.output is None:
-        print(table.to_csv(index=False), end="")
-    else:
-        inference.write_table(table, options.output)
-        print(f"{options.output}: {len(table)} predictions")
-
-
-def _export(options: argparse.Namespace) -> None:
-    from gridfold import inference
-
-    model = inference.FinalModel.load(options.results)
-    name = "model.onnx" if options.format == "onnx" else "saved_model"
-    target = options.output or model.folder / name
-    beside = model.export(options.format, target)
-    print(f"{target}, with {beside}")
-
-
-def _compare(options: argparse.Namespace) -> None:
-    from gridfold.finishedstudy import FinishedStudy
-    from gridfold.studycomparison import compare_studies
-    from gridfold.studypages import comparison_page
-
-    folders = list(dict.fromkeys(folder.resolve() for folder in options.folders))
-    if len(folders) < 2:
-        given = f"{len(folders)} different study"
-        raise StudyError("gridfold compare", [Problem((), given, "allowed: two or more")])
-    studies = [FinishedStudy.read(folder) for folder in folders]
-    file = options.html or folders[0].parent / "comparison.html"
-    _publish(comparison_page(studies[0], compare_studies(studies), file), file)
-
-
-def _index(options: argparse.Namespace) -> None:
-    from gridfold.finishedstudy import find_studies
-    from gridfold.studypages import index_page
-
-    if not options.results.is_dir():
-        raise StudyError(
-            "gridfold index",
-            [Problem((), f"{options.results} is no folder", "allowed: the folder of all results")],
-        )
-    file = options.html or options.results / "index.html"
-    _publish(index_page(list(find_studies(options.results)), file), file)
-
-
-def _paper(options: argparse.Namespace) -> None:
-    from gridfold.paperfigures import COLUMNS
-
-    if options.columns:
-        for name, column in COLUMNS.items():
-            print(f"{name:16} {column.width:5.2f} in  {column.size:g} pt")
-        return
-    problems = []
-    if options.column not in COLUMNS:
-        problems.append(Problem(("--column",), options.column, f"allowed: {', '.join(COLUMNS)}"))
-    if options.rows < 1:
-        problems.append(Problem(("--rows",), str(options.rows), "allowed: 1 and more"))
-    if problems:
-        raise StudyError("gridfold paper", problems)
-    from gridfold.exportpaper import export
-
-    plan = _load(options)
-    folder = options.to or plan.paths.root / "paper" / options.column
-    for file in export(plan, COLUMNS[options.column], options.rows, folder):
-        print(file)
-
-
-def _publish(page: Any, file: Path) -> None:
-    """Write a page about several studies, and print it."""
-    write_text(file, page.html(), durable=False)
-    print(f"{page.text()}\n\nPage: {file}")
 
 
 def _schema(options: argparse.Namespace) -> None:

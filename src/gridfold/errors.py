@@ -110,5 +110,9 @@ class TrialFailure(GridfoldError):
         self.detail = detail
 
 
+class NotebookError(GridfoldError):
+    """A notebook with a cell that failed."""
+
+
 class BuildError(GridfoldError):
     """A Horovod that can't be built or installed here, and what would help."""

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gridfold import axisfigure, errorfigures
+from gridfold import axisfigure, errorfigures, pairfigures
 from gridfold.atomic import write_text
 from gridfold.data import Array
 from gridfold.drawing import (
@@ -46,7 +46,7 @@ from gridfold.wording import (
     shorten,
 )
 
-FIGURES = ("scores", "learning_curves", "hyperparameters", "errors")
+FIGURES = ("scores", "learning_curves", "hyperparameters", "pairs", "parallel", "errors")
 """In the order of the report."""
 
 _MOST_SCORES = 30
@@ -54,7 +54,7 @@ _MOST_CURVES = 30
 
 
 def draw_search(request: Mapping[str, Any], tables: StudyTables) -> dict[str, Drawing]:
-    """Draw what the search found: ``learning_curves`` and ``hyperparameters``.
+    """Draw what the search found: ``learning_curves``, and three figures of the axes.
 
     Parameters
     ----------
@@ -63,12 +63,13 @@ def draw_search(request: Mapping[str, Any], tables: StudyTables) -> dict[str, Dr
     tables : StudyTables
     """
     study, configurations = request["study"], tables.configurations
+    space, measure = study["search"]["space"], request["measure"]
     with style():
         return {
             "learning_curves": draw_learning_curves(tables.epochs, configurations, study),
-            "hyperparameters": axisfigure.draw_hyperparameters(
-                configurations, study["search"]["space"], request["measure"]
-            ),
+            "hyperparameters": axisfigure.draw_hyperparameters(configurations, space, measure),
+            "pairs": pairfigures.draw_pairs(configurations, space, measure),
+            "parallel": pairfigures.draw_parallel(configurations, space, measure),
         }
 
 

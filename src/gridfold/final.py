@@ -15,6 +15,8 @@ import pandas as pd
 from gridfold import tables
 from gridfold.atomic import replacing, write_text
 from gridfold.data import Dataset
+from gridfold.inside import Inside
+from gridfold.inspection import inspect
 from gridfold.intake import Intake
 from gridfold.paths import StudyPaths
 from gridfold.provenance import environment
@@ -39,12 +41,15 @@ class FinalModel:
         ``sample``, ``prediction``, and ``id`` where samples have one, for the test set.
     card : dict
         The model card.
+    inside : Inside
+        What the model looks like inside.
     """
 
     model: keras.Model
     intake: Intake
     predictions: pd.DataFrame
     card: dict[str, Any]
+    inside: Inside
 
     def save(self, files: Mapping[str, str]) -> None:
         """Write everything to the files of the rule `fit_final`, by their names there."""
@@ -52,6 +57,7 @@ class FinalModel:
         self.intake.save(Path(files["preprocessing"]))
         tables.write(Path(files["predictions"]), self.predictions)
         write_card(self.card, Path(files["card"]), Path(files["card_text"]))
+        self.inside.save(Path(files["inside"]))
 
 
 def fit_final(
@@ -125,7 +131,7 @@ def fit_final(
     table = pd.DataFrame({"sample": splits.test, "prediction": list(predictions)})
     if dataset.ids is not None:
         table["id"] = dataset.ids[splits.test]
-    return FinalModel(model, intake, table, card)
+    return FinalModel(model, intake, table, card, inspect(fitted, dataset, splits))
 
 
 def with_scaling(fitted: Fitted, input_shape: tuple[int, ...]) -> keras.Model:

@@ -107,9 +107,19 @@ class StudyPaths:
         return self.root / "final"
 
     @property
+    def tensorboard(self) -> Path:
+        """What `gridfold tensorboard` writes; can be made again at any time."""
+        return self.root / "tensorboard"
+
+    @property
     def figures(self) -> Path:
         """Folder of the figures."""
         return self.root / "figures"
+
+    @property
+    def notebook(self) -> Path:
+        """Folder of the executed notebook."""
+        return self.root / "notebook"
 
     @property
     def report(self) -> Path:

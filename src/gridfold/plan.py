@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from gridfold import notebook
 from gridfold.canonical import canonical_json, case_id
 from gridfold.cost import seconds_per_trial
 from gridfold.loading import load_study
@@ -18,8 +19,6 @@ from gridfold.planwords import description
 from gridfold.provenance import numeric_versions, training_code_digest
 from gridfold.references import split_reference
 from gridfold.shards import DISTRIBUTED, SINGLE, Ledger, Trial, trials_per_job
-from gridfold.sources.arrays import npy_files
-from gridfold.sources.images import class_folders
 from gridfold.space import Configuration, Expansion, shown_value
 from gridfold.stages import (
     Stage,
@@ -200,34 +199,6 @@ class Plan:
     # -- what the jobs must know: one canonical JSON text each, so that Snakemake's comparison of
     #    parameters sees every change and nothing else ------------------------------------------
 
-    def data_files(self) -> dict[str, list[str]]:
-        """Return the data files whose change must be noticed.
-
-        Of a folder of images, the folders of its classes: they change when files come and go.
-        """
-        data = self.study.data
-        paths = [getattr(data, key, None) for key in ("path", "test_path")]
-        files = [path for path in paths if path is not None]
-        if data.source == "images":
-            files += [
-                str(folder)
-                for path in files
-                if os.path.isdir(path)
-                for folder in class_folders(Path(path))
-            ]
-        if data.source == "npy":
-            names = (data.features, data.targets)
-            files += [str(file) for name in names for file in npy_files(Path(data.path), name)]
-        return {"source": files} if files else {}
-
-    def files_read(self) -> list[Path]:
-        """Return the files that jobs read besides the results: study, data and the user's code."""
-        references = [getattr(self.study.data, "function", None)]
-        references += [self.study.model.python and self.study.model.python.build]
-        code = [split_reference(reference)[0] for reference in references if reference]
-        data = self.data_files().get("source", [])
-        return [*self.files, *map(Path, data), *map(Path, code)]
-
     def data_request(self) -> str:
         """Return what `prepare_data` depends on."""
         data = self.study.data
@@ -364,6 +335,16 @@ class Plan:
                 "duplicates": self.expansion.duplicates,
                 "measure": self.study.problem.ranking_measure,
                 "splits": self.splits,
+            }
+        )
+
+    def notebook_request(self, file: str) -> str:
+        """Return what running the notebook `file` depends on, besides the tables."""
+        return canonical_json(
+            {
+                "study": self.study.study,
+                "notebook": file,
+                "code": notebook.source_digest(file),
             }
         )
 

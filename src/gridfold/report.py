@@ -11,7 +11,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
-from gridfold import reportanswer, reportcomparison, reportsearch, reportsections
+from gridfold import reportanswer, reportcomparison, reportmodel, reportsearch, reportsections
 from gridfold.reportdata import chart_data
 from gridfold.reportinput import BESIDE, FigureFile, ReportInput, WriteSection
 
@@ -24,9 +24,12 @@ SECTIONS: tuple[WriteSection, ...] = (
     reportsections.curves,
     reportsections.hyperparameters,
     reportsections.errors,
+    reportmodel.classes,
+    reportmodel.model,
     reportsections.scaling,
     reportsections.failures,
     reportsections.cost,
+    reportmodel.notebook,
     reportsections.provenance,
 )
 """In the order of the page."""

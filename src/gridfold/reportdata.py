@@ -12,7 +12,13 @@ import pandas as pd
 from gridfold.kinds import LOWER_IS_BETTER, PROBLEM_KINDS
 from gridfold.reportinput import ReportInput
 from gridfold.tables import StudyTables
-from gridfold.views import curves_over_splits, is_logarithmic, is_ordered, sorted_values
+from gridfold.views import (
+    compared_axes,
+    curves_over_splits,
+    is_logarithmic,
+    is_ordered,
+    sorted_values,
+)
 from gridfold.wording import (
     counted,
     decimals,
@@ -24,9 +30,8 @@ from gridfold.wording import (
     shorten,
 )
 
-MOST_CONFIGURATIONS = 500
-"""The page shows no more than these, best first."""
-
+# As many as the table of the report has rows.
+_MOST_CONFIGURATIONS = 500
 _MOST_EPOCHS = 60
 _MOST_BANDS = 50
 _MOST_SPLITS = 100
@@ -50,10 +55,11 @@ def chart_data(study: ReportInput) -> dict[str, Any]:
     """
     table, measure = study.tables.configurations, study.request["measure"]
     scored = table[table["n_splits"] > 0]
-    shown = scored.head(MOST_CONFIGURATIONS)
+    shown = scored.head(_MOST_CONFIGURATIONS)
     halves = [_half(row, measure) for _, row in shown.iterrows()]
     places = decimals(halves, shown[f"{measure}_mean"])
-    axes = [_axis(shown[name], form) for name, form in compared_axes(study).items()]
+    forms = compared_axes(shown, study.study["search"]["space"])
+    axes = [_axis(shown[name], form) for name, form in forms.items()]
     curves, thinned = _curves(study.tables.epochs, shown["config_id"].tolist())
     cut = f"The charts show the best {len(shown)} of {len(scored):,}."
     return {
@@ -77,14 +83,6 @@ def training_metric(study: Mapping[str, Any]) -> str:
     """Return the name of what is followed beside the loss while a study trains."""
     name = measure_name(PROBLEM_KINDS[study["problem"]["type"]].metric)
     return name if study["data"]["scale_targets"] == "none" else f"{name} (scaled targets)"
-
-
-def compared_axes(study: ReportInput) -> dict[str, Mapping[str, Any]]:
-    """Return the axes with more than one value among the configurations shown, with their forms."""
-    table = study.tables.configurations
-    shown = table[table["n_splits"] > 0].head(MOST_CONFIGURATIONS)
-    forms = {"model": {}} | study.study["search"]["space"]
-    return {k: form for k, form in forms.items() if k in shown and shown[k].nunique() > 1}
 
 
 def _axis(column: pd.Series, form: Mapping[str, Any]) -> dict[str, Any]:

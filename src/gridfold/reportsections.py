@@ -7,10 +7,11 @@ import shlex
 from gridfold import reportanswer, reportfacts
 from gridfold.cautions import find_cautions
 from gridfold.jobtable import advise
-from gridfold.reportdata import compared_axes, training_metric
+from gridfold.reportdata import training_metric
 from gridfold.reportinput import BESIDE, ReportInput, Section
 from gridfold.reporttable import configurations_table, failures_table, scaling_table
 from gridfold.summary import all_measures
+from gridfold.views import compared_axes
 from gridfold.wording import direction, measure_name, percent
 
 
@@ -76,11 +77,12 @@ def curves(study: ReportInput) -> Section:
 
 def hyperparameters(study: ReportInput) -> Section:
     """Return the scores over the search space."""
-    measure = study.request["measure"]
+    measure, table = study.request["measure"], study.tables.configurations
+    axes = compared_axes(table[table["n_splits"] > 0], study.study["search"]["space"])
     content = {
         "measure": measure_name(measure),
         "direction": direction(measure),
-        "several_axes": len(compared_axes(study)) > 1,
+        "several_axes": len(axes) > 1,
     }
     return Section("hyperparameters", "Hyperparameters", "Hyperparameters", content)
 

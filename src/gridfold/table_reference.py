@@ -6,11 +6,14 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
+from gridfold.architecture import LAYER_COLUMNS
 from gridfold.atomic import write_text
+from gridfold.classtable import CLASS_COLUMNS
 from gridfold.comparisons import COMPARISON_COLUMNS
 from gridfold.importance import IMPORTANCE_COLUMNS
 from gridfold.jobtable import JOB_COLUMNS
 from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
+from gridfold.mistakes import MISTAKE_COLUMNS
 from gridfold.scaling import SCALING_COLUMNS
 from gridfold.scientific import SCIENTIFIC_COLUMNS
 from gridfold.searchtables import SEARCH_COLUMNS
@@ -32,6 +35,9 @@ _AXES = Column(
     "",
     "One for each axis, as `mlp.units`; empty where the configuration has no such axis; lists, "
     "mappings and null are text",
+)
+_FEATURES = Column(
+    "feature_<i>", "float", "", "From 0, as read; only where samples are rows of numbers"
 )
 _MEASURES = Column("<measure>", "float", "", "One for each measure, on the validation part")
 _SUMMARIES = (
@@ -111,6 +117,22 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
         "`tables/scaling.csv`, `tables/scaling.parquet`",
         "One row for each configuration of a study that compares world sizes.",
         SCALING_COLUMNS,
+    ),
+    (
+        "`tables/layers.csv`",
+        "One row for each layer of the final model, those of models inside it after its own row.",
+        LAYER_COLUMNS,
+    ),
+    (
+        "`tables/classes.csv`",
+        "One row for each class and part of the samples: out of fold (the mean over repeats), and\n"
+        "the held-out test set.",
+        CLASS_COLUMNS,
+    ),
+    (
+        "`tables/misclassified.csv`",
+        "One row for each misclassified sample, the most confident mistakes of each part first.",
+        (*MISTAKE_COLUMNS, _FEATURES),
     ),
     (
         "`shards/<shard>.<table>.parquet`",

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gridfold.kinds import LOWER_IS_BETTER
+
+# With more values, the cells of a heat map have few configurations each and no room for numbers.
+_MOST_STEPS = 12
+_RANGES = 6
 
 
 def sorted_values(column: pd.Series, axis: Mapping[str, Any]) -> list[Any]:
@@ -42,6 +47,51 @@ def is_logarithmic(values: list[float], axis: Mapping[str, Any]) -> bool:
         return bool(values[-1] / values[0] >= 3)
     spread = [float(np.std(d) / np.mean(d)) for d in (factors, steps)]
     return spread[0] < spread[1] and values[-1] / values[0] >= 4
+
+
+def compared_axes(
+    configurations: pd.DataFrame, space: Mapping[str, Any]
+) -> dict[str, Mapping[str, Any]]:
+    """Return the axes with more than one value among configurations, with their forms.
+
+    Parameters
+    ----------
+    configurations : DataFrame
+        Rows of the configurations table.
+    space : mapping
+        The axes, as in the study. The model family is an axis too where there are several.
+    """
+    forms: dict[str, Mapping[str, Any]] = {"model": {}, **space}
+    return {
+        name: form
+        for name, form in forms.items()
+        if name in configurations and configurations[name].nunique() > 1
+    }
+
+
+def steps_of_axis(column: pd.Series, axis: Mapping[str, Any]) -> tuple[pd.Series, list[str]]:
+    """Return the step of an axis that each configuration stands on, and the names of the steps.
+
+    A step is a value or, of numbers with more than 12, a range between quantiles; -1 is none.
+    """
+    values = sorted_values(column, axis)
+    if not is_ordered(column, axis) or len(values) <= _MOST_STEPS:
+        names = [f"{v:g}" if is_ordered(column, axis) else str(v) for v in values]
+        place = {value: position for position, value in enumerate(values)}
+        return column.map(place).fillna(-1).astype(int), names
+    numbers = column.to_numpy(float)
+    edges = np.unique(np.nanquantile(numbers, np.linspace(0, 1, _RANGES + 1)))
+    steps = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(edges) - 2)
+    steps[np.isnan(numbers)] = -1
+    names = [f"{low:.2g} to {high:.2g}" for low, high in pairwise(edges)]
+    return pd.Series(steps, column.index), names
+
+
+def effect_of_axis(column: pd.Series, axis: Mapping[str, Any], means: pd.Series) -> float:
+    """Return how far apart the mean scores at the steps of an axis are."""
+    steps, _ = steps_of_axis(column, axis)
+    at_steps = means[steps >= 0].groupby(steps[steps >= 0]).mean()
+    return float(at_steps.max() - at_steps.min())
 
 
 def best_per_value(rows: pd.DataFrame, name: str, measure: str) -> pd.Series:

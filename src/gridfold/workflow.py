@@ -21,6 +21,7 @@ from gridfold.plan import Plan
 from gridfold.progress import Monitor
 from gridfold.searchplan import SearchPlan
 from gridfold.searchstatus import counts, finished_shards
+from gridfold.studyfiles import code_and_data_files
 from gridfold.workflowfiles import workflow_files
 from gridfold.yamlfile import typed
 
@@ -186,7 +187,8 @@ def bind_into_container(workflow: Any, plan: Plan) -> None:
     if not uses_container(workflow):
         return
     rules = scripts_folder(workflow).parent.parent
-    folders = {rules, *(file.absolute().parent for file in plan.files_read())}
+    files = [*plan.files, *code_and_data_files(plan.study)]
+    folders = {rules, *(file.absolute().parent for file in files)}
     settings = workflow.deployment_settings
     for folder in sorted(folders):
         option = f"--bind {shlex.quote(str(folder))}"

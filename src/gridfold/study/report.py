@@ -16,4 +16,9 @@ class Report(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
         0.95, description="Level of all confidence intervals."
     )
+    notebook: bool | str = Field(
+        False,
+        description="Run a notebook on the results and link it: `true` for the one that comes with "
+        "gridfold, or your own, `file.ipynb`.",
+    )
     curves: PositiveInt = Field(5, description="Configurations in the learning-curve figure.")

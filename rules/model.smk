@@ -1,0 +1,42 @@
+"""The final model: what it looks like inside, and where it errs, as figures and tables."""
+
+MODEL_FIGURES = {
+    "architecture": "Layers of the final model",
+    "filters": "First filters of the final model",
+    "activations": "Images on their way through the layers",
+}
+MODEL_TABLES = ["layers"]
+if PLAN.study.problem.is_classification:
+    MODEL_FIGURES |= {
+        "roc": "ROC and precision-recall curves",
+        "calibration": "Calibration",
+        "misclassified": "Misclassified samples",
+    }
+    MODEL_TABLES += ["classes", "misclassified"]
+
+
+# Drawn beside the other figures; TensorFlow has done its part in `fit_final`.
+rule draw_model:
+    input:
+        inside=rules.fit_final.output.inside,
+        out_of_fold=rules.select_best.output.predictions,
+        test_predictions=rules.fit_final.output.predictions,
+        features=rules.prepare_data.output.features,
+        targets=rules.prepare_data.output.targets,
+        manifest=rules.prepare_data.output.manifest,
+    output:
+        **figure_files(MODEL_FIGURES),
+        **table_files(MODEL_TABLES),
+    log:
+        PATHS.log("draw_model"),
+    benchmark:
+        PATHS.benchmark("draw_model")
+    resources:
+        mem_mb=lambda wildcards, attempt: SIZES.data_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.data_minutes(attempt),
+    params:
+        request=lambda wildcards: PLAN.report_request(),
+    message:
+        "Drawing {} figures of the final model".format(len(MODEL_FIGURES))
+    script:
+        "../workflow/scripts/draw_model.py"

@@ -1,0 +1,362 @@
+"""The figures of the final model: right numbers, every problem, and nothing hidden."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from markupsafe import escape
+from sklearn import metrics
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
+from synthetic import Finished, finished
+from workbench import ROOT
+
+from gridfold import architecture, figures, modelfigures, pictures, reportinput
+from gridfold.calibrationfigure import reliability
+from gridfold.classtable import class_table, rank_area
+from gridfold.data import prepare
+from gridfold.inside import Inside, Layer, Stage
+from gridfold.parts import OUT_OF_FOLD, TEST, parts_of
+
+OF_CLASSES = {"roc", "calibration", "misclassified"}
+OF_ALL = {"architecture", "filters", "activations"}
+LAYERS = [
+    Layer("first", "Conv2D", "3×3, 4 filters", (8, 8, 4), 40, 40, 0, ("",)),
+    Layer("body", "Functional", "", (16,), 500, 0, 0, ("first",)),
+    Layer("body/dense", "Dense", "16 units", (16,), 500, 0, 1, ("",)),
+    Layer("last", "Dense", "3 units, softmax", (3,), 51, 51, 0, ("body", "first")),
+]
+
+
+def inside(outputs: int = 3, channels: int = 1, filters: int = 4, samples: int = 2) -> Inside:
+    """Return the inside of a small network for images."""
+    random = np.random.default_rng(0)
+    answers = random.normal(size=(samples, 8, 8, filters)).astype(np.float32)
+    return Inside(
+        LAYERS,
+        np.arange(samples),
+        np.full((samples, outputs), 1 / 3, np.float32),
+        random.normal(size=(3, 3, channels, filters)).astype(np.float32),
+        "Conv2D 3×3",
+        answers,
+        [Stage("Conv2D 3×3 + relu", (8, 8, filters), np.maximum(answers, 0))],
+    )
+
+
+def draw(
+    study: Finished, features: Any = None, within: Inside | None = None
+) -> modelfigures.ModelDrawings:
+    """Draw a study's final model on samples of one's own."""
+    if features is None:
+        features = np.random.default_rng(0).normal(size=(len(study.targets), 8, 8, 1))
+    return modelfigures.draw_model(
+        study.request,
+        within or inside(len(study.out_of_fold["prediction"].iloc[0])),
+        out_of_fold=study.out_of_fold,
+        test_predictions=study.test_predictions,
+        features=features.astype(np.float32) if features.dtype == float else features,
+        targets=study.targets,
+        manifest=study.manifest | {"sample_shape": list(features.shape[1:])},
+    )
+
+
+@pytest.fixture(scope="module")
+def wine() -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Out-of-fold and test predictions of a plain model on real data."""
+    data = prepare(
+        {
+            "source": "wine",
+            "test_seed": 0,
+            "scale_targets": "none",
+            "reshape": None,
+            "subset": None,
+        },
+        "multiclass",
+    )
+    # Two features only, so that it errs.
+    own, rest = data.features[:, [2, 8]], np.arange(178)
+    test = rest % 4 == 0
+    model = LogisticRegression()
+    chances = cross_val_predict(model, own[~test], data.targets[~test], method="predict_proba")
+    held_out = model.fit(own[~test], data.targets[~test]).predict_proba(own[test])
+    tables = [
+        pd.DataFrame({"sample": rest[where], "prediction": list(p.astype(np.float32))})
+        for where, p in ((~test, chances), (test, held_out))
+    ]
+    return tables[0], tables[1], data.targets, data.features
+
+
+@pytest.mark.parametrize(
+    ("problem", "options", "shape"),
+    [
+        ("multiclass", {}, (6, 5, 3)),
+        ("binary", {"classes": 2}, (4,)),
+        ("regression", {}, (4,)),
+        ("multi_output", {"outputs": 3}, (8, 8, 1)),
+    ],
+)
+def test_every_problem_and_kind_of_sample_gets_its_figures(
+    tmp_path: Path, problem: str, options: dict[str, int], shape: tuple[int, ...]
+) -> None:
+    study = finished(tmp_path, problem, **options)
+    features = np.random.default_rng(0).normal(size=(len(study.targets), *shape))
+    drawn = draw(study, features)
+    is_class = problem in ("binary", "multiclass")
+    assert set(drawn.drawings) == OF_ALL | (OF_CLASSES if is_class else set())
+    assert set(drawn.tables) == {"layers"} | ({"classes", "misclassified"} if is_class else set())
+    figures.save_all(drawn.drawings, tmp_path)
+    for name in drawn.drawings:
+        assert ET.parse(tmp_path / f"{name}.svg").getroot().tag.endswith("svg")
+        words = json.loads((tmp_path / f"{name}.json").read_text())
+        assert words["alt"].endswith(".")
+        assert words["caption"].endswith(".")
+    no_images = "are no images" in drawn.drawings["filters"].alt
+    assert no_images == (len(shape) != 3)
+
+
+def test_the_rules_and_the_captions_know_the_same_figures() -> None:
+    rules = (ROOT / "rules" / "model.smk").read_text()
+    for name in OF_ALL | OF_CLASSES:
+        assert f'"{name}": "' in rules
+        assert (ROOT / "workflow" / "report" / f"{name}.rst").read_text().strip()
+    for name in ("layers", "classes", "misclassified"):
+        assert (ROOT / "workflow" / "report" / "tables" / f"{name}.rst").read_text().strip()
+
+
+def test_figures_are_equal_in_every_run(tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    for run in ("first", "second"):
+        figures.save_all(draw(study).drawings, tmp_path / run)
+    for file in (tmp_path / "first").iterdir():
+        assert file.read_bytes() == (tmp_path / "second" / file.name).read_bytes(), file.name
+
+
+def test_classes_are_scored_one_against_the_rest(wine: Any) -> None:
+    out_of_fold, test, targets, _ = wine
+    parts = parts_of(out_of_fold, test, targets)
+    table = class_table(parts, ["a", "b", "c"], 0.95).set_index(["part", "class"])
+    assert list(table.index.get_level_values(0).unique()) == [OUT_OF_FOLD, TEST]
+    for part in parts:
+        mean = table.loc[part.name, "roc_auc"].mean()
+        expected = metrics.roc_auc_score(
+            part.truth, part.prediction.astype(float), multi_class="ovr", average="macro"
+        )
+        assert mean == pytest.approx(expected)
+        assert table.loc[part.name, "samples"].tolist() == np.bincount(part.truth).tolist()
+        recall = metrics.recall_score(part.truth, part.predicted, average=None)
+        np.testing.assert_allclose(table.loc[part.name, "recall"], recall)
+    assert (table["roc_auc_low"] < table["roc_auc"]).all()
+    assert (table["roc_auc"] < table["roc_auc_high"]).all()
+
+
+def test_intervals_of_areas_hold_the_true_area_as_often_as_they_say() -> None:
+    # Binormal model: the true area is known (Hanley & McNeil, 1982).
+    random = np.random.default_rng(0)
+    own = np.arange(120) < 40
+    true = 0.8556732  # Phi(1.5 / sqrt(2))
+    held = 0
+    for _ in range(600):
+        score = random.normal(size=120) + 1.5 * own
+        _, low, high = rank_area(own, score, 0.9)
+        held += low <= true <= high
+    assert 0.87 <= held / 600 <= 0.93
+
+
+def test_areas_count_ties_by_half_and_perfect_ones_have_no_interval() -> None:
+    own = np.array([True, True, False, False])
+    assert rank_area(own, np.array([1.0, 0.5, 0.5, 0.0]), 0.95)[0] == 0.875
+    area, low, high = rank_area(own, np.array([1.0, 0.9, 0.5, 0.0]), 0.95)
+    assert area == 1
+    assert np.isnan([low, high]).all()
+
+
+def test_the_roc_figure_tells_the_areas_of_the_table(wine: Any, tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    study.out_of_fold, study.test_predictions, study.targets, features = wine
+    drawn = draw(study, features)
+    upper = drawn.drawings["roc"].figure.axes[0]
+    said = [text.get_text() for text in upper.get_legend().get_texts()]
+    rows = drawn.tables["classes"].head(3)
+    assert said == [
+        f"{row['class']}: {row['roc_auc']:.3f}\n"
+        f"[{row['roc_auc_low']:.3f}, {row['roc_auc_high']:.3f}], n={row['samples']}"
+        for _, row in rows.iterrows()
+    ]
+    assert "133 samples" in upper.get_title(loc="left")
+    curve = upper.lines[0]
+    area = metrics.auc(curve.get_xdata(), curve.get_ydata())
+    assert area == pytest.approx(rows["roc_auc"].iloc[0])
+
+
+def test_two_classes_have_one_curve_and_many_the_hardest_twelve(tmp_path: Path) -> None:
+    two = draw(finished(tmp_path, "binary", classes=2)).drawings["roc"]
+    assert len(two.figure.axes[0].get_legend().get_texts()) == 1
+    many = draw(finished(tmp_path, classes=15), within=inside(15)).drawings["roc"]
+    assert "12 of 15 classes with the smallest areas" in many.caption
+    assert len(many.figure.axes[0].get_legend().get_texts()) == 12
+
+
+def test_a_class_without_test_samples_has_no_area_there(tmp_path: Path) -> None:
+    study = finished(tmp_path, test=2)
+    table = draw(study).tables["classes"]
+    absent = table[(table["part"] == TEST) & (table["samples"] == 0)]
+    assert len(absent) == 1
+    assert absent[["roc_auc", "recall"]].isna().all(axis=None)
+
+
+def test_repeats_are_averaged_so_that_every_sample_counts_once(tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    again = study.out_of_fold.copy()
+    again["prediction"] = [p[::-1] for p in again["prediction"]]
+    (part,) = parts_of(
+        pd.concat([study.out_of_fold, again]), study.test_predictions[:0], study.targets
+    )
+    assert (len(part.samples), part.repeats) == (50, 2)
+    both = np.stack(study.out_of_fold["prediction"].to_list())
+    np.testing.assert_allclose(part.prediction, (both + both[:, ::-1]) / 2, rtol=1e-5)
+    study.out_of_fold = pd.concat([study.out_of_fold, again])
+    assert "mean of 2 repeats" in draw(study).drawings["roc"].caption
+
+
+def test_calibration_is_perfect_where_chances_come_true_and_wrong_by_what_they_miss() -> None:
+    random = np.random.default_rng(0)
+    chance = random.random(20_000)
+    came_true = random.random(20_000) < chance
+    honest = reliability(came_true, chance, 0.95)
+    assert honest.error < 0.015
+    assert honest.counts.sum() == 20_000
+    assert (honest.low <= honest.share).all()
+    assert (honest.share <= honest.high).all()
+    # Half of all chances lie above the truth by 0.2.
+    wrong = reliability(came_true, np.where(chance < 0.5, chance, chance + 0.2), 0.95)
+    assert wrong.error == pytest.approx(0.1, abs=0.04)
+
+
+def test_calibration_is_told_in_numbers_and_refused_for_what_is_no_probability(
+    wine: Any, tmp_path: Path
+) -> None:
+    study = finished(tmp_path)
+    assert "no probabilities" in draw(study).drawings["calibration"].alt
+    study.out_of_fold, study.test_predictions, study.targets, features = wine
+    drawing = draw(study, features).drawings["calibration"]
+    part = parts_of(study.out_of_fold, study.test_predictions, study.targets)[0]
+    found = reliability(part.predicted == part.truth, part.confidence, 0.95)
+    assert f"ECE {found.error:.3f}" in drawing.figure.axes[0].get_title(loc="left")
+    shown = [int(text.get_text()) for text in drawing.figure.axes[2].texts]
+    assert shown == found.counts.tolist()
+    assert sum(shown) == len(part.samples)
+
+
+def test_mistakes_are_all_in_the_table_most_confident_first(wine: Any, tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    study.out_of_fold, study.test_predictions, study.targets, features = wine
+    drawn = draw(study, features)
+    table = drawn.tables["misclassified"]
+    for part in parts_of(study.out_of_fold, study.test_predictions, study.targets):
+        rows = table[table["part"] == part.name]
+        assert len(rows) == (part.predicted != part.truth).sum() > 0
+        assert rows["confidence"].is_monotonic_decreasing
+        assert f"{len(rows)} of {len(part.samples)} wrong" in drawn.drawings["misclassified"].alt
+    first = table.iloc[0]
+    assert first["confidence"] > first["true_confidence"]
+    np.testing.assert_array_equal(
+        first[[f"feature_{i}" for i in range(13)]].to_numpy(float), features[first["sample"]]
+    )
+    assert first["true"] == f"class {study.targets[first['sample']]}"
+
+
+def test_mistakes_on_images_are_shown_as_images(tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    drawn = draw(study)
+    shown = [axes for axes in drawn.drawings["misclassified"].figure.axes if axes.images]
+    assert len(shown) == sum(
+        min(16, len(rows)) for _, rows in drawn.tables["misclassified"].groupby("part")
+    )
+    row = drawn.tables["misclassified"].iloc[0]
+    assert shown[0].get_title() == (
+        f"true {row['true']}\npred. {row['predicted']} ({row['confidence']:.2f})"
+    )
+    assert "feature_0" not in drawn.tables["misclassified"]
+
+
+def test_a_perfect_model_has_no_mistakes_to_show(tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    for table in (study.out_of_fold, study.test_predictions):
+        table["prediction"] = list(np.eye(3)[study.targets[table["sample"]]])
+    drawn = draw(study)
+    assert drawn.drawings["misclassified"].alt == "No sample is misclassified."
+    assert not len(drawn.tables["misclassified"])
+
+
+def test_layers_are_listed_with_what_training_changes(tmp_path: Path) -> None:
+    drawn = draw(finished(tmp_path))
+    table = drawn.tables["layers"].set_index("layer")
+    assert table.loc["last", "sources"] == "body first"
+    assert table.loc["first", "sources"] == "input"
+    assert table.loc["body", ["parameters", "trainable"]].tolist() == [500, 0]
+    words = drawn.drawings["architecture"]
+    assert "591 parameters, of which training changes 91" in words.caption
+    assert "3 layers" in words.alt, "those of models inside it are in the table only"
+
+
+def test_long_models_leave_out_their_middle_and_say_so() -> None:
+    chain = [
+        Layer(f"d{i}", "Dense", "", (3,), 12, 12, 0, (f"d{i - 1}" if i else "",)) for i in range(90)
+    ]
+    drawing = architecture.draw_architecture(chain, (3,))
+    assert "51 layers in the middle are left out" in drawing.caption
+    assert "90 layers" in drawing.alt
+
+
+@pytest.mark.parametrize(("filters", "answers"), [(8, 2), (20, 2), (40, 1), (64, 1)])
+def test_every_filter_is_shown_with_its_answers(tmp_path: Path, filters: int, answers: int) -> None:
+    figure = draw(finished(tmp_path), within=inside(filters=filters)).drawings["filters"].figure
+    shown = [axes for axes in figure.axes if axes.images and not axes.get_label()]
+    blocks = -(-filters // 16)
+    assert len(shown) == filters * (1 + answers) + blocks * answers
+
+
+def test_pictures_keep_colours_and_the_scale_of_bytes() -> None:
+    bytes_ = np.array([[[[0, 128, 255]]]], np.uint8)
+    np.testing.assert_allclose(pictures.as_pictures(bytes_)[0, 0, 0], [0, 128 / 255, 1])
+    numbers = np.array([[[[-1.0]]], [[[3.0]]]])
+    assert pictures.as_pictures(numbers).ravel().tolist() == [0, 1]
+    coloured, limit = pictures.kernels_as_pictures(np.full((1, 1, 3, 1), -2.0))
+    assert limit is None
+    assert coloured.ravel().tolist() == [0, 0, 0]
+
+
+def test_names_of_every_kind_stay_text(tmp_path: Path) -> None:
+    names = ['<b>"$x$"</b>', "ü" * 300, "a\nb"]
+    study = finished(tmp_path, class_names=names)
+    figures.save_all(draw(study).drawings, tmp_path)
+    for name in OF_CLASSES:
+        assert "<b>" not in (tmp_path / f"{name}.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("problem", "shape", "sections"),
+    [("multiclass", (8, 8, 1), {"classes", "model"}), ("regression", (4,), {"model"})],
+)
+def test_the_report_shows_the_figures_in_sections_of_their_own(
+    tmp_path: Path, problem: str, shape: tuple[int, ...], sections: set[str]
+) -> None:
+    study = finished(tmp_path, problem)
+    drawn = draw(study, np.random.default_rng(0).normal(size=(len(study.targets), *shape)))
+    figures.save_all(drawn.drawings, tmp_path)
+    files = reportinput.read_figures(tmp_path / f"{name}.json" for name in drawn.drawings)
+    study.manifest["sample_shape"] = list(shape)
+    nothing = dict.fromkeys(figures.FIGURES, files["architecture"])
+    page = study.render_with(nothing | files)
+    assert {name for name in ("classes", "model") if f'<section id="{name}"' in page} == sections
+    for name in ("filters", "activations"):
+        shown = str(escape(drawn.drawings[name].alt)) in page
+        assert shown == (len(shape) == 3)
+    assert ("no filters and maps" in page) == (len(shape) != 3)
+    assert 'href="tables/layers.csv"' in page
