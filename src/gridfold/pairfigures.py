@@ -61,7 +61,7 @@ def draw_pairs(configurations: pd.DataFrame, space: Mapping[str, Any], measure: 
         panel.set_ylabel(shorten(up, 30))
     caption = (
         f"Best mean {measure_name(measure)} ({direction(measure)}) at each pair of values, over "
-        "all values of the other axes; the darker, the better."
+        "all values of the other axes; the darker, the better, on a scale of its own in each panel."
     )
     if math.comb(len(axes), 2) > len(pairs):
         caption += " Drawn are the pairs along whose axes the means differ most."
@@ -136,12 +136,14 @@ def _pairs_alt(
 ) -> str:
     best = scored.iloc[0]
     values = "; ".join(
-        f"{up} {_text(best[up])} with {across} {_text(best[across])}" for up, across in pairs
+        f"{up} {_text(best[up])} with {across} {_text(best[across])}"
+        for up, across in pairs
+        if scored[[up, across]].iloc[0].notna().all()
     )
     return (
         f"Heat maps of {counted(len(pairs), 'pair')} of hyperparameters. The best configuration, "
         f"with a mean {measure_name(measure)} of {number(best[f'{measure}_mean'], places)}, lies "
-        f"at {values}."
+        f"at {values or 'other axes'}."
     )
 
 
