@@ -214,3 +214,27 @@ def test_only_positive_values_can_span_decades() -> None:
     assert spans_decades([0.01, 1, np.nan], 20)
     assert not spans_decades([0, 1], 20)
     assert not spans_decades([np.nan], 20)
+
+
+def test_pairs_are_of_axes_that_meet(tmp_path: Path) -> None:
+    space = {"mlp.layers": [1, 2], "mlp.units": [4, 8], "training.learning_rate": [0.001, 0.01]}
+    study = finished(tmp_path, space=space)
+    table = study.configurations
+    # As with two model families: a configuration has one of the two axes.
+    first = (table["mlp.layers"] == 2) ^ (table["mlp.units"] == 8)
+    first ^= table["training.learning_rate"] == 0.01
+    table["mlp.layers"] = table["mlp.layers"].astype(float).where(first)
+    table["mlp.units"] = table["mlp.units"].astype(float).where(~first)
+    drawing = study.draw()["pairs"]
+    labels = [(a.get_ylabel(), a.get_xlabel()) for a in drawing.figure.axes]
+    assert labels == [
+        ("mlp.layers", "training.learning_rate"),
+        ("mlp.units", "training.learning_rate"),
+    ]
+    assert "NA" not in drawing.alt
+
+
+@pytest.mark.parametrize("name", ["pairs", "parallel"])
+def test_one_axis_has_no_pairs(tmp_path: Path, name: str) -> None:
+    drawing = finished(tmp_path, space={"mlp.units": [4, 8]}).draw()[name]
+    assert "No two axes" in drawing.alt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
@@ -25,7 +26,7 @@ from gridfold.views import (
 )
 from gridfold.wording import counted, decimals, direction, half_width, measure_name, number, shorten
 
-_MOST_AXES_OF_PAIRS = 3
+_MOST_PAIRS = 3
 _MOST_TICKS = 7
 # Of columns that leave room for a number in each cell.
 _MOST_NUMBERS = 6
@@ -47,12 +48,9 @@ def draw_pairs(configurations: pd.DataFrame, space: Mapping[str, Any], measure: 
     scored = configurations[configurations["n_splits"] > 0]
     means = scored[f"{measure}_mean"]
     axes = compared_axes(scored, space)
-    if len(axes) < 2:
+    pairs = _strongest_pairs(scored, axes, means)
+    if not pairs:
         return _nothing("Pairs of hyperparameters.")
-    effects = {name: effect_of_axis(scored[name], form, means) for name, form in axes.items()}
-    weakest_first = sorted(axes, key=effects.__getitem__)
-    names = [name for name in axes if name in weakest_first[-_MOST_AXES_OF_PAIRS:]]
-    pairs = list(combinations(names, 2))
     figure, grid = panels(len(pairs), 3, 3.2)
     ends = (means, scored[f"{measure}_low"], scored[f"{measure}_high"])
     places = decimals(map(half_width, *ends), means)
@@ -63,17 +61,30 @@ def draw_pairs(configurations: pd.DataFrame, space: Mapping[str, Any], measure: 
         panel.set_ylabel(shorten(up, 30))
     caption = (
         f"Best mean {measure_name(measure)} ({direction(measure)}) at each pair of values, over "
-        "all values of the other axes; the darker, the better."
+        "all values of the other axes; the darker, the better, on a scale of its own in each panel."
     )
-    if len(axes) > len(names):
-        caption += (
-            f" Of {len(axes)} axes, those {len(names)} are drawn along which the means differ most."
-        )
+    if math.comb(len(axes), 2) > len(pairs):
+        caption += " Drawn are the pairs along whose axes the means differ most."
     return Drawing(figure, caption, _pairs_alt(scored, pairs, measure, places))
 
 
+def _strongest_pairs(
+    scored: pd.DataFrame, axes: Mapping[str, Mapping[str, Any]], means: pd.Series
+) -> list[tuple[str, str]]:
+    """Return the pairs along whose axes the means differ most, in the order of the axes."""
+    effects = {name: effect_of_axis(scored[name], form, means) for name, form in axes.items()}
+    # Axes of different model families never meet.
+    meeting = [
+        (up, across)
+        for up, across in combinations(axes, 2)
+        if scored[[up, across]].dropna().nunique().min() > 1
+    ]
+    ranked = sorted(meeting, key=lambda pair: -(effects[pair[0]] + effects[pair[1]]))
+    return [pair for pair in meeting if pair in ranked[:_MOST_PAIRS]]
+
+
 def _nothing(caption: str) -> Drawing:
-    text = "Fewer than two axes of this study have more than one value."
+    text = "No two axes of this study have several values together."
     return Drawing(message(text), caption, text)
 
 
@@ -125,12 +136,14 @@ def _pairs_alt(
 ) -> str:
     best = scored.iloc[0]
     values = "; ".join(
-        f"{up} {_text(best[up])} with {across} {_text(best[across])}" for up, across in pairs
+        f"{up} {_text(best[up])} with {across} {_text(best[across])}"
+        for up, across in pairs
+        if scored[[up, across]].iloc[0].notna().all()
     )
     return (
         f"Heat maps of {counted(len(pairs), 'pair')} of hyperparameters. The best configuration, "
         f"with a mean {measure_name(measure)} of {number(best[f'{measure}_mean'], places)}, lies "
-        f"at {values}."
+        f"at {values or 'other axes'}."
     )
 
 

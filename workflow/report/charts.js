@@ -80,7 +80,9 @@ Object.assign(
       };
     }
 
-    function scoreScale(range, rows = configurations) {
+    const onlyMeans = configurations.map(({ mean }) => ({ mean }));
+
+    function scoreScale(range, rows = onlyMeans) {
       const bound = (end) => (c) => c[end] ?? c.mean;
       const low = d3.min(rows, bound("low"));
       const high = d3.max(rows, bound("high"));
@@ -129,10 +131,13 @@ Object.assign(
     const logSpread = (values) => d3.max(values) / d3.min(values);
 
     function yAxis(inner, scale, width, label) {
-      const log = Boolean(scale.base);
       const axis = d3.axisLeft(scale).tickSize(-width).tickPadding(6).ticks(5);
-      if (log)
-        axis.tickFormat((value) => (/^[125]/.test(value.toExponential()) ? text(value) : ""));
+      if (scale.base) {
+        const [low, high] = scale.domain();
+        const leading = high / low > 1e4 ? /^1e/ : /^[125]e/;
+        const ticks = scale.ticks().filter((value) => leading.test(value.toExponential()));
+        axis.tickValues(ticks).tickFormat(text);
+      }
       inner.append("g").attr("class", "axis grid").call(axis);
       inner.append("text").attr("class", "title").attr("x", 0).attr("y", -10).text(label);
     }

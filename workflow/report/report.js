@@ -76,7 +76,10 @@ const gridfold = (() => {
     value === null ? "–" : axis.kind === "category" ? axis.values[value] : text(value);
   // What tells configurations apart, in few words.
   const values = (c) =>
-    data.axes.map((axis, i) => axisText(axis, c.values[i])).join(" · ") || c.label;
+    data.axes
+      .map((axis, i) => axisText(axis, c.values[i]))
+      .filter((value) => value !== "–")
+      .join(" · ") || c.label;
   const score = (c) => `${data.measure.name} ${c.text} (${c.basis})`;
   const comparison = (c) => (c.p ? `p = ${c.p} against number 1`.replace("= <", "<") : "");
 

@@ -22,8 +22,16 @@ gridfold.ready(() => {
 
   const brief = d3.format(".2~g");
 
-  const [first, second] = d3.sort(d3.range(axes.length), (i) => -effect(i));
-  const chosen = { x: Math.max(first, second), y: Math.min(first, second), of: "best" };
+  // Axes of different model families never meet.
+  const meet = (pair) => {
+    const both = configurations.filter((c) => pair.every((i) => c.values[i] !== null));
+    return pair.every((i) => new Set(both.map((c) => c.values[i])).size > 1);
+  };
+  const effects = d3.range(axes.length).map(effect);
+  const pairs = d3.cross(d3.range(axes.length), d3.range(axes.length)).filter(([x, y]) => x > y);
+  const [first, second] =
+    d3.greatest(pairs.filter(meet), ([x, y]) => effects[x] + effects[y]) ?? pairs[0];
+  const chosen = { x: first, y: second, of: "best" };
 
   // The columns of a heat map: values, or ranges of them where there are too many.
   function steps(axis, index) {
@@ -88,6 +96,10 @@ gridfold.ready(() => {
     const { inner } = frame;
     const x = d3.scaleBand().domain(d3.range(columns.length)).range([0, frame.width]).padding(0.04);
     const y = d3.scaleBand().domain(d3.range(rows.length)).range([frame.height, 0]).padding(0.06);
+    if (!made.length) {
+      const words = "no configuration has both";
+      inner.append("text").attr("x", 4).attr("y", frame.height / 2).text(words);
+    }
     const [low, high] = d3.extent(made, (cell) => cell.value);
     const strength = (value) =>
       low === high
