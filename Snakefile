@@ -10,12 +10,6 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
-
-
-# Used with `--sdm apptainer`; built from workflow/envs/gridfold.def.
-container: str(SCRIPTS.parent / "envs" / "gridfold.sif")
-
-
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/search.smk"
@@ -43,13 +37,11 @@ onstart:
 
 
 onsuccess:
-    MONITOR.stop()
-    requestnote.remove_all(PATHS.logs)
+    ended()
     say_answer(PLAN)
 
 
 onerror:
-    MONITOR.stop()
-    requestnote.remove_all(PATHS.logs)
+    ended()
     say_what_is_left(PLAN)
     say_advice(log)

@@ -58,20 +58,6 @@ def source_tables(stage):
     ]
 
 
-def table_files(names):
-    """Return the files of tables: `<name>` as Parquet and `<name>_csv`, which the report lists."""
-    files = {}
-    for name in names:
-        files[name] = PATHS.tables / f"{name}.parquet"
-        files[f"{name}_csv"] = report(
-            PATHS.tables / f"{name}.csv",
-            caption=f"../workflow/report/{name}.rst",
-            category="Tables",
-            labels={"table": name},
-        )
-    return files
-
-
 def figure_files(titles):
     """Return the files of figures: `<name>_svg`, `<name>_png`, and their texts `<name>_words`."""
     files = {}
@@ -87,7 +73,7 @@ def figure_files(titles):
     return files
 
 
-def table_files(names):
+def csv_files(names):
     """Return the CSV files of tables: `<name>_table`."""
     return {
         f"{name}_table": report(
@@ -98,3 +84,18 @@ def table_files(names):
         )
         for name in names
     }
+
+
+def table_files(names):
+    """Return the files of tables: `<name>` as Parquet and `<name>_table` as CSV."""
+    return {name: PATHS.tables / f"{name}.parquet" for name in names} | csv_files(names)
+
+
+def ended():
+    """Do what every run ends with, good or bad."""
+    MONITOR.stop()
+    requestnote.remove_all(PATHS.logs)
+
+
+# Used with `--sdm apptainer`; built from workflow/envs/gridfold.def.
+container: str(SCRIPTS.parent / "envs" / "gridfold.sif")

@@ -26,7 +26,7 @@ rule draw_model:
         manifest=rules.prepare_data.output.manifest,
     output:
         **figure_files(MODEL_FIGURES),
-        **table_files(MODEL_TABLES),
+        **csv_files(MODEL_TABLES),
     log:
         PATHS.log("draw_model"),
     benchmark:
