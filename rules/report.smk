@@ -86,7 +86,9 @@ rule compare_configurations:
     input:
         trials=rules.collect.output.trials,
         configurations=rules.summarise.output.configurations,
-        predictions=expand(rules.train.output.predictions, shard=SHARDS),
+        predictions=expand(
+            rules.train.output.predictions, shard=SEARCH.answering_shards
+        ),
         targets=rules.prepare_data.output.targets,
         groups=rules.prepare_data.output.groups,
     output:

@@ -103,7 +103,7 @@ def estimate_selection(
         return SelectionEstimate(obstacle="With one complete configuration nothing was selected.")
     if measure not in _LOSSES:
         candidates = candidates[:_FEWER_CANDIDATES]
-    predictions = _predictions(files, candidates)
+    predictions = _predictions(files, candidates, list(expected))
     if not _reproduces(predictions[0], measure, targets, expected):
         return SelectionEstimate(
             obstacle="The predictions are on another scale than the targets, so the selection "
@@ -130,11 +130,15 @@ def estimate_selection(
     )
 
 
-def _predictions(files: Iterable[Path], candidates: list[str]) -> list[_Predictions]:
+def _predictions(
+    files: Iterable[Path], candidates: list[str], splits: list[str]
+) -> list[_Predictions]:
     """Return what each candidate predicts on each split, of the last shard that has it."""
     found: dict[str, _Predictions] = {candidate: {} for candidate in candidates}
     for file in files:
-        table = pd.read_parquet(file, filters=[("config_id", "in", candidates)])
+        # A search in stages has other splits in the same tables.
+        wanted = [("config_id", "in", candidates), ("split", "in", splits)]
+        table = pd.read_parquet(file, filters=wanted)
         for (config_id, split), rows in table.groupby(["config_id", "split"], sort=False):
             # As one array: a list object for each sample would take ten times the memory.
             found[str(config_id)][str(split)] = (
