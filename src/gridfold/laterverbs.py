@@ -77,6 +77,26 @@ def add(verbs: Verbs) -> None:
         "--rows", type=int, default=10, help="most configurations in the table (default: 10)"
     )
     paper.add_argument("--to", type=Path, help="folder (default: results/<study>/paper/<column>)")
+    optuna = verbs.with_study(
+        verbs.add(
+            "optuna",
+            _optuna,
+            "write a finished study for Optuna and its dashboard",
+            "One SQLite file. Look at it with: optuna-dashboard sqlite:///results/<study>/optuna.db",
+        )
+    )
+    optuna.add_argument("--to", type=Path, help="file (default: results/<study>/optuna.db)")
+    starts = verbs.with_study(
+        verbs.add(
+            "starts",
+            _starts,
+            "print the best configurations as starting points of another search",
+            "For `search.starts` of the other study.",
+        )
+    )
+    starts.add_argument(
+        "--top", type=_positive, default=5, metavar="N", help="so many (default: 5)"
+    )
     board = verbs.with_study(
         verbs.add(
             "tensorboard",
@@ -167,6 +187,25 @@ def _paper(options: argparse.Namespace) -> None:
     folder = options.to or plan.paths.root / "paper" / options.column
     for file in export(plan, COLUMNS[options.column], options.rows, folder):
         print(file)
+
+
+def _optuna(options: argparse.Namespace) -> None:
+    from gridfold import optunastudy
+
+    plan = load(options)
+    file = options.to or plan.paths.root / "optuna.db"
+    study, space = plan.study, plan.study.search.model_dump(mode="json", by_alias=True)["space"]
+    count = optunastudy.write(plan.paths, study.study, space, study.problem.ranking_measure, file)
+    print(f"{file}: {count} configurations; optuna-dashboard sqlite:///{file}")
+
+
+def _starts(options: argparse.Namespace) -> None:
+    from gridfold import knownpoints
+    from gridfold.tables import StudyTables
+
+    plan = load(options)
+    configurations = StudyTables.of_study(plan.paths).configurations
+    print(knownpoints.starts(configurations, options.top), end="")
 
 
 def _tensorboard(options: argparse.Namespace) -> None:

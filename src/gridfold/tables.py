@@ -12,8 +12,10 @@ import pandas as pd
 
 from gridfold.atomic import replacing
 from gridfold.canonical import canonical_json
+from gridfold.errors import GridfoldError
 
 if TYPE_CHECKING:
+    from gridfold.paths import StudyPaths
     from gridfold.runstore import TrialResult, TrialStore
     from gridfold.shards import Trial
     from gridfold.splits import Split
@@ -121,6 +123,24 @@ class StudyTables:
         return cls(
             *(pd.read_parquet(files[name]) for name in ("trials", "epochs", "configurations"))
         )
+
+    @classmethod
+    def of_study(cls, paths: StudyPaths) -> StudyTables:
+        """Read the tables of a study.
+
+        Raises
+        ------
+        GridfoldError
+            When it has none yet.
+        """
+        names = ("trials", "epochs", "configurations")
+        files = {name: str(paths.tables / f"{name}.parquet") for name in names}
+        missing = [file for file in files.values() if not Path(file).exists()]
+        if missing:
+            raise GridfoldError(
+                f"{missing[0]} is not there yet: run the study first, with snakemake --configfile"
+            )
+        return cls.read(files)
 
 
 def write_shard(

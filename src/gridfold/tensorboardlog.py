@@ -14,7 +14,6 @@ from typing import Any
 
 import pandas as pd
 
-from gridfold.errors import GridfoldError
 from gridfold.kinds import MEASURE_RANGES
 from gridfold.paths import StudyPaths
 from gridfold.shards import Trial
@@ -65,7 +64,7 @@ def write(paths: StudyPaths, axes: Mapping[str, Any], most: int) -> Path:
     GridfoldError
         When the study has no tables yet.
     """
-    tables = _tables(paths)
+    tables = StudyTables.of_study(paths)
     configurations = tables.configurations.head(most)
     folder = paths.tensorboard
     shutil.rmtree(folder, ignore_errors=True)
@@ -93,17 +92,6 @@ def write(paths: StudyPaths, axes: Mapping[str, Any], most: int) -> Path:
 
 Event = tuple[float, int, Any]
 """Time in seconds since 1970, step, and a summary of TensorBoard."""
-
-
-def _tables(paths: StudyPaths) -> StudyTables:
-    names = ("trials", "epochs", "configurations")
-    files = {name: str(paths.tables / f"{name}.parquet") for name in names}
-    missing = [file for file in files.values() if not Path(file).exists()]
-    if missing:
-        raise GridfoldError(
-            f"{missing[0]} is not there yet: run the study first, with snakemake --configfile"
-        )
-    return StudyTables.read(files)
 
 
 def _experiment(

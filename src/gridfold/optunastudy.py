@@ -1,0 +1,118 @@
+"""A finished study as Optuna and its dashboard read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gridfold.atomic import replacing
+from gridfold.kinds import LOWER_IS_BETTER
+from gridfold.paths import StudyPaths
+from gridfold.summary import axis_columns
+from gridfold.tables import StudyTables
+from gridfold.views import curve_over_splits, is_logarithmic, is_ordered, sorted_values
+
+
+def write(paths: StudyPaths, name: str, axes: Mapping[str, Any], measure: str, file: Path) -> int:
+    """Write the configurations of a study as trials of an Optuna study; return their number.
+
+    What Optuna calls a trial is a configuration here: its value is the mean of the ranking measure
+    over the splits, its intermediate values are the means of the validation loss after each epoch.
+    Configurations that lost trials are failed ones. Axes without a value in a configuration
+    are left out of it, as conditional parameters are in Optuna.
+
+    Parameters
+    ----------
+    paths : StudyPaths
+    name : str
+        Of the study.
+    axes : mapping
+        The search space, by names of axes.
+    measure : str
+        The ranking measure.
+    file : Path
+        A SQLite file; replaced, whole or not at all.
+
+    Raises
+    ------
+    GridfoldError
+        When the study has no tables yet.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    tables = StudyTables.of_study(paths)
+    configurations = tables.configurations
+    names = ["model", *axis_columns(configurations)]
+    known = {axis: _Parameter(configurations[axis], axes.get(axis, {})) for axis in names}
+    curves = {str(i): rows for i, rows in tables.epochs.groupby("config_id", sort=False)}
+    trials = [
+        _trial(row, known, measure, curves.get(str(row["config_id"])))
+        for _, row in configurations.iterrows()
+    ]
+    with replacing(file) as temporary:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{temporary}")
+        study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            direction="minimize" if measure in LOWER_IS_BETTER else "maximize",
+        )
+        study.add_trials(trials)
+        storage.remove_session()
+        storage.engine.dispose()
+    return len(trials)
+
+
+class _Parameter:
+    """An axis as a parameter of Optuna; `value` makes one of a cell of the table."""
+
+    def __init__(self, values: pd.Series, axis: Mapping[str, Any]) -> None:
+        from optuna import distributions
+
+        known = sorted_values(values, axis)
+        self.distribution: distributions.BaseDistribution
+        if not is_ordered(values, axis):
+            self.value: Callable[[Any], Any] = str
+            self.distribution = distributions.CategoricalDistribution([str(v) for v in known])
+            return
+        numbers = [float(value) for value in known]
+        log = is_logarithmic(numbers, axis)
+        low, high = numbers[0], numbers[-1]
+        if all(number.is_integer() for number in numbers):
+            self.value = lambda cell: int(cell)
+            self.distribution = distributions.IntDistribution(int(low), int(high), log=log)
+        else:
+            self.value = float
+            self.distribution = distributions.FloatDistribution(low, high, log=log)
+
+
+def _trial(
+    row: pd.Series, known: Mapping[str, _Parameter], measure: str, epochs: pd.DataFrame | None
+) -> Any:
+    from optuna.trial import TrialState, create_trial
+
+    active = {name: p for name, p in known.items() if pd.notna(row[name])}
+    score = row[f"{measure}_mean"]
+    complete = row["n_failed"] == 0 and pd.notna(score)
+    intermediate = {}
+    if epochs is not None:
+        curve = curve_over_splits(epochs, "val_loss")
+        means = curve["mean"].dropna()
+        intermediate = dict(zip(map(int, means.index), map(float, means), strict=True))
+    return create_trial(
+        state=TrialState.COMPLETE if complete else TrialState.FAIL,
+        value=float(score) if complete else None,
+        params={name: parameter.value(row[name]) for name, parameter in active.items()},
+        distributions={name: parameter.distribution for name, parameter in active.items()},
+        user_attrs={
+            "config_id": str(row["config_id"]),
+            "label": str(row["label"]),
+            "splits": int(row["n_splits"]),
+            "failed": int(row["n_failed"]),
+            "parameters": int(row["parameters"]),
+        },
+        intermediate_values=intermediate,
+    )
