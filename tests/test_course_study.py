@@ -72,20 +72,27 @@ def test_the_study_runs_to_its_report(tmp_path: Path) -> None:
     search = study["search"]
     assert isinstance(search, dict)
     search["refine"] |= {"rounds": 1, "max_configurations": 4, "epochs": 2}
-    search["confirm"] = {"top": 2, "folds": 2}
+    search["confirm"] = {"top": 2, "folds": 2, "repeats": 2}
     search["explore"]["training_fraction"] = 0.5
     answer = workspace.snakemake(study)
     assert "compared in full: cnn filters=" in answer.stderr
     results = tmp_path / "results" / "stand_in"
     steps = pd.read_parquet(results / "tables" / "search.parquet")
     assert list(dict.fromkeys(steps["stage"])) == ["b1r0", "b1r1", "b0r0", "refine1", "confirm"]
+    # A configuration has one label, wherever it was found.
+    assert (steps.groupby("config_id")["label"].nunique() == 1).all()
     # Two executions of each explored configuration, on half of the samples of the others.
     trials = pd.read_parquet(results / "tables" / "search_trials.parquet")
     explored = trials[trials["stage"].str.startswith("b")]
     assert set(explored["split"]) == {"r0f0@0.5", "r1f0@0.5"}
     whole = 0.8 * 0.8 * SAMPLES
     assert explored["n_train"].iloc[0] == pytest.approx(whole / 2, abs=1)
-    assert set(trials[trials["stage"] == "confirm"]["split"]) == {"c0f0", "c0f1"}
+    assert set(trials[trials["stage"] == "confirm"]["split"]) == {
+        "c0f0",
+        "c0f1",
+        "c1f0",
+        "c1f1",
+    }
     # What went on was not begun again.
     assert steps[steps["stage"] == "b1r1"]["new_epochs"].tolist() == [4]
     page = (results / "report.html").read_text()

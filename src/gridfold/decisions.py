@@ -99,7 +99,9 @@ def refine(
     trials : DataFrame
         Of their shards.
     """
-    study = Study.model_validate(request["study"])
+    sections = request["study"]
+    axes = {name: sections["search"]["space"][name] for name in request["axes"]}
+    study = Study.model_validate({**sections, "search": {**sections["search"], "space": axes}})
     space = Space(study.search, study.model, study.training, study.problem, study.data)
     best = ranked(files, trials, request["measure"])[: request["top"]]
     found = neighbourhood(

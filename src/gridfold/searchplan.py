@@ -167,6 +167,8 @@ class SearchPlan:
             step=refine.step * refine.shrink ** (number - 1),
             swap=refine.swap,
             study=sections,
+            # Canonical JSON sorts keys, and the order of the axes is that of every label.
+            axes=list(study.search.space),
         )
 
     def choice_request(self, stage: str) -> str:
