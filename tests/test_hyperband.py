@@ -160,4 +160,4 @@ def test_the_status_is_a_map_of_the_rungs(tmp_path: Path) -> None:
         (folder / "result-00001.json").write_text("{}")
     assert "Bracket 2, rung 0  ####" in state(found)
     assert "3/18" in state(found)
-    assert "trials 3/22 done, no job is running" in state(found)
+    assert "trials 3/40 done, no job is running" in state(found)
