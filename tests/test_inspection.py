@@ -171,7 +171,9 @@ def test_stages_hold_activations_and_their_maxima_over_pools(look: Callable[[str
 def test_looking_changes_nothing(look: Callable[[str], Look]) -> None:
     fitted, inside, bench = look("cnn3")
     features = Dataset.load(bench.plan.paths.data).features[inside.samples]
-    np.testing.assert_array_equal(fitted.predict(features), inside.predictions)
+    np.testing.assert_array_equal(
+        fitted.predict(features, np.arange(len(features))), inside.predictions
+    )
     assert not any("call" in vars(layer) for layer in fitted.model.layers)
 
 
@@ -246,7 +248,10 @@ def test_what_was_found_survives_the_file_and_can_be_drawn(
     np.testing.assert_array_equal(loaded.filters, inside.filters)
     dataset = Dataset.load(bench.plan.paths.data)
     predictions = modelfigures.pd.DataFrame(
-        {"sample": np.arange(300), "prediction": list(fitted.predict(dataset.features))}
+        {
+            "sample": np.arange(300),
+            "prediction": list(fitted.predict(dataset.features, np.arange(300))),
+        }
     )
     drawn = modelfigures.draw_model(
         json.loads(bench.plan.report_request()),

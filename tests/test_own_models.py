@@ -376,6 +376,7 @@ def final_of(bench: Bench, folder: Path) -> None:
     request = json.loads(bench.plan.final_request())
     names = {"model": "model.keras", "predictions": "test.parquet"}
     names |= {"preprocessing": "preprocessing.json", "card": "card.json", "card_text": "card.md"}
+    names |= {"inside": "inside.npz"}
     files = {kind: str(folder / name) for kind, name in names.items()}
     final.fit_final(request, selection, bench.plan.paths, 0).save(files)
 
