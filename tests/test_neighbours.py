@@ -14,7 +14,7 @@ from gridfold.space import Configuration, Space
 
 def space(folder: Path, axes: dict[str, Any], **search: Any) -> Space:
     study = load(folder, tiny_study(search={"space": axes, **search})).study
-    return Space(study.search, study.model, study.training, study.problem, study.data)
+    return Space.of(study)
 
 
 RANDOM = {"strategy": {"type": "random", "n": 1}}

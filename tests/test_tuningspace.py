@@ -16,7 +16,7 @@ from gridfold.tuningspace import TuningSpace
 
 def tuning_space(folder: Path, study: dict[str, Any], *, as_grid: bool = False) -> TuningSpace:
     loaded = load(folder, study).study
-    space = Space(loaded.search, loaded.model, loaded.training, loaded.problem, loaded.data)
+    space = Space.of(loaded)
     return TuningSpace(space, as_grid=as_grid)
 
 

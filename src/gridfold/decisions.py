@@ -13,7 +13,7 @@ from gridfold.kinds import LOWER_IS_BETTER
 from gridfold.neighbours import neighbourhood
 from gridfold.space import Space
 from gridfold.stages import entry, stage_file
-from gridfold.study import Study
+from gridfold.studyrequest import requested_study
 
 
 def ranked(
@@ -99,10 +99,7 @@ def refine(
     trials : DataFrame
         Of their shards.
     """
-    sections = request["study"]
-    axes = {name: sections["search"]["space"][name] for name in request["axes"]}
-    study = Study.model_validate({**sections, "search": {**sections["search"], "space": axes}})
-    space = Space(study.search, study.model, study.training, study.problem, study.data)
+    space = Space.of(requested_study(request))
     best = ranked(files, trials, request["measure"])[: request["top"]]
     found = neighbourhood(
         space,

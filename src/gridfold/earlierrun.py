@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from snakemake.io import apply_wildcards, regex_from_filepattern
@@ -69,16 +70,11 @@ def _answers(workflow: Any, log: Path) -> Iterator[tuple[str, list[Path]]]:
             continue
         wildcards = match.groupdict()
         try:
-            wanted = request(_Wildcards(wildcards))
+            wanted = request(SimpleNamespace(**wildcards))
         except (KeyError, IndexError):
             # A job that the study no longer has.
             continue
         yield wanted, [Path(apply_wildcards(str(output), wildcards)) for output in rule.output]
-
-
-class _Wildcards:
-    def __init__(self, values: dict[str, str]) -> None:
-        self.__dict__.update(values)
 
 
 def wait_for_jobs(workflow: Any) -> None:

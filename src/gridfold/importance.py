@@ -10,7 +10,6 @@ import pandas as pd
 
 from gridfold.kinds import LOWER_IS_BETTER
 from gridfold.tables import Column
-from gridfold.views import is_logarithmic, is_ordered, sorted_values
 
 IMPORTANCE_COLUMNS = (
     Column("scope", "string", "", "Configurations that were looked at: those with the axes below"),
@@ -104,14 +103,14 @@ def _evaluate(
     import optuna
     from optuna import importance as evaluators
 
+    from gridfold.optunaparameter import Parameter
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    distributions = {name: _distribution(members[name], space.get(name, {})) for name in names}
+    parameters = {name: Parameter.of(members[name], space.get(name, {})) for name in names}
+    distributions = {name: parameter.distribution for name, parameter in parameters.items()}
     study = optuna.create_study(direction="minimize" if lower else "maximize")
     for _, row in members.iterrows():
-        params = {
-            name: _value(row[name], isinstance(d, optuna.distributions.FloatDistribution))
-            for name, d in distributions.items()
-        }
+        params = {name: parameter.value(row[name]) for name, parameter in parameters.items()}
         study.add_trial(
             optuna.trial.create_trial(
                 params=params, distributions=distributions, value=float(row[column])
@@ -131,19 +130,3 @@ def _evaluate(
 def _shares(found: Mapping[str, float], names: list[str]) -> dict[str, float]:
     total = sum(max(0.0, float(found[name])) for name in names)
     return {name: max(0.0, float(found[name])) / total if total else 0.0 for name in names}
-
-
-def _distribution(values: pd.Series, axis: Mapping[str, Any]) -> Any:
-    from optuna import distributions
-
-    known = sorted_values(values, axis)
-    if is_ordered(values, axis):
-        numbers = [float(value) for value in known]
-        return distributions.FloatDistribution(
-            numbers[0], numbers[-1], log=is_logarithmic(numbers, axis)
-        )
-    return distributions.CategoricalDistribution([str(value) for value in known])
-
-
-def _value(value: Any, numeric: bool) -> float | str:
-    return float(value) if numeric else str(value)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pandas as pd
+from optuna.trial import TrialState, create_trial
 
 from gridfold.atomic import replacing
 from gridfold.kinds import LOWER_IS_BETTER
+from gridfold.optunaparameter import Parameter
 from gridfold.paths import StudyPaths
 from gridfold.summary import axis_columns
 from gridfold.tables import StudyTables
-from gridfold.views import curve_over_splits, is_logarithmic, is_ordered, sorted_values
+from gridfold.views import curve_over_splits
 
 
 def write(paths: StudyPaths, name: str, axes: Mapping[str, Any], measure: str, file: Path) -> int:
@@ -41,13 +44,14 @@ def write(paths: StudyPaths, name: str, axes: Mapping[str, Any], measure: str, f
     GridfoldError
         When the study has no tables yet.
     """
-    import optuna
-
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     tables = StudyTables.of_study(paths)
     configurations = tables.configurations
     names = ["model", *axis_columns(configurations)]
-    known = {axis: _Parameter(configurations[axis], axes.get(axis, {})) for axis in names}
+    known = {
+        axis: Parameter.of(configurations[axis], axes.get(axis, {}), keep_whole=True)
+        for axis in names
+    }
     curves = {str(i): rows for i, rows in tables.epochs.groupby("config_id", sort=False)}
     trials = [
         _trial(row, known, measure, curves.get(str(row["config_id"])))
@@ -66,34 +70,9 @@ def write(paths: StudyPaths, name: str, axes: Mapping[str, Any], measure: str, f
     return len(trials)
 
 
-class _Parameter:
-    """An axis as a parameter of Optuna; `value` makes one of a cell of the table."""
-
-    def __init__(self, values: pd.Series, axis: Mapping[str, Any]) -> None:
-        from optuna import distributions
-
-        known = sorted_values(values, axis)
-        self.distribution: distributions.BaseDistribution
-        if not is_ordered(values, axis):
-            self.value: Callable[[Any], Any] = str
-            self.distribution = distributions.CategoricalDistribution([str(v) for v in known])
-            return
-        numbers = [float(value) for value in known]
-        log = is_logarithmic(numbers, axis)
-        low, high = numbers[0], numbers[-1]
-        if all(number.is_integer() for number in numbers):
-            self.value = lambda cell: int(cell)
-            self.distribution = distributions.IntDistribution(int(low), int(high), log=log)
-        else:
-            self.value = float
-            self.distribution = distributions.FloatDistribution(low, high, log=log)
-
-
 def _trial(
-    row: pd.Series, known: Mapping[str, _Parameter], measure: str, epochs: pd.DataFrame | None
+    row: pd.Series, known: Mapping[str, Parameter], measure: str, epochs: pd.DataFrame | None
 ) -> Any:
-    from optuna.trial import TrialState, create_trial
-
     active = {name: p for name, p in known.items() if pd.notna(row[name])}
     score = row[f"{measure}_mean"]
     complete = row["n_failed"] == 0 and pd.notna(score)

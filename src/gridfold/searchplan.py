@@ -12,10 +12,8 @@ from gridfold.plan import Plan
 from gridfold.space import Space
 from gridfold.stages import EXPLORE, Stage, answering, entry, stage_file, stage_of
 from gridfold.starts import start_points
+from gridfold.studyrequest import study_request
 from gridfold.tuningschedule import tuner_of
-
-# What a configuration follows from, besides the values of the axes.
-_SECTIONS = ("study", "data", "problem", "model", "training", "search", "resampling")
 
 
 class SearchPlan:
@@ -114,18 +112,12 @@ class SearchPlan:
     def tune_request(self) -> str:
         """Return what a search with Keras Tuner depends on."""
         plan = self._plan
-        sections = plan.study.model_dump(
-            mode="json", by_alias=True, exclude_unset=True, include=set(_SECTIONS)
-        )
-        # As written: an axis must meet only what the user has set.
-        study = plan.study
-        space = Space(study.search, study.model, study.training, study.problem, study.data)
         return canonical_json(
             {
                 **plan.training_request(),
-                "study": sections,
+                **study_request(plan.study),
                 "splits": plan.splits,
-                "starts": start_points(space),
+                "starts": start_points(Space.of(plan.study)),
             }
         )
 
@@ -158,17 +150,12 @@ class SearchPlan:
         study = self._plan.study
         refine = study.search.refine
         assert refine is not None
-        sections = study.model_dump(
-            mode="json", by_alias=True, exclude_unset=True, include=set(_SECTIONS)
-        )
         return self._choice(
             f"refine{number}",
             top=refine.top,
             step=refine.step * refine.shrink ** (number - 1),
             swap=refine.swap,
-            study=sections,
-            # Canonical JSON sorts keys, and the order of the axes is that of every label.
-            axes=list(study.search.space),
+            **study_request(study),
         )
 
     def choice_request(self, stage: str) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 from gridfold.data import Array
 from gridfold.kinds import LOWER_IS_BETTER
 from gridfold.measures import score_one
-from gridfold.predictions import classes_of
+from gridfold.samplelosses import SAMPLE_LOSSES
 from gridfold.statistics import Scores
 from gridfold.tables import stacked
 
@@ -101,7 +101,7 @@ def estimate_selection(
     """
     if len(candidates) < 2:
         return SelectionEstimate(obstacle="With one complete configuration nothing was selected.")
-    if measure not in _LOSSES:
+    if measure not in SAMPLE_LOSSES:
         candidates = candidates[:_FEWER_CANDIDATES]
     predictions = _predictions(files, candidates, list(expected))
     if not _reproduces(predictions[0], measure, targets, expected):
@@ -171,7 +171,7 @@ def _select_again(
     pooled : float
         Score of the first configuration on all samples.
     """
-    simple = measure in _LOSSES
+    simple = measure in SAMPLE_LOSSES
     prepare, draws = (_of_means, _RESAMPLES) if simple else (_of_sets, _FEWER_RESAMPLES)
     evaluate = prepare(measure, targets, samples, predictions)
     random, count = np.random.default_rng(0), int(units.max()) + 1
@@ -203,7 +203,7 @@ def _of_means(
     for splits in predictions:
         parts = list(splits.values())
         place = np.searchsorted(samples, np.concatenate([part for part, _ in parts]))
-        values = np.concatenate([_LOSSES[measure](targets[part], p) for part, p in parts])
+        values = np.concatenate([SAMPLE_LOSSES[measure](targets[part], p) for part, p in parts])
         times = np.bincount(place, minlength=len(samples))
         columns.append(np.bincount(place, values, len(samples)) / times)
     each = np.stack(columns, axis=1)
@@ -251,25 +251,3 @@ def _by_repeat(samples: Array, splits: _Predictions) -> list[tuple[Array, Array]
         )
         for repeat in parts.values()
     ]
-
-
-def _log_losses(targets: Array, prediction: Array) -> Scores:
-    chances = prediction.astype(np.float64)
-    if chances.shape[1] == 1:
-        chances = np.hstack([1 - chances, chances])
-    chances = np.clip(chances, 1e-15, None)
-    chances /= chances.sum(axis=1, keepdims=True)
-    return np.asarray(-np.log(chances[np.arange(len(targets)), targets]))
-
-
-def _errors(targets: Array, prediction: Array) -> Scores:
-    return np.asarray(prediction.astype(np.float64) - targets.reshape(prediction.shape))
-
-
-# The measures that are means of something over samples.
-_LOSSES: dict[str, Callable[[Array, Array], Scores]] = {
-    "accuracy": lambda y, p: (classes_of(p) == y).astype(np.float64),
-    "mse": lambda y, p: np.square(_errors(y, p)).mean(axis=1),
-    "mae": lambda y, p: np.abs(_errors(y, p)).mean(axis=1),
-    "log_loss": _log_losses,
-}

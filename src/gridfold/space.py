@@ -14,6 +14,7 @@ from gridfold.axes import count_values, discrete_values, sample
 from gridfold.canonical import canonical, canonical_json, short_id
 from gridfold.errors import Problem, format_path
 from gridfold.sampling import Sampled, points
+from gridfold.study import Study
 from gridfold.study.base import Section, affects_result, is_late_addition
 from gridfold.study.data import _Source
 from gridfold.study.explain import problems_of, shown
@@ -119,6 +120,11 @@ class Space:
         }
         self._when = {name: self._matcher(axis.when or {}) for name, axis in search.space.items()}
         self._exclude = [self._matcher(condition) for condition in search.exclude]
+
+    @classmethod
+    def of(cls, study: Study) -> Space:
+        """Return the space of a study."""
+        return cls(study.search, study.model, study.training, study.problem, study.data)
 
     def kind(self, section: str) -> type[Section]:
         """Return the model of a section that axes can set."""

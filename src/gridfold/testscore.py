@@ -10,7 +10,7 @@ from scipy import stats
 
 from gridfold import measures
 from gridfold.data import Array
-from gridfold.predictions import classes_of
+from gridfold.samplelosses import SAMPLE_LOSSES
 
 _RESAMPLES = 1000
 
@@ -82,18 +82,12 @@ def _for_many_draws(measure: str, targets: Array, predictions: Array) -> ManyDra
     scikit-learn scores one draw at a time: a thousand take half a second where the measure is a
     mean over samples, and ten for the area under the ROC curve of ten classes.
     """
-    losses: Array | None = None
-    if measure == "accuracy":
-        losses = np.asarray(classes_of(predictions) == targets, np.float64)
-    elif measure in ("mse", "mae"):
-        errors = np.abs(np.asarray(predictions, np.float64) - targets)
-        losses = np.mean(errors if measure == "mae" else errors**2, axis=1)
-    elif measure == "roc_auc":
+    if measure == "roc_auc":
         return _rank_area_of_draws(targets, predictions)
-    if losses is None:
+    if measure not in SAMPLE_LOSSES:
         return None
-    known = losses
-    return lambda draws, axis: known[draws].mean(axis)
+    losses = SAMPLE_LOSSES[measure](targets, predictions)
+    return lambda draws, axis: losses[draws].mean(axis)
 
 
 def _rank_area_of_draws(targets: Array, predictions: Array) -> ManyDraws:

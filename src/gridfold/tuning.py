@@ -23,8 +23,8 @@ from gridfold.shardjob import digest_of_data, trial_work
 from gridfold.shards import Trial
 from gridfold.space import Configuration, Space
 from gridfold.splits import Split, Splits
-from gridfold.study import Study
 from gridfold.study.tuner import KerasTunerStrategy
+from gridfold.studyrequest import requested_study
 from gridfold.triallock import Heartbeat
 from gridfold.tuningdesk import COMPLETED, FAILED, INVALID, STOPPED, Desk, Proposal, Report
 from gridfold.tuningspace import TuningSpace
@@ -80,7 +80,7 @@ class TuningStudy:
     def __init__(self, request: Mapping[str, Any], paths: StudyPaths) -> None:
         self._request = request
         self.paths = paths
-        self.study = Study.model_validate(request["study"])
+        self.study = requested_study(request)
         strategy = self.study.search.strategy
         assert isinstance(strategy, KerasTunerStrategy)
         self.strategy = strategy

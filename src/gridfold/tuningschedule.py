@@ -82,7 +82,7 @@ def most_configurations(study: Study, strategy: KerasTunerStrategy) -> int:
         return first * int(strategy.argument("hyperband_iterations"))
     if strategy.trials is not None:
         return strategy.trials
-    space = Space(study.search, study.model, study.training, study.problem, study.data)
+    space = Space.of(study)
     # A grid has no intervals.
     return space.upper_bound() or 1
 
