@@ -252,7 +252,7 @@ def test_a_comment_in_the_training_code_retrains_nothing(own_code: Workspace) ->
         own_code,
         "training.py",
         "steps = steps_per_epoch(",
-        "# As many\n    steps = steps_per_epoch(",
+        "steps = steps_per_epoch(  # As many\n        ",
     )
     assert "train" not in own_code.planned_jobs(tiny())
 
