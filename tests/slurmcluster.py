@@ -106,8 +106,10 @@ class SlurmCluster:
 
     def jobs(self, *fields: str) -> list[dict[str, str]]:
         """Return every job since the cluster's start, as `sacct` tells them."""
+        # Without a start time, sacct tells the jobs since midnight alone.
         lines = self.run(
-            "sacct", "--allocations", "--parsable2", "--noheader", f"--format={','.join(fields)}"
+            *("sacct", "--allocations", "--parsable2", "--noheader", "--starttime=now-1day"),
+            f"--format={','.join(fields)}",
         ).splitlines()
         return [dict(zip(fields, line.split("|"), strict=True)) for line in lines]
 

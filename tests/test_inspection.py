@@ -126,7 +126,7 @@ def _trained(folder: Path, model: dict[str, Any]) -> Look:
     configuration = bench.plan.configurations[0]
     selection = {"config_id": configuration.id, "final_epochs": 1}
     request = json.loads(bench.plan.final_request())
-    task = final_work(request, selection, bench.plan.paths, 1).task
+    task = final_work(request, selection, bench.plan.paths, 0).task
     dataset = Dataset.load(bench.plan.paths.data)
     splits = Splits.load(bench.plan.paths.splits, FINAL)
     final = splits.by_name[FINAL]

@@ -158,7 +158,8 @@ def start_job(bench: Bench) -> subprocess.Popen[bytes]:
     outputs = [paths.shards / f"d0001.{n}.parquet" for n in ("trials", "epochs", "predictions")]
     script = ROOT / "workflow" / "scripts" / "train_distributed.py"
     command = [sys.executable, str(script), "--study", str(bench.plan.files[0])]
-    command += ["--log", str(bench.plan.paths.root / "job.log"), "--shard", "d0001"]
+    command += ["--results", str(paths.root.parent), "--log", str(paths.root / "job.log")]
+    command += ["--shard", "d0001"]
     command += ["--attempt", "1", "--outputs", *map(str, outputs)]
     # Results lie below the working directory, as in a real run.
     return subprocess.Popen(
@@ -258,7 +259,7 @@ def test_a_job_that_is_told_to_stop_says_continue_me(
 ) -> None:
     bench = long_study(tmp_path, epochs=5000)
     job = start_job(bench)
-    wait_for(lambda: epochs_reached(bench) > 0)
+    wait_for(lambda: epochs_reached(bench) > 0 or job.poll() is not None)
     os.kill(job.pid, number)
     _, errors = job.communicate(timeout=30)
     assert job.returncode == EXIT_CONTINUE
