@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from studies import tiny_study
+from synthetic import inside
 from workbench import prepare_bench
 
 from gridfold.data import Dataset
@@ -84,6 +85,7 @@ def write_finished(
     write(paths.tables / "configurations.parquet", configurations)
     write(paths.tables / "best_predictions.parquet", mine)
     write(paths.final / "test_predictions.parquet", _table(bench.splits.test, tested))
+    inside().save(paths.final / "inside.npz")
     (paths.tables / "best.json").write_text(json.dumps(best))
     test = dataset.targets[bench.splits.test], tested
     (paths.final / "card.json").write_text(json.dumps(_card(plan, best, bench.data_digest, test)))

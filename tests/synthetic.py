@@ -14,6 +14,7 @@ from studies import tiny_study, write_study
 from workbench import ROOT
 
 from gridfold import figures, report, reportinput
+from gridfold.inside import Inside, Layer, Stage
 from gridfold.jobtable import job_table
 from gridfold.kinds import PROBLEM_KINDS
 from gridfold.plan import Plan
@@ -27,6 +28,12 @@ DATA = {
     "regression": {"source": "diabetes"},
     "multi_output": {"source": "linnerud", "scale_targets": "minmax"},
 }
+LAYERS = [
+    Layer("first", "Conv2D", "3×3, 4 filters", (8, 8, 4), 40, 40, 0, ("",)),
+    Layer("body", "Functional", "", (16,), 500, 0, 0, ("first",)),
+    Layer("body/dense", "Dense", "16 units", (16,), 500, 0, 1, ("",)),
+    Layer("last", "Dense", "3 units, softmax", (3,), 51, 51, 0, ("body", "first")),
+]
 # How the validation loss of a split goes, by epoch.
 Curve = Callable[[int], float]
 
@@ -34,6 +41,21 @@ Curve = Callable[[int], float]
 def levels_off(epoch: int) -> float:
     """Return a validation loss that has stopped falling at epoch 4."""
     return 1.0 / min(epoch, 4)
+
+
+def inside(outputs: int = 3, channels: int = 1, filters: int = 4, samples: int = 2) -> Inside:
+    """Return the inside of a small network for images."""
+    random = np.random.default_rng(0)
+    answers = random.normal(size=(samples, 8, 8, filters)).astype(np.float32)
+    return Inside(
+        LAYERS,
+        np.arange(samples),
+        np.full((samples, outputs), 1 / 3, np.float32),
+        random.normal(size=(3, 3, channels, filters)).astype(np.float32),
+        "Conv2D 3×3",
+        answers,
+        [Stage("Conv2D 3×3 + relu", (8, 8, filters), np.maximum(answers, 0))],
+    )
 
 
 @dataclass

@@ -324,9 +324,9 @@ def test_each_scientific_value_is_represented_by_its_best_over_the_nuisance_axes
     assert found["config_id"].tolist() == ["1", "0"]
     assert found["n_configurations"].tolist() == [2, 2]
     expected = paired_p_value([0.85, 0.84, 0.86], [0.90, 0.92, 0.91], 1 / 2)
-    assert found["p_holm"].iloc[0] == pytest.approx(expected)
+    assert found["p_any_pair"].iloc[0] == pytest.approx(expected)
     assert found["difference"].tolist() == pytest.approx([-0.06, 0])
-    assert found["p_holm"].isna().tolist() == [False, True]
+    assert found["p_any_pair"].isna().tolist() == [False, True]
 
 
 def test_nuisance_axes_are_not_asked_about_and_scientific_ones_all_are() -> None:

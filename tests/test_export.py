@@ -72,6 +72,7 @@ def arguments(folder: Path, *more: str) -> list[str]:
 
 def test_every_figure_is_there_as_pdf_and_svg(exported: Path) -> None:
     names = {*FIGURES, "critical_difference", "importance"}
+    names |= {"architecture", "filters", "activations", "roc", "calibration", "misclassified"}
     assert {file.stem for file in exported.glob("*.pdf")} == names
     assert {file.stem for file in exported.glob("*.svg")} == names
 

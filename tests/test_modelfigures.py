@@ -14,39 +14,18 @@ from markupsafe import escape
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
-from synthetic import Finished, finished
+from synthetic import Finished, finished, inside
 from workbench import ROOT
 
 from gridfold import architecture, figures, modelfigures, pictures, reportinput
 from gridfold.calibrationfigure import reliability
 from gridfold.classtable import class_table, rank_area
 from gridfold.data import prepare
-from gridfold.inside import Inside, Layer, Stage
+from gridfold.inside import Inside, Layer
 from gridfold.parts import OUT_OF_FOLD, TEST, parts_of
 
 OF_CLASSES = {"roc", "calibration", "misclassified"}
 OF_ALL = {"architecture", "filters", "activations"}
-LAYERS = [
-    Layer("first", "Conv2D", "3×3, 4 filters", (8, 8, 4), 40, 40, 0, ("",)),
-    Layer("body", "Functional", "", (16,), 500, 0, 0, ("first",)),
-    Layer("body/dense", "Dense", "16 units", (16,), 500, 0, 1, ("",)),
-    Layer("last", "Dense", "3 units, softmax", (3,), 51, 51, 0, ("body", "first")),
-]
-
-
-def inside(outputs: int = 3, channels: int = 1, filters: int = 4, samples: int = 2) -> Inside:
-    """Return the inside of a small network for images."""
-    random = np.random.default_rng(0)
-    answers = random.normal(size=(samples, 8, 8, filters)).astype(np.float32)
-    return Inside(
-        LAYERS,
-        np.arange(samples),
-        np.full((samples, outputs), 1 / 3, np.float32),
-        random.normal(size=(3, 3, channels, filters)).astype(np.float32),
-        "Conv2D 3×3",
-        answers,
-        [Stage("Conv2D 3×3 + relu", (8, 8, filters), np.maximum(answers, 0))],
-    )
 
 
 def draw(

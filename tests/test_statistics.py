@@ -9,7 +9,13 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from gridfold.statistics import corrected_standard_error, holm, mean_interval, paired_p_value
+from gridfold.statistics import (
+    corrected_standard_error,
+    holm,
+    mean_interval,
+    of_all_pairs,
+    paired_p_value,
+)
 
 # Validation over training samples of five folds.
 FIVE_FOLDS = 1 / 4
@@ -210,6 +216,12 @@ def test_holm_never_exceeds_1_and_never_reorders() -> None:
     assert (adjusted >= p).all()
     assert adjusted.max() <= 1
     assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
+
+
+def test_all_pairs_by_hand() -> None:
+    adjusted = of_all_pairs([math.nan, 0.01, 0.04, 0.2])
+    np.testing.assert_allclose(adjusted, [math.nan, 0.06, 0.24, 1.0])
+    assert np.isnan(of_all_pairs([math.nan])).all()
 
 
 def test_holm_does_not_count_what_was_not_compared() -> None:

@@ -148,14 +148,13 @@ def test_the_best_is_compared_with_nothing() -> None:
     assert table.loc[["a", "b"], "p_value"].notna().all()
 
 
-def test_p_values_are_adjusted_for_their_number() -> None:
+def test_p_values_hold_whichever_was_best() -> None:
     table = summary(a=LOW, b=MIDDLE, c=HIGH)
     p = {
         name: paired_p_value(values, HIGH, 10 / 40) for name, values in (("a", LOW), ("b", MIDDLE))
     }
-    smaller, larger = sorted(p, key=p.__getitem__)
-    assert table.loc[smaller, "p_value"] == pytest.approx(2 * p[smaller])
-    assert table.loc[larger, "p_value"] == pytest.approx(max(p[larger], 2 * p[smaller]))
+    for name, alone in p.items():
+        assert table.loc[name, "p_value"] == pytest.approx(min(1, 3 * alone))
 
 
 @pytest.mark.parametrize(("measure", "expected"), [("mse", 0.1), ("accuracy", -0.1)])
@@ -175,9 +174,10 @@ def test_scores_are_paired_by_split_whatever_the_order_of_rows() -> None:
     assert one["a"] == pytest.approx(other["a"])
 
 
-def test_only_splits_that_both_have_are_compared() -> None:
-    table = summary(a=[*LOW[:3], FAILED, FAILED], b=HIGH)
-    assert table.loc["a", "p_value"] == pytest.approx(paired_p_value(LOW[:3], HIGH[:3], 10 / 40))
+def test_those_that_lost_trials_are_not_compared() -> None:
+    table = summary(a=[*LOW[:3], FAILED, FAILED], b=HIGH, c=LOW)
+    assert np.isnan(table.loc["a", "p_value"])
+    assert table.loc["c", "p_value"] == pytest.approx(paired_p_value(LOW, HIGH, 10 / 40))
 
 
 def test_one_split_or_one_configuration_has_no_p_value() -> None:

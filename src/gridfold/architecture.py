@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from gridfold.drawing import GREEN, GREY, ORANGE, PURPLE, SKY, WIDTH, Drawing
+from gridfold.drawing import GREEN, GREY, ORANGE, PURPLE, SKY, Drawing, is_narrow
 from gridfold.inside import Layer
 from gridfold.tables import Column
 from gridfold.wording import counted, shorten
@@ -35,10 +36,30 @@ _LOOKS = (
 _OTHER = ("#F3F4F6", "#9CA3AF")
 _MOST_ROWS = 40
 _ROW = 0.36
-# Horizontal places, in inches from the left.
-_BOX, _SHAPE, _NUMBER, _BARS, _END = 1.15, 5.1, 7.45, 7.6, 9.9
-# Room for the arcs of connections that skip layers.
-_ARCS = 1.05
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where things stand in a row, in inches from the left, and how many letters have room.
+
+    Left of the boxes is room for the arcs of connections that skip layers.
+    """
+
+    box: float
+    shape: float
+    number: float
+    bars: float
+    end: float
+    kind: int
+    detail: int
+
+    @property
+    def with_bars(self) -> bool:
+        return self.end > self.bars
+
+
+_WIDE = _Places(1.15, 5.1, 7.45, 7.6, 10.0, 24, 28)
+_NARROW = _Places(0.6, 3.65, 5.25, 5.3, 5.3, 14, 16)
 
 
 def layers_table(layers: Sequence[Layer]) -> pd.DataFrame:
@@ -77,40 +98,41 @@ def draw_architecture(layers: Sequence[Layer], sample_shape: Sequence[int]) -> D
         # None stands for those in between.
         rows = [*rows[: _MOST_ROWS // 2], None, *rows[-(_MOST_ROWS // 2) :]]
     height = _ROW * (len(rows) + 1) + 0.15
-    left = 0.0 if _skips(rows) else _ARCS
-    figure = Figure(figsize=(WIDTH - left, height))
+    at = _NARROW if is_narrow() else _WIDE
+    left = 0.0 if _skips(rows) else at.box - 0.1
+    figure = Figure(figsize=(at.end - left, height))
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(left, WIDTH), ylim=(_ROW * len(rows) + 0.1, -_ROW - 0.05))
+    axes.set(xlim=(left, at.end), ylim=(_ROW * len(rows) + 0.1, -_ROW - 0.05))
     axes.set_axis_off()
-    _headings(axes)
+    _headings(axes, at)
     most = max((layer.parameters for layer in own), default=0)
     skipped = len(own) + 1 - sum(row is not None for row in rows)
     for place, row in enumerate(rows):
         y = (place + 0.35) * _ROW
         if row is None:
             text = f"… {counted(skipped, 'layer')} …"
-            axes.text(_BOX + 0.1, y, text, va="center", color=GREY)
+            axes.text(at.box + 0.1, y, text, va="center", color=GREY)
         else:
-            _draw_row(axes, y, row, most)
-    _connect(axes, rows)
+            _draw_row(axes, at, y, row, most)
+    _connect(axes, at, rows)
     return Drawing(figure, _caption(own, skipped), _alt(own, sample_shape))
 
 
-def _headings(axes: Axes) -> None:
+def _headings(axes: Axes, at: _Places) -> None:
     for x, text, side in (
-        (_BOX, "layer", "left"),
-        (_SHAPE, "output of one sample", "left"),
-        (_NUMBER, "parameters", "right"),
+        (at.box, "layer", "left"),
+        (at.shape, "output of one sample" if at.with_bars else "output", "left"),
+        (at.number, "parameters", "right"),
     ):
         axes.text(x, -0.45 * _ROW, text, ha=side, va="center", color=GREY, fontsize=9)
 
 
-def _draw_row(axes: Axes, y: float, layer: Layer, most: int) -> None:
+def _draw_row(axes: Axes, at: _Places, y: float, layer: Layer, most: int) -> None:
     face, edge = next(((f, e) for word, f, e in _LOOKS if word in layer.kind), _OTHER)
     axes.add_patch(
         FancyBboxPatch(
-            (_BOX, y - 0.125),
-            _SHAPE - _BOX - 0.25,
+            (at.box, y - 0.125),
+            at.shape - at.box - 0.25,
             0.25,
             boxstyle="round,pad=0,rounding_size=0.05",
             fc=face,
@@ -118,18 +140,21 @@ def _draw_row(axes: Axes, y: float, layer: Layer, most: int) -> None:
             lw=0.9,
         )
     )
-    axes.text(_BOX + 0.1, y, shorten(layer.kind, 24), va="center", fontsize=9.5)
-    axes.text(_SHAPE - 0.35, y, shorten(layer.detail, 28), va="center", ha="right", fontsize=8.5)
+    axes.text(at.box + 0.1, y, shorten(layer.kind, at.kind), va="center", fontsize=9.5)
+    detail = shorten(layer.detail, at.detail)
+    axes.text(at.shape - 0.35, y, detail, va="center", ha="right", fontsize=8.5)
     size = "–" if layer.output_shape is None else _size(layer.output_shape)
-    axes.text(_SHAPE, y, size, va="center", fontsize=9.5)
+    axes.text(at.shape, y, size, va="center", fontsize=9.5)
     if not layer.parameters:
         return
-    axes.text(_NUMBER, y, f"{layer.parameters:,}", va="center", ha="right", fontsize=9.5)
-    length = (_END - _BARS) / most
-    axes.barh(y, layer.trainable * length, 0.2, _BARS, color=GREEN, lw=0)
+    axes.text(at.number, y, f"{layer.parameters:,}", va="center", ha="right", fontsize=9.5)
+    if not at.with_bars:
+        return
+    length = (at.end - 0.1 - at.bars) / most
+    axes.barh(y, layer.trainable * length, 0.2, at.bars, color=GREEN, lw=0)
     kept = layer.parameters - layer.trainable
     if kept:
-        start = _BARS + layer.trainable * length
+        start = at.bars + layer.trainable * length
         axes.barh(y, kept * length, 0.2, start, fc="white", ec=GREY, hatch="////", lw=0.8)
 
 
@@ -146,16 +171,16 @@ def _skips(rows: Sequence[Layer | None]) -> bool:
     return any(end - start > 1 for start, end in _connections(rows))
 
 
-def _connect(axes: Axes, rows: Sequence[Layer | None]) -> None:
+def _connect(axes: Axes, at: _Places, rows: Sequence[Layer | None]) -> None:
     """Draw arrows from layer to layer, and arcs at the left for those that skip some."""
     for start, end in _connections(rows):
         tail, head = (start + 0.35) * _ROW, (end + 0.35) * _ROW
         if end - start == 1:
-            ends, style = ((_BOX + 0.35, tail + 0.125), (_BOX + 0.35, head - 0.125)), "arc3"
+            ends, style = ((at.box + 0.35, tail + 0.125), (at.box + 0.35, head - 0.125)), "arc3"
         else:
-            ends = ((_BOX, tail), (_BOX, head))
+            ends = ((at.box, tail), (at.box, head))
             # Half of it is how far an arc reaches to the left, over its length.
-            reach = min(2 * (_BOX - 0.1), 0.25 + 0.5 * (head - tail))
+            reach = min(2 * (at.box - 0.1), 0.25 + 0.5 * (head - tail))
             style = f"arc3,rad={reach / (head - tail):.3f}"
         axes.add_patch(
             FancyArrowPatch(

@@ -13,7 +13,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
 from gridfold.data import Array
-from gridfold.drawing import BLUE, GREY, WIDTH, Drawing, message
+from gridfold.drawing import BLUE, GREY, Drawing, message, page_width
 from gridfold.parts import Part, repeats_note
 from gridfold.wording import counted, percent, shorten
 
@@ -87,7 +87,7 @@ def draw_calibration(parts: list[Part], names: list[str], level: float) -> Drawi
         if not parts:
             text = "The selected configuration has no predictions."
         return Drawing(message(text), "Calibration.", text)
-    figure = Figure(figsize=(WIDTH if len(parts) > 1 else 5.4, 5.6), layout="constrained")
+    figure = Figure(figsize=(page_width() if len(parts) > 1 else 5.4, 5.6), layout="constrained")
     grid = figure.subplots(2, len(parts), squeeze=False, sharex=True, height_ratios=[3, 1])
     of_class = shorten(names[1], 30) if len(names) == 2 else ""
     sentences = []

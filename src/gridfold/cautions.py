@@ -263,8 +263,8 @@ def detectable_difference(
 ) -> float:
     """Return the difference to the best that a typical comparison would need to be significant.
 
-    The corrected resampled t-test at the first, strictest level of Holm's procedure,
-    ``alpha / comparisons``, with the median standard error over the comparisons.
+    The corrected resampled t-test at the level that is left of `alpha` for each of all pairs, with
+    the median standard error over the comparisons.
 
     Parameters
     ----------
@@ -278,10 +278,11 @@ def detectable_difference(
     scores = finished.pivot(index="split", columns="config_id", values=measure)
     best = scores[configurations.loc[0, "config_id"]]
     compared = configurations.loc[configurations["p_value"].notna(), "config_id"]
+    pairs = len(compared) * (len(compared) + 1) / 2
     needed = []
     for config_id in compared:
         difference = (scores[config_id] - best).dropna().to_numpy(float)
-        critical = t_quantile(1 - alpha / len(compared) / 2, len(difference) - 1)
+        critical = t_quantile(1 - alpha / pairs / 2, len(difference) - 1)
         needed.append(critical * corrected_standard_error(difference, ratio))
     return float(np.median(needed))
 

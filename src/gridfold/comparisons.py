@@ -18,6 +18,7 @@ from gridfold.statistics import (
     corrected_standard_error,
     holm,
     mean_interval,
+    of_all_pairs,
     paired_p_value,
 )
 from gridfold.tables import Column
@@ -144,9 +145,8 @@ def compare_with_selected(scored: Scored, labels: Mapping[str, str]) -> pd.DataF
         }
         rows.append(row if place else row | dict.fromkeys(_NOT_OF_ITSELF, math.nan))
     table = pd.DataFrame(rows)
-    count = len(table)
     table.insert(8, "p_holm", holm(table["p_value"]))
-    table.insert(9, "p_any_pair", np.minimum(1, table["p_value"] * (count * (count - 1) / 2)))
+    table.insert(9, "p_any_pair", of_all_pairs(table["p_value"]))
     table.insert(10, "wilcoxon_p", _wilcoxon(scored))
     return table
 

@@ -108,6 +108,16 @@ def at_most_columns(columns: int) -> Iterator[None]:
         _MOST_COLUMNS.reset(token)
 
 
+def page_width() -> float:
+    """Return the width in inches that what is drawn now may have."""
+    return min(WIDTH, 2.5 * _MOST_COLUMNS.get())
+
+
+def is_narrow() -> bool:
+    """Tell whether what is drawn now has room for one panel with a legend beside it."""
+    return page_width() < 0.7 * WIDTH
+
+
 def save(drawing: Drawing, svg: Path, png: Path) -> None:
     """Write a drawing as SVG and as PNG, without dates or random ids."""
     for file, metadata in ((svg, {"Date": None, "Creator": None}), (png, {"Software": None})):

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gridfold import comparisonfigures, drawing, figures, latex, paperfigures, scaling
+from gridfold import (
+    comparisonfigures,
+    drawing,
+    figures,
+    latex,
+    modelfigures,
+    paperfigures,
+    scaling,
+)
 from gridfold.atomic import write_text
 from gridfold.comparisonresult import Comparison
 from gridfold.errors import Problem, StudyError
+from gridfold.inside import Inside
 from gridfold.paths import StudyPaths
 from gridfold.plan import Plan
 from gridfold.tables import StudyTables
@@ -74,18 +84,20 @@ def _draw(
     plan: Plan, tables: StudyTables, comparison: Comparison, column: paperfigures.Column
 ) -> dict[str, drawing.Drawing]:
     request, paths = json.loads(plan.report_request()), plan.paths
+    card = json.loads((paths.final / "card.json").read_text(encoding="utf-8"))
+    predicted: dict[str, Any] = {
+        "out_of_fold": pd.read_parquet(paths.tables / "best_predictions.parquet"),
+        "test_predictions": pd.read_parquet(paths.final / "test_predictions.parquet"),
+        "targets": np.load(paths.data / "targets.npy", mmap_mode="r"),
+        "manifest": json.loads((paths.data / "manifest.json").read_text(encoding="utf-8")),
+    }
+    features = np.load(paths.data / "features.npy", mmap_mode="r")
+    inside = Inside.load(paths.final / "inside.npz")
     with drawing.at_most_columns(paperfigures.most_panels(column)):
         found = {
             **figures.draw_search(request, tables),
-            **figures.draw_test(
-                request,
-                tables,
-                card=json.loads((paths.final / "card.json").read_text(encoding="utf-8")),
-                out_of_fold=pd.read_parquet(paths.tables / "best_predictions.parquet"),
-                test_predictions=pd.read_parquet(paths.final / "test_predictions.parquet"),
-                targets=np.load(paths.data / "targets.npy", mmap_mode="r"),
-                manifest=json.loads((paths.data / "manifest.json").read_text(encoding="utf-8")),
-            ),
+            **figures.draw_test(request, tables, card=card, **predicted),
+            **modelfigures.draw_model(request, inside, features=features, **predicted).drawings,
             **comparisonfigures.draw_comparison(comparison),
         }
         return found | (_scaling(paths) if plan.compares_world_sizes else {})

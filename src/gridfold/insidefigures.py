@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
 from gridfold.data import Array
-from gridfold.drawing import BLUE, GREY, VERMILLION, WIDTH, Drawing, message
+from gridfold.drawing import BLUE, GREY, VERMILLION, WIDTH, Drawing, message, page_width
 from gridfold.inside import Inside, Stage
 from gridfold.pictures import SIGNED, UNSIGNED, as_pictures, kernels_as_pictures, mosaic, show
 from gridfold.wording import counted, listed, shorten
@@ -45,10 +45,11 @@ def draw_filters(inside: Inside, features: Array, truth: list[str]) -> Drawing:
 def _filter_grid(inside: Inside, samples: Array, truth: list[str]) -> Figure:
     """Draw blocks of columns, one for each filter: above its weights, below its answers."""
     kernels, most = kernels_as_pictures(inside.filters)
-    columns = min(len(kernels), _COLUMNS)
+    page = page_width()
+    columns = min(len(kernels), int(_COLUMNS * page / WIDTH))
     blocks, lines = -(-len(kernels) // columns), 1 + len(samples)
     margin = 1.15 if len(samples) else 0.0
-    side = min((WIDTH - margin - 1.1) / columns, 0.95)
+    side = min((page - margin - 1.1) / columns, 0.95)
     # Not less than a title above it needs.
     width = max(columns * side + margin + 1.1, 4.0)
     height = blocks * (lines * side + 0.3) + 0.1
@@ -155,7 +156,8 @@ def draw_activations(
         return Drawing(message(text), "Maps through the layers.", text)
     pictures = as_pictures(features[inside.samples])
     rows, columns = len(pictures), len(inside.stages) + 2
-    figure = Figure(figsize=(WIDTH, 0.55 + rows * min(1.75, WIDTH / columns)), layout="constrained")
+    width = page_width()
+    figure = Figure(figsize=(width, 0.55 + rows * min(1.75, width / columns)), layout="constrained")
     ratios = [0.8, *[1.0] * len(inside.stages), 0.8]
     grid = figure.subplots(rows, columns, squeeze=False, width_ratios=ratios)
     for line, picture in enumerate(pictures):

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure, SubFigure
 
 from gridfold.data import Array
-from gridfold.drawing import WIDTH, Drawing, message
+from gridfold.drawing import WIDTH, Drawing, message, page_width
 from gridfold.parts import Part, repeats_note
 from gridfold.pictures import SIGNED, are_images, as_pictures, show
 from gridfold.tables import Column
@@ -108,15 +108,17 @@ def draw_mistakes(parts: list[Part], table: pd.DataFrame, features: Array) -> Dr
 
 
 def _draw_pictures(groups: list[_Group], features: Array) -> Figure:
-    heights = [0.35 + 1.5 * -(-len(group.rows) // _COLUMNS) for group in groups]
-    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+    side = WIDTH / _COLUMNS
+    columns = int(page_width() / side)
+    heights = [0.35 + (side + 0.25) * -(-len(group.rows) // columns) for group in groups]
+    figure = Figure(figsize=(columns * side, sum(heights)), layout="constrained")
     rooms = figure.subfigures(len(groups), 1, squeeze=False, height_ratios=heights)
     pictures = as_pictures(features[np.concatenate([g.rows["sample"] for g in groups])])
     done = 0
     for group, room in zip(groups, rooms[:, 0], strict=True):
         _head(room, group)
-        lines = -(-len(group.rows) // _COLUMNS)
-        cells = room.subplots(lines, _COLUMNS, squeeze=False).reshape(-1)
+        lines = -(-len(group.rows) // columns)
+        cells = room.subplots(lines, columns, squeeze=False).reshape(-1)
         for axes in cells[len(group.rows) :]:
             axes.set_axis_off()
         for axes, (_, row) in zip(cells, group.rows.iterrows(), strict=False):

@@ -116,7 +116,14 @@ def fit(figure: Figure, column: Column) -> None:
         collection.set_sizes(collection.get_sizes() * scale**2)
     for legend in list(figure.legends):
         _stack(figure, legend, column)
-    figure.set_size_inches(column.width, min(_TALLEST, float(drawn[1]) * scale))
+    # Pictures keep their shape, so height beyond that would be empty.
+    shrink = min(scale, column.width / drawn[0]) if _is_of_pictures(figure) else scale
+    figure.set_size_inches(column.width, min(_TALLEST, float(drawn[1]) * shrink))
+
+
+def _is_of_pictures(figure: Figure) -> bool:
+    pictures = [axes for axes in figure.axes if axes.images and axes.get_aspect() == 1]
+    return 2 * len(pictures) > len(figure.axes)
 
 
 def _shorten_rows(axes: Axes, letters: int) -> bool:
@@ -135,7 +142,8 @@ def _wrap_title(axes: Axes, letters: int) -> None:
     titles = {axes.get_title(loc=where) for where in ("left", "center", "right")} - {""}
     for text in axes.get_children():
         if isinstance(text, Text) and text.get_text() in titles:
-            text.set_text(textwrap.fill(" ".join(text.get_text().split()), max(12, letters)))
+            lines = text.get_text().splitlines()
+            text.set_text("\n".join(textwrap.fill(line, max(12, letters)) for line in lines))
 
 
 def _keep_tick_sizes(axes: Axes, scale: float) -> None:

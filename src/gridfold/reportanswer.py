@@ -148,7 +148,7 @@ def _comparison(configurations: pd.DataFrame, best: Mapping[str, Any]) -> str:
             f"{counted(len(configurations) - 1, 'configuration')} are as good."
         )
     complete = configurations[configurations["n_failed"] == 0]
-    compared = int(complete["p_value"].notna().sum())
+    compared = int(configurations["p_value"].notna().sum())
     equal = best["not_distinguishable"]
     lost = len(configurations) - len(complete)
     note = (
@@ -167,14 +167,13 @@ def _comparison(configurations: pd.DataFrame, best: Mapping[str, Any]) -> str:
         text = f"{equal:,} of {others} {'is' if equal == 1 else 'are'} not distinguishable from it"
     else:
         text = f"Each of {others} is distinguishable from it, and worse,"
-    return f"{text} at {level} confidence (paired corrected resampled t-test, Holm-adjusted).{note}"
+    test = "paired corrected resampled t-test, adjusted for all pairs"
+    return f"{text} at {level} confidence ({test}).{note}"
 
 
 def _smallest_equal(configurations: pd.DataFrame, best: Mapping[str, Any]) -> list[str]:
     """Name the smallest configuration that may be as good: often the better choice."""
-    equal = configurations[
-        (configurations["p_value"] > 1 - best["confidence"]) & (configurations["n_failed"] == 0)
-    ]
+    equal = configurations[configurations["p_value"] > 1 - best["confidence"]]
     own = configurations.loc[configurations["config_id"] == best["config_id"], "parameters"].iloc[0]
     if not len(equal) or equal["parameters"].min() >= own:
         return []

@@ -39,8 +39,9 @@ def methods(best: Mapping[str, Any], trials: pd.DataFrame) -> list[str]:
         if best["configurations"] > 1:
             lines.append(
                 "p compares with the selected configuration, paired by split (corrected resampled "
-                "t-test), adjusted for the number of comparisons (Holm, 1979). A large p does not "
-                "show that two configurations are equal."
+                "t-test) and multiplied by the number of all pairs, since the selected one was "
+                "picked by these very scores. A large p does not show that two configurations "
+                "are equal."
             )
     lines.append("Epochs and time are means over trials; time counts the epochs alone.")
     return lines

@@ -118,7 +118,7 @@ def configurations_table(
     if several and intervals:
         columns.append(
             (
-                Heading("p", "p-value against the selected configuration, Holm-adjusted"),
+                Heading("p", "p-value against the selected configuration, for all pairs"),
                 lambda row: _numeric(row["p_value"], p_value(row["p_value"])),
             )
         )

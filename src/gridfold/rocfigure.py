@@ -18,9 +18,10 @@ from gridfold.drawing import (
     PURPLE,
     SKY,
     VERMILLION,
-    WIDTH,
     Drawing,
+    is_narrow,
     message,
+    page_width,
 )
 from gridfold.parts import Part, repeats_note
 from gridfold.wording import counted, listed, percent, shorten
@@ -54,11 +55,13 @@ def draw_roc(
         return Drawing(message(text), "ROC curves.", text)
     # Of two classes, the curve of one is that of the other turned around.
     codes = [1] if len(names) == 2 else _worst(table, names)
-    columns = len(parts)
-    figure = Figure(figsize=(WIDTH if columns > 1 else 6.4, 7.0), layout="constrained")
-    grid = figure.subplots(2, columns, squeeze=False)
+    columns = 1 if is_narrow() else len(parts)
+    rows_of = 2 * len(parts) // columns
+    width = page_width() if columns > 1 else min(page_width(), 6.4)
+    figure = Figure(figsize=(width, (3.5 if rows_of == 2 else 3.2) * rows_of), layout="constrained")
+    grid = figure.subplots(rows_of, columns, squeeze=False).T.reshape(len(parts), 2)
     detailed = len(codes) <= _MOST_INTERVALS
-    for part, (upper, lower) in zip(parts, grid.T, strict=True):
+    for part, (upper, lower) in zip(parts, grid, strict=True):
         rows = table[table["part"] == part.name]
         above = [upper, _zoomed(upper)] if rows["roc_auc"].min() > _ZOOMED_FROM else [upper]
         for place, code in enumerate(codes):

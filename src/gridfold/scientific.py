@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gridfold.comparisons import Scored, column_names, mean_difference
-from gridfold.statistics import holm
+from gridfold.statistics import of_all_pairs
 from gridfold.tables import Column
 from gridfold.views import is_ordered, sorted_values
 
@@ -23,7 +23,12 @@ SCIENTIFIC_COLUMNS = (
     Column("low, high", "float", "", "Its corrected confidence interval"),
     Column("difference", "float", "", "Mean minus that at the best value of the axis"),
     Column("difference_low, difference_high", "float", "", "Its corrected confidence interval"),
-    Column("p_holm", "float", "", "Corrected t-test with the best value, Holm-adjusted by axis"),
+    Column(
+        "p_any_pair",
+        "float",
+        "",
+        "Corrected t-test with the best value, times the number of all pairs of the axis",
+    ),
 )
 _MOST_VALUES = 50
 
@@ -99,4 +104,4 @@ def _values_of(
     compared = pd.DataFrame(tests)
     compared.loc[top, ["difference_low", "difference_high", "p_value"]] = np.nan
     table = table.join(compared.drop(columns="p_value"))
-    return table.assign(p_holm=holm(compared["p_value"]))
+    return table.assign(p_any_pair=of_all_pairs(compared["p_value"]))

@@ -127,3 +127,15 @@ def holm(p_values: Any) -> Scores:
     factors = len(order) - np.arange(len(order))
     adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * factors))
     return adjusted
+
+
+def of_all_pairs(p_values: Any) -> Scores:
+    """Return p-values against a reference that was picked by the same scores; NaN stays NaN.
+
+    The best of many equally good ones is ahead by luck, which Holm's procedure doesn't know of.
+    Bonferroni's correction for the pairs of all, the reference among them, holds whichever was
+    picked.
+    """
+    p = np.asarray(p_values, np.float64)
+    compared = np.count_nonzero(np.isfinite(p))
+    return np.minimum(1, p * (compared * (compared + 1) / 2))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
-from gridfold.statistics import holm, mean_interval, paired_p_value
+from gridfold.statistics import mean_interval, of_all_pairs, paired_p_value
 from gridfold.tables import TRIAL_COLUMNS, USAGE_COLUMNS, Column
 
 CONFIGURATION_COLUMNS = (
@@ -18,7 +18,13 @@ CONFIGURATION_COLUMNS = (
     Column("label", "string", "", "Its axis values in one line"),
     Column("model", "string", "", "Model family"),
     Column("difference", "float", "", "Mean of the ranking measure minus that of the best"),
-    Column("p_value", "float", "", "Corrected resampled t-test against the best, Holm-adjusted"),
+    Column(
+        "p_value",
+        "float",
+        "",
+        "Corrected resampled t-test against the best, adjusted for all pairs; empty where trials "
+        "failed",
+    ),
     Column("n_splits", "int", "", "Splits with a score"),
     Column("n_failed", "int", "", "Trials that failed"),
     Column("epochs_mean", "float", "epochs", "Mean of the epochs that were trained"),
@@ -142,16 +148,17 @@ def _compared(table: pd.DataFrame, scores: Mapping[Any, pd.Series], measure: str
     p_values = []
     for position, row in table.iterrows():
         pair = pd.concat([scores[row["config_id"]], best], axis=1, join="inner")
-        same = position == 0 or not len(pair)
+        # A mean over the splits that happened to survive can't be compared fairly.
+        left_out = position == 0 or not len(pair) or row["n_failed"]
         p_values.append(
             np.nan
-            if same
+            if left_out
             else paired_p_value(pair.iloc[:, 0], pair.iloc[:, 1], row["test_train_ratio"])
         )
     means = table[f"{measure}_mean"].astype(float)
     place = list(table.columns).index("model") + 1
     table.insert(place, "difference", means - means.iloc[0])
-    table.insert(place + 1, "p_value", holm(p_values))
+    table.insert(place + 1, "p_value", of_all_pairs(p_values))
     return table.drop(columns="test_train_ratio")
 
 
@@ -166,7 +173,7 @@ def select(table: pd.DataFrame, request: Mapping[str, Any]) -> dict[str, Any]:
     best, measure = table.iloc[0], request["measure"]
     if np.isnan(best[f"{measure}_mean"]):
         raise ValueError(f"no trial of the study has a score ({measure}); see trials.csv")
-    ties = table[(table["p_value"] > 1 - request["confidence"]) & (table["n_failed"] == 0)]
+    ties = table[table["p_value"] > 1 - request["confidence"]]
     return {
         "config_id": best["config_id"],
         "label": best["label"],
