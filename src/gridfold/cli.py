@@ -16,7 +16,7 @@ from gridfold.advice import cause_of, in_full
 from gridfold.errors import GridfoldError, Problem, StudyError, TrialFailure
 from gridfold.paths import result_file
 from gridfold.plan import Plan
-from gridfold.searchstatus import known_configurations, state
+from gridfold.searchstatus import configuration_named, state
 from gridfold.shards import Trial
 from gridfold.tuningschedule import tuner_of
 from gridfold.verbs import Verbs, load
@@ -171,15 +171,7 @@ def _status(options: argparse.Namespace) -> None:
 
 def _show(options: argparse.Namespace) -> None:
     plan = load(options)
-    known = known_configurations(plan)
-    found = [c for c in known if c["id"].startswith(options.config_id)]
-    if len({c["id"] for c in found}) != 1:
-        names = ", ".join(dict.fromkeys(c["id"] for c in (found or known)[:10]))
-        count = len({c["id"] for c in found})
-        raise StudyError(
-            "gridfold show",
-            [Problem((), f"{count} configurations begin with {options.config_id}", names)],
-        )
+    found = configuration_named(plan, options.config_id)
     print(f"{found[0]['id']}  {found[0]['label']}")
     print(json.dumps(found[0]["settings"], indent=2))
     for configuration in found:

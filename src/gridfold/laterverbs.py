@@ -97,6 +97,19 @@ def add(verbs: Verbs) -> None:
     starts.add_argument(
         "--top", type=_positive, default=5, metavar="N", help="so many (default: 5)"
     )
+    profile = verbs.add(
+        "profile",
+        _profile,
+        "train a trial for two epochs and show where the time of the second goes",
+        "With TensorFlow's profiler, on one device, with the data that are prepared. The record\n"
+        "goes to results/<study>/profiles; nothing of the study is changed.",
+    )
+    profile.add_argument("config_id", help="id of the configuration, or the beginning of one")
+    verbs.with_study(profile)
+    profile.add_argument("--split", help="split (default: its first)")
+    profile.add_argument(
+        "--top", type=_positive, default=15, metavar="N", help="operations to show (default: 15)"
+    )
     board = verbs.with_study(
         verbs.add(
             "tensorboard",
@@ -206,6 +219,20 @@ def _starts(options: argparse.Namespace) -> None:
     plan = load(options)
     configurations = StudyTables.of_study(plan.paths).configurations
     print(knownpoints.starts(configurations, options.top), end="")
+
+
+def _profile(options: argparse.Namespace) -> None:
+    from gridfold import profiling
+    from gridfold.searchstatus import configuration_named
+
+    plan = load(options)
+    found = configuration_named(plan, options.config_id)
+    splits = [split for configuration in found for split in configuration["splits"]]
+    split = options.split or splits[0]
+    if split not in splits:
+        problem = Problem((), f"{split} is no split of {found[0]['id']}", ", ".join(splits))
+        raise StudyError("gridfold profile", [problem])
+    print(profiling.text(profiling.profile(plan, found[0], split), options.top))
 
 
 def _tensorboard(options: argparse.Namespace) -> None:

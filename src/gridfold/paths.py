@@ -112,6 +112,11 @@ class StudyPaths:
         return self.root / "tensorboard"
 
     @property
+    def profiles(self) -> Path:
+        """What `gridfold profile` writes."""
+        return self.root / "profiles"
+
+    @property
     def figures(self) -> Path:
         """Folder of the figures."""
         return self.root / "figures"

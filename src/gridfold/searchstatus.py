@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gridfold.answer import answer
+from gridfold.errors import Problem, StudyError
 from gridfold.paths import result_file
 from gridfold.plan import Plan
 from gridfold.progress import progress_line, read_jobs
@@ -89,6 +90,24 @@ def known_configurations(plan: Plan) -> list[dict[str, Any]]:
         more = {"splits": content["splits"], "title": stage.title}
         known += [configuration | more for configuration in content["configurations"]]
     return known
+
+
+def configuration_named(plan: Plan, beginning: str) -> list[dict[str, Any]]:
+    """Return what is known of the one configuration whose id begins so, in each of its stages.
+
+    Raises
+    ------
+    StudyError
+        When there is none, or several.
+    """
+    known = known_configurations(plan)
+    found = [c for c in known if c["id"].startswith(beginning)]
+    count = len({c["id"] for c in found})
+    if count != 1:
+        names = ", ".join(dict.fromkeys(c["id"] for c in (found or known)[:10]))
+        problem = Problem((), f"{count} configurations begin with {beginning}", names)
+        raise StudyError("gridfold", [problem])
+    return found
 
 
 def counts(plan: Plan) -> tuple[int, int]:
