@@ -2,7 +2,7 @@
 
 Every strategy gets as many epochs times samples as one run of Hyperband takes. Measured for several
 seeds: the best validation score after the whole budget and on the way to it, and the wall time with
-one and two workers.
+one, two and four workers.
 
 Run: ``uv run python benchmarks/search.py --figure docs/images/search.svg``
 """
@@ -96,7 +96,7 @@ def run(
     folder.mkdir(parents=True)
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--configfile", "study.yaml", "--cores", "2", "--"]
+    command += ["--configfile", "study.yaml", "--cores", str(max(2, workers)), "--"]
     start = time.perf_counter()
     subprocess.run(
         [*command, f"results/search/{STRATEGIES[name]}"],
@@ -120,17 +120,17 @@ def trained(results: Path) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=27, help="of a full training")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--figure", type=Path, help="where to draw the scores over the budget")
     options = parser.parse_args()
     curves: dict[str, list[pd.DataFrame]] = {}
-    print(f"| strategy | trainings | budget | best {MEASURE} (mean, SD) | 1 worker | 2 workers |")
-    print("|---|---:|---:|---:|---:|---:|", flush=True)
+    print(f"| strategy | trainings | budget | best {MEASURE} (mean, SD) | 1 worker | 2 | 4 |")
+    print("|---|---:|---:|---:|---:|---:|---:|", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         for name in STRATEGIES:
-            walls: dict[int, list[float]] = {1: [], 2: []}
+            walls: dict[int, list[float]] = {1: [], 2: [], 4: []}
             for seed in range(options.seeds):
-                for workers in (1, 2) if seed == 0 else (2,):
+                for workers in (1, 4, 2) if seed == 0 else (2,):
                     folder = Path(temporary) / f"{name}-{seed}-{workers}"
                     found, wall = run(folder, name, options.epochs, seed, workers)
                     walls[workers].append(wall)
@@ -140,7 +140,7 @@ def main() -> None:
             print(
                 f"| {name} | {np.mean([len(curve) for curve in curves[name]]):.0f} | "
                 f"{budget / 1000:.0f} k | {np.mean(best):.4f}, {np.std(best, ddof=1):.4f} | "
-                f"{np.mean(walls[1]):.0f} s | {np.mean(walls[2]):.0f} s |",
+                f"{' | '.join(f'{np.mean(wall):.0f} s' for wall in walls.values())} |",
                 flush=True,
             )
     if options.figure:
@@ -152,8 +152,8 @@ def draw(curves: dict[str, list[pd.DataFrame]], file: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for name, runs in curves.items():
         grid = np.linspace(0, min(run["budget"].iloc[-1] for run in runs), 200)
-        best = [np.interp(grid, run["budget"], run["score"].cummin(), left=np.nan) for run in runs]
-        axes.plot(grid / 1000, np.mean(best, axis=0), label=name)
+        best = [_so_far(run, grid) for run in runs]
+        axes.step(grid / 1000, np.mean(best, axis=0), where="post", label=name)
     axes.set(
         xlabel="budget (thousand epochs × samples)",
         ylabel=f"best validation {MEASURE} so far",
@@ -161,6 +161,12 @@ def draw(curves: dict[str, list[pd.DataFrame]], file: Path) -> None:
     )
     axes.legend(frameon=False)
     figure.savefig(file, metadata={"Date": None})
+
+
+def _so_far(run: pd.DataFrame, budgets: Any) -> Any:
+    """Return the best score that was known when so much was spent; NaN before the first."""
+    best = np.append(np.nan, run["score"].cummin())
+    return best[np.searchsorted(run["budget"], budgets, side="right")]
 
 
 if __name__ == "__main__":

@@ -209,6 +209,31 @@ def test_a_model_function_is_searched_in_its_own_ranges(
         assert ("python.extra" in assignment) == (assignment["python.kind"] == "deep")
 
 
+LOOPING_MODEL = """
+import keras
+
+
+def build_model(hp):
+    layers = [keras.layers.Flatten()]
+    for number in range(hp.Int("layers", 1, 3)):
+        layers.append(keras.layers.Dense(hp.Int(f"units_{number}", 2, 8)))
+    if hp.Boolean("drop"):
+        layers.append(keras.layers.Dropout(hp.Float("rate", 0.1, 0.5)))
+    return keras.Sequential([*layers, keras.layers.Dense(10, activation="softmax")])
+"""
+
+
+def test_what_a_model_function_asks_for_in_loops_and_branches_is_searched(tmp_path: Path) -> None:
+    (tmp_path / "loop.py").write_text(LOOPING_MODEL)
+    model = {"python": {"build": f"{tmp_path}/loop.py:build_model"}}
+    tuner = {"tuner": "random", "max_trials": 2, "tune_new_entries": True}
+    desk = open_desk(prepared(tmp_path, tuned(tuner, {}, model=model)))
+    names = {entry.name for entry in desk.oracle.get_space().space}
+    assert names == {
+        f"python.{name}" for name in ("layers", "units_0", "units_1", "units_2", "drop", "rate")
+    }
+
+
 def test_a_model_function_that_asks_for_more_than_it_may_is_refused(
     tmp_path: Path, model: dict[str, Any]
 ) -> None:

@@ -66,7 +66,7 @@ def _new_entries(study: TuningStudy) -> list[dict[str, Any]]:
 
 
 def _asked_for(build: str, fixed: Mapping[str, Any], study: TuningStudy) -> dict[str, Any]:
-    """Return what a model function asks `hp` for, with every conditional scope active once."""
+    """Return what a model function asks `hp` for, whatever the values of the rest."""
     import keras_tuner
 
     function = references.load(build)
@@ -84,12 +84,47 @@ def _asked_for(build: str, fixed: Mapping[str, Any], study: TuningStudy) -> dict
     oracle = keras_tuner.oracles.RandomSearchOracle(objective="val_loss", hyperparameters=known)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            keras_tuner.engine.base_tuner.BaseTuner(oracle, model, directory=folder)
+            tuner = keras_tuner.engine.base_tuner.BaseTuner(oracle, model, directory=folder)
         except GridfoldError:
             raise
         except Exception as error:
             raise TuningFailed(f"{build} fails: {type(error).__name__}: {error}") from error
+    _look_behind_conditions(tuner, oracle)
     return dict(oracle.get_space().get_config())
+
+
+def _look_behind_conditions(tuner: Any, oracle: Any) -> None:
+    """Build with each choice and the ends of each number until nothing new is asked for.
+
+    A tuner activates conditional scopes by itself. What is asked for under a plain ``if``, or in a
+    loop over a number, it would find only when some trial comes by.
+    """
+    known: set[tuple[str, Any]] = set()
+    while new := [
+        (knob, value)
+        for knob in oracle.get_space().space
+        for value in _telling_values(knob)
+        if (knob.name, value) not in known
+    ]:
+        for knob, value in new:
+            known.add((knob.name, value))
+            hp = oracle.get_space()
+            for condition in knob.conditions:
+                hp.values[condition.name] = condition.values[0]
+            hp.values[knob.name] = value
+            hp.ensure_active_values()
+            try:
+                tuner.hypermodel.build(hp)
+            except Exception as error:
+                # As a trial it would fail, and the search would go on.
+                log.info("%s=%s: %s: %s", knob.name, value, type(error).__name__, error)
+            oracle.update_space(hp)
+
+
+def _telling_values(knob: Any) -> tuple[Any, ...]:
+    if hasattr(knob, "min_value"):
+        return (knob.min_value, knob.max_value)
+    return tuple(knob.values)
 
 
 @dataclass(frozen=True)
