@@ -267,8 +267,8 @@ def test_sorting_works_from_the_keyboard(page: webdriver.Chrome) -> None:
 def test_what_has_no_value_is_sorted_last_either_way(page: webdriver.Chrome) -> None:
     for _ in range(2):
         header(page, "p").click()
-        # The selected configuration is not compared with itself.
-        assert ranks(page)[-1] == "1"
+        # The selected configuration is not compared with itself, one that lost trials with none.
+        assert set(ranks(page)[-2:]) == {"1", "4"}
 
 
 def test_the_filter_keeps_rows_with_all_words(page: webdriver.Chrome) -> None:
