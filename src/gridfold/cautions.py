@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gridfold.kinds import LOWER_IS_BETTER
-from gridfold.statistics import corrected_standard_error, t_quantile
+from gridfold.statistics import corrected_standard_error, pairs_among, t_quantile
 from gridfold.tables import StudyTables
 from gridfold.views import curve_over_splits, is_ordered, sorted_values
 from gridfold.wording import counted, decimals, listed, measure_name, number, percent, shorten
@@ -278,7 +278,7 @@ def detectable_difference(
     scores = finished.pivot(index="split", columns="config_id", values=measure)
     best = scores[configurations.loc[0, "config_id"]]
     compared = configurations.loc[configurations["p_value"].notna(), "config_id"]
-    pairs = len(compared) * (len(compared) + 1) / 2
+    pairs = pairs_among(len(compared))
     needed = []
     for config_id in compared:
         difference = (scores[config_id] - best).dropna().to_numpy(float)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 KeyPath = tuple[str | int, ...]
 
@@ -83,6 +84,12 @@ class StudyError(GridfoldError):
         noun = "problem" if count == 1 else "problems"
         lines = "\n".join(f"  - {problem}" for problem in self.problems)
         return f"{self.source}: {count} {noun}; nothing was run.\n{lines}"
+
+
+def not_run_yet(verb: str, missing: str, files: Iterable[Path]) -> StudyError:
+    """Return the error of a verb that needs what only a run of the study makes."""
+    command = f"run: snakemake --configfile {' '.join(map(str, files))}"
+    return StudyError(f"gridfold {verb}", [Problem((), missing, command)])
 
 
 class DataError(GridfoldError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from gridfold import (
 )
 from gridfold.atomic import write_text
 from gridfold.comparisonresult import Comparison
-from gridfold.errors import Problem, StudyError
+from gridfold.errors import not_run_yet
 from gridfold.inside import Inside
 from gridfold.paths import StudyPaths
 from gridfold.plan import Plan
@@ -57,20 +58,12 @@ def export(plan: Plan, column: paperfigures.Column, rows: int, folder: Path) -> 
         tables, comparison = StudyTables.read(files), Comparison.read(files)
         best = json.loads((paths.tables / "best.json").read_text(encoding="utf-8"))
         card = json.loads((paths.final / "card.json").read_text(encoding="utf-8"))
-        drawn = _draw(plan, tables, comparison, column)
+        drawn = _draw(plan, tables, comparison, card, column)
     except FileNotFoundError as error:
         # Of Arrow's errors the message is the path, of Python's the attribute.
         missing = Path(error.filename or str(error)).name
-        raise StudyError(
-            "gridfold paper",
-            [
-                Problem(
-                    (),
-                    f"{paths.root} is not finished: there is no {missing}",
-                    f"run: snakemake --configfile {' '.join(map(str, plan.files))}",
-                )
-            ],
-        ) from None
+        text = f"{paths.root} is not finished: there is no {missing}"
+        raise not_run_yet("paper", text, plan.files) from None
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "table.tex"
     text = latex.ranking_table(
@@ -81,10 +74,13 @@ def export(plan: Plan, column: paperfigures.Column, rows: int, folder: Path) -> 
 
 
 def _draw(
-    plan: Plan, tables: StudyTables, comparison: Comparison, column: paperfigures.Column
+    plan: Plan,
+    tables: StudyTables,
+    comparison: Comparison,
+    card: Mapping[str, Any],
+    column: paperfigures.Column,
 ) -> dict[str, drawing.Drawing]:
     request, paths = json.loads(plan.report_request()), plan.paths
-    card = json.loads((paths.final / "card.json").read_text(encoding="utf-8"))
     predicted: dict[str, Any] = {
         "out_of_fold": pd.read_parquet(paths.tables / "best_predictions.parquet"),
         "test_predictions": pd.read_parquet(paths.final / "test_predictions.parquet"),

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gridfold.errors import Problem, StudyError
+from gridfold.errors import not_run_yet
 from gridfold.plan import Plan
-from gridfold.shardjob import digest_of_data
+from gridfold.shardjob import digest_of_data, trial_task
+from gridfold.shards import Trial
 from gridfold.task import TrialTask
 
 # The first epoch traces and compiles the graph, the second is as all that follow.
@@ -84,23 +85,18 @@ def profile(plan: Plan, configuration: Mapping[str, Any], split: str) -> Profile
     try:
         digest_of_data(paths)
     except FileNotFoundError:
-        command = f"run: snakemake --configfile {' '.join(map(str, plan.files))}"
-        problem = Problem((), f"{paths.root} has no prepared data", command)
-        raise StudyError("gridfold profile", [problem]) from None
+        missing = f"{paths.root} has no prepared data"
+        raise not_run_yet("profile", missing, plan.files) from None
     request = plan.training_request()
     with tempfile.TemporaryDirectory(prefix="gridfold-profile-") as scratch:
-        task = TrialTask(
-            configuration["id"],
-            split,
+        task = trial_task(
+            request,
+            Trial(configuration["id"], split),
+            configuration["settings"],
             _PROFILED,
-            dict(configuration["settings"]),
-            paths.data,
-            paths.splits,
+            paths,
             Path(scratch),
             request["threads"],
-            request["steps_per_execution"],
-            request["checkpoint_every"],
-            request["in_memory_mb"],
         )
         folder = paths.profiles / f"{configuration['id']}-{split}"
         seconds, file = _record(task, folder)

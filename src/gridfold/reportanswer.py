@@ -147,10 +147,9 @@ def _comparison(configurations: pd.DataFrame, best: Mapping[str, Any]) -> str:
             "With one split, no test can tell how many of the other "
             f"{counted(len(configurations) - 1, 'configuration')} are as good."
         )
-    complete = configurations[configurations["n_failed"] == 0]
     compared = int(configurations["p_value"].notna().sum())
     equal = best["not_distinguishable"]
-    lost = len(configurations) - len(complete)
+    lost = int((configurations["n_failed"] > 0).sum())
     note = (
         f" {counted(lost, 'configuration')} with failed trials can't be compared fairly."
         if lost

@@ -68,7 +68,20 @@ def trial_work(
         },
     )
     store.open()
-    task = TrialTask(
+    return pool.Work(trial_task(request, trial, settings, epochs, paths, folder, threads), store)
+
+
+def trial_task(
+    request: Mapping[str, Any],
+    trial: Trial,
+    settings: Mapping[str, Any],
+    epochs: int,
+    paths: StudyPaths,
+    folder: Path,
+    threads: int,
+) -> TrialTask:
+    """Return the task of one trial, its checkpoints in `folder`."""
+    return TrialTask(
         trial.config_id,
         trial.split,
         epochs,
@@ -81,7 +94,6 @@ def trial_work(
         request["checkpoint_every"],
         request["in_memory_mb"],
     )
-    return pool.Work(task, store)
 
 
 def final_work(

@@ -129,6 +129,11 @@ def holm(p_values: Any) -> Scores:
     return adjusted
 
 
+def pairs_among(compared: int) -> int:
+    """Return the number of pairs among what was compared with a reference, and the reference."""
+    return math.comb(compared + 1, 2)
+
+
 def of_all_pairs(p_values: Any) -> Scores:
     """Return p-values against a reference that was picked by the same scores; NaN stays NaN.
 
@@ -137,5 +142,4 @@ def of_all_pairs(p_values: Any) -> Scores:
     picked.
     """
     p = np.asarray(p_values, np.float64)
-    compared = np.count_nonzero(np.isfinite(p))
-    return np.minimum(1, p * (compared * (compared + 1) / 2))
+    return np.minimum(1, p * pairs_among(int(np.isfinite(p).sum())))
