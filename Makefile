@@ -38,7 +38,7 @@ demo: setup ## Run the default study and print where its report is
 	@$(RUN) snakemake --configfile config/demo.yaml --quiet all
 
 test: setup browser horovod-tested slurm lint ## Lint, then run every test
-	@$(RUN) pytest -n auto --dist loadfile
+	@$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: setup ## Check format, types, rules and generated files
 	@$(RUN) ruff check
