@@ -4,7 +4,7 @@ from gridfold import earlierrun, requestnote
 from gridfold.plan import DISTRIBUTED_SHARD_PATTERN, SINGLE_SHARD_PATTERN
 from gridfold.resources import JobSizes
 from gridfold.searchplan import SearchPlan
-from gridfold.stages import SLOT_PATTERN, stage_of
+from gridfold.stagenames import SLOT_PATTERN, stage_of
 from gridfold.studyfiles import data_files
 from gridfold.workflow import (
     available_cores,

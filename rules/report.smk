@@ -25,6 +25,7 @@ FIGURES = [
     *COMPARISON_FIGURES,
     *SCALING_FIGURES,
     *MODEL_FIGURES,
+    *(CLASS_FIGURES if PLAN.study.problem.is_classification else ()),
 ]
 COMPARISON_TABLES = ("comparisons", "scientific", "importance")
 

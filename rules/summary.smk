@@ -91,10 +91,12 @@ rule summarise:
 CATALOGUE = {"catalogue": rules.collect.output.catalogue} if PLAN.stages else {}
 
 
+# From the trials, beside `summarise`: everything after it waits for the final model, which need not
+# wait for a table as well.
 rule select_best:
     input:
         **CATALOGUE,
-        configurations=rules.summarise.output.configurations,
+        trials=rules.collect.output.trials,
         predictions=expand(
             rules.train.output.predictions, shard=SEARCH.answering_shards
         ),

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from studies import load, tiny_study
 
-from gridfold.cost import flops_per_sample, format_seconds, sample_shape, seconds_per_trial
+from gridfold.cost import flops_per_sample, sample_shape, seconds_per_trial
+from gridfold.wording import format_seconds
 
 
 def seconds(folder: Path, **sections: Any) -> float:

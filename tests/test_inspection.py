@@ -240,36 +240,25 @@ def test_models_without_filters_say_why(look: Callable[[str], Look]) -> None:
 def test_what_was_found_survives_the_file_and_can_be_drawn(
     look: Callable[[str], Look], name: str, tmp_path: Path
 ) -> None:
-    fitted, inside, bench = look(name)
+    _, inside, bench = look(name)
     inside.save(tmp_path / "inside.npz")
     loaded = Inside.load(tmp_path / "inside.npz")
     assert loaded.layers == inside.layers
     assert [s.name for s in loaded.stages] == [s.name for s in inside.stages]
     np.testing.assert_array_equal(loaded.filters, inside.filters)
     dataset = Dataset.load(bench.plan.paths.data)
-    predictions = modelfigures.pd.DataFrame(
-        {
-            "sample": np.arange(300),
-            "prediction": list(fitted.predict(dataset.features, np.arange(300))),
-        }
-    )
     drawn = modelfigures.draw_model(
-        json.loads(bench.plan.report_request()),
         loaded,
-        out_of_fold=predictions[:200],
-        test_predictions=predictions[200:],
         features=dataset.features,
         targets=dataset.targets,
         manifest=json.loads((bench.plan.paths.data / "manifest.json").read_text()),
     )
     own = [layer for layer in inside.layers if layer.depth == 0]
-    alt = drawn.drawings["architecture"].alt
+    alt = drawn["architecture"].alt
     assert f"{sum(layer.parameters for layer in own):,} parameters" in alt
-    assert ("call` is Python code" in drawn.drawings["architecture"].caption) == (
-        name == "subclassed"
-    )
-    assert ("no layer of filters" in drawn.drawings["filters"].alt) == (name == "recurrent")
-    images = [a for a in drawn.drawings["filters"].figure.axes if a.images]
+    assert ("call` is Python code" in drawn["architecture"].caption) == (name == "subclassed")
+    assert ("no layer of filters" in drawn["filters"].alt) == (name == "recurrent")
+    images = [a for a in drawn["filters"].figure.axes if a.images]
     if name == "cnn9":
         assert len(images) == 3 + 6 * 4, "three samples; six filters with three answers each"
 

@@ -12,15 +12,17 @@ import pandas as pd
 import pytest
 from markupsafe import escape
 from sklearn import metrics
+from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 from synthetic import Finished, finished, inside
 from workbench import ROOT
 
-from gridfold import architecture, figures, modelfigures, pictures, reportinput
+from gridfold import architecture, classfigures, figures, modelfigures, pictures, reportinput
 from gridfold.calibrationfigure import reliability
 from gridfold.classtable import class_table, rank_area
 from gridfold.data import prepare
+from gridfold.drawing import Drawing
 from gridfold.inside import Inside, Layer
 from gridfold.parts import OUT_OF_FOLD, TEST, parts_of
 
@@ -28,20 +30,29 @@ OF_CLASSES = {"roc", "calibration", "misclassified"}
 OF_ALL = {"architecture", "filters", "activations"}
 
 
-def draw(
-    study: Finished, features: Any = None, within: Inside | None = None
-) -> modelfigures.ModelDrawings:
-    """Draw a study's final model on samples of one's own."""
+def draw(study: Finished, features: Any = None, within: Inside | None = None) -> dict[str, Drawing]:
+    """Draw the inside of a study's final model on samples of one's own."""
     if features is None:
         features = np.random.default_rng(0).normal(size=(len(study.targets), 8, 8, 1))
     return modelfigures.draw_model(
-        study.request,
         within or inside(len(study.out_of_fold["prediction"].iloc[0])),
-        out_of_fold=study.out_of_fold,
-        test_predictions=study.test_predictions,
         features=features.astype(np.float32) if features.dtype == float else features,
         targets=study.targets,
         manifest=study.manifest | {"sample_shape": list(features.shape[1:])},
+    )
+
+
+def draw_classes(study: Finished, features: Any = None) -> classfigures.ClassDrawings:
+    """Draw how a study's final model tells classes apart, on samples of one's own."""
+    if features is None:
+        features = np.random.default_rng(0).normal(size=(len(study.targets), 8, 8, 1))
+    return classfigures.draw_classes(
+        study.request,
+        out_of_fold=study.out_of_fold,
+        test_predictions=study.test_predictions,
+        features=features.astype(np.float32),
+        targets=study.targets,
+        manifest=study.manifest,
     )
 
 
@@ -86,16 +97,19 @@ def test_every_problem_and_kind_of_sample_gets_its_figures(
     study = finished(tmp_path, problem, **options)
     features = np.random.default_rng(0).normal(size=(len(study.targets), *shape))
     drawn = draw(study, features)
-    is_class = problem in ("binary", "multiclass")
-    assert set(drawn.drawings) == OF_ALL | (OF_CLASSES if is_class else set())
-    assert set(drawn.tables) == {"layers"} | ({"classes", "misclassified"} if is_class else set())
-    figures.save_all(drawn.drawings, tmp_path)
-    for name in drawn.drawings:
+    assert set(drawn) == OF_ALL
+    if problem in ("binary", "multiclass"):
+        found = draw_classes(study, features)
+        assert set(found.drawings) == OF_CLASSES
+        assert set(found.tables) == {"classes", "misclassified"}
+        drawn |= found.drawings
+    figures.save_all(drawn, tmp_path)
+    for name in drawn:
         assert ET.parse(tmp_path / f"{name}.svg").getroot().tag.endswith("svg")
         words = json.loads((tmp_path / f"{name}.json").read_text())
         assert words["alt"].endswith(".")
         assert words["caption"].endswith(".")
-    no_images = "are no images" in drawn.drawings["filters"].alt
+    no_images = "are no images" in drawn["filters"].alt
     assert no_images == (len(shape) != 3)
 
 
@@ -111,7 +125,8 @@ def test_the_rules_and_the_captions_know_the_same_figures() -> None:
 def test_figures_are_equal_in_every_run(tmp_path: Path) -> None:
     study = finished(tmp_path)
     for run in ("first", "second"):
-        figures.save_all(draw(study).drawings, tmp_path / run)
+        drawn = draw(study) | draw_classes(study).drawings
+        figures.save_all(drawn, tmp_path / run)
     for file in (tmp_path / "first").iterdir():
         assert file.read_bytes() == (tmp_path / "second" / file.name).read_bytes(), file.name
 
@@ -158,7 +173,7 @@ def test_areas_count_ties_by_half_and_perfect_ones_have_no_interval() -> None:
 def test_the_roc_figure_tells_the_areas_of_the_table(wine: Any, tmp_path: Path) -> None:
     study = finished(tmp_path)
     study.out_of_fold, study.test_predictions, study.targets, features = wine
-    drawn = draw(study, features)
+    drawn = draw_classes(study, features)
     upper = drawn.drawings["roc"].figure.axes[0]
     said = [text.get_text() for text in upper.get_legend().get_texts()]
     rows = drawn.tables["classes"].head(3)
@@ -174,16 +189,16 @@ def test_the_roc_figure_tells_the_areas_of_the_table(wine: Any, tmp_path: Path) 
 
 
 def test_two_classes_have_one_curve_and_many_the_hardest_twelve(tmp_path: Path) -> None:
-    two = draw(finished(tmp_path, "binary", classes=2)).drawings["roc"]
+    two = draw_classes(finished(tmp_path, "binary", classes=2)).drawings["roc"]
     assert len(two.figure.axes[0].get_legend().get_texts()) == 1
-    many = draw(finished(tmp_path, classes=15), within=inside(15)).drawings["roc"]
+    many = draw_classes(finished(tmp_path, classes=15)).drawings["roc"]
     assert "12 of 15 classes with the smallest areas" in many.caption
     assert len(many.figure.axes[0].get_legend().get_texts()) == 12
 
 
 def test_a_class_without_test_samples_has_no_area_there(tmp_path: Path) -> None:
     study = finished(tmp_path, test=2)
-    table = draw(study).tables["classes"]
+    table = draw_classes(study).tables["classes"]
     absent = table[(table["part"] == TEST) & (table["samples"] == 0)]
     assert len(absent) == 1
     assert absent[["roc_auc", "recall"]].isna().all(axis=None)
@@ -200,7 +215,7 @@ def test_repeats_are_averaged_so_that_every_sample_counts_once(tmp_path: Path) -
     both = np.stack(study.out_of_fold["prediction"].to_list())
     np.testing.assert_allclose(part.prediction, (both + both[:, ::-1]) / 2, rtol=1e-5)
     study.out_of_fold = pd.concat([study.out_of_fold, again])
-    assert "mean of 2 repeats" in draw(study).drawings["roc"].caption
+    assert "mean of 2 repeats" in draw_classes(study).drawings["roc"].caption
 
 
 def test_calibration_is_perfect_where_chances_come_true_and_wrong_by_what_they_miss() -> None:
@@ -212,6 +227,9 @@ def test_calibration_is_perfect_where_chances_come_true_and_wrong_by_what_they_m
     assert honest.counts.sum() == 20_000
     assert (honest.low <= honest.share).all()
     assert (honest.share <= honest.high).all()
+    share, confidence = calibration_curve(came_true, chance, n_bins=10)
+    np.testing.assert_allclose(honest.share, share)
+    np.testing.assert_allclose(honest.confidence, confidence)
     # Half of all chances lie above the truth by 0.2.
     wrong = reliability(came_true, np.where(chance < 0.5, chance, chance + 0.2), 0.95)
     assert wrong.error == pytest.approx(0.1, abs=0.04)
@@ -221,9 +239,9 @@ def test_calibration_is_told_in_numbers_and_refused_for_what_is_no_probability(
     wine: Any, tmp_path: Path
 ) -> None:
     study = finished(tmp_path)
-    assert "no probabilities" in draw(study).drawings["calibration"].alt
+    assert "no probabilities" in draw_classes(study).drawings["calibration"].alt
     study.out_of_fold, study.test_predictions, study.targets, features = wine
-    drawing = draw(study, features).drawings["calibration"]
+    drawing = draw_classes(study, features).drawings["calibration"]
     part = parts_of(study.out_of_fold, study.test_predictions, study.targets)[0]
     found = reliability(part.predicted == part.truth, part.confidence, 0.95)
     assert f"ECE {found.error:.3f}" in drawing.figure.axes[0].get_title(loc="left")
@@ -235,7 +253,7 @@ def test_calibration_is_told_in_numbers_and_refused_for_what_is_no_probability(
 def test_mistakes_are_all_in_the_table_most_confident_first(wine: Any, tmp_path: Path) -> None:
     study = finished(tmp_path)
     study.out_of_fold, study.test_predictions, study.targets, features = wine
-    drawn = draw(study, features)
+    drawn = draw_classes(study, features)
     table = drawn.tables["misclassified"]
     for part in parts_of(study.out_of_fold, study.test_predictions, study.targets):
         rows = table[table["part"] == part.name]
@@ -252,7 +270,7 @@ def test_mistakes_are_all_in_the_table_most_confident_first(wine: Any, tmp_path:
 
 def test_mistakes_on_images_are_shown_as_images(tmp_path: Path) -> None:
     study = finished(tmp_path)
-    drawn = draw(study)
+    drawn = draw_classes(study)
     shown = [axes for axes in drawn.drawings["misclassified"].figure.axes if axes.images]
     assert len(shown) == sum(
         min(16, len(rows)) for _, rows in drawn.tables["misclassified"].groupby("part")
@@ -268,18 +286,18 @@ def test_a_perfect_model_has_no_mistakes_to_show(tmp_path: Path) -> None:
     study = finished(tmp_path)
     for table in (study.out_of_fold, study.test_predictions):
         table["prediction"] = list(np.eye(3)[study.targets[table["sample"]]])
-    drawn = draw(study)
+    drawn = draw_classes(study)
     assert drawn.drawings["misclassified"].alt == "No sample is misclassified."
     assert not len(drawn.tables["misclassified"])
 
 
 def test_layers_are_listed_with_what_training_changes(tmp_path: Path) -> None:
     drawn = draw(finished(tmp_path))
-    table = drawn.tables["layers"].set_index("layer")
+    table = architecture.layers_table(inside(3).layers).set_index("layer")
     assert table.loc["last", "sources"] == "body first"
     assert table.loc["first", "sources"] == "input"
     assert table.loc["body", ["parameters", "trainable"]].tolist() == [500, 0]
-    words = drawn.drawings["architecture"]
+    words = drawn["architecture"]
     assert "591 parameters, of which training changes 91" in words.caption
     assert "3 layers" in words.alt, "those of models inside it are in the table only"
 
@@ -295,7 +313,7 @@ def test_long_models_leave_out_their_middle_and_say_so() -> None:
 
 @pytest.mark.parametrize(("filters", "answers"), [(8, 2), (20, 2), (40, 1), (64, 1)])
 def test_every_filter_is_shown_with_its_answers(tmp_path: Path, filters: int, answers: int) -> None:
-    figure = draw(finished(tmp_path), within=inside(filters=filters)).drawings["filters"].figure
+    figure = draw(finished(tmp_path), within=inside(filters=filters))["filters"].figure
     shown = [axes for axes in figure.axes if axes.images and not axes.get_label()]
     blocks = -(-filters // 16)
     assert len(shown) == filters * (1 + answers) + blocks * answers
@@ -314,7 +332,7 @@ def test_pictures_keep_colours_and_the_scale_of_bytes() -> None:
 def test_names_of_every_kind_stay_text(tmp_path: Path) -> None:
     names = ['<b>"$x$"</b>', "ü" * 300, "a\nb"]
     study = finished(tmp_path, class_names=names)
-    figures.save_all(draw(study).drawings, tmp_path)
+    figures.save_all(draw_classes(study).drawings, tmp_path)
     for name in OF_CLASSES:
         assert "<b>" not in (tmp_path / f"{name}.svg").read_text()
 
@@ -327,15 +345,18 @@ def test_the_report_shows_the_figures_in_sections_of_their_own(
     tmp_path: Path, problem: str, shape: tuple[int, ...], sections: set[str]
 ) -> None:
     study = finished(tmp_path, problem)
-    drawn = draw(study, np.random.default_rng(0).normal(size=(len(study.targets), *shape)))
-    figures.save_all(drawn.drawings, tmp_path)
-    files = reportinput.read_figures(tmp_path / f"{name}.json" for name in drawn.drawings)
+    features = np.random.default_rng(0).normal(size=(len(study.targets), *shape))
+    drawn = draw(study, features)
+    if "classes" in sections:
+        drawn |= draw_classes(study, features).drawings
+    figures.save_all(drawn, tmp_path)
+    files = reportinput.read_figures(tmp_path / f"{name}.json" for name in drawn)
     study.manifest["sample_shape"] = list(shape)
     nothing = dict.fromkeys(figures.FIGURES, files["architecture"])
     page = study.render_with(nothing | files)
     assert {name for name in ("classes", "model") if f'<section id="{name}"' in page} == sections
     for name in ("filters", "activations"):
-        shown = str(escape(drawn.drawings[name].alt)) in page
+        shown = str(escape(drawn[name].alt)) in page
         assert shown == (len(shape) == 3)
     assert ("no filters and maps" in page) == (len(shape) != 3)
     assert 'href="tables/layers.csv"' in page

@@ -26,7 +26,7 @@ from workbench import (
 )
 
 from gridfold import checkpoint, pool, ranks
-from gridfold.pool import EXIT_CONTINUE
+from gridfold.errors import EXIT_CONTINUE
 from gridfold.ranks import Launch, RanksFailed
 
 EPOCHS = 150

@@ -27,7 +27,7 @@ from workbench import (
 )
 
 from gridfold import checkpoint
-from gridfold.pool import EXIT_CONTINUE
+from gridfold.errors import EXIT_CONTINUE
 from gridfold.shards import Trial
 
 EPOCHS = 60

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from scipy import stats
-from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
 from gridfold.data import Array
@@ -54,11 +53,12 @@ def reliability(came_true: Array, chance: Array, level: float) -> Reliability:
         Confidence level of the intervals.
     """
     chance = np.clip(chance.astype(np.float64), 0, 1)
-    share, confidence = calibration_curve(came_true, chance, n_bins=_BINS)
-    # As scikit-learn puts them into bins.
+    # The bins of scikit-learn's `calibration_curve`, which keeps their counts to itself.
     bins = np.searchsorted(np.linspace(0, 1, _BINS + 1)[1:-1], chance)
-    counts = np.bincount(bins, minlength=_BINS)
-    counts = counts[counts > 0]
+    counts, came, sums = (np.bincount(bins, w, _BINS) for w in (None, came_true, chance))
+    held = counts > 0
+    counts = counts[held]
+    share, confidence = came[held] / counts, sums[held] / counts
     intervals = [
         stats.binomtest(round(s * n), int(n)).proportion_ci(level, "wilson")
         for s, n in zip(share, counts, strict=True)

@@ -104,14 +104,3 @@ def seconds_per_trial(study: Study, configuration: Configuration) -> float:
     steps = math.ceil(training / settings["training"]["batch_size"])
     epoch = flops / _FLOPS_PER_SECOND + steps * _SECONDS_PER_STEP + _SECONDS_PER_EPOCH
     return float(_SECONDS_PER_TRIAL + configuration.epochs * epoch)
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a duration as people say it: ``45 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 2 * 86400:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 86400:.1f} days"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,11 @@ Array = npt.NDArray[Any]
 
 # What is kept as a file of its own; those that a data set doesn't have are empty.
 _ARRAYS = ("features", "targets", "groups", "weights", "ids", "spans")
+
+
+def are_images(sample_shape: Sequence[int]) -> bool:
+    """Tell whether samples have height, width and channels."""
+    return len(sample_shape) == 3
 
 
 @dataclass(frozen=True)

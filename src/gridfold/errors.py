@@ -9,6 +9,9 @@ from pathlib import Path
 
 KeyPath = tuple[str | int, ...]
 
+# sysexits.h EX_TEMPFAIL: try again later. Everything up to the last epoch is in the run store.
+EXIT_CONTINUE = 75
+
 
 def format_path(path: KeyPath) -> str:
     """Write a key path the way a user would point at it, as in ``search.exclude[2]``."""
@@ -94,6 +97,13 @@ def not_run_yet(verb: str, missing: str, files: Iterable[Path]) -> StudyError:
 
 class DataError(GridfoldError):
     """Data that can't serve the study, found while reading it."""
+
+
+class Interrupted(GridfoldError):
+    """The job was told to stop; running it again continues."""
+
+    def __init__(self) -> None:
+        super().__init__("told to stop; every finished epoch is kept, run again to continue")
 
 
 class TrialFailure(GridfoldError):

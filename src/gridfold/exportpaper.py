@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gridfold import (
+    classfigures,
     comparisonfigures,
     drawing,
     figures,
@@ -84,6 +85,8 @@ def _draw(
     predicted: dict[str, Any] = {
         "out_of_fold": pd.read_parquet(paths.tables / "best_predictions.parquet"),
         "test_predictions": pd.read_parquet(paths.final / "test_predictions.parquet"),
+    }
+    known: dict[str, Any] = {
         "targets": np.load(paths.data / "targets.npy", mmap_mode="r"),
         "manifest": json.loads((paths.data / "manifest.json").read_text(encoding="utf-8")),
     }
@@ -92,10 +95,13 @@ def _draw(
     with drawing.at_most_columns(paperfigures.most_panels(column)):
         found = {
             **figures.draw_search(request, tables),
-            **figures.draw_test(request, tables, card=card, **predicted),
-            **modelfigures.draw_model(request, inside, features=features, **predicted).drawings,
+            **figures.draw_test(request, tables, card=card, **known, **predicted),
+            **modelfigures.draw_model(inside, features=features, **known),
             **comparisonfigures.draw_comparison(comparison),
         }
+        if plan.study.problem.is_classification:
+            classes = classfigures.draw_classes(request, features=features, **known, **predicted)
+            found |= classes.drawings
         return found | (_scaling(paths) if plan.compares_world_sizes else {})
 
 

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gridfold import requestnote
-from gridfold.errors import GridfoldError
-from gridfold.pool import EXIT_CONTINUE, Interrupted
+from gridfold.errors import EXIT_CONTINUE, GridfoldError, Interrupted
 
 
 @contextlib.contextmanager

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure, SubFigure
 
-from gridfold.data import Array
+from gridfold.data import Array, are_images
 from gridfold.drawing import WIDTH, Drawing, message, page_width
 from gridfold.parts import Part, repeats_note
-from gridfold.pictures import SIGNED, are_images, as_pictures, show
+from gridfold.pictures import SIGNED, as_pictures, show
 from gridfold.tables import Column
 from gridfold.wording import counted, percent, shorten
 
@@ -23,7 +24,9 @@ MISTAKE_COLUMNS = (
     Column("confidence", "float", "", "Score of the predicted class"),
     Column("true_confidence", "float", "", "Score of the true class"),
 )
-_COLUMNS = 8
+# In inches, of the grid of pictures.
+_PITCH, _MARGIN, _HEAD, _TITLE = WIDTH / 8, 0.06, 0.35, 0.37
+_SIDE = _PITCH - 2 * _MARGIN
 _MOST_PICTURES = 16
 _MOST_ROWS = 12
 _MOST_FEATURES = 30
@@ -108,17 +111,29 @@ def draw_mistakes(parts: list[Part], table: pd.DataFrame, features: Array) -> Dr
 
 
 def _draw_pictures(groups: list[_Group], features: Array) -> Figure:
-    side = WIDTH / _COLUMNS
-    columns = int(page_width() / side)
-    heights = [0.35 + (side + 0.25) * -(-len(group.rows) // columns) for group in groups]
-    figure = Figure(figsize=(columns * side, sum(heights)), layout="constrained")
+    columns = int(page_width() / _PITCH)
+    lines = [-(-len(group.rows) // columns) for group in groups]
+    heights = [_HEAD + count * (_SIDE + _TITLE) for count in lines]
+    # All sizes are known: to find a layout for so many small axes takes longer than to draw them.
+    figure = Figure(figsize=(columns * _PITCH, sum(heights)))
     rooms = figure.subfigures(len(groups), 1, squeeze=False, height_ratios=heights)
     pictures = as_pictures(features[np.concatenate([g.rows["sample"] for g in groups])])
     done = 0
-    for group, room in zip(groups, rooms[:, 0], strict=True):
-        _head(room, group)
-        lines = -(-len(group.rows) // columns)
-        cells = room.subplots(lines, columns, squeeze=False).reshape(-1)
+    for group, room, count, height in zip(groups, rooms[:, 0], lines, heights, strict=True):
+        _head(room, group, y=1 - _MARGIN / height, va="top")
+        cells = room.subplots(
+            count,
+            columns,
+            squeeze=False,
+            gridspec_kw={
+                "left": _MARGIN / (columns * _PITCH),
+                "right": 1 - _MARGIN / (columns * _PITCH),
+                "bottom": _MARGIN / height,
+                "top": 1 - (_HEAD + _TITLE - _MARGIN) / height,
+                "wspace": 2 * _MARGIN / _SIDE,
+                "hspace": _TITLE / _SIDE,
+            },
+        ).reshape(-1)
         for axes in cells[len(group.rows) :]:
             axes.set_axis_off()
         for axes, (_, row) in zip(cells, group.rows.iterrows(), strict=False):
@@ -133,8 +148,8 @@ def _draw_pictures(groups: list[_Group], features: Array) -> Figure:
     return figure
 
 
-def _head(room: SubFigure, group: _Group) -> None:
-    room.suptitle(group.heading, x=0.004, ha="left", fontsize=10)
+def _head(room: SubFigure, group: _Group, **place: Any) -> None:
+    room.suptitle(group.heading, x=0.004, ha="left", fontsize=10, **place)
 
 
 def _draw_features(groups: list[_Group], features: Array) -> tuple[Figure, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,6 @@ BORDER = "#9CA3AF"
 # blindness. Numbers from zero on: one that is as even in grey as in colour.
 SIGNED, UNSIGNED = "RdBu_r", "viridis"
 _LEAST_PIXELS = 20
-
-
-def are_images(sample_shape: Sequence[int]) -> bool:
-    """Tell whether samples have height, width and channels."""
-    return len(sample_shape) == 3
 
 
 def as_pictures(samples: Array) -> Array:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gridfold.cost import format_seconds, seconds_per_trial
+from gridfold.cost import seconds_per_trial
 from gridfold.searchwords import schedule_lines
 from gridfold.space import describe_axis
 from gridfold.tuningschedule import tuner_lines, tuner_of
+from gridfold.wording import format_seconds
 
 if TYPE_CHECKING:
     from gridfold.plan import Plan

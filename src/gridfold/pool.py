@@ -22,15 +22,13 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
-from gridfold.errors import GridfoldError, TrialFailure, summary_of
+from gridfold.errors import EXIT_CONTINUE, Interrupted, TrialFailure, summary_of
 from gridfold.runstore import TrialStore
 from gridfold.task import TrialTask
 from gridfold.usage import Sampler, Share
 
 log = logging.getLogger(__name__)
 
-# sysexits.h EX_TEMPFAIL: try again later. Everything up to the last epoch is in the run store.
-EXIT_CONTINUE = 75
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 # Of what a trial prints, so much is remembered for the case that it dies.
 _LAST_WORDS = 4000
@@ -65,13 +63,6 @@ class Event:
     row: dict[str, float] | None = None
     failure: TrialFailure | None = None
     usage: Mapping[str, float | None] | None = None
-
-
-class Interrupted(GridfoldError):
-    """The job was told to stop; running it again continues."""
-
-    def __init__(self) -> None:
-        super().__init__("told to stop; every finished epoch is kept, run again to continue")
 
 
 class Supply(Protocol):

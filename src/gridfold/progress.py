@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from gridfold.atomic import write_text
-from gridfold.cost import format_seconds
+from gridfold.wording import format_seconds
 
 _WRITE_INTERVAL = 0.5
 

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from gridfold.allocation import Node, ranks_on, slurm_nodes, slurm_variables
-from gridfold.errors import GridfoldError, TrialFailure
-from gridfold.pool import Event, Interrupted, Work, stop_signals
+from gridfold.errors import GridfoldError, Interrupted, TrialFailure
+from gridfold.pool import Event, Work, stop_signals
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gridfold.pictures import are_images
+from gridfold.data import are_images
 from gridfold.reportinput import BESIDE, ReportInput, Section
 
 

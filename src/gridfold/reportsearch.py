@@ -10,7 +10,7 @@ import pandas as pd
 from gridfold.kinds import LOWER_IS_BETTER
 from gridfold.reportinput import BESIDE, ReportInput, Section
 from gridfold.reporttable import Cell, Heading, Table
-from gridfold.stages import CONFIRM, title_of
+from gridfold.stagenames import CONFIRM, title_of
 from gridfold.wording import counted, decimals, duration, measure_name, number, percent
 
 

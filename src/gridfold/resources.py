@@ -22,7 +22,8 @@ from gridfold.paths import result_file
 from gridfold.plan import Plan
 from gridfold.shards import Trial
 from gridfold.space import Configuration
-from gridfold.stages import EXPLORE, Stage, stage_of
+from gridfold.stagenames import EXPLORE, stage_of
+from gridfold.stages import Stage
 
 # MB, measured with TensorFlow 2.21 on Linux: the two Snakemakes around a job of a cluster and the
 # interpreter with pandas that each bookkeeping job is; the fork server with TensorFlow, once a job;

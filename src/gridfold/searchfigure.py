@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from gridfold.drawing import BLUE, GREY, WIDTH, Drawing, message, rasterise_many, style
 from gridfold.kinds import LOWER_IS_BETTER
-from gridfold.stages import title_of
+from gridfold.stagenames import title_of
 from gridfold.wording import counted, direction, measure_name, number
 
 

@@ -10,7 +10,8 @@ from gridfold.canonical import canonical_json
 from gridfold.placement import Placement, Site
 from gridfold.plan import Plan
 from gridfold.space import Space
-from gridfold.stages import EXPLORE, Stage, answering, entry, stage_file, stage_of
+from gridfold.stagenames import EXPLORE, stage_of
+from gridfold.stages import Stage, answering, entry, stage_file
 from gridfold.starts import start_points
 from gridfold.studyrequest import study_request
 from gridfold.tuningschedule import tuner_of

@@ -13,7 +13,8 @@ from gridfold.paths import result_file
 from gridfold.plan import Plan
 from gridfold.progress import progress_line, read_jobs
 from gridfold.searchplan import SearchPlan
-from gridfold.stages import Stage, entry, slot_request, stage_of, trials_of
+from gridfold.stagenames import stage_of
+from gridfold.stages import Stage, entry, slot_request, trials_of
 
 _BAR = 30
 

@@ -6,11 +6,12 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from gridfold.cost import format_seconds, seconds_per_trial
+from gridfold.cost import seconds_per_trial
 from gridfold.space import Configuration
+from gridfold.splitnames import share_of
 from gridfold.stages import Stage
 from gridfold.study import Study
-from gridfold.study.resampling import share_of
+from gridfold.wording import format_seconds
 
 _HEADINGS = ("stage", "configurations", "epochs", "splits", "trials", "new epochs", "cost")
 

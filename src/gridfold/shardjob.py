@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gridfold import advice, jobrecord, pool
-from gridfold.errors import GridfoldError, TrialFailure
+from gridfold.errors import GridfoldError, Interrupted, TrialFailure
 from gridfold.kinds import PROBLEM_KINDS
 from gridfold.paths import StudyPaths
 from gridfold.progress import JobProgress, ProgressFile
@@ -271,7 +271,7 @@ def _as_they_get_free(
             told = True
         with pool.stop_signals() as stopped:
             if stopped.wait(_BUSY_SECONDS):
-                raise pool.Interrupted
+                raise Interrupted
 
 
 def _hopeless(

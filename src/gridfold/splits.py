@@ -15,7 +15,7 @@ from gridfold.atomic import replacing
 from gridfold.canonical import derive_seed
 from gridfold.data import Array, Dataset
 from gridfold.errors import DataError
-from gridfold.study.resampling import reduced, share_of
+from gridfold.splitnames import reduced, share_of
 
 # The split on which the final model is trained: everything but the test set.
 FINAL = "final"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,15 +18,13 @@ from gridfold.cost import seconds_per_trial
 from gridfold.hyperband import schedule
 from gridfold.shards import Trial, trials_per_job
 from gridfold.space import Configuration
+from gridfold.splitnames import reduced
+from gridfold.stagenames import CONFIRM, EXPLORE, title_of
 from gridfold.study import Study
-from gridfold.study.resampling import reduced, split_names
+from gridfold.study.resampling import split_names
 from gridfold.study.search import HyperbandStrategy
 from gridfold.study.tuner import KerasTunerStrategy
 from gridfold.tuningschedule import most_configurations, most_epochs
-
-EXPLORE, CONFIRM = "explore", "confirm"
-STAGE_PATTERN = r"explore|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
-SLOT_PATTERN = rf"(?:{STAGE_PATTERN})-[0-9]+"
 
 
 @dataclass(frozen=True)
@@ -89,21 +86,6 @@ class Stage:
             return []
         count = math.ceil(self.trials / self.trials_per_job)
         return [f"{self.name}-{number:03d}" for number in range(1, count + 1)]
-
-
-def title_of(stage: str) -> str:
-    """Return the name of a stage as people write it."""
-    rung = re.fullmatch(r"b([0-9]+)r([0-9]+)", stage)
-    if rung:
-        return f"Bracket {rung[1]}, rung {rung[2]}"
-    word, number = re.fullmatch(r"([a-z]+)([0-9]*)", stage).groups()  # type: ignore[union-attr]
-    return word.capitalize() + (f", round {number}" if number else "")
-
-
-def stage_of(shard: str) -> str:
-    """Return the name of the stage of a slot or shard; shards without one are of `explore`."""
-    stage, dash, _ = shard.partition("-")
-    return stage if dash else EXPLORE
 
 
 def effort(study: Study, wanted: Any) -> tuple[int | None, tuple[str, ...]]:

@@ -15,7 +15,8 @@ from gridfold import references
 from gridfold.errors import GridfoldError
 from gridfold.runstore import TrialResult, TrialStore
 from gridfold.shards import Trial
-from gridfold.stages import EXPLORE, entry, stage_file
+from gridfold.stagenames import EXPLORE
+from gridfold.stages import entry, stage_file
 from gridfold.tuning import Piece, TuningStudy
 from gridfold.tuningdesk import COMPLETED, OracleDesk, TuningFailed
 from gridfold.tuningspace import Values

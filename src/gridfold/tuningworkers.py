@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gridfold.atomic import write_text
-from gridfold.pool import Interrupted, stop_signals
+from gridfold.errors import Interrupted
+from gridfold.pool import stop_signals
 from gridfold.ranks import AUTO, end_process, end_with_parent
 from gridfold.tuneworker import TUNER_ID
 from gridfold.tuning import TuningStudy

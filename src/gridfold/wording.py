@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from gridfold.cost import format_seconds
 from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES
 
 MISSING = "–"
@@ -86,6 +85,17 @@ def p_value(value: float | None) -> str:
 def percent(fraction: float) -> str:
     """Return a fraction such as a confidence level in percent."""
     return f"{100 * fraction:.4g}%"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration as people say it: ``45 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 2 * 86400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.1f} days"
 
 
 def duration(seconds: float | None) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gridfold import jobrecord, jobtable, searchtables, tables
+from gridfold import jobrecord, jobtable, tables
 from gridfold.atomic import write_text
 from gridfold.canonical import canonical_json
 from gridfold.jobs import job
@@ -19,6 +19,9 @@ def collect(
     """Bring the shards' tables together, and what is known of the jobs that wrote them."""
     trial_files, epoch_files = (list(map(Path, inputs[name])) for name in ("trials", "epochs"))
     if inputs["stages"]:
+        # Imported only here: with it comes the model of study files, a tenth of a second.
+        from gridfold import searchtables
+
         stages = [json.loads(Path(file).read_text()) for file in inputs["stages"]]
         contents, catalogue = searchtables.collect_search(
             json.loads(request), stages, trial_files, epoch_files

@@ -13,14 +13,16 @@ from gridfold.jobs import job
 
 def select_best(
     request: str,
-    configurations: Path,
+    trials: Path,
     shards: Sequence[Path],
     catalogue: str,
     best: Path,
     predictions: Path,
 ) -> None:
     """Select a configuration and bring its out-of-fold predictions together."""
-    selection = summary.select(pd.read_parquet(configurations), json.loads(request))
+    wanted = json.loads(request)
+    ranked = summary.summarise(pd.read_parquet(trials), wanted)
+    selection = summary.select(ranked, wanted)
     if catalogue:
         selection["tried"] = len(json.loads(Path(catalogue).read_text()))
     tables.write(predictions, tables.predictions_of(selection["config_id"], shards))
@@ -31,7 +33,7 @@ if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.params.request):
         select_best(
             snakemake.params.request,
-            Path(snakemake.input.configurations),
+            Path(snakemake.input.trials),
             list(map(Path, snakemake.input.predictions)),
             snakemake.input.get("catalogue", ""),
             Path(snakemake.output.best),

@@ -89,13 +89,3 @@ Resampling = Annotated[Plan, Field(discriminator="method")]
 def split_names(plan: Plan) -> list[str]:
     """Return the names of all splits, ``r<repeat>f<fold>``, both from 0."""
     return [f"r{repeat}f{fold}" for repeat in range(plan.repeats) for fold in range(plan.folds)]
-
-
-def reduced(split: str, share: float) -> str:
-    """Return the name of the split with only that share of the training part."""
-    return f"{split}@{share:g}"
-
-
-def share_of(split: str) -> float:
-    """Return the share of the training part that the name of a split says."""
-    return float(split.partition("@")[2] or 1)

@@ -1,0 +1,36 @@
+"""Adapter of the rule `draw_classes`."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gridfold import classfigures, figures, tables
+from gridfold.jobs import job
+
+
+def draw_classes(request: str, inputs: Mapping[str, str], drawn: Path, written: Path) -> None:
+    """Draw how classes are told apart into one folder, and write the tables into another."""
+    found = classfigures.draw_classes(
+        json.loads(request),
+        out_of_fold=pd.read_parquet(inputs["out_of_fold"]),
+        test_predictions=pd.read_parquet(inputs["test_predictions"]),
+        features=np.load(inputs["features"], mmap_mode="r"),
+        targets=np.load(inputs["targets"], mmap_mode="r"),
+        manifest=json.loads(Path(inputs["manifest"]).read_text()),
+    )
+    figures.save_all(found.drawings, drawn)
+    for name, table in found.tables.items():
+        tables.write(written / f"{name}.csv", table)
+
+
+if __name__ == "__main__":
+    with job(snakemake.log[0], snakemake.params.request):
+        draw_classes(
+            snakemake.params.request,
+            dict(snakemake.input.items()),
+            Path(snakemake.output.roc_svg).parent,
+            Path(snakemake.output.classes_table).parent,
+        )
