@@ -91,12 +91,10 @@ rule summarise:
 CATALOGUE = {"catalogue": rules.collect.output.catalogue} if PLAN.stages else {}
 
 
-# From the trials, beside `summarise`: everything after it waits for the final model, which need not
-# wait for a table as well.
 rule select_best:
     input:
         **CATALOGUE,
-        trials=rules.collect.output.trials,
+        configurations=rules.summarise.output.configurations,
         predictions=expand(
             rules.train.output.predictions, shard=SEARCH.answering_shards
         ),

@@ -112,10 +112,11 @@ def draw_mistakes(parts: list[Part], table: pd.DataFrame, features: Array) -> Dr
 
 def _draw_pictures(groups: list[_Group], features: Array) -> Figure:
     columns = int(page_width() / _PITCH)
+    width = columns * _PITCH
     lines = [-(-len(group.rows) // columns) for group in groups]
     heights = [_HEAD + count * (_SIDE + _TITLE) for count in lines]
     # All sizes are known: to find a layout for so many small axes takes longer than to draw them.
-    figure = Figure(figsize=(columns * _PITCH, sum(heights)))
+    figure = Figure(figsize=(width, sum(heights)))
     rooms = figure.subfigures(len(groups), 1, squeeze=False, height_ratios=heights)
     pictures = as_pictures(features[np.concatenate([g.rows["sample"] for g in groups])])
     done = 0
@@ -126,8 +127,8 @@ def _draw_pictures(groups: list[_Group], features: Array) -> Figure:
             columns,
             squeeze=False,
             gridspec_kw={
-                "left": _MARGIN / (columns * _PITCH),
-                "right": 1 - _MARGIN / (columns * _PITCH),
+                "left": _MARGIN / width,
+                "right": 1 - _MARGIN / width,
                 "bottom": _MARGIN / height,
                 "top": 1 - (_HEAD + _TITLE - _MARGIN) / height,
                 "wspace": 2 * _MARGIN / _SIDE,

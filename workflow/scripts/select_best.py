@@ -13,16 +13,14 @@ from gridfold.jobs import job
 
 def select_best(
     request: str,
-    trials: Path,
+    configurations: Path,
     shards: Sequence[Path],
     catalogue: str,
     best: Path,
     predictions: Path,
 ) -> None:
     """Select a configuration and bring its out-of-fold predictions together."""
-    wanted = json.loads(request)
-    ranked = summary.summarise(pd.read_parquet(trials), wanted)
-    selection = summary.select(ranked, wanted)
+    selection = summary.select(pd.read_parquet(configurations), json.loads(request))
     if catalogue:
         selection["tried"] = len(json.loads(Path(catalogue).read_text()))
     tables.write(predictions, tables.predictions_of(selection["config_id"], shards))
@@ -33,7 +31,7 @@ if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.params.request):
         select_best(
             snakemake.params.request,
-            Path(snakemake.input.trials),
+            Path(snakemake.input.configurations),
             list(map(Path, snakemake.input.predictions)),
             snakemake.input.get("catalogue", ""),
             Path(snakemake.output.best),
