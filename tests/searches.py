@@ -104,7 +104,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 180.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 300.0) -> None:
     """Wait for a condition."""
     deadline = time.monotonic() + seconds
     while not condition():

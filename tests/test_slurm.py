@@ -703,8 +703,10 @@ def test_a_load_of_short_trials_is_trained_once_each(
         resampling={"method": "kfold", "folds": 8},
         execution={"trials_per_job": "configuration"},
     )
-    # The nodes are one machine: with all jobs at once its memory would not do.
-    options = ("--profile", "slurm", *IMPATIENT, "--set-threads", "train=1", "--jobs", "10")
+    # The nodes are one machine: half a node for each job, so that four run and the others wait in
+    # the queue.
+    cores = slurmcluster.CPUS // 2
+    options = ("--profile", "slurm", *IMPATIENT, "--set-threads", f"train={cores}", "--jobs", "10")
     clone.snakemake(study, *options)
     trials = pd.read_parquet(clone.results() / "tables" / "trials.parquet")
     assert len(trials) == 40 * 8

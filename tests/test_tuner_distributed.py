@@ -60,7 +60,7 @@ class Disturbed:
             self.worker(0).kill()
             self.late = self.join()
             assert self.chief.wait(timeout=300) == 0, self.log.read_text()
-            assert self.late.wait(timeout=60) == 0
+            assert self.late.wait(timeout=300) == 0
         finally:
             if self.chief.poll() is None:
                 kill(self.chief)
@@ -102,7 +102,7 @@ def test_a_worker_that_joins_late_takes_part(disturbed: Disturbed) -> None:
 
 
 def test_a_worker_that_comes_after_the_end_leaves_at_once(disturbed: Disturbed) -> None:
-    assert disturbed.join().wait(timeout=60) == 0
+    assert disturbed.join().wait(timeout=300) == 0
 
 
 def test_strangers_are_turned_away(tmp_path: Path) -> None:

@@ -154,8 +154,11 @@ def processes_of_session(leader: int) -> list[int]:
     return found
 
 
-def wait_for(condition: Any, seconds: float = 60.0) -> None:
-    """Wait until `condition()` holds."""
+def wait_for(condition: Any, seconds: float = 300.0) -> None:
+    """Wait until `condition()` holds.
+
+    The patience is for a machine that other tests keep busy.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

@@ -60,7 +60,7 @@ class Launch:
 
     launcher: str
     ranks: int
-    start_timeout: float = 45.0
+    start_timeout: float = 180.0
 
     def command(self, program: Sequence[str]) -> list[str]:
         """Return the command line that starts `program` on every rank.

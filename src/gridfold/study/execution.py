@@ -24,7 +24,7 @@ class Execution(Section):
         1, description="CPU threads of each trial; with Horovod, of each rank."
     )
     start_timeout: PositiveFloat = Field(
-        45.0,
+        180.0,
         description="Seconds from the start of the first rank until all must be ready, in "
         "distributed training; more on a slow file system.",
     )
