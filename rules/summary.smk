@@ -87,6 +87,10 @@ rule summarise:
         "../workflow/scripts/summarise.py"
 
 
+# The final fit takes longest of what is left, and some figures wait for it. So what leads to it starts
+# first (`priority`), and other figures are drawn beside it.
+
+
 # Which configurations a search in stages has found is known when it is done.
 CATALOGUE = {"catalogue": rules.collect.output.catalogue} if PLAN.stages else {}
 
@@ -105,6 +109,7 @@ rule select_best:
         PATHS.log("select_best"),
     benchmark:
         PATHS.benchmark("select_best")
+    priority: 2
     resources:
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
@@ -132,6 +137,7 @@ rule train_final:
         PATHS.log("train_final"),
     benchmark:
         PATHS.benchmark("train_final")
+    priority: 2
     retries: RETRIES
     threads: PLAN.rank_threads(PLAN.most_processes(), CORES)
     resources:
@@ -180,6 +186,7 @@ rule fit_ensemble:
         PATHS.log("fit_ensemble"),
     benchmark:
         PATHS.benchmark("fit_ensemble")
+    priority: 2
     threads: PLAN.study.execution.threads_per_worker
     resources:
         mem_mb=lambda wildcards, attempt: SIZES.final_memory(attempt),
@@ -221,6 +228,7 @@ rule fit_final:
         PATHS.log("fit_final"),
     benchmark:
         PATHS.benchmark("fit_final")
+    priority: 2
     threads: PLAN.study.execution.threads_per_worker
     resources:
         mem_mb=lambda wildcards, attempt: SIZES.final_memory(attempt),

@@ -97,7 +97,7 @@ class SlurmCluster:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
             cwd=self.folder,
         )

@@ -170,7 +170,7 @@ def served(
     assert address
     yield address[0], psutil.Process(process.pid), temporary
     process.terminate()
-    process.wait(timeout=20)
+    process.wait(timeout=120)
     process.stdout.close()
 
 
@@ -180,7 +180,7 @@ def ask(address: str, question: Any = None) -> Any:
         data=None if question is None else json.dumps(question).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         return json.loads(answer.read())
 
 
@@ -188,7 +188,7 @@ def test_the_server_answers_with_runs_and_hyperparameters(
     served: tuple[str, psutil.Process, Path], written: tuple[Path, Finished]
 ) -> None:
     address, _, _ = served
-    with urllib.request.urlopen(address, timeout=20) as page:
+    with urllib.request.urlopen(address, timeout=120) as page:
         assert b"TensorBoard" in page.read()
     wait_for(lambda: len(ask(f"{address}data/runs")) == 1 + 8 * 2)
     experiment = ask(f"{address}data/plugin/hparams/experiment", {})
@@ -220,7 +220,7 @@ def test_the_server_is_silent_to_whoever_does_not_know_the_token(
     assert len(token) >= 32
     for path in ("", "data/runs", "data/plugin/hparams/experiment", f"{token[:-1]}/data/runs"):
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(f"{root}{path}", timeout=20)
+            urllib.request.urlopen(f"{root}{path}", timeout=120)
         assert caught.value.code == 404
         assert token not in f"{caught.value.headers}{caught.value.read()!r}"
     assert not any(token in word for word in process.cmdline())

@@ -116,7 +116,7 @@ def test_strangers_are_turned_away(tmp_path: Path) -> None:
         stub = protos.get_service_grpc().OracleStub(grpc.insecure_channel(f"127.0.0.1:{port}"))
         request = protos.get_service().CreateTrialRequest(tuner_id="stranger")
         with pytest.raises(grpc.RpcError, match="another search's worker"):
-            stub.CreateTrial(request, timeout=20)
+            stub.CreateTrial(request, timeout=120)
 
 
 def test_workers_have_names_and_gpus_of_their_own() -> None:

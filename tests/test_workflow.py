@@ -101,7 +101,7 @@ def workspace(tmp_path: Path) -> Workspace:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A finished study; tests that change anything copy it first."""
     workspace = Workspace(tmp_path_factory.mktemp("finished"))
-    workspace.snakemake(tiny())
+    (workspace.folder / "said.txt").write_text(workspace.snakemake(tiny()).stderr)
     return workspace
 
 
@@ -152,6 +152,16 @@ def test_a_study_ends_in_a_report_and_one_line(finished: Workspace) -> None:
     assert best["mean"] == pytest.approx(means.max())
     answer = finished.snakemake(tiny())
     assert "Nothing to be done" in answer.stderr
+
+
+def test_the_final_fit_waits_for_no_figure(finished: Workspace) -> None:
+    said = (finished.folder / "said.txt").read_text()
+    fit, *others = (
+        said.index(words)
+        for words in ("Training the final model", "Comparing 2 conf", "figures of the search")
+    )
+    # With two cores, one of them is free for what nothing waits for.
+    assert fit < max(others)
 
 
 def test_the_answer_is_printed_when_a_run_ends(copy_of_finished: Workspace) -> None:
