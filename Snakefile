@@ -32,8 +32,7 @@ earlierrun.drop_outdated(workflow, PATHS.logs)
 
 
 onstart:
-    PLAN.ledger.append_to(PATHS.ledger)
-    MONITOR.start()
+    started()
 
 
 onsuccess:

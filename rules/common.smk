@@ -1,6 +1,7 @@
 """What rules share: the plan of the study, and paths."""
 
 from gridfold import earlierrun, requestnote
+from gridfold.forkserver import SharedServer
 from gridfold.plan import DISTRIBUTED_SHARD_PATTERN, SINGLE_SHARD_PATTERN
 from gridfold.resources import JobSizes
 from gridfold.searchplan import SearchPlan
@@ -17,6 +18,7 @@ from gridfold.workflow import (
     say_what_is_left,
     scripts_folder,
     site,
+    start_forks,
     study_arguments,
 )
 
@@ -31,6 +33,7 @@ SEARCH = SearchPlan(PLAN)
 CORES = available_cores(workflow)
 SIZES = JobSizes(PLAN)
 MONITOR = monitor(PLAN)
+FORKS = SharedServer()
 # For rules that run a command: the interpreter, the scripts (not `workflow.source_path`, whose
 # answer is another one in every run), and the study as it was given to Snakemake.
 PYTHON = interpreter(workflow)
@@ -91,8 +94,16 @@ def table_files(names):
     return {name: PATHS.tables / f"{name}.parquet" for name in names} | csv_files(names)
 
 
+def started():
+    """Do what every run begins with."""
+    start_forks(workflow, FORKS)
+    PLAN.ledger.append_to(PATHS.ledger)
+    MONITOR.start()
+
+
 def ended():
     """Do what every run ends with, good or bad."""
+    FORKS.stop()
     MONITOR.stop()
     requestnote.remove_all(PATHS.logs)
 

@@ -18,7 +18,7 @@ from workbench import prepare_bench, shard_tables, start_shard_job
 
 from gridfold import jobrecord, tables
 from gridfold.allocation import Allocation
-from gridfold.jobrecord import memory_of_tree
+from gridfold.jobrecord import memory_of_job
 from gridfold.usage import Sampler, Share, Usage, as_row, from_row, joined
 
 # What follows `sampler` sees a fresh interpreter, in which nothing else has happened.
@@ -98,7 +98,7 @@ def test_what_forks_share_counts_once() -> None:
         assert process.stdout is not None
         for _ in range(4):
             process.stdout.readline()
-        assert 100e6 < memory_of_tree(process.pid) < 180e6
+        assert 100e6 < memory_of_job(process.pid) < 180e6
     finally:
         os.killpg(process.pid, 9)
         process.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -152,6 +153,15 @@ def test_a_study_ends_in_a_report_and_one_line(finished: Workspace) -> None:
     assert best["mean"] == pytest.approx(means.max())
     answer = finished.snakemake(tiny())
     assert "Nothing to be done" in answer.stderr
+
+
+def test_jobs_on_one_machine_share_an_import_that_ends_with_the_run(finished: Workspace) -> None:
+    jobs = pd.read_csv(finished.folder / "results" / "tiny" / "tables" / "jobs.csv")
+    assert jobs["memory_mb"].gt(300).all(), "TensorFlow's memory counts, wherever it is"
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            is_server = b"gridfold.forkserver" in (entry / "cmdline").read_bytes()
+            assert not (is_server and os.readlink(entry / "cwd") == str(finished.folder))
 
 
 def test_the_final_fit_waits_for_no_figure(finished: Workspace) -> None:

@@ -1,8 +1,8 @@
 """A pool of trials inside one job: one fresh process each, TensorFlow imported once for all.
 
-The fork server imports TensorFlow before the first trial and every trial is forked from it, so a
-trial starts in a fraction of a second yet shares no state with another. A trial that dies takes
-nothing with it.
+The fork server (:mod:`gridfold.forkserver`) has imported TensorFlow and every trial is forked from
+it, so a trial starts in a fraction of a second yet shares no state with another. A trial that dies
+takes nothing with it.
 """
 
 from __future__ import annotations
@@ -10,26 +10,24 @@ from __future__ import annotations
 import collections
 import contextlib
 import logging
-import multiprocessing
 import os
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from multiprocessing import forkserver
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from typing import Any, Protocol
+from typing import Protocol
 
-from gridfold.errors import EXIT_CONTINUE, Interrupted, TrialFailure, summary_of
+from gridfold.errors import Interrupted, TrialFailure, summary_of
+from gridfold.forkserver import STOP_SIGNALS, Fork, ForkServer
 from gridfold.runstore import TrialStore
 from gridfold.task import TrialTask
 from gridfold.usage import Sampler, Share
 
 log = logging.getLogger(__name__)
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 # Of what a trial prints, so much is remembered for the case that it dies.
 _LAST_WORDS = 4000
 
@@ -56,6 +54,8 @@ class Event:
     usage : mapping or None
         What a failed trial has used (:class:`gridfold.usage.Usage`), where it could still say so;
         that of a finished one is in its result.
+    elsewhere : int or None
+        Process of a trial that has started, where it is not below this one.
     """
 
     kind: str
@@ -63,6 +63,7 @@ class Event:
     row: dict[str, float] | None = None
     failure: TrialFailure | None = None
     usage: Mapping[str, float | None] | None = None
+    elsewhere: int | None = None
 
 
 class Supply(Protocol):
@@ -119,22 +120,19 @@ def run(
     if supply.is_over():
         return
     log.info("%d at a time, on GPUs %s", workers, ", ".join(gpus) or "none")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["gridfold.preloaded"])
     running: dict[Connection, _Running] = {}
     desks = _Desks(gpus, workers)
-    with stop_signals() as stopped:
+    with stop_signals() as stopped, ForkServer() as server:
         try:
-            with _no_main_module():
-                forkserver.ensure_running()
             meanwhile()
             while running or not supply.is_over():
                 if stopped.is_set():
                     raise Interrupted
                 while len(running) < workers and (work := supply.take()) is not None:
-                    connection, trial = _start(context, work, desks, share)
-                    running[connection] = trial
-                    on_event(Event("started", work))
+                    trial = _start(server, work, desks, share)
+                    running[trial.process.connection] = trial
+                    elsewhere = trial.process.pid if server.is_shared else None
+                    on_event(Event("started", work, elsewhere=elsewhere))
                 heard = [trial.output for trial in running.values() if not trial.output.closed]
                 ready = wait([*running, *heard], timeout=0.5)
                 for trial in running.values():
@@ -146,13 +144,12 @@ def run(
                     if event is None:
                         continue
                     died = event.failure is not None and event.failure.kind == "killed"
-                    # A signal to all processes of a job may reach a trial that has just been
-                    # forked, or the fork server, a moment before it reaches us.
+                    # What kills all processes of a job may reach a trial a moment before us.
                     if died and stopped.wait(0.5):
                         raise Interrupted
                     if event.kind != "epoch":
                         del running[connection]
-                        desks.leave(connection)
+                        desks.leave(trial.output)
                         connection.close()
                         trial.process.join()
                         trial.relay(to_the_end=True)
@@ -169,7 +166,7 @@ class _Running:
 
     Attributes
     ----------
-    process : multiprocessing.Process
+    process : Fork
     work : Work
     output : Connection
         The end of a pipe into which the trial prints.
@@ -177,7 +174,7 @@ class _Running:
         The last bytes that it has printed.
     """
 
-    process: Any
+    process: Fork
     work: Work
     output: Connection
     last: collections.deque[int] = field(
@@ -221,45 +218,36 @@ class _Desks:
         self._taken: dict[Connection, str] = {}
         self._shared = workers > len(gpus)
 
-    def take(self, connection: Connection) -> dict[str, str]:
+    def take(self, trial: Connection) -> dict[str, str]:
         """Give a trial its GPU and return the environment that shows it this one alone."""
         if not self._free:
             return {}
-        gpu = self._taken[connection] = self._free.pop(0)
+        gpu = self._taken[trial] = self._free.pop(0)
         # TensorFlow takes all memory of every GPU it sees, unless it is told otherwise.
         growth = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if self._shared else {}
         return {"CUDA_VISIBLE_DEVICES": gpu, **growth}
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, trial: Connection) -> None:
         """Take back the GPU of a trial that has ended."""
-        if connection in self._taken:
-            self._free.append(self._taken.pop(connection))
+        if trial in self._taken:
+            self._free.append(self._taken.pop(trial))
 
 
-def _start(
-    context: Any, work: Work, desks: _Desks, share: Share | None
-) -> tuple[Connection, _Running]:
-    ours, theirs = context.Pipe()
-    hearing, speaking = context.Pipe(duplex=False)
-    process = context.Process(
-        target=_train,
-        args=(work, theirs, speaking, desks.take(ours), share or Share(work.task.threads or 1)),
-        name=f"{work.task.config_id}/{work.task.split}",
-    )
-    with _no_main_module():
-        process.start()
-    theirs.close()
+def _start(server: ForkServer, work: Work, desks: _Desks, share: Share | None) -> _Running:
+    hearing, speaking = Pipe(duplex=False)
+    given = share or Share(work.task.threads or 1)
+    process = server.start(_train, work, desks.take(hearing), given, output=speaking.fileno())
     speaking.close()
-    return ours, _Running(process, work, hearing)
+    return _Running(process, work, hearing)
 
 
 def _receive(connection: Connection, trial: _Running) -> Event | None:
     try:
         kind, content, usage = connection.recv()
     except (EOFError, ConnectionResetError):
-        trial.process.join()
+        exit_code = trial.process.join()
         trial.relay(to_the_end=True)
-        failure = _silent_death(trial.process.exitcode, trial.last_words())
+        failure = _silent_death(exit_code, trial.last_words())
         return Event("failed", trial.work, failure=failure)
     if kind == "epoch":
         return Event("epoch", trial.work, row=content)
@@ -268,32 +256,18 @@ def _receive(connection: Connection, trial: _Running) -> Event | None:
     return Event("finished", trial.work)
 
 
-def _silent_death(exitcode: int, last_words: str) -> TrialFailure:
-    if exitcode < 0:
-        name = signal.Signals(-exitcode).name
+def _silent_death(exit_code: int, last_words: str) -> TrialFailure:
+    if exit_code < 0:
+        name = signal.Signals(-exit_code).name
         hint = "; the kernel does this when memory runs out" if name == "SIGKILL" else ""
         return TrialFailure("killed", f"ended by {name}{hint}", last_words)
-    return TrialFailure("killed", f"ended without a word, exit code {exitcode}", last_words)
+    return TrialFailure("killed", f"ended without a word, exit code {exit_code}", last_words)
 
 
-def _train(
-    work: Work,
-    connection: Connection,
-    output: Connection,
-    environment: dict[str, str],
-    share: Share,
-) -> None:
+def _train(connection: Connection, work: Work, environment: dict[str, str], share: Share) -> None:
     """Train one trial; runs in its own process."""
-    for descriptor in (1, 2):
-        os.dup2(output.fileno(), descriptor)
-    output.close()
     # In time: CUDA reads it at the first operation, and importing TensorFlow is none.
     os.environ.update(environment)
-    # The parent decides about the end of a job. A Ctrl-C in the terminal reaches us as well, and so
-    # does what Slurm sends before a time limit: it signals every process of a job.
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, args=(connection,), daemon=True).start()
     from gridfold.training import train_trial
 
     def report(row: dict[str, float]) -> None:
@@ -312,31 +286,6 @@ def _train(
             traceback.print_exc()
             content = ("error", summary_of(error), traceback.format_exc())
             connection.send(("failed", content, sampler.usage().record()))
-
-
-def _die_with_parent(connection: Connection) -> None:
-    """End this process when the parent is gone, so that no orphan writes to the run store."""
-    wait([connection])
-    # The parent never sends anything: readable means that its end is closed.
-    os._exit(EXIT_CONTINUE)
-
-
-@contextlib.contextmanager
-def _no_main_module() -> Iterator[None]:
-    """Hide the main script from `multiprocessing`, which would run it again in every child.
-
-    Here it is the wrapper that Snakemake generates around an adapter.
-    """
-    main = sys.modules["__main__"]
-    hidden = {name: getattr(main, name, None) for name in ("__file__", "__spec__")}
-    for name in hidden:
-        if hasattr(main, name):
-            setattr(main, name, None)
-    try:
-        yield
-    finally:
-        for name, value in hidden.items():
-            setattr(main, name, value)
 
 
 @contextlib.contextmanager

@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from gridfold.errors import EXIT_CONTINUE, TrialFailure, summary_of
-from gridfold.pool import STOP_SIGNALS, Work
+from gridfold.forkserver import STOP_SIGNALS
+from gridfold.pool import Work
 from gridfold.usage import Sampler, Share, as_row, from_row, joined
 
 # How launchers tell a process its rank: Open MPI, PMIx, MPICH and Intel MPI, Horovod's own, Slurm.

@@ -324,6 +324,7 @@ class _Listener:
                 "metric": metric,
                 "val_metric": None,
             }
+            self._record.adopt(event.elsewhere)
         elif event.kind == "epoch" and event.row is not None:
             value = event.row["val_metric"]
             state.running[str(trial)].update(epoch=int(event.row["epoch"]), val_metric=value)

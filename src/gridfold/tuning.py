@@ -276,6 +276,7 @@ class Search:
                 "metric": self._study.study.problem.kind.metric,
                 "val_metric": None,
             }
+            self._record.adopt(event.elsewhere)
         elif event.kind == "epoch" and event.row is not None:
             state.running[str(name)].update(
                 epoch=int(event.row["epoch"]), val_metric=event.row["val_metric"]

@@ -16,6 +16,7 @@ from snakemake.settings.types import DeploymentMethod
 from gridfold.advice import advice_in_log
 from gridfold.answer import answer
 from gridfold.errors import Problem, StudyError
+from gridfold.forkserver import SharedServer
 from gridfold.placement import Site
 from gridfold.plan import Plan
 from gridfold.progress import Monitor
@@ -29,6 +30,8 @@ DEFAULT_STUDY = "config/demo.yaml"
 DEFAULT_RESULTS = "results"
 # What a Snakefile may say to gridfold beside the study itself.
 _STUDY_FILES, _RESULTS = "study_files", "results"
+# Rules whose jobs fork what needs TensorFlow.
+_FORKING_RULES = frozenset({"train", "train_stage", "tune", "fit_final", "fit_ensemble"})
 
 
 def load_plan(workflow: Any, config: Mapping[str, Any]) -> Plan:
@@ -222,6 +225,17 @@ def site(workflow: Any, rule: str) -> Site:
     said = workflow.resource_settings.overwrite_resources.get(name, {})
     # Other values may be expressions, which have no value yet; `raw` is what was written.
     return Site.of({name: getattr(r, "raw", r) for name, r in said.items()})
+
+
+def start_forks(workflow: Any, server: SharedServer) -> None:
+    """Start the fork server of a run whose jobs are on this machine, if one of them will want it.
+
+    Jobs in a container, or with software of another environment, have a TensorFlow of their own.
+    """
+    if available_cores(workflow) is None or workflow.deployment_settings.deployment_method:
+        return
+    if _FORKING_RULES & {job.rule.name for job in workflow.dag.needrun_jobs()}:
+        server.start()
 
 
 def monitor(plan: Plan) -> Monitor:
