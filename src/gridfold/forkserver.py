@@ -126,7 +126,7 @@ class ForkServer:
         work = pickle.dumps((target, args))
         fork = self._ask(work, output)
         if fork is None:
-            # Lost: the shared one with its user's session, or either when memory ran out.
+            # It was lost, as when memory runs out.
             self._leave()
             self._channel = self._own_channel()
             fork = self._ask(work, output)
