@@ -96,7 +96,7 @@ def table_files(names):
 
 def started():
     """Do what every run begins with."""
-    start_forks(workflow, FORKS)
+    start_forks(workflow, FORKS, PLAN.threads(CORES))
     PLAN.ledger.append_to(PATHS.ledger)
     MONITOR.start()
 

@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -40,8 +40,8 @@ _DESCRIPTORS = 3
 _NUMBER = struct.Struct("!i")
 # What `multiprocessing` says where the exit code was lost with the server.
 _UNKNOWN_EXIT_CODE = 255
-# Snakemake sets this and its like for each job.
-_THREADS = "OMP_NUM_THREADS"
+# Snakemake sets these, all the same, for each job.
+_THREADS, *_MORE_THREADS = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 
 class ForkServerFailed(GridfoldError):
@@ -105,7 +105,7 @@ class ForkServer:
         return self._process is None
 
     def _own_channel(self) -> socket.socket:
-        self._process, channel = _launch(None, output=None)
+        self._process, channel = _launch(None, output=None, environment={})
         return channel
 
     def start(self, target: Callable[..., None], *args: Any, output: int) -> Fork:
@@ -186,8 +186,15 @@ class SharedServer:
         # Kept, since Python warns of a child that nobody remembers.
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it; it may take seconds until it answers."""
+    def start(self, threads: int = 1) -> None:
+        """Start it; it may take seconds until it answers.
+
+        Parameters
+        ----------
+        threads : int
+            That linear algebra uses in most forks; those of a job with another number, which its
+            environment says, take a moment longer.
+        """
         # Nobody else may ask for forks: they would run as this user.
         folder = tempfile.mkdtemp(prefix="gridfold-")
         address = str(Path(folder) / "forks")
@@ -200,7 +207,10 @@ class SharedServer:
                 return
             listener.listen()
             # What it has to say is said again by the job that has to do without it.
-            self._process, self._channel = _launch(listener, output=subprocess.DEVNULL)
+            environment = dict.fromkeys((_THREADS, *_MORE_THREADS), str(threads))
+            self._process, self._channel = _launch(
+                listener, output=subprocess.DEVNULL, environment=environment
+            )
         os.environ[ADDRESS] = address
 
     def stop(self) -> None:
@@ -224,7 +234,7 @@ def _shared_channel() -> socket.socket | None:
 
 
 def _launch(
-    listener: socket.socket | None, output: int | None
+    listener: socket.socket | None, output: int | None, environment: Mapping[str, str]
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours, theirs = socket.socketpair()
     sockets = [theirs] if listener is None else [theirs, listener]
@@ -239,6 +249,7 @@ def _launch(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            env={**os.environ, **environment},
         )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -340,7 +351,8 @@ class _Server:
 def _become_like(environment: dict[str, str], folder: str, path: list[str]) -> None:
     threads = environment.get(_THREADS)
     if threads != os.environ.get(_THREADS):
-        # Libraries read it when they are loaded, which they are.
+        # Libraries read it when they are loaded, which they are. Not where nothing changes: it
+        # takes 20 ms, and their threads start at once, not when there is something to compute.
         threadpoolctl.threadpool_limits(int(threads) if threads else None)
     os.environ.clear()
     os.environ.update(environment)

@@ -227,15 +227,22 @@ def site(workflow: Any, rule: str) -> Site:
     return Site.of({name: getattr(r, "raw", r) for name, r in said.items()})
 
 
-def start_forks(workflow: Any, server: SharedServer) -> None:
+def start_forks(workflow: Any, server: SharedServer, threads: int) -> None:
     """Start the fork server of a run whose jobs are on this machine, if one of them will want it.
 
     Jobs in a container, or with software of another environment, have a TensorFlow of their own.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    server : SharedServer
+    threads : int
+        Of a training job.
     """
     if available_cores(workflow) is None or workflow.deployment_settings.deployment_method:
         return
     if _FORKING_RULES & {job.rule.name for job in workflow.dag.needrun_jobs()}:
-        server.start()
+        server.start(threads)
 
 
 def monitor(plan: Plan) -> Monitor:
