@@ -87,14 +87,12 @@ rule summarise:
         "../workflow/scripts/summarise.py"
 
 
-# The final fit takes longest of what is left, and some figures wait for it. So what leads to it starts
-# first (`priority`), and other figures are drawn beside it.
-
-
 # Which configurations a search in stages has found is known when it is done.
 CATALOGUE = {"catalogue": rules.collect.output.catalogue} if PLAN.stages else {}
 
 
+# The final fit takes longest of what is left, and some figures wait for it. So what leads to it starts
+# first (`priority`), and other figures are drawn beside it.
 rule select_best:
     input:
         **CATALOGUE,

@@ -23,7 +23,7 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedServer]:
     # It sets the address for all that this process starts.
     monkeypatch.delenv(ADDRESS, raising=False)
     server = SharedServer()
-    server.start()
+    server.start(threads=1)
     yield server
     server.stop()
 
@@ -143,7 +143,7 @@ def test_a_whole_job_ends_as_its_fork_does(
     code = "import forked; from gridfold import forkserver; forkserver.run(forked.leave_plainly, 3)"
     server = SharedServer()
     if is_shared:
-        server.start()
+        server.start(threads=1)
     path = os.pathsep.join([str(Path(forked.__file__).parent), os.environ.get("PYTHONPATH", "")])
     answer = subprocess.run(
         [sys.executable, "-c", code],

@@ -127,7 +127,7 @@ def test_trials_that_die_leave_the_others_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["raises", "dies"])
 def test_a_lost_rank_ends_the_job_within_a_minute(tmp_path: Path, kind: str) -> None:
     _, seconds = train(study(tmp_path, [kind], epochs=2), horovod(2, "mpirun"))
-    assert 0 < seconds < 60
+    assert seconds < 60
 
 
 @needs_mpi
@@ -144,7 +144,7 @@ def test_a_rank_that_hangs_at_start_is_named(tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(RanksFailed, match="rank 1 did not start within 8 s"):
         train(bench, Launch(str(wrapper), 2, start_timeout=8))
-    assert time.monotonic() - began < 300
+    assert time.monotonic() - began < 60
     assert not [p for p in _commands() if "sleep 1000" in p]
 
 
@@ -241,8 +241,8 @@ def test_killed_and_continued_equals_never_interrupted_bit_for_bit(
         else:
             for rank in ranks_of(bench):
                 os.kill(rank, signal.SIGKILL)
-            assert job.wait(timeout=300) != 0
-        wait_for(lambda: not ranks_of(bench))
+            assert job.wait(timeout=60) != 0
+        wait_for(lambda: not ranks_of(bench), seconds=30)
         assert epochs_reached(bench) >= reached
         reached = epochs_reached(bench)
     assert 0 < reached < EPOCHS
@@ -269,8 +269,8 @@ def test_a_job_that_is_told_to_stop_says_continue_me(
     wait_for(lambda: epochs_reached(bench) > 0 or job.poll() is not None)
     assert job.poll() is None, "too fast to be told"
     os.kill(job.pid, number)
-    _, errors = job.communicate(timeout=300)
+    _, errors = job.communicate(timeout=30)
     assert job.returncode == EXIT_CONTINUE
     assert "run again to continue" in errors.decode()
-    wait_for(lambda: not ranks_of(bench))
+    wait_for(lambda: not ranks_of(bench), seconds=20)
     assert epochs_reached(bench) > 0

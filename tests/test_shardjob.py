@@ -90,7 +90,7 @@ def test_killed_at_random_moments_equals_never_interrupted_bit_for_bit(
             break
         kill_hard(job)
         kills += 1
-        wait_for(lambda: not processes_of_session(job.pid))  # noqa: B023
+        wait_for(lambda: not processes_of_session(job.pid), seconds=20)  # noqa: B023
         now = epochs_reached(bench)
         assert all(now[trial] >= known[trial] for trial in known), "a finished epoch was lost"
         known = now
@@ -140,11 +140,11 @@ def test_a_job_that_is_told_to_stop_says_continue_me(
     job = start_shard_job(bench.plan)
     wait_for(lambda: any(epochs_reached(bench).values()))
     tell(job.pid, number)
-    _, errors = job.communicate(timeout=300)
+    _, errors = job.communicate(timeout=20)
     assert job.returncode == EXIT_CONTINUE
     assert "run again to continue" in errors.decode()
     assert not list(bench.plan.paths.runs.glob("*/*/failure.json")), "no trial has failed"
-    wait_for(lambda: not processes_of_session(job.pid))
+    wait_for(lambda: not processes_of_session(job.pid), seconds=20)
 
 
 DYING = """
@@ -232,7 +232,7 @@ def test_a_damaged_checkpoint_costs_one_epoch_and_no_wrong_number(
         job = start_shard_job(bench.plan)
         wait_for(lambda: len(list(folder.glob("checkpoint-*.npz"))) >= 2)
         kill_hard(job)
-        wait_for(lambda: not processes_of_session(job.pid))  # noqa: B023
+        wait_for(lambda: not processes_of_session(job.pid), seconds=20)  # noqa: B023
         saved = sorted(folder.glob("checkpoint-*.npz"))
     older, newer = saved[-2:]
     content = bytearray(newer.read_bytes())

@@ -29,8 +29,6 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-import threadpoolctl
-
 from gridfold.errors import EXIT_CONTINUE, GridfoldError
 
 # What ends a job. Its own process decides what that means for its forks.
@@ -40,8 +38,8 @@ _DESCRIPTORS = 3
 _NUMBER = struct.Struct("!i")
 # What `multiprocessing` says where the exit code was lost with the server.
 _UNKNOWN_EXIT_CODE = 255
-# Snakemake sets these, all the same, for each job.
-_THREADS, *_MORE_THREADS = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
+# Snakemake sets these for each job, all to the same number.
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class ForkServerFailed(GridfoldError):
@@ -80,11 +78,17 @@ class Fork:
 
 
 class ForkServer:
-    """The fork server of a job: the shared one, or else one of its own that ends with the block."""
+    """The fork server of a job: the shared one, or else one of its own that ends with the block.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    channel : socket, optional
+        To the shared one, where that has been reached already.
+    """
+
+    def __init__(self, channel: socket.socket | None = None) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._channel = _shared_channel() or self._own_channel()
+        self._channel = channel or _shared_channel() or self._own_channel()
 
     def __enter__(self) -> ForkServer:
         return self
@@ -165,8 +169,7 @@ def run(target: Callable[..., None], *args: Any) -> None:
     if channel is None:
         target(*args)
         return
-    channel.close()
-    with ForkServer() as server:
+    with ForkServer(channel) as server:
         fork = server.start(_call, target, args, output=2)
         # The fork ends with this process, which has nothing to say about a Ctrl-C.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -186,7 +189,7 @@ class SharedServer:
         # Kept, since Python warns of a child that nobody remembers.
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, threads: int = 1) -> None:
+    def start(self, threads: int) -> None:
         """Start it; it may take seconds until it answers.
 
         Parameters
@@ -207,7 +210,7 @@ class SharedServer:
                 return
             listener.listen()
             # What it has to say is said again by the job that has to do without it.
-            environment = dict.fromkeys((_THREADS, *_MORE_THREADS), str(threads))
+            environment = dict.fromkeys(_THREAD_VARIABLES, str(threads))
             self._process, self._channel = _launch(
                 listener, output=subprocess.DEVNULL, environment=environment
             )
@@ -276,7 +279,7 @@ class _Server:
 
     def __init__(self, channel: int, listener: int | None = None) -> None:
         self._channels = [socket.socket(fileno=channel)]
-        self._listener = None if listener is None else socket.socket(fileno=listener)
+        self._listeners = [] if listener is None else [socket.socket(fileno=listener)]
         self._wake, self._waker = os.pipe()
         os.set_blocking(self._waker, False)
         self._forks: dict[Any, int] = {}
@@ -287,10 +290,9 @@ class _Server:
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         while self._channels:
-            listening = [] if self._listener is None else [self._listener]
-            ready = wait([self._wake, *listening, *self._channels])
-            if self._listener in ready and self._listener is not None:
-                self._channels.append(self._listener.accept()[0])
+            ready = wait([self._wake, *self._listeners, *self._channels])
+            for listener in [each for each in self._listeners if each in ready]:
+                self._channels.append(listener.accept()[0])
             for channel in [each for each in self._channels if each in ready]:
                 self._answer(channel)
             if self._wake in ready:
@@ -299,8 +301,8 @@ class _Server:
 
     def close(self) -> None:
         """Remove the address."""
-        if self._listener is not None:
-            shutil.rmtree(Path(self._listener.getsockname()).parent, ignore_errors=True)
+        for listener in self._listeners:
+            shutil.rmtree(Path(listener.getsockname()).parent, ignore_errors=True)
 
     def _answer(self, channel: socket.socket) -> None:
         try:
@@ -331,7 +333,7 @@ class _Server:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # Whoever waits for the end of these must not wait for this process.
-        for each in (*self._channels, *([] if self._listener is None else [self._listener])):
+        for each in (*self._channels, *self._listeners):
             each.close()
         for descriptor in (self._wake, self._waker, status, *self._forks.values()):
             os.close(descriptor)
@@ -349,8 +351,11 @@ class _Server:
 
 
 def _become_like(environment: dict[str, str], folder: str, path: list[str]) -> None:
-    threads = environment.get(_THREADS)
-    if threads != os.environ.get(_THREADS):
+    # Not at the top, where Snakemake would load it to start a server; scikit-learn has it here.
+    import threadpoolctl
+
+    threads, threads_here = (each.get(_THREAD_VARIABLES[0]) for each in (environment, os.environ))
+    if threads != threads_here:
         # Libraries read it when they are loaded, which they are. Not where nothing changes: it
         # takes 20 ms, and their threads start at once, not when there is something to compute.
         threadpoolctl.threadpool_limits(int(threads) if threads else None)

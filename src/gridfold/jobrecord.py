@@ -99,8 +99,11 @@ class JobRecord:
     def _watch(self) -> None:
         with contextlib.suppress(Exception):
             while True:
-                self.memory_mb = max(
-                    self.memory_mb, memory_of_job(os.getpid(), set(self._elsewhere)) / _MB
+                elsewhere = list(self._elsewhere)
+                self.memory_mb = max(self.memory_mb, memory_of_job(os.getpid(), elsewhere) / _MB)
+                # A job may have thousands of trials, and the kernel gives numbers again.
+                self._elsewhere.difference_update(
+                    process for process in elsewhere if not psutil.pid_exists(process)
                 )
                 if self._stop.wait(_INTERVAL_SECONDS):
                     return
