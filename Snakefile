@@ -28,7 +28,7 @@ rule all:
 
 
 # All rules are known here.
-earlierrun.drop_outdated(workflow, PATHS.logs)
+greet(workflow, PLAN, is_outdated=earlierrun.drop_outdated(workflow, PATHS.logs))
 
 
 onstart:

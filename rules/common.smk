@@ -10,6 +10,7 @@ from gridfold.studyfiles import data_files
 from gridfold.workflow import (
     available_cores,
     bind_into_container,
+    greet,
     interpreter,
     load_plan,
     monitor,
@@ -105,7 +106,7 @@ def ended():
     """Do what every run ends with, good or bad."""
     FORKS.stop()
     MONITOR.stop()
-    requestnote.remove_all(PATHS.logs)
+    requestnote.settle(PATHS.logs)
 
 
 # Used with `--sdm apptainer`; built from workflow/envs/gridfold.def.

@@ -50,9 +50,7 @@ rule collect:
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
-        request=lambda wildcards: (
-            SEARCH.collect_request() if PLAN.stages else PLAN.collect_request()
-        ),
+        request=lambda wildcards: SEARCH.collect_request(),
         # Not an input: nothing is lost without it.
         records=str(PATHS.jobs),
     message:
@@ -171,13 +169,16 @@ FINAL_TRAINING = (
 # The models of the splits come from their checkpoints; run only where the study asks for them.
 rule fit_ensemble:
     input:
+        **CATALOGUE,
         best=rules.select_best.output.best,
         data=rules.prepare_data.output.features,
         splits=rules.make_splits.output.splits,
     output:
-        models=expand(PATHS.final / "ensemble" / "{split}.keras", split=PLAN.splits),
+        models=expand(
+            PATHS.final / "ensemble" / "{split}.keras", split=SEARCH.answering_splits
+        ),
         preprocessing=expand(
-            PATHS.final / "ensemble" / "{split}.json", split=PLAN.splits
+            PATHS.final / "ensemble" / "{split}.json", split=SEARCH.answering_splits
         ),
         scores=PATHS.final / "ensemble.json",
     log:
@@ -190,9 +191,9 @@ rule fit_ensemble:
         mem_mb=lambda wildcards, attempt: SIZES.final_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.final_minutes(attempt),
     params:
-        request=lambda wildcards: PLAN.final_request(),
+        request=lambda wildcards: SEARCH.ensemble_request(),
     message:
-        f"Bringing the models of {len(PLAN.splits)} splits together"
+        f"Bringing the models of {len(SEARCH.answering_splits)} splits together"
     script:
         "../workflow/scripts/fit_ensemble.py"
 

@@ -21,6 +21,7 @@ from gridfold.comparisons import (
 from gridfold.ranktests import mean_ranks, rank_test
 from gridfold.scientific import scientific_values
 from gridfold.statistics import mean_interval, paired_p_value
+from gridfold.summary import summarise
 
 Floats = npt.NDArray[np.float64]
 
@@ -196,6 +197,71 @@ def test_it_excludes_0_exactly_where_the_corrected_test_finds_a_difference() -> 
 @pytest.mark.parametrize("differences", [[], [1.0], [2.0, 2.0, 2.0]])
 def test_without_spread_there_is_no_effect_size(differences: list[float]) -> None:
     assert all(map(math.isnan, paired_effect(differences, 0.25, 0.95)))
+
+
+@pytest.mark.parametrize("more", [1, 2, -3])
+def test_differences_that_are_equal_up_to_rounding_have_a_finite_effect(more: int) -> None:
+    right = np.array([36, 34, 32])
+    difference = (right + more) / 40 - right / 40
+    assert np.ptp(difference) < 1e-15
+    least = 2 / 12 / 40**2
+    d, low, high = paired_effect(difference, 1 / 2, 0.95, least)
+    assert d == pytest.approx(more / 40 / math.sqrt(least))
+    assert low < d < high
+    # Without a resolution nothing can be said, and nothing fails.
+    paired_effect(difference, 1 / 2, 0.95)
+
+
+def table_of(scores: dict[str, list[float]], measure: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the tables of trials and configurations of a study with these scores by split."""
+    trials = pd.DataFrame(
+        {
+            "config_id": config,
+            "split": f"r0f{fold}",
+            "label": config,
+            "model": "mlp",
+            "status": "finished",
+            "epochs_trained": 1,
+            "best_epoch": 1,
+            "n_train": 80,
+            "n_validation": 20,
+            "parameters": 1,
+            "fit_seconds": 1.0,
+            measure: score,
+        }
+        for config, values in scores.items()
+        for fold, score in enumerate(values)
+    )
+    return trials, summarise(trials, {"measure": measure, "confidence": 0.95})
+
+
+def test_splits_without_a_score_are_in_no_comparison() -> None:
+    nan = math.nan
+    trials, configurations = table_of(
+        {"a": [0.9, nan, 0.8, 0.85, nan], "b": [0.7, nan, 0.75, 0.6, nan]}, "roc_auc"
+    )
+    found = Scored.of(trials, configurations, {"measure": "roc_auc", "confidence": 0.95})
+    assert list(found.scores.index) == ["r0f0", "r0f2", "r0f3"]
+    assert found.undefined == ("r0f1", "r0f4")
+    table = compare_with_selected(found, {"a": "a", "b": "b"})
+    assert table["mean_rank"].tolist() == [1, 2]
+    assert table["n_splits"].tolist() == [3, 3]
+
+
+def test_one_configuration_without_a_score_on_a_split_does_not_spoil_the_ranks() -> None:
+    scores = np.array([[0.9, 0.8], [math.nan, 0.7], [0.6, 0.7]])
+    assert mean_ranks(scores).tolist() == [1.5, 1.5]
+    assert np.isnan(mean_ranks(scores[1:2])).all()
+
+
+def test_one_more_right_on_each_split_is_no_proof() -> None:
+    best = [19 / 20, 18 / 20, 17 / 20, 18 / 20]
+    other = [score - 1 / 20 for score in best]
+    trials, configurations = table_of({"a": best, "b": other}, "accuracy")
+    found = Scored.of(trials, configurations, {"measure": "accuracy", "confidence": 0.95})
+    row = compare_with_selected(found, {"a": "a", "b": "b"}).iloc[1]
+    assert 0.001 < row["p_value"] == configurations["p_value"].iloc[1]
+    assert row["difference_low"] < -0.05 < row["difference_high"]
 
 
 @pytest.mark.parametrize("measure", ["accuracy", "mse"])

@@ -23,6 +23,7 @@ from gridfold.ensemble import fit_ensemble
 from gridfold.errors import DataError
 from gridfold.inference import FinalModel, NotReady, write_table
 from gridfold.intake import Intake
+from gridfold.searchplan import SearchPlan
 
 STUDY: dict[str, Any] = {
     "study": "patients",
@@ -232,7 +233,7 @@ def test_several_outputs_come_back_in_their_units(tmp_path: Path) -> None:
         "final_epochs": 2,
         **dict.fromkeys(("measure", "mean", "sd", "low", "high", "n_splits", "confidence")),
     }
-    request = json.loads(bench.plan.final_request())
+    request = json.loads(SearchPlan(bench.plan).ensemble_request())
     folder = tmp_path / "final"
     together = fit_ensemble(request, selection, bench.plan.paths, 0)
     members = [str(folder / "ensemble" / f"{name}.keras") for name in together.members]

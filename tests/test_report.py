@@ -337,7 +337,7 @@ def test_provenance_leads_back_to_the_same_numbers(page: Page, study: Finished) 
     assert "snakemake --configfile 'config/my study.yaml'" in text
     assert study.manifest["digest"] in text
     assert "abcdef123456, with changes that were not committed" in text
-    assert "training 40, validation 10 samples; 12 samples held out for the test" in text
+    assert "training 4,000, validation 1,000 samples; 12 samples held out for the test" in text
     assert "splits 0, test set 0, training 0" in text
     assert "keras 3.15.0" in text
     assert "secret-host" not in text

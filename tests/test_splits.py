@@ -310,6 +310,48 @@ def test_check_refuses_groups_that_reach_into_the_test_set(eight: Dataset) -> No
         check(hand_made(), dataset, "kfold")
 
 
+# -- a measure that needs two classes -------------------------------------------------------------
+
+
+def rare(iris: Dataset, positives: list[int]) -> Dataset:
+    """Return iris as a binary problem with these samples as the only positive ones."""
+    return replace(iris, targets=np.isin(np.arange(150), positives).astype(np.int64))
+
+
+def test_splits_on_which_the_measure_is_not_defined_are_named(
+    iris: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = request("kfold", test_fraction=0) | {"measure": "roc_auc"}
+    dataset = rare(iris, [3])
+    splits = make_splits(dataset, wanted)
+    lacking = [
+        name
+        for name, split in splits.by_name.items()
+        if name != FINAL and not dataset.targets[split.validation].any()
+    ]
+    assert len(lacking) == 4
+    assert f"roc_auc is not defined on {', '.join(lacking)}, whose" in caplog.text
+    assert all(record.told for record in caplog.records)  # type: ignore[attr-defined]
+
+
+def test_a_measure_that_no_split_defines_is_refused_before_anything_is_trained(
+    iris: Dataset,
+) -> None:
+    wanted = request("holdout", test_fraction=0) | {"measure": "roc_auc"}
+    dataset = rare(iris, [])
+    with pytest.raises(DataError, match=r"roc_auc is not defined on any split: .* use resampling"):
+        make_splits(dataset, wanted)
+
+
+def test_splits_with_both_classes_are_passed_over_in_silence(
+    iris: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = rare(iris, list(range(30)))
+    make_splits(dataset, request("stratified") | {"measure": "roc_auc"})
+    make_splits(rare(iris, [3]), request("kfold", test_fraction=0))
+    assert not caplog.records
+
+
 # -- digest and files -----------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from gridfold.statistics import (
     mean_interval,
     of_all_pairs,
     paired_p_value,
+    rounding_variance,
 )
 
 # Validation over training samples of five folds.
@@ -97,6 +98,52 @@ def test_pairs_with_a_missing_score_are_left_out() -> None:
     a, b = [0.9, 0.8, math.nan, 0.85], [0.85, 0.79, 0.6, 0.83]
     complete = paired_p_value([0.9, 0.8, 0.85], [0.85, 0.79, 0.83], FIVE_FOLDS)
     assert paired_p_value(a, b, FIVE_FOLDS) == complete
+
+
+# -- scores that can only have some values ---------------------------------------------------------
+
+
+def test_rounding_gives_scores_the_variance_that_it_is_credited_with() -> None:
+    random = np.random.default_rng(0)
+    shares = np.round(random.uniform(0.6, 0.9, 20_000) * 50) / 50
+    errors = shares - random.permutation(shares)
+    exact = random.uniform(0.6, 0.9, 20_000)
+    rounded = np.round(exact * 50) / 50
+    assert rounding_variance("accuracy", rounded, np.full(20_000, 50)) == pytest.approx(
+        np.var(rounded - exact), rel=0.05
+    )
+    assert np.var(errors) > rounding_variance("accuracy", rounded, np.full(20_000, 50))
+
+
+def test_differences_that_agree_up_to_rounding_are_not_certain() -> None:
+    # Of 40 samples each, one more right on each split; the last bits of the differences differ.
+    best, other = np.array([37, 35, 33]) / 40, np.array([36, 34, 32]) / 40
+    assert paired_p_value(best, other, 1 / 2) < 1e-20
+    least = 2 * rounding_variance("accuracy", np.r_[best, other], np.full(6, 40))
+    p = paired_p_value(best, other, 1 / 2, least)
+    # By hand: SD 1/40/sqrt(6), so t = sqrt(6) / sqrt(1/3 + 1/2) with two degrees of freedom.
+    assert p == pytest.approx(2 * stats.t.sf(math.sqrt(6) / math.sqrt(5 / 6), 2))
+    assert p > 0.05
+
+
+def test_equal_scores_on_all_splits_leave_the_uncertainty_of_their_resolution() -> None:
+    least = rounding_variance("accuracy", [1.0, 1.0, 1.0], [12, 12, 12])
+    interval = mean_interval([1.0] * 3, 1 / 2, 0.95, least)
+    assert interval.low == pytest.approx(1 - 4.303 * math.sqrt(5 / 6 / 12) / 12, rel=1e-3)
+    assert interval.sd == 0
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "balanced_accuracy", "f1", "roc_auc", "mse", "r2"])
+def test_the_resolution_never_hides_a_spread_that_is_there(measure: str) -> None:
+    scores = np.array([0.8, 0.7, 0.9, 0.85, 0.75])
+    least = rounding_variance(measure, scores, np.full(5, 100))
+    assert 0 < least < np.var(scores, ddof=1)
+    assert mean_interval(scores, FIVE_FOLDS, 0.95, least) == mean_interval(scores, FIVE_FOLDS, 0.95)
+
+
+def test_without_scores_there_is_no_resolution() -> None:
+    assert rounding_variance("accuracy", [], []) == 0
+    assert rounding_variance("roc_auc", [math.nan], [10]) == 0
 
 
 # -- intervals ------------------------------------------------------------------------------------

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import math
 
 from gridfold.paths import StudyPaths
-from gridfold.wording import half_width
+from gridfold.records import read_record
+from gridfold.wording import counted, half_width
 
 
 def answer(paths: StudyPaths) -> str:
@@ -15,9 +16,11 @@ def answer(paths: StudyPaths) -> str:
     ------
     FileNotFoundError
         When the study is not finished.
+    DamagedRecord
+        When its records can't be read.
     """
-    best = json.loads((paths.tables / "best.json").read_text())
-    card = json.loads((paths.final / "card.json").read_text())
+    best = read_record(paths.tables / "best.json")
+    card = read_record(paths.final / "card.json")
     count = f"{best['configurations']} configurations"
     if "tried" in best:
         count = f"{best['tried']} configurations, {best['configurations']} compared in full"
@@ -28,8 +31,8 @@ def answer(paths: StudyPaths) -> str:
         text += f" ± {half:.4f} ({best['confidence']:.0%} CI over {best['n_splits']} splits)"
     test = card["test"]
     if test:
-        text += (
-            f"; held-out test {test['score']:.4f} "
-            f"[{test['low']:.4f}, {test['high']:.4f}] on {test['samples']} samples"
-        )
+        text += f"; held-out test {test['score']:.4f} "
+        if math.isfinite(test["low"]):
+            text += f"[{test['low']:.4f}, {test['high']:.4f}] "
+        text += f"on {counted(test['samples'], 'sample')}"
     return f"{text}\nReport: {paths.report}"

@@ -11,7 +11,12 @@ import numpy as np
 import pandas as pd
 
 from gridfold.kinds import LOWER_IS_BETTER
-from gridfold.statistics import corrected_standard_error, pairs_among, t_quantile
+from gridfold.statistics import (
+    corrected_standard_error,
+    pairs_among,
+    rounding_variance,
+    t_quantile,
+)
 from gridfold.tables import StudyTables
 from gridfold.views import curve_over_splits, is_ordered, sorted_values
 from gridfold.wording import counted, decimals, listed, measure_name, number, percent, shorten
@@ -27,6 +32,7 @@ _LEAST_FALL, _LEAST_RISE = 0.03, 0.05
 # So close to the end of a drawn interval counts as its edge.
 _EDGE_OF_INTERVAL = 0.05
 _AXES_NAMED = 6
+_SPLITS_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ def find_cautions(
     found = [
         *_too_few_splits(card, configurations),
         *_failures(trials, configurations, card["cross_validation"]["measure"]),
+        *_undefined(trials, card["cross_validation"]["measure"]),
         *_no_test_set(configurations, card),
         *_edges(configurations, request["study"]["search"]["space"], selected),
         *_training_length(epochs[epochs["config_id"] == selected], settings),
@@ -110,6 +117,23 @@ def _failures(
         + _better_on_fewer_splits(lost, measure),
         "See the reasons under “Failed trials”. Diverged trials often need a lower learning "
         "rate or `clipnorm`.",
+    )
+
+
+def _undefined(trials: pd.DataFrame, measure: str) -> Iterator[Caution]:
+    finished = trials[trials["status"] == "finished"]
+    names = sorted(set(finished.loc[finished[measure].isna(), "split"]))
+    if not names:
+        return
+    left = finished["split"].nunique() - len(names)
+    if len(names) > _SPLITS_NAMED:
+        names[_SPLITS_NAMED:] = [f"{len(names) - _SPLITS_NAMED} more"]
+    yield Caution(
+        "warning",
+        f"{measure_name(measure)} is not defined on {listed(names)}, whose validation parts have "
+        "too few samples or only one class; means and tests are over the other "
+        f"{counted(left, 'split')}.",
+        "Use `resampling.method: stratified`, fewer folds, or a measure such as log_loss.",
     )
 
 
@@ -279,11 +303,12 @@ def detectable_difference(
     best = scores[configurations.loc[0, "config_id"]]
     compared = configurations.loc[configurations["p_value"].notna(), "config_id"]
     pairs = pairs_among(len(compared))
+    least = 2 * rounding_variance(measure, finished[measure], finished["n_validation"])
     needed = []
     for config_id in compared:
         difference = (scores[config_id] - best).dropna().to_numpy(float)
         critical = t_quantile(1 - alpha / pairs / 2, len(difference) - 1)
-        needed.append(critical * corrected_standard_error(difference, ratio))
+        needed.append(critical * corrected_standard_error(difference, ratio, least))
     return float(np.median(needed))
 
 

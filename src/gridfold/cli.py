@@ -16,7 +16,7 @@ from gridfold.advice import cause_of, in_full
 from gridfold.errors import GridfoldError, Problem, StudyError, TrialFailure
 from gridfold.paths import result_file
 from gridfold.plan import Plan
-from gridfold.searchstatus import configuration_named, state
+from gridfold.searchstatus import change_notice, configuration_named, state
 from gridfold.shards import Trial
 from gridfold.tuningschedule import tuner_of
 from gridfold.verbs import Verbs, load
@@ -153,6 +153,8 @@ def _validate(options: argparse.Namespace) -> None:
 def _plan(options: argparse.Namespace) -> None:
     plan = load(options)
     print(plan.describe(options.cores or os.cpu_count()))
+    if notice := change_notice(plan):
+        print(f"  {notice}")
     for duplicate in plan.expansion.duplicates:
         print(f"  duplicate       {json.dumps(duplicate)}")
     if options.list:

@@ -96,9 +96,9 @@ def _ranked(
     scored: Scored, labels: Mapping[str, str], values: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
     """Return what is compared by ranks: the best configurations, and the best at each value."""
-    if len(scored.scores) < 2 or scored.scores.shape[1] < _FEWEST_RANKED:
+    oriented = (scored.scores * scored.sign).dropna()
+    if len(oriented) < 2 or oriented.shape[1] < _FEWEST_RANKED:
         return {}
-    oriented = scored.scores * scored.sign
     top = oriented.iloc[:, :_MOST_RANKED]
     count = f"The best {top.shape[1]} of {scored.scores.shape[1]:,} configurations"
     if top.shape[1] == scored.scores.shape[1]:

@@ -32,7 +32,7 @@ def draw_comparison(comparison: Comparison) -> dict[str, Drawing]:
 def draw_critical_differences(tests: Mapping[str, RankTest]) -> Drawing:
     """Draw mean ranks and which of them no test can tell apart, a panel for each rank test."""
     if not tests:
-        text = "With one split or one configuration there are no ranks to compare."
+        text = "With one configuration or one split that has a score there are no ranks to compare."
         return Drawing(message(text), "Mean ranks.", text)
     rows = [_rows(test) for test in tests.values()]
     figure = Figure(figsize=(WIDTH, 0.25 * sum(rows) + 0.9 * len(rows)), layout="constrained")

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, stats
+from scipy import special, stats
 
 from gridfold.kinds import LOWER_IS_BETTER
 from gridfold.ranktests import mean_ranks
 from gridfold.statistics import (
     Scores,
-    corrected_standard_error,
     holm,
     mean_interval,
     of_all_pairs,
     paired_p_value,
+    rounding_variance,
 )
 from gridfold.tables import Column
 
@@ -72,6 +72,10 @@ class Scored:
     confidence : float
     repeats : int
         How often the same samples were split anew.
+    least_variance : float
+        What a difference of two scores varies by, even where all splits agree: its resolution.
+    undefined : tuple of str
+        Splits on which the measure is not defined, for want of a class; they are in no comparison.
     """
 
     scores: pd.DataFrame
@@ -79,6 +83,8 @@ class Scored:
     measure: str
     confidence: float
     repeats: int
+    least_variance: float = 0.0
+    undefined: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -92,9 +98,13 @@ class Scored:
         good = trials[trials["status"] == "finished"]
         wide = good.pivot(index="split", columns="config_id", values=measure)
         wide = wide.loc[list(dict.fromkeys(good["split"])), complete["config_id"].tolist()]
+        # What a split lacks, it lacks for every configuration.
+        defined = wide.notna().any(axis=1) | wide.columns.empty
+        undefined, wide = tuple(map(str, wide.index[~defined])), wide[defined]
         ratio = float((good["n_validation"] / good["n_train"]).mean()) if len(good) else 0.0
         repeats = len({str(split).partition("f")[0] for split in wide.index})
-        return cls(wide, ratio, measure, request["confidence"], repeats)
+        least = 2 * rounding_variance(measure, good[measure], good["n_validation"])
+        return cls(wide, ratio, measure, request["confidence"], repeats, least, undefined)
 
     @property
     def alpha(self) -> float:
@@ -164,24 +174,25 @@ _NOT_OF_ITSELF = (
 
 def mean_difference(difference: Scores, scored: Scored) -> dict[str, float]:
     """Return the mean of differences by split, its corrected interval and the p-value alone."""
-    interval = mean_interval(difference, scored.ratio, scored.confidence)
+    least = scored.least_variance
+    interval = mean_interval(difference, scored.ratio, scored.confidence, least)
     return {
         "difference": interval.mean,
         "difference_low": interval.low,
         "difference_high": interval.high,
-        "p_value": paired_p_value(difference, np.zeros_like(difference), scored.ratio),
+        "p_value": paired_p_value(difference, np.zeros_like(difference), scored.ratio, least),
     }
 
 
 def _effect(advantage: Scores, scored: Scored) -> dict[str, float]:
     """Return effect sizes, positive where the selected configuration is better."""
     won = (advantage > 0).mean() + (advantage == 0).mean() / 2 if advantage.size else math.nan
-    d, low, high = paired_effect(advantage, scored.ratio, scored.confidence)
+    d, low, high = paired_effect(advantage, scored.ratio, scored.confidence, scored.least_variance)
     return {"effect_size": d, "effect_low": low, "effect_high": high, "superiority": float(won)}
 
 
 def paired_effect(
-    difference: Any, test_train_ratio: float, confidence: float
+    difference: Any, test_train_ratio: float, confidence: float, least_variance: float = 0.0
 ) -> tuple[float, float, float]:
     """Return Cohen's d_z of paired differences with its confidence interval.
 
@@ -194,6 +205,8 @@ def paired_effect(
     difference : array-like of shape (splits,)
         Finite.
     test_train_ratio, confidence : float
+    least_variance : float
+        As for :func:`gridfold.statistics.corrected_standard_error`.
 
     Returns
     -------
@@ -201,29 +214,27 @@ def paired_effect(
         NaN with fewer than two splits or equal differences.
     """
     numbers = np.asarray(difference, np.float64)
-    error = corrected_standard_error(numbers, test_train_ratio) if numbers.size > 1 else 0.0
-    if not error > 0:
+    # All zero is not a small effect that rounding hides, but none.
+    if numbers.size < 2 or not numbers.any():
         return math.nan, math.nan, math.nan
-    d = float(numbers.mean() / numbers.std(ddof=1))
+    sd = math.sqrt(max(float(np.var(numbers, ddof=1)), least_variance))
+    if not sd > 0:
+        return math.nan, math.nan, math.nan
+    d = float(numbers.mean() / sd)
     root = math.sqrt(1 / (1 / numbers.size + test_train_ratio))
-    t, freedom = d * root, numbers.size - 1
     tail = (1 - confidence) / 2
-    low, high = (_noncentrality(t, freedom, level) for level in (1 - tail, tail))
+    low, high = (_noncentrality(d * root, numbers.size - 1, level) for level in (1 - tail, tail))
     return d, low / root, high / root
 
 
+# The end of SciPy's search, which it returns where it has found nothing.
+_LARGEST_NONCENTRALITY = 1e6
+
+
 def _noncentrality(t: float, freedom: int, level: float) -> float:
-    """Return the noncentrality at which `t` is the quantile `level` of noncentral t."""
-
-    def excess(noncentrality: float) -> float:
-        return float(stats.nct.cdf(t, freedom, noncentrality)) - level
-
-    reach = 5.0
-    while excess(t - reach) < 0 or excess(t + reach) > 0:
-        reach *= 2
-        if reach > 1e3 * (1 + abs(t)):
-            return math.nan
-    return float(optimize.brentq(excess, t - reach, t + reach, xtol=1e-6))
+    """Return the noncentrality at which `t` is the quantile `level` of noncentral t, or NaN."""
+    found = float(special.nctdtrinc(freedom, level, t))
+    return found if abs(found) < _LARGEST_NONCENTRALITY else math.nan
 
 
 def smallest_wilcoxon_p(splits: int) -> float:

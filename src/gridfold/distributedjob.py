@@ -15,7 +15,8 @@ from pathlib import Path
 from gridfold import pool, ranks
 from gridfold.atomic import write_text
 from gridfold.jobrecord import Asked
-from gridfold.plan import Plan, processes
+from gridfold.placement import processes
+from gridfold.plan import Plan
 from gridfold.shardjob import ShardTables, TrialsFailed, final_folder, final_work, run_shard
 from gridfold.triallock import holding
 

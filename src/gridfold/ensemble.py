@@ -62,7 +62,8 @@ def fit_ensemble(
     Parameters
     ----------
     request : mapping
-        :meth:`gridfold.plan.Plan.final_request`.
+        :meth:`gridfold.searchplan.SearchPlan.ensemble_request`, with the settings of a search in
+        stages from its catalogue (:func:`gridfold.stages.with_catalogue`).
     selection : mapping
         :func:`gridfold.summary.select`.
     paths : StudyPaths
@@ -78,8 +79,7 @@ def fit_ensemble(
     splits = Splits.load(paths.splits)
     fitted = {
         name: _split_model(request, selection["config_id"], name, paths, dataset, splits, threads)
-        for name in splits.by_name
-        if name != FINAL
+        for name in request["splits"]
     }
     total = np.zeros((len(splits.test), dataset.outputs), np.float64)
     members = {}

@@ -12,6 +12,9 @@ KeyPath = tuple[str | int, ...]
 # sysexits.h EX_TEMPFAIL: try again later. Everything up to the last epoch is in the run store.
 EXIT_CONTINUE = 75
 
+# `extra` of a warning that a job writes not only into its log, but on the terminal, too.
+TOLD = {"told": True}
+
 
 def format_path(path: KeyPath) -> str:
     """Write a key path the way a user would point at it, as in ``search.exclude[2]``."""

@@ -26,6 +26,7 @@ from gridfold.errors import not_run_yet
 from gridfold.inside import Inside
 from gridfold.paths import StudyPaths
 from gridfold.plan import Plan
+from gridfold.records import read_record
 from gridfold.tables import StudyTables
 
 _TABLES = ("trials", "epochs", "configurations", "comparisons", "scientific", "importance")
@@ -57,8 +58,8 @@ def export(plan: Plan, column: paperfigures.Column, rows: int, folder: Path) -> 
     files["facts"] = str(paths.tables / "comparison.json")
     try:
         tables, comparison = StudyTables.read(files), Comparison.read(files)
-        best = json.loads((paths.tables / "best.json").read_text(encoding="utf-8"))
-        card = json.loads((paths.final / "card.json").read_text(encoding="utf-8"))
+        best = read_record(paths.tables / "best.json")
+        card = read_record(paths.final / "card.json")
         drawn = _draw(plan, tables, comparison, card, column)
     except FileNotFoundError as error:
         # Of Arrow's errors the message is the path, of Python's the attribute.
@@ -88,7 +89,7 @@ def _draw(
     }
     known: dict[str, Any] = {
         "targets": np.load(paths.data / "targets.npy", mmap_mode="r"),
-        "manifest": json.loads((paths.data / "manifest.json").read_text(encoding="utf-8")),
+        "manifest": read_record(paths.data / "manifest.json"),
     }
     features = np.load(paths.data / "features.npy", mmap_mode="r")
     inside = Inside.load(paths.final / "inside.npz")

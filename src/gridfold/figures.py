@@ -146,7 +146,8 @@ def draw_scores(
         axes.plot(mean, y, marker, color=colour, ms=8, mec="white", mew=1)
     if test is not None and np.isfinite(test["score"]):
         # Above the row of the selected configuration, so that neither interval hides the other.
-        axes.plot([test["low"], test["high"]], [-0.33, -0.33], "-", color=VERMILLION, lw=1.4)
+        if np.isfinite(test["low"]):
+            axes.plot([test["low"], test["high"]], [-0.33, -0.33], "-", color=VERMILLION, lw=1.4)
         axes.plot(test["score"], -0.33, "D", color=VERMILLION, ms=7, mec="white", mew=1)
     axes.set_yticks(range(len(shown)), _rank_labels(shown))
     axes.set_ylim(len(shown) - 0.5, -0.75)
@@ -212,7 +213,8 @@ def _scores_caption(total: int, shown: int, card: Mapping[str, Any]) -> str:
     text += ", and every single split."
     if card["test"]:
         text += (
-            " The diamond is the final model on the held-out test set, with a bootstrap interval;"
+            " The diamond is the final model on the held-out test set"
+            f"{', with its interval' if np.isfinite(card['test']['low']) else ''};"
             " only the selected configuration was ever scored there."
         )
     return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -256,4 +257,4 @@ def _loading_code(data: Mapping[str, Any]) -> list[str]:
 
 
 def _shown(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.4g}"
+    return "n/a" if value is None or math.isnan(value) else f"{value:.4g}"

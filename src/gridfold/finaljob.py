@@ -43,7 +43,7 @@ def fit_ensemble(
             from gridfold import ensemble
 
         ensemble.fit_ensemble(
-            json.loads(request),
+            with_catalogue(json.loads(request), inputs.get("catalogue", "")),
             json.loads(Path(inputs["best"]).read_text()),
             StudyPaths(Path(inputs["splits"]).parent),
             threads,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,8 +16,10 @@ from gridfold.data import Array, Dataset
 from gridfold.errors import Problem, StudyError
 from gridfold.paths import StudyPaths
 from gridfold.progress import read_jobs
+from gridfold.records import DamagedRecord, read_record
 from gridfold.shards import Ledger
 from gridfold.splits import FINAL, Splits
+from gridfold.statistics import rounding_variance
 from gridfold.tables import stacked
 
 # A job writes its progress twice a second; one that was silent for so long is gone.
@@ -41,6 +42,8 @@ class FinishedStudy:
         Score of the selected configuration on each split, by the split's name.
     ratio : float
         Validation samples over training samples, the mean over its splits.
+    rounding : float
+        Variance that a score has by its resolution alone.
     splits : dict of str to str
         Digest of each split.
     test : array of int64
@@ -53,6 +56,7 @@ class FinishedStudy:
     card: Mapping[str, Any]
     scores: pd.Series
     ratio: float
+    rounding: float
     splits: dict[str, str]
     test: Array
 
@@ -67,8 +71,8 @@ class FinishedStudy:
         """
         paths = StudyPaths(folder)
         try:
-            best = json.loads((paths.tables / "best.json").read_text(encoding="utf-8"))
-            card = json.loads((paths.final / "card.json").read_text(encoding="utf-8"))
+            best = read_record(paths.tables / "best.json")
+            card = read_record(paths.final / "card.json")
             trials = pd.read_parquet(paths.tables / "trials.parquet")
             splits = Splits.load(paths.splits)
         except (FileNotFoundError, NotADirectoryError):
@@ -88,6 +92,7 @@ class FinishedStudy:
             card,
             mine.set_index("split")[best["measure"]],
             float((mine["n_validation"] / mine["n_train"]).mean()),
+            rounding_variance(best["measure"], mine[best["measure"]], mine["n_validation"]),
             {name: split.digest for name, split in splits.by_name.items() if name != FINAL},
             splits.test,
         )
@@ -190,7 +195,6 @@ def _state(paths: StudyPaths) -> StudyState:
 
 def _json(file: Path) -> Mapping[str, Any] | None:
     try:
-        content: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_record(file)
+    except (OSError, DamagedRecord):
         return None
-    return content

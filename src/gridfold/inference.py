@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from gridfold.atomic import replacing
 from gridfold.errors import DataError, GridfoldError
 from gridfold.intake import Intake
 from gridfold.predictions import classes_of
+from gridfold.records import read_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,12 +62,13 @@ class FinalModel:
             raise NotReady(
                 f"{results} has no final model; run the study first: snakemake --configfile ..."
             )
-        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        card = read_record(folder / "card.json")
         pairs = [(folder / "model.keras", folder / "preprocessing.json")]
         if ensemble:
-            pairs = [
-                (f, f.with_suffix(".json")) for f in sorted((folder / _ENSEMBLE).glob("*.keras"))
-            ]
+            # Not all that lie there: a study of fewer splits leaves some of the one before.
+            names = (card.get("ensemble") or {"members": []})["members"]
+            files = [folder / _ENSEMBLE / f"{name}.keras" for name in names]
+            pairs = [(file, file.with_suffix(".json")) for file in files]
             if not pairs:
                 raise NotReady(
                     f"{results} has no ensemble; set `final: {{ensemble: true}}` in the study and "

@@ -41,6 +41,7 @@ def job(log_file: str, request: str | None = None) -> Iterator[None]:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
     )
+    logging.getLogger("gridfold").addHandler(_Terminal(terminal))
     try:
         yield
         if request is not None:
@@ -60,6 +61,18 @@ def job(log_file: str, request: str | None = None) -> Iterator[None]:
         # The process ends now, with all that it holds. Python would look through it once more:
         # a second where TensorFlow was imported.
         gc.freeze()
+
+
+class _Terminal(logging.Handler):
+    """Repeats a warning on the terminal that a user must hear of at once, :data:`errors.TOLD`."""
+
+    def __init__(self, terminal: int) -> None:
+        super().__init__(logging.WARNING)
+        self._terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "told", False):
+            _say(self._terminal, record.getMessage())
 
 
 def _say(terminal: int, text: str) -> None:

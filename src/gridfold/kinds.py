@@ -71,6 +71,12 @@ PROBLEM_KINDS: dict[str, ProblemKind] = {
 # Measures of which less is better; all others are better when larger.
 LOWER_IS_BETTER = frozenset({"mse", "rmse", "mae", "log_loss"})
 
+# Measures that count samples: one sample more or less is a step of about one over their number.
+COUNTED_MEASURES = frozenset({"accuracy", "balanced_accuracy", "f1"})
+
+# Measures that are not defined on samples of a single class.
+NEED_TWO_CLASSES = frozenset({"roc_auc"})
+
 # Smallest and largest possible value of each measure; no interval reaches beyond them.
 MEASURE_RANGES: dict[str, tuple[float, float]] = {
     "mse": (0.0, math.inf),

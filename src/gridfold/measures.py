@@ -13,7 +13,12 @@ from gridfold.predictions import classes_of
 
 
 def _rank_area(targets: Array, prediction: Array) -> float:
-    """Area under the ROC curve; for several classes the mean over one-against-rest."""
+    """Area under the ROC curve; for several classes the mean over one-against-rest.
+
+    NaN where all samples have one class.
+    """
+    if len(np.unique(targets)) < 2:
+        return float("nan")
     if prediction.shape[1] == 1:
         return float(metrics.roc_auc_score(targets, prediction[:, 0]))
     areas = [

@@ -29,6 +29,11 @@ class StudyPaths:
         return self.root / "data"
 
     @property
+    def source_digests(self) -> Path:
+        """Digests of the data files as they were read last; can be lost."""
+        return self.root / "sources.json"
+
+    @property
     def splits(self) -> Path:
         """The splits and the held-out test set."""
         return self.root / "splits.npz"

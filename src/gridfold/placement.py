@@ -60,6 +60,12 @@ class Placement:
     replicas: int
     site: Site
 
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], site: Site) -> Placement:
+        """Return what training a configuration with these settings asks for."""
+        parallel = settings["training"].get("distribution")
+        return cls(processes(settings), parallel["world_size"] if parallel else 1, site)
+
     @property
     def nodes(self) -> int:
         """As few nodes as hold all processes."""
@@ -93,3 +99,18 @@ class Placement:
         on_node = math.ceil(self.replicas / self.nodes) * self.site.gpus_per_replica
         kind = f"gpu:{self.site.gpu_type}" if self.site.gpu_type else "gpu"
         return f"{kind}:{on_node}" if on_node else None
+
+
+def processes(settings: Mapping[str, Any]) -> int:
+    """Return how many processes train a configuration together.
+
+    Parameters
+    ----------
+    settings : mapping
+        The settings of a configuration.
+    """
+    parallel = settings["training"].get("distribution")
+    if parallel is None or parallel["backend"] == "mirrored":
+        return 1
+    world_size: int = parallel["world_size"]
+    return world_size

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gridfold import notebook
+from gridfold import notebook, requestnote
 from gridfold.canonical import canonical_json, case_id
 from gridfold.cost import seconds_per_trial
+from gridfold.datacontent import content_digest
+from gridfold.kinds import NEED_TWO_CLASSES
 from gridfold.loading import load_study
 from gridfold.localcode import code_digest
 from gridfold.paths import StudyPaths, result_file
-from gridfold.placement import Placement, Site
+from gridfold.placement import Placement, Site, processes
 from gridfold.planwords import description
 from gridfold.provenance import numeric_versions, training_code_digest
 from gridfold.references import split_reference
@@ -153,11 +155,11 @@ class Plan:
 
     def placement(self, shard: str, site: Site) -> Placement:
         """Return what the distributed job of a shard asks for."""
-        return _placement(self._members(shard)[0][1].settings, site)
+        return Placement.of(self._members(shard)[0][1].settings, site)
 
     def final_placement(self, site: Site) -> Placement:
         """Return what training the final model asks for, whichever configuration wins."""
-        each = [_placement(c.settings, site) for c in self.configurations]
+        each = [Placement.of(c.settings, site) for c in self.configurations]
         return Placement(max(p.processes for p in each), max(p.replicas for p in each), site)
 
     def all_epochs(self, configuration: Configuration) -> int:
@@ -206,6 +208,8 @@ class Plan:
             "data": data.model_dump(exclude={"test_fraction", "normalise"}),
             "problem": self.study.problem.type,
         }
+        if content := content_digest(self.study, self.paths.source_digests):
+            request["content"] = content
         if data.source == "python":
             request["code"] = code_digest(split_reference(data.function)[0])
         return canonical_json(request)
@@ -213,12 +217,15 @@ class Plan:
     def splits_request(self) -> str:
         """Return what `make_splits` depends on."""
         data = self.study.data
-        request = {
+        request: dict[str, Any] = {
             "resampling": self.study.resampling.model_dump(),
             "test_fraction": data.test_fraction,
             "test_seed": data.test_seed,
             "classification": self.study.problem.is_classification,
         }
+        if self.study.problem.ranking_measure in NEED_TWO_CLASSES:
+            # Only then, so that no other change of the measure draws splits anew.
+            request["measure"] = self.study.problem.ranking_measure
         if self.stages:
             request["training_fractions"] = training_fractions(self.study)
             request["confirm"] = confirming_plan(self.study)
@@ -308,10 +315,11 @@ class Plan:
             )
         return canonical_json({"configurations": rows})
 
-    def final_request(self) -> str:
-        """Return what `fit_final` depends on, besides the selected configuration."""
+    def final_request(self, **more: Any) -> str:
+        """Return what `fit_final` depends on, besides the selected configuration and `more`."""
         return canonical_json(
             {
+                **more,
                 **self.training_request(),
                 "study": self.study.study,
                 "measure": self.study.problem.ranking_measure,
@@ -352,7 +360,10 @@ class Plan:
 
     def finished(self) -> set[Trial]:
         """Return the trials of this study that have a record in the run store."""
-        recorded = set()
+        recorded: set[Trial] = set()
+        if requestnote.answers(self.paths.log("prepare_data"), self.data_request()) is False:
+            # Their records are of other data, and will be set aside.
+            return recorded
         for configuration in self.configurations:
             try:
                 with os.scandir(self.paths.runs / configuration.id) as folders:
@@ -377,23 +388,3 @@ def _lane(configuration: Configuration) -> tuple[str, int]:
     """Return backend and world size; with one device all backends are the same."""
     parallel = configuration.settings["training"].get("distribution")
     return (parallel["backend"], parallel["world_size"]) if parallel else ("single", 1)
-
-
-def _placement(settings: Mapping[str, Any], site: Site) -> Placement:
-    parallel = settings["training"].get("distribution")
-    return Placement(processes(settings), parallel["world_size"] if parallel else 1, site)
-
-
-def processes(settings: Mapping[str, Any]) -> int:
-    """Return how many processes train a configuration together.
-
-    Parameters
-    ----------
-    settings : mapping
-        The settings of a configuration.
-    """
-    parallel = settings["training"].get("distribution")
-    if parallel is None or parallel["backend"] == "mirrored":
-        return 1
-    world_size: int = parallel["world_size"]
-    return world_size

@@ -55,9 +55,15 @@ class RankTest:
 
 
 def mean_ranks(scores: Scores) -> Scores:
-    """Return the mean rank of each column over the rows, 1 for the largest, ties shared."""
+    """Return the mean rank of each column over the rows, 1 for the largest, ties shared.
+
+    Rows with a missing score rank nothing; NaN where no row is left.
+    """
     from scipy import stats
 
+    scores = scores[~np.isnan(scores).any(axis=1)]
+    if not len(scores):
+        return np.full(scores.shape[1], np.nan)
     return np.asarray(stats.rankdata(-scores, axis=1).mean(axis=0))
 
 

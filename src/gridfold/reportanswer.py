@@ -96,15 +96,39 @@ def scores(best: Mapping[str, Any], card: Mapping[str, Any]) -> list[Score]:
     if not test:
         shown.append(Score(f"Held-out test {name}", MISSING, "", "no test set was held out"))
         return shown
-    interval = (
-        f"{level} confidence interval {number(test['low'], places)} to "
-        f"{number(test['high'], places)}, "
-        if math.isfinite(test["low"])
-        else ""
-    )
-    basis = f"{interval}{counted(test['samples'], 'sample')}, scored once"
+    basis = f"{test_interval(test, places, level)}{counted(test['samples'], 'sample')}, scored once"
     shown.append(Score(f"Held-out test {name}", number(test["score"], places), "", basis))
     return shown
+
+
+_METHODS = {"wilson": " (Wilson)", "bootstrap": " (bootstrap)"}
+
+
+def test_interval(test: Mapping[str, Any], places: int, level: str) -> str:
+    """Return the interval of the test score in words that end with a comma, or why there is none.
+
+    Parameters
+    ----------
+    test : mapping
+        :func:`gridfold.testscore.test_scores`.
+    places : int
+    level : str
+        Such as ``95%``.
+    """
+    if not math.isfinite(test["low"]):
+        # Cards of earlier versions don't say why.
+        reason = test.get("obstacle")
+        return f"no confidence interval: {reason}; " if reason else ""
+    text = (
+        f"{level} confidence interval {number(test['low'], places)} to "
+        f"{number(test['high'], places)}{_METHODS.get(test.get('method', ''), '')}, "
+    )
+    if test.get("undefined_draws"):
+        text += (
+            f"without {counted(test['undefined_draws'], 'bootstrap sample')} in which a class is "
+            "missing, "
+        )
+    return text
 
 
 def sentences(
@@ -204,9 +228,11 @@ def _gap(best: Mapping[str, Any], card: Mapping[str, Any]) -> str:
     else:
         how = "worse" if worse else "better"
         text = f"The test score is {size} {how} than the {estimate}"
-    inside = test["low"] <= best["mean"] <= test["high"]
     if not worse:
         return f"{text}: no sign that the selection made the {estimate} look too good."
+    if not math.isfinite(test["low"]):
+        return f"{text}; without an interval, nothing says whether that is chance."
+    inside = test["low"] <= best["mean"] <= test["high"]
     if inside:
         text += f", which is within the uncertainty of {counted(test['samples'], 'test sample')}"
         if only:

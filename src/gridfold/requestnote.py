@@ -1,6 +1,9 @@
 """Beside the log of each finished job, the digest of the request that it has answered.
 
-For :mod:`gridfold.earlierrun`, which explains why.
+Snakemake knows which parameters an output was made with as long as its folder ``.snakemake`` is
+there, which is not moved with results, and only of jobs that it has seen end. The notes tell the
+same where it can't, see :mod:`gridfold.earlierrun`, and whoever wants to know whether an answer is
+that of the study as it is now.
 """
 
 from __future__ import annotations
@@ -10,7 +13,8 @@ from pathlib import Path
 
 from gridfold.atomic import write_text
 
-_NOTE = ".request"
+# Of a job whose end no Snakemake has seen yet, and of all others.
+_UNSEEN, _SEEN = ".request", ".answered"
 
 
 def write(log_file: str, request: str) -> None:
@@ -23,27 +27,40 @@ def write(log_file: str, request: str) -> None:
     request : str
         The job's parameter, one canonical JSON text.
     """
-    write_text(Path(log_file).with_suffix(_NOTE), digest(request))
+    write_text(Path(log_file).with_suffix(_UNSEEN), digest(request))
 
 
-def remove_all(logs: Path) -> None:
-    """Take all notes away: Snakemake has seen the jobs end and keeps records of its own.
+def settle(logs: Path) -> None:
+    """Mark all notes as seen: Snakemake has seen the jobs end and keeps records of its own.
 
     Parameters
     ----------
     logs : Path
         Folder of the logs of a study.
     """
-    for note in logs.rglob(f"*{_NOTE}"):
-        note.unlink(missing_ok=True)
+    for note in logs.rglob(f"*{_UNSEEN}"):
+        note.replace(note.with_suffix(_SEEN))
 
 
-def read_all(logs: Path) -> dict[Path, str]:
-    """Return all notes by the logs that they lie beside, in the order of their names."""
+def unseen(logs: Path) -> dict[Path, str]:
+    """Return the digests of jobs whose end no Snakemake has seen, by their logs, sorted."""
     return {
         note.with_suffix(".log"): note.read_text(encoding="utf-8")
-        for note in sorted(logs.rglob(f"*{_NOTE}"))
+        for note in sorted(logs.rglob(f"*{_UNSEEN}"))
     }
+
+
+def answers(log_file: Path | str, request: str) -> bool | None:
+    """Return whether the last job with this log has answered this very request.
+
+    None without a note, as of jobs of earlier versions.
+    """
+    for suffix in (_UNSEEN, _SEEN):
+        try:
+            return Path(log_file).with_suffix(suffix).read_text(encoding="utf-8") == digest(request)
+        except FileNotFoundError:
+            continue
+    return None
 
 
 def digest(request: str) -> str:

@@ -57,6 +57,12 @@ class SearchPlan:
             return list(self._plan.shards)
         return [s for stage in answering(self._plan.stages) for s in self.shards(stage.name)]
 
+    @property
+    def answering_splits(self) -> list[str]:
+        """The splits on which the compared configurations are trained in full."""
+        used = [split for stage in answering(self._plan.stages) for split in stage.splits]
+        return list(dict.fromkeys(used or self._plan.splits))
+
     def source_files(self, stage: str) -> list[Path]:
         """Return the files of the stages whose scores decide about `stage`."""
         return list(map(self.file, self.stages[stage].sources))
@@ -163,8 +169,14 @@ class SearchPlan:
         """Return what `promote` and `confirm` depend on, besides the scores before them."""
         return self._choice(stage)
 
+    def ensemble_request(self) -> str:
+        """Return what `fit_ensemble` depends on, besides the selected configuration."""
+        return self._plan.final_request(splits=self.answering_splits)
+
     def collect_request(self) -> str:
-        """Return what `collect` depends on, besides the files of the stages."""
+        """Return what `collect` depends on, besides the shards and the files of the stages."""
+        if not self.stages:
+            return self._plan.collect_request()
         return canonical_json(
             {
                 "stages": [

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gridfold import requestnote
 from gridfold.answer import answer
 from gridfold.errors import Problem, StudyError
 from gridfold.paths import result_file
@@ -15,6 +16,7 @@ from gridfold.progress import progress_line, read_jobs
 from gridfold.searchplan import SearchPlan
 from gridfold.stagenames import stage_of
 from gridfold.stages import Stage, entry, slot_request, trials_of
+from gridfold.wording import listed
 
 _BAR = 30
 
@@ -139,16 +141,47 @@ def _size(plan: Plan, shard: str) -> int:
     return len(slot_request({"trials_per_job": stage.trials_per_job}, content, shard)["trials"])
 
 
+def changes(plan: Plan) -> list[str]:
+    """Return what of a study has changed since its last run, as people say it."""
+    requests = {
+        "prepare_data": ("the data", plan.data_request()),
+        "make_splits": ("the splits", plan.splits_request()),
+        "collect": ("the configurations", SearchPlan(plan).collect_request()),
+        "summarise": ("what they are ranked by", plan.summary_request()),
+        "fit_final": ("settings, code or versions", plan.final_request()),
+    }
+    return [
+        words
+        for rule, (words, request) in requests.items()
+        if requestnote.answers(plan.paths.log(rule), request) is False
+    ]
+
+
+def change_notice(plan: Plan) -> str:
+    """Return a line about what has changed since the last run; empty where nothing has."""
+    changed = changes(plan)
+    return f"changed since the last run: {listed(changed)}" if changed else ""
+
+
 def state(plan: Plan) -> str:
-    """Return how far a study is, or its answer when it is finished."""
+    """Return how far a study is, or its answer when it is finished.
+
+    Raises
+    ------
+    DamagedRecord
+        When the answer can't be read.
+    """
     done, total = counts(plan)
     states = stage_states(plan)
-    try:
-        if done == total and all(stage.is_finished for stage in states):
-            return answer(plan.paths)
-    except FileNotFoundError:
-        pass
     lines = status_map(states)
+    if done == total and all(stage.is_finished for stage in states):
+        try:
+            if not changes(plan):
+                return answer(plan.paths)
+        except FileNotFoundError:
+            pass
+    if notice := change_notice(plan):
+        lines.append(notice)
     shards = SearchPlan(plan).all_shards
     jobs = [job for job in read_jobs(plan.paths.progress, shards).values() if not job.ended]
     if jobs:

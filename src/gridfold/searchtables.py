@@ -71,9 +71,11 @@ def collect_search(
             curves.append(epochs)
         rows.append(_steps(stage["name"], file, trials, request["measure"], known))
         for configuration in file["configurations"]:
-            catalogue[configuration["id"]] = {
-                key: configuration[key] for key in ("label", "settings", "epochs")
-            }
+            # A later stage may train less; what is answered with has the last word.
+            if stage["answers"] or configuration["id"] not in catalogue:
+                catalogue[configuration["id"]] = {
+                    key: configuration[key] for key in ("label", "settings", "epochs")
+                }
     answers = [stage["name"] for stage in request["stages"] if stage["answers"]]
     keys = ["config_id", "split"]
     compared = [part for part in parts if part["stage"].iloc[0] in answers]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ from gridfold import timesplits
 from gridfold.atomic import replacing
 from gridfold.canonical import derive_seed
 from gridfold.data import Array, Dataset
-from gridfold.errors import DataError
+from gridfold.errors import TOLD, DataError
 from gridfold.splitnames import reduced, share_of
+
+log = logging.getLogger(__name__)
 
 # The split on which the final model is trained: everything but the test set.
 FINAL = "final"
@@ -84,7 +87,8 @@ def make_splits(dataset: Dataset, request: Mapping[str, Any]) -> Splits:
     dataset : Dataset
     request : mapping
         ``resampling`` (the section), ``test_fraction``, ``test_seed``, ``classification``; of a
-        search in stages also ``training_fractions`` and ``confirm``, a plan of its own.
+        search in stages also ``training_fractions`` and ``confirm``, a plan of its own; and
+        ``measure``, where it needs samples of two classes.
 
     Raises
     ------
@@ -108,7 +112,39 @@ def make_splits(dataset: Dataset, request: Mapping[str, Any]) -> Splits:
     by_name[FINAL] = Split(development, everything[:0])
     splits = Splits(test, by_name)
     check(splits, dataset, plan["method"])
+    if classes is not None and "measure" in request:
+        _check_classes(splits, classes, request["measure"])
     return splits
+
+
+def _check_classes(splits: Splits, classes: Array, measure: str) -> None:
+    """Tell of validation parts on which the ranking measure is not defined.
+
+    Raises
+    ------
+    DataError
+        When that is all of them, and nothing could be ranked.
+    """
+    scored = {name: split for name, split in splits.by_name.items() if name != FINAL}
+    lacking = [n for n, s in scored.items() if len(np.unique(classes[s.validation])) < 2]
+    remedy = "resampling.method stratified, fewer folds, or another problem.measure"
+    if len(lacking) == len(scored):
+        raise DataError(
+            f"{measure} is not defined on any split: the validation parts have one class only "
+            f"({', '.join(lacking)}); use {remedy}"
+        )
+    if lacking:
+        log.warning(
+            "%s is not defined on %s, whose validation parts have one class only: means are over "
+            "the other splits. %s would mend that.",
+            measure,
+            ", ".join(lacking),
+            remedy,
+            extra=TOLD,
+        )
+    if len(splits.test) and len(np.unique(classes[splits.test])) < 2:
+        text = "%s is not defined on the test set, which has one class only"
+        log.warning(text, measure, extra=TOLD)
 
 
 def _held_out(

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gridfold.kinds import COUNTED_MEASURES
+
 Scores = npt.NDArray[np.float64]
 
 
@@ -31,7 +33,45 @@ class Interval:
     n: int
 
 
-def corrected_standard_error(values: Scores, test_train_ratio: float) -> float:
+def rounding_variance(measure: str, scores: Any, n_validation: Any) -> float:
+    """Return the variance that a score has by its resolution alone.
+
+    A score that only has values a step apart is known to half a step: uniformly distributed over a
+    step, it has the variance ``step**2 / 12`` (Sheppard). Splits whose scores happen to agree show
+    no spread at all, and a test that believes them finds any difference certain.
+
+    Parameters
+    ----------
+    measure : str
+    scores : array-like of shape (trials,)
+        NaN is left out.
+    n_validation : array-like of shape (trials,)
+        Samples of which each score was computed.
+
+    Returns
+    -------
+    float
+        Its mean over the trials; that of a difference of two scores is twice as large.
+    """
+    values, samples = np.asarray(scores, np.float64), np.asarray(n_validation, np.float64)
+    known = np.isfinite(values) & (samples > 0)
+    if not known.any():
+        return 0.0
+    values, samples = values[known], samples[known]
+    if measure in COUNTED_MEASURES:
+        step = 1 / samples
+    elif measure == "roc_auc":
+        # One over the pairs of a positive and a negative sample, most where both are as many.
+        step = 4 / np.square(samples)
+    else:
+        # Predictions are kept in 32 bit.
+        step = np.finfo(np.float32).eps * np.abs(values)
+    return float(np.mean(np.square(step)) / 12)
+
+
+def corrected_standard_error(
+    values: Scores, test_train_ratio: float, least_variance: float = 0.0
+) -> float:
     """Return the standard error of a mean over splits that share training samples.
 
     The plain standard error treats splits as independent, which they are not, and is too small.
@@ -43,11 +83,16 @@ def corrected_standard_error(values: Scores, test_train_ratio: float) -> float:
     values : array of shape (splits,)
     test_train_ratio : float
         Validation samples over training samples of a split.
+    least_variance : float
+        What the values are known to vary by, even if these don't: :func:`rounding_variance`.
     """
-    return math.sqrt((1 / len(values) + test_train_ratio) * float(np.var(values, ddof=1)))
+    variance = max(float(np.var(values, ddof=1)), least_variance)
+    return math.sqrt((1 / len(values) + test_train_ratio) * variance)
 
 
-def mean_interval(values: Any, test_train_ratio: float, confidence: float) -> Interval:
+def mean_interval(
+    values: Any, test_train_ratio: float, confidence: float, least_variance: float = 0.0
+) -> Interval:
     """Return mean, SD and the corrected confidence interval of scores over splits.
 
     Student's t with n - 1 degrees of freedom and :func:`corrected_standard_error`.
@@ -59,6 +104,8 @@ def mean_interval(values: Any, test_train_ratio: float, confidence: float) -> In
     test_train_ratio : float
     confidence : float
         Such as 0.95.
+    least_variance : float
+        As for :func:`corrected_standard_error`; `sd` stays that of the values.
     """
     numbers = np.asarray(values, np.float64)
     numbers = numbers[~np.isnan(numbers)]
@@ -68,13 +115,13 @@ def mean_interval(values: Any, test_train_ratio: float, confidence: float) -> In
     # An infinite score is one: left out, it would improve the mean.
     if numbers.size == 1 or not math.isfinite(mean):
         return Interval(mean, math.nan, math.nan, math.nan, int(numbers.size))
-    half = corrected_standard_error(numbers, test_train_ratio) * t_quantile(
+    half = corrected_standard_error(numbers, test_train_ratio, least_variance) * t_quantile(
         (1 + confidence) / 2, numbers.size - 1
     )
     return Interval(mean, float(numbers.std(ddof=1)), mean - half, mean + half, int(numbers.size))
 
 
-def paired_p_value(a: Any, b: Any, test_train_ratio: float) -> float:
+def paired_p_value(a: Any, b: Any, test_train_ratio: float, least_variance: float = 0.0) -> float:
     """Return the two-sided p-value of the corrected resampled t-test.
 
     Parameters
@@ -82,6 +129,8 @@ def paired_p_value(a: Any, b: Any, test_train_ratio: float) -> float:
     a, b : array-like of shape (splits,)
         Scores of two configurations on the same splits.
     test_train_ratio : float
+    least_variance : float
+        Of a difference, as for :func:`corrected_standard_error`.
 
     Returns
     -------
@@ -94,7 +143,7 @@ def paired_p_value(a: Any, b: Any, test_train_ratio: float) -> float:
         return math.nan
     if not difference.any():
         return 1.0
-    error = corrected_standard_error(difference, test_train_ratio)
+    error = corrected_standard_error(difference, test_train_ratio, least_variance)
     if error == 0:
         return 0.0
     t = float(difference.mean()) / error

@@ -136,12 +136,13 @@ def _over_splits(
         return None
     ours = study.scores[common].to_numpy(float)
     theirs = reference.scores[common].to_numpy(float)
-    interval = mean_interval(ours - theirs, study.ratio, reference.best["confidence"])
+    least = study.rounding + reference.rounding
+    interval = mean_interval(ours - theirs, study.ratio, reference.best["confidence"], least)
     return Difference(
         interval.mean,
         interval.low,
         interval.high,
-        paired_p_value(ours, theirs, study.ratio),
+        paired_p_value(ours, theirs, study.ratio, least),
         f"paired over {counted(len(common), 'common split')}",
     )
 
@@ -197,10 +198,11 @@ def _bootstrap(
             )
         except ValueError:
             continue
-    if not differences:
+    defined = [value for value in differences if math.isfinite(value)]
+    if not defined:
         return math.nan, math.nan
     tail = (1 - level) / 2
-    low, high = np.quantile(differences, [tail, 1 - tail])
+    low, high = np.quantile(defined, [tail, 1 - tail])
     return float(low), float(high)
 
 

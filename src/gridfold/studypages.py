@@ -196,10 +196,9 @@ def _test_score(best: Mapping[str, Any], card: Mapping[str, Any]) -> str:
     if not test:
         return MISSING
     places = _places(best)
-    return (
-        f"{number(test['score'], places)} [{number(test['low'], places)}, "
-        f"{number(test['high'], places)}], n = {test['samples']:,}"
-    )
+    ends = f" [{number(test['low'], places)}, {number(test['high'], places)}]"
+    interval = ends if math.isfinite(test["low"]) else ""
+    return f"{number(test['score'], places)}{interval}, n = {test['samples']:,}"
 
 
 # -- comparison -----------------------------------------------------------------------------------

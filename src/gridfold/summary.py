@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
-from gridfold.statistics import mean_interval, of_all_pairs, paired_p_value
+from gridfold.statistics import mean_interval, of_all_pairs, paired_p_value, rounding_variance
 from gridfold.tables import TRIAL_COLUMNS, USAGE_COLUMNS, Column
 
 CONFIGURATION_COLUMNS = (
@@ -97,7 +97,8 @@ def summarise(trials: pd.DataFrame, request: Mapping[str, Any]) -> pd.DataFrame:
             "test_train_ratio": ratio,
         }
         for name in measures:
-            interval = mean_interval(good[name], ratio, request["confidence"])
+            least = rounding_variance(name, good[name], good["n_validation"])
+            interval = mean_interval(good[name], ratio, request["confidence"], least)
             low, high = np.clip([interval.low, interval.high], *MEASURE_RANGES[name])
             row |= {
                 f"{name}_mean": interval.mean,
@@ -110,7 +111,9 @@ def summarise(trials: pd.DataFrame, request: Mapping[str, Any]) -> pd.DataFrame:
     # Whole numbers stay whole although configurations without this axis have none.
     table = pd.DataFrame(rows).astype({axis: trials[axis].dtype for axis in axes})
     table = _ranked(table, measure)
-    return _compared(table, scores, measure)
+    finished = trials[trials["status"] == "finished"]
+    least = 2 * rounding_variance(measure, finished[measure], finished["n_validation"])
+    return _compared(table, scores, measure, least)
 
 
 def _cost(trials: pd.DataFrame) -> dict[str, float]:
@@ -142,7 +145,9 @@ def _ranked(table: pd.DataFrame, measure: str) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def _compared(table: pd.DataFrame, scores: Mapping[Any, pd.Series], measure: str) -> pd.DataFrame:
+def _compared(
+    table: pd.DataFrame, scores: Mapping[Any, pd.Series], measure: str, least_variance: float
+) -> pd.DataFrame:
     """Add difference and adjusted p-value against the first row."""
     best = scores[table.loc[0, "config_id"]]
     p_values = []
@@ -153,7 +158,9 @@ def _compared(table: pd.DataFrame, scores: Mapping[Any, pd.Series], measure: str
         p_values.append(
             np.nan
             if left_out
-            else paired_p_value(pair.iloc[:, 0], pair.iloc[:, 1], row["test_train_ratio"])
+            else paired_p_value(
+                pair.iloc[:, 0], pair.iloc[:, 1], row["test_train_ratio"], least_variance
+            )
         )
     means = table[f"{measure}_mean"].astype(float)
     place = list(table.columns).index("model") + 1

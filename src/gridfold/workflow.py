@@ -13,6 +13,7 @@ from typing import Any
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
+from gridfold import earlierrun
 from gridfold.advice import advice_in_log
 from gridfold.answer import answer
 from gridfold.errors import Problem, StudyError
@@ -20,8 +21,9 @@ from gridfold.forkserver import SharedServer
 from gridfold.placement import Site
 from gridfold.plan import Plan
 from gridfold.progress import Monitor
+from gridfold.records import DamagedRecord
 from gridfold.searchplan import SearchPlan
-from gridfold.searchstatus import counts, finished_shards
+from gridfold.searchstatus import change_notice, counts, finished_shards
 from gridfold.studyfiles import code_and_data_files
 from gridfold.workflowfiles import workflow_files
 from gridfold.yamlfile import typed
@@ -37,8 +39,8 @@ _FORKING_RULES = frozenset({"train", "train_stage", "tune", "fit_final", "fit_en
 def load_plan(workflow: Any, config: Mapping[str, Any]) -> Plan:
     """Return the plan of the study that Snakemake was started with, or that a module was given.
 
-    A dry run prints the plan; a real run says what earlier runs have found. A study that can't be
-    run ends Snakemake with its problems and without a traceback.
+    A dry run prints the plan. A study that can't be run ends Snakemake with its problems and
+    without a traceback.
 
     Parameters
     ----------
@@ -54,11 +56,10 @@ def load_plan(workflow: Any, config: Mapping[str, Any]) -> Plan:
         plan = Plan.load(files, overrides, results)
     except StudyError as error:
         sys.exit(str(error))
-    if workflow.is_main_process:
-        if workflow.output_settings.dryrun:
-            print(plan.describe(available_cores(workflow)), file=sys.stderr)
-        else:
-            _greet(plan)
+    if workflow.is_main_process and workflow.output_settings.dryrun:
+        print(plan.describe(available_cores(workflow)), file=sys.stderr)
+        if notice := change_notice(plan):
+            print(f"  {notice}", file=sys.stderr)
     return plan
 
 
@@ -113,24 +114,34 @@ def _as_typed(file: Path) -> Path:
     return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
-def _greet(plan: Plan) -> None:
-    """Say what is known already; where nothing is left to do, this is all that a run says."""
-    done, total = counts(plan)
-    print(
+def greet(workflow: Any, plan: Plan, *, is_outdated: bool) -> None:
+    """Say what is known already; where nothing is left to do, this is all that a run says.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    plan : Plan
+    is_outdated : bool
+        Whether some of what lies there is no answer to this study,
+        :func:`gridfold.earlierrun.drop_outdated`.
+    """
+    if not earlierrun.runs_jobs(workflow) or workflow.output_settings.dryrun:
+        return
+    (done, total), notice = counts(plan), change_notice(plan)
+    text = (
         f"[gridfold] study {plan.study.study}: {len(plan.configurations)} configurations, "
-        f"{done} of {total} trials done before",
-        file=sys.stderr,
+        f"{done} of {total} trials done before"
     )
-    if done == total:
+    print("; ".join(filter(None, [text, notice])), file=sys.stderr)
+    if done == total and not notice and not is_outdated:
         say_answer(plan, "Found before: ")
 
 
 def say_answer(plan: Plan, before: str = "") -> None:
     """Print the answer of a study, if it is complete; a run may have been asked for a part."""
-    try:
+    # A damaged record is made again before anything is said, and a dry run says which it is.
+    with contextlib.suppress(FileNotFoundError, DamagedRecord):
         print(f"{before}{answer(plan.paths)}", file=sys.stderr)
-    except FileNotFoundError:
-        return
 
 
 def say_what_is_left(plan: Plan) -> None:

@@ -14,7 +14,7 @@ from gridfold import bigarrays, references
 from gridfold.errors import DataError
 from gridfold.sources.raw import Raw
 
-_ARRAYS = ("features", "targets", "groups", "weights", "test_features", "test_targets")
+ARRAYS = ("features", "targets", "groups", "weights", "test_features", "test_targets")
 
 
 def read_embedded(data: Mapping[str, Any]) -> Raw:
@@ -32,7 +32,7 @@ def read_embedded(data: Mapping[str, Any]) -> Raw:
 def read_npz(data: Mapping[str, Any]) -> Raw:
     """Read the arrays of an ``.npz`` file by their names in the ``data`` section."""
     with open_npz(data["path"]) as archive:
-        names = {key: data[key] for key in _ARRAYS if data.get(key) is not None}
+        names = {key: data[key] for key in ARRAYS if data.get(key) is not None}
         return Raw(
             **{
                 key: array_of(archive, data["path"], name, f"data.{key}")
@@ -76,11 +76,11 @@ def read_python(data: Mapping[str, Any]) -> Raw:
             f"{data['function']} must return a mapping with `features` and `targets`, "
             f"not {type(answer).__name__}"
         )
-    unknown = set(answer) - set(_ARRAYS)
+    unknown = set(answer) - set(ARRAYS)
     if unknown:
         raise DataError(
             f"{data['function']} returns unknown {', '.join(sorted(unknown))}; "
-            f"known: {', '.join(_ARRAYS)}"
+            f"known: {', '.join(ARRAYS)}"
         )
     return Raw(**answer)
 
@@ -95,7 +95,7 @@ def read_npy(data: Mapping[str, Any], folder: Path | None = None) -> Raw:
     folder : Path, optional
         Where there is room for parts that are put together.
     """
-    names = {key: data[key] for key in _ARRAYS if data.get(key) is not None}
+    names = {key: data[key] for key in ARRAYS if data.get(key) is not None}
     return Raw(
         **{key: _mapped(Path(data["path"]), name, key, folder) for key, name in names.items()}
     )
