@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gridfold.errors import DataError
+from gridfold.numbertexts import is_code
 
 Array = npt.NDArray[Any]
 
@@ -21,6 +22,9 @@ Array = npt.NDArray[Any]
 UNKNOWN = -1.0
 # More texts than this, and a column is rather free text or a name than a category.
 _MOST_CATEGORIES = 100
+# Of the spread of a column, what may be lost in 32 bit.
+_MOST_LOST = 1e-4
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -32,23 +36,65 @@ class Column:
     name : str
     categories : tuple of str or None
         All categories of the table in the order of their codes; None for a column of numbers.
+    origin : float
+        What is taken off numbers before they are kept in 32 bit, see :func:`origin_of`.
     """
 
     name: str
     categories: tuple[str, ...] | None = None
+    origin: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """Return a form that JSON can hold."""
-        return {
+        stored: dict[str, Any] = {
             "name": self.name,
             "categories": None if self.categories is None else list(self.categories),
         }
+        return stored | ({"origin": self.origin} if self.origin else {})
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Column:
         """Return what :meth:`as_json` made `stored` from."""
         categories = stored["categories"]
-        return cls(stored["name"], None if categories is None else tuple(categories))
+        return cls(
+            stored["name"],
+            None if categories is None else tuple(categories),
+            stored.get("origin", 0.0),
+        )
+
+
+def is_lost_in_32_bit(values: Array) -> bool:
+    """Tell whether the differences between numbers are too small, beside them, for 32 bit.
+
+    Parameters
+    ----------
+    values : array of float64
+        NaN and infinite ones count for nothing.
+    """
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return False
+    spread = float(values.max()) - float(values.min())
+    # Less than this is what 64 bit themselves make of equal numbers.
+    if spread <= _ROUNDING * max(abs(float(values.max())), abs(float(values.min()))):
+        return False
+    with np.errstate(over="ignore"):
+        error = float(np.abs(values - values.astype(np.float32)).max())
+    return np.isfinite(error) and error > _MOST_LOST * spread
+
+
+def origin_of(values: Array) -> float:
+    """Return what to take off a column so that 32 bit can hold it; 0 where they can anyway.
+
+    Points in time, in seconds since 1970, differ by less than the 64 that lie between two numbers
+    of 32 bit there. The smallest one is taken off, in training and test samples alike: a shift,
+    which scaling undoes.
+
+    Parameters
+    ----------
+    values : array of float64
+    """
+    return float(np.min(values[np.isfinite(values)])) if is_lost_in_32_bit(values) else 0.0
 
 
 def find_columns(table: Any, names: Sequence[str], categories: str | Sequence[str]) -> list[Column]:
@@ -77,7 +123,7 @@ def find_columns(table: Any, names: Sequence[str], categories: str | Sequence[st
         else:
             is_category = name in categories
         if not is_category:
-            found.append(Column(name))
+            found.append(Column(name, None, origin_of(_numbers(values))))
             continue
         if types.is_datetime64_any_dtype(values) or types.is_timedelta64_dtype(values):
             raise DataError(
@@ -109,7 +155,7 @@ def as_matrix(table: Any, columns: Iterable[Column]) -> Array:
     Returns
     -------
     array of shape (rows, columns), float32
-        Numbers as they are, the code of each category, `UNKNOWN` for those that the columns don't
+        Numbers less their column's origin, the code of each category, `UNKNOWN` for those that the columns don't
         have, and NaN for what is missing.
 
     Raises
@@ -129,7 +175,9 @@ def as_matrix(table: Any, columns: Iterable[Column]) -> Array:
         for position, column in enumerate(columns):
             values = table[column.name]
             matrix[:, position] = (
-                _numbers(values) if column.categories is None else _codes(values, column.categories)
+                _numbers(values) - column.origin
+                if column.categories is None
+                else _codes(values, column.categories)
             )
     return matrix
 
@@ -151,6 +199,15 @@ def _numbers(values: Any) -> Array:
 
 
 def _codes(values: Any, categories: Sequence[str]) -> Array:
+    from pandas.api import types
+
+    if types.is_numeric_dtype(values) and not types.is_bool_dtype(values):
+        lost = [text for text in categories if is_code(text)]
+        if lost:
+            raise DataError(
+                f"column {values.name} has numbers, where the study has texts such as {lost[0]!r}; "
+                "read the file with Intake.read_table, or with dtype=str"
+            )
     codes, labels = _labels(values)
     known = {label: float(code) for code, label in enumerate(categories)}
     # The last one is what a code of -1, a missing value, points to.

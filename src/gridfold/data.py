@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from gridfold import bigarrays, sources
 from gridfold.atomic import replacing, write_text
-from gridfold.columns import Column, label
+from gridfold.columns import Column, is_lost_in_32_bit, label
 from gridfold.errors import DataError
+from gridfold.numbertexts import in_order
 from gridfold.sources import Raw
 
 Array = npt.NDArray[Any]
@@ -140,7 +141,7 @@ def prepare(data: Mapping[str, Any], problem: str, folder: Path | None = None) -
     DataError
         When the data can't serve the problem; says what to change.
     """
-    raw = sources.read(data, folder)
+    raw = sources.read(data, folder, classes=problem in ("binary", "multiclass"))
     parts, targets, test_start = _with_test_set(raw)
     features = _checked_features(parts, data.get("reshape"), raw.columns, folder)
     codes, class_names, target_names = _checked_targets(targets, problem, raw)
@@ -212,6 +213,8 @@ def _checked_features(
     for part in parts:
         if part.dtype.kind not in "biuf":
             raise DataError(f"features of type {part.dtype}; numbers are needed")
+    for part in parts:
+        _require_32_bit(part, "feature")
     bytes_only = all(part.dtype == np.uint8 for part in parts)
     features = bigarrays.joined(parts, np.uint8 if bytes_only else np.float32, folder)
     if features.ndim < 2:
@@ -238,6 +241,20 @@ def _checked_features(
     return np.ascontiguousarray(features)
 
 
+def _require_32_bit(samples: Array, what: str) -> None:
+    """Refuse flat samples in which a number would lose its differences in 32 bit."""
+    if samples.ndim != 2 or samples.dtype.itemsize < 4 or samples.dtype == np.float32:
+        return
+    for place in range(samples.shape[1]):
+        values = np.asarray(samples[:, place], np.float64)
+        if is_lost_in_32_bit(values):
+            finite = values[np.isfinite(values)]
+            raise DataError(
+                f"{what} {place} (from 0) has numbers from {finite.min():.17g} to "
+                f"{finite.max():.17g}, whose differences 32 bit would lose; take a constant off"
+            )
+
+
 def _is_not_finite(values: Array) -> Array:
     return ~np.isfinite(values)
 
@@ -262,6 +279,10 @@ def _checked_targets(
             raise DataError(f"{len(labels)} classes in a binary problem; use multiclass")
         if len(labels) < 2:
             raise DataError("all samples have the same class")
+        if raw.written and labels.dtype == object:
+            ordered = in_order(labels.tolist())
+            codes = np.array([ordered.index(text) for text in labels])[codes]
+            labels = np.array(ordered, object)
         names = raw.class_names or [label(value) for value in labels]
         outputs = names[1:] if problem == "binary" else names
         return codes.astype(np.int64), names, outputs
@@ -270,6 +291,7 @@ def _checked_targets(
     except (TypeError, ValueError):
         raise DataError(f"targets of type {targets.dtype} in a {problem} problem") from None
     _require_finite(numbers, "targets with missing or infinite values")
+    _require_32_bit(targets.reshape(len(targets), -1), "target")
     target_names = raw.target_names or [f"output {i}" for i in range(numbers.shape[1])]
     return numbers, None, [str(name) for name in target_names]
 
@@ -343,7 +365,7 @@ def _digest(dataset: Dataset) -> str:
         "targets": dataset.target_names,
         "test_start": dataset.test_start,
     }
-    if dataset.columns is not None and any(column.categories for column in dataset.columns):
+    if dataset.columns is not None and any(c.categories or c.origin for c in dataset.columns):
         names["columns"] = [column.as_json() for column in dataset.columns]
     result = hashlib.sha256(json.dumps(names, sort_keys=True).encode())
     # Names change no result, and times only the splits, which have a digest of their own.
