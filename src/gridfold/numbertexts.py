@@ -131,15 +131,15 @@ class Strays:
         return f"column {name} of numbers has {text!r} in row {row}{more}"
 
     @staticmethod
-    def remedy(text: str, how: Format, *, may_be_category: bool) -> str:
+    def remedy(text: str, how: Format, *, is_feature: bool) -> str:
         """Return what to do about `text`, in words.
 
         Parameters
         ----------
         text : str
         how : Format
-        may_be_category : bool
-            Whether the column may hold categories instead.
+        is_feature : bool
+            Whether the column may lack values, or hold categories instead.
         """
         ways = []
         if how.thousands is None and _GROUPED.fullmatch(text):
@@ -148,9 +148,9 @@ class Strays:
             ways.append('set data.decimal: "," if numbers have a comma')
         if how.decimal != "." and _PLAIN.fullmatch(text):
             ways.append("leave out data.decimal if numbers have a point")
-        if not _FOR_PEOPLE.fullmatch(text):
+        if is_feature and not _FOR_PEOPLE.fullmatch(text):
             ways.append("add it to data.missing.values if it means missing")
         ways = ways or ["write plain numbers"]
-        if may_be_category:
+        if is_feature:
             ways.append("name the column in data.categories if it has categories")
         return ", or ".join(ways)

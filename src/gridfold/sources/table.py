@@ -170,7 +170,7 @@ def _refuse_strays(
         is_guess = automatic and name in features and strays.are_mistakes
         if name in needed or is_guess:
             row, text = tablefile.first_row(read.frame[name], strays)
-            remedy = strays.remedy(text, how, may_be_category=name in features)
+            remedy = strays.remedy(text, how, is_feature=name in features)
             complaints.append(f"{path}: {strays.found(name, row, text)}; {remedy}")
     if complaints:
         raise DataError("\n".join(complaints))

@@ -23,7 +23,7 @@ from gridfold.tablehead import (
 )
 
 # A row must fit into a block of what is parsed at once.
-_BLOCK_BYTES = 2**24
+_BLOCK_BYTES = 2**22
 
 
 @dataclass
@@ -123,6 +123,7 @@ def _texts_of_fields(file: Path | str, how: Format, width: int) -> Any:
     from pyarrow import csv
 
     names = [str(place) for place in range(width)]
+    has_quotes = _has_quotes(file)
     uneven: list[Any] = []
 
     def take_note(row: Any) -> str:
@@ -143,7 +144,8 @@ def _texts_of_fields(file: Path | str, how: Format, width: int) -> Any:
                 ),
                 csv.ParseOptions(
                     delimiter=how.separator,
-                    newlines_in_values=True,
+                    # Takes time, and only what stands in quotes can have some.
+                    newlines_in_values=has_quotes,
                     invalid_row_handler=take_note,
                 ),
                 csv.ConvertOptions(
@@ -169,6 +171,11 @@ def _texts_of_fields(file: Path | str, how: Format, width: int) -> Any:
         found = {row.number - 2: row.actual_columns for row in uneven}
         raise DataError(f"{file}: {'; '.join(uneven_rows(found, width))}")
     return table.to_pandas()
+
+
+def _has_quotes(file: Path | str) -> bool:
+    with open_table(file) as stream:
+        return any(b'"' in piece for piece in iter(lambda: stream.read(_BLOCK_BYTES), b""))
 
 
 def _texts_of_other_fields(file: Path | str, how: Format, width: int) -> Any:
@@ -233,7 +240,8 @@ def _typed(
         return values, None
     codes, uniques = pd.factorize(values)
     if is_text:
-        return (pd.to_numeric(values) if are_plain_numbers(uniques) else values), None
+        numbers = _as_numbers(values, Format()) if are_plain_numbers(uniques) else None
+        return (values if numbers is None else numbers), None
     numbers_of = [number_of(text, how) for text in uniques]
     if None not in numbers_of:
         return pd.Series(np.array([*numbers_of, np.nan])[codes], values.index), None
@@ -254,10 +262,9 @@ def _as_numbers(values: Any, how: Format) -> Any:
         return None
     column = pa.array(values)
     first = values.first_valid_index()
-    # Arrow reads hexadecimal numbers, which are rather names.
-    if first is not None and re.match(r"[+-]?0x", values[first], re.IGNORECASE):
-        return None
-    for kind in (pa.int64(), pa.float64()):
+    # Arrow would also read hexadecimal numbers, which are rather names.
+    is_whole = first is None or re.fullmatch(r"-?\d+", values[first])
+    for kind in (pa.int64(), pa.float64()) if is_whole else (pa.float64(),):
         try:
             return pd.Series(compute.cast(column, kind).to_numpy(zero_copy_only=False))
         except pa.ArrowInvalid:
