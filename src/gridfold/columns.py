@@ -155,8 +155,8 @@ def as_matrix(table: Any, columns: Iterable[Column]) -> Array:
     Returns
     -------
     array of shape (rows, columns), float32
-        Numbers less their column's origin, the code of each category, `UNKNOWN` for those that the columns don't
-        have, and NaN for what is missing.
+        Numbers less their column's origin, the code of each category, `UNKNOWN` for those that the
+        columns don't have, and NaN for what is missing.
 
     Raises
     ------

@@ -6,6 +6,7 @@ same columns by the same names.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import itertools
@@ -19,7 +20,7 @@ from gridfold.numbertexts import is_code, number_of
 from gridfold.tableformat import Format, open_table
 
 WHITE_SPACE = r"\s+"
-_ROWS = 200
+_ROWS = 1000
 _LETTERS = 200_000
 # Columns of row numbers, as pandas, Arrow and readr name those that had no name.
 ROW_NAMES = re.compile(r"(Unnamed: \d+(\.\d+)?|__index_level_\d+__|\.\.\.\d+)?")
@@ -90,6 +91,12 @@ def look(file: Path | str, how: Format, asked: Collection[str] = ()) -> Head:
     OSError
         When the file can't be opened.
     """
+    try:
+        codecs.lookup(how.encoding)
+    except LookupError:
+        raise Unreadable(
+            f"unknown encoding {how.encoding!r}", "allowed: utf-8, latin-1, utf-16, ...", "encoding"
+        ) from None
     rows, whole = _first_rows(file, how)
     if not rows:
         raise Unreadable("the file is empty", "a header line and rows are needed")
@@ -124,6 +131,12 @@ def _first_rows(file: Path | str, how: Format) -> tuple[list[list[str]], bool]:
             f"the file is not written in {how.encoding}",
             "set data.encoding, as to latin-1 or utf-16",
             "encoding",
+        ) from None
+    except re.error as error:
+        raise Unreadable(
+            f"{how.separator!r} is no regular expression: {error}",
+            "allowed: one character, or a regular expression",
+            "separator",
         ) from None
     except csv.Error as error:
         raise Unreadable(f"row {len(rows) - 1}: {error}", "mend its quotes") from None
@@ -239,8 +252,8 @@ def column_notes(head: Head, features: Collection[str]) -> list[str]:
         codes = [text for text in texts if is_code(text)]
         if codes:
             notes.append(
-                f"the column {name} is read as numbers, {codes[0]!r} as {int(codes[0])}; name it in "
-                "data.categories to keep its texts"
+                f"the column {name} has texts such as {codes[0]!r}; if all of it are numbers, they "
+                f"are read as such ({int(codes[0])}); name it in data.categories to keep them"
             )
         first = next((start for start in ("0", "1") if texts[0] == start), None)
         if first and len(texts) > 2 and texts == [str(int(first) + i) for i in range(len(texts))]:

@@ -15,8 +15,8 @@ import numpy as np
 from gridfold import bigarrays
 from gridfold.columns import Array, label
 from gridfold.errors import DataError, summary_of
-from gridfold.sources.raw import Raw
 from gridfold.sources import tablefile
+from gridfold.sources.raw import Raw
 from gridfold.sources.table import require_columns, require_complete, tell
 from gridfold.tableformat import Format
 

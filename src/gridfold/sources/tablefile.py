@@ -201,7 +201,7 @@ def _read_parquet(file: Path | str, asked: Collection[str]) -> TableFile:
     import pyarrow.parquet as pq
 
     table = pq.read_table(file)
-    index = [name for name in (table.schema.pandas_metadata or {}).get("index_columns", ())]
+    index = (table.schema.pandas_metadata or {}).get("index_columns", ())
     left_out = [
         name
         for name in table.column_names
@@ -214,9 +214,7 @@ def _read_parquet(file: Path | str, asked: Collection[str]) -> TableFile:
     return TableFile(table.drop_columns(left_out).to_pandas(ignore_metadata=True), None, notes)
 
 
-def _typed(
-    values: Any, how: Format, is_text: bool, stays_text: bool
-) -> tuple[Any, Strays | None]:
+def _typed(values: Any, how: Format, is_text: bool, stays_text: bool) -> tuple[Any, Strays | None]:
     """Return a column of text as numbers if all of it are, and else what is none.
 
     Parameters
@@ -276,4 +274,3 @@ def first_row(values: Any, strays: Strays) -> tuple[int, str]:
     """Return row and text of the first stray of a column."""
     row = int(values.isin(strays.texts).to_numpy().argmax())
     return row, str(values.iloc[row])
-

@@ -164,8 +164,8 @@ class Missing(Section):
     )
     values: list[str] = Field(
         [],
-        description="Texts that stand for a missing value in any column, such as `?` or `NA`. Empty "
-        "cells always do, and so does `NaN` in columns of numbers.",
+        description="Texts that stand for a missing value in any column, such as `?` or `NA`. "
+        "Empty cells always do, and so does `NaN` in columns of numbers.",
     )
 
     def fitted(self) -> dict[str, Any]:
