@@ -23,6 +23,8 @@ Array = npt.NDArray[Any]
 
 # What is kept as a file of its own; those that a data set doesn't have are empty.
 _ARRAYS = ("features", "targets", "groups", "weights", "ids", "spans")
+# Classes that are named when there are too many.
+_NAMED = 5
 
 
 def are_images(sample_shape: Sequence[int]) -> bool:
@@ -276,7 +278,8 @@ def _checked_targets(
         except TypeError:
             raise DataError("class targets of several types; one type is needed") from None
         if problem == "binary" and len(labels) != 2:
-            raise DataError(f"{len(labels)} classes in a binary problem; use multiclass")
+            named = ", ".join(map(label, labels[:_NAMED])) + ", ..." * (len(labels) > _NAMED)
+            raise DataError(f"{len(labels)} classes in a binary problem ({named}); use multiclass")
         if len(labels) < 2:
             raise DataError("all samples have the same class")
         if raw.written and labels.dtype == object:

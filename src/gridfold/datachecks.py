@@ -84,6 +84,8 @@ def target_problems(data: Any, problem: Any) -> Iterator[Problem]:
             f"`{problem.type}` with folders of images, which are classes",
             "allowed: binary or multiclass, or a CSV file as `data.path`",
         )
+    if data.source == "csv" and not problem.is_classification:
+        yield from tablechecks.target_problems(data)
     suited = _EMBEDDED_PROBLEMS.get(data.source)
     if suited and problem.type not in suited:
         yield Problem(

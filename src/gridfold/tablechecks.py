@@ -134,23 +134,40 @@ def _features(data: Any, head: Head) -> list[str]:
 
 def _strays(data: Any, head: Head) -> Iterator[Problem]:
     """Yield texts among numbers, as far as the first rows tell."""
-    how = Format.of(data.model_dump())
     is_auto = data.categories == "auto"
     features = _features(data, head)
     for name in [*features, *([data.weight] if data.weight in head.names else [])]:
         must = name not in features or (not is_auto and name not in data.categories)
-        if not (must or (is_auto and head.whole)):
-            continue
-        texts = head.texts_of(name)
-        counts = Counter(text for text in texts if text and text not in how.missing)
-        strays = Strays.among(counts, how)
-        if strays.texts and (must or strays.are_mistakes):
-            row = next(row for row, text in enumerate(texts) if text in strays.texts)
-            yield Problem(
-                ("data", "path"),
-                f"{data.path}: {strays.found(name, row, texts[row])}",
-                strays.remedy(texts[row], how, is_feature=name in features),
-            )
+        if must or (is_auto and head.whole):
+            yield from _strays_of(data, head, name, must=must, is_feature=name in features)
+
+
+def target_problems(data: Any) -> Iterator[Problem]:
+    """Yield texts in targets that must be numbers, as far as the first rows tell."""
+    try:
+        head = look(data.path, Format.of(data.model_dump()), data.targets)
+    except (OSError, EOFError, ValueError):
+        # Told by the other checks.
+        return
+    for name in data.targets:
+        if name in head.names and not head.problems:
+            yield from _strays_of(data, head, name, must=True, is_feature=False)
+
+
+def _strays_of(
+    data: Any, head: Head, name: str, *, must: bool, is_feature: bool
+) -> Iterator[Problem]:
+    how = Format.of(data.model_dump())
+    texts = head.texts_of(name)
+    counts = Counter(text for text in texts if text and text not in how.missing)
+    strays = Strays.among(counts, how)
+    if strays.texts and (must or strays.are_mistakes):
+        row = next(row for row, text in enumerate(texts) if text in strays.texts)
+        yield Problem(
+            ("data", "path"),
+            f"{data.path}: {strays.found(name, row, texts[row])}",
+            strays.remedy(texts[row], how, is_feature=is_feature),
+        )
 
 
 def notes(data: Any) -> list[str]:

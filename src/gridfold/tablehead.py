@@ -12,7 +12,7 @@ import io
 import itertools
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +44,8 @@ class Head:
     ----------
     fields : list of str or None
         The name of each field of a row; None for those that are left out.
+    blank : int
+        Lines before the header.
     empty : list of int
         Fields that are left out because nothing stands in them.
     rows : list of list of str
@@ -59,6 +61,7 @@ class Head:
     fields: list[str | None]
     rows: list[list[str]]
     whole: bool
+    blank: int = 0
     empty: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
@@ -98,15 +101,17 @@ def look(file: Path | str, how: Format, asked: Collection[str] = ()) -> Head:
             f"unknown encoding {how.encoding!r}", "allowed: utf-8, latin-1, utf-16, ...", "encoding"
         ) from None
     rows, whole = _first_rows(file, how)
+    blank = next((place for place, row in enumerate(rows) if not _is_blank(row)), len(rows))
+    rows = [row for row in rows if not _is_blank(row)]
     if not rows:
         raise Unreadable("the file is empty", "a header line and rows are needed")
     header = [name.strip() for name in rows[0]]
-    if re.fullmatch(r"sep=.", ",".join(header)):
+    if re.fullmatch(r"sep=.", how.separator.join(header)):
         raise Unreadable(
-            f"the first line is {rows[0][0]!r}, which only Excel understands",
+            f"the first line is {how.separator.join(header)!r}, which only Excel understands",
             "remove it, and set data.separator",
         )
-    head = Head([*header], rows[1:], whole)
+    head = Head([*header], rows[1:], whole, blank)
     _fit_to_rows(head)
     _name(head, asked)
     return head
@@ -121,7 +126,7 @@ def _first_rows(file: Path | str, how: Format) -> tuple[list[list[str]], bool]:
             open_table(file) as stream,
             io.TextIOWrapper(stream, encoding=encoding, newline="") as text,
         ):
-            for row in fields_of(text, how.separator):
+            for row in _fields_of(text, how.separator):
                 letters += sum(map(len, row))
                 rows.append(row)
                 if len(rows) > _ROWS or letters > _LETTERS:
@@ -143,17 +148,20 @@ def _first_rows(file: Path | str, how: Format) -> tuple[list[list[str]], bool]:
     return rows, True
 
 
-def fields_of(text: Iterator[str] | io.TextIOBase, separator: str) -> Iterator[list[str]]:
-    """Yield the fields of each row of a text; rows without any are left out."""
-    rows: Iterator[list[str]]
+def _fields_of(text: Iterator[str] | io.TextIOBase, separator: str) -> Iterator[list[str]]:
+    """Yield the fields of each row of a text."""
     if separator == WHITE_SPACE:
         lines = (line.strip().replace("\t", " ") for line in text)
-        rows = csv.reader(lines, delimiter=" ", skipinitialspace=True)
+        yield from csv.reader(lines, delimiter=" ", skipinitialspace=True)
     elif len(separator) == 1:
-        rows = csv.reader(text, delimiter=separator)
+        yield from csv.reader(text, delimiter=separator)
     else:
-        rows = (re.split(separator, line.rstrip("\r\n")) for line in text)
-    return (row for row in rows if len(row) > 1 or "".join(row).strip())
+        yield from (re.split(separator, line.rstrip("\r\n")) for line in text)
+
+
+def _is_blank(row: Sequence[str]) -> bool:
+    """Tell whether nothing stands in the line of a row; such lines are no rows."""
+    return len(row) < 2 and not "".join(row).strip()
 
 
 def _fit_to_rows(head: Head) -> None:
@@ -209,13 +217,13 @@ def _name(head: Head, asked: Collection[str]) -> None:
     for place, name in enumerate(head.fields):
         if name and (name in asked or not ROW_NAMES.fullmatch(name)):
             continue
-        is_blank = not any(row[place].strip() for row in head.rows)
-        if place == 0 and not (is_blank and head.rows):
+        is_empty = not any(row[place].strip() for row in head.rows)
+        if place == 0 and not (is_empty and head.rows):
             head.notes.append(
                 f"the first column{f' ({name})' if name else ', which has no name,'} is taken for "
                 "row names and left out"
             )
-        elif is_blank and not name:
+        elif is_empty and not name:
             head.empty.append(place)
             head.notes.append(f"field {place + 1} of each row has no name and is empty; left out")
         elif name:

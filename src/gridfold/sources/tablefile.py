@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,7 +105,7 @@ def _read_csv(file: Path | str, how: Format, asked: Collection[str]) -> TableFil
     if head.problems:
         raise DataError("\n".join(f"{file}: {'; '.join(problem)}" for problem in head.problems))
     read = _texts_of_fields if len(how.separator) == 1 else _texts_of_other_fields
-    frame = read(file, how, len(head.fields))
+    frame = read(file, how, head)
     for place in head.empty:
         there = (frame.iloc[:, place].fillna("").str.strip() != "").to_numpy()
         if there.any():
@@ -117,18 +118,19 @@ def _read_csv(file: Path | str, how: Format, asked: Collection[str]) -> TableFil
     return TableFile(frame, head, [*head.notes])
 
 
-def _texts_of_fields(file: Path | str, how: Format, width: int) -> Any:
+def _texts_of_fields(file: Path | str, how: Format, head: Head) -> Any:
     """Return all fields as texts, NaN where nothing stands."""
     import pyarrow as pa
     from pyarrow import csv
 
+    width = len(head.fields)
     names = [str(place) for place in range(width)]
     has_quotes = _has_quotes(file)
     uneven: list[Any] = []
+    blank: list[Any] = []
 
     def take_note(row: Any) -> str:
-        if row.text.strip():
-            uneven.append(row)
+        (uneven if row.text.strip() else blank).append(row)
         return "skip"
 
     def parse(*, use_threads: bool) -> Any:
@@ -137,6 +139,7 @@ def _texts_of_fields(file: Path | str, how: Format, width: int) -> Any:
                 stream,
                 csv.ReadOptions(
                     column_names=names,
+                    skip_rows=head.blank,
                     skip_rows_after_names=1,
                     encoding=how.encoding,
                     block_size=_BLOCK_BYTES,
@@ -160,6 +163,7 @@ def _texts_of_fields(file: Path | str, how: Format, width: int) -> Any:
         if uneven:
             # Only a single thread knows the numbers of rows.
             uneven.clear()
+            blank.clear()
             parse(use_threads=False)
     except (pa.ArrowInvalid, UnicodeError) as error:
         if isinstance(error, UnicodeError) or "UTF8" in str(error):
@@ -168,7 +172,12 @@ def _texts_of_fields(file: Path | str, how: Format, width: int) -> Any:
             ) from None
         raise
     if uneven:
-        found = {row.number - 2: row.actual_columns for row in uneven}
+        # From 0, after the header, without lines of nothing but white space.
+        first = head.blank + 2
+        before = [line.number for line in blank]
+        found = {
+            row.number - first - bisect(before, row.number): row.actual_columns for row in uneven
+        }
         raise DataError(f"{file}: {'; '.join(uneven_rows(found, width))}")
     return table.to_pandas()
 
@@ -178,16 +187,16 @@ def _has_quotes(file: Path | str) -> bool:
         return any(b'"' in piece for piece in iter(lambda: stream.read(_BLOCK_BYTES), b""))
 
 
-def _texts_of_other_fields(file: Path | str, how: Format, width: int) -> Any:
+def _texts_of_other_fields(file: Path | str, how: Format, head: Head) -> Any:
     """Do the like for separators that are no single character."""
     import pandas as pd
 
-    return pd.read_csv(
+    frame = pd.read_csv(
         file,
         sep=how.separator,
         header=None,
-        skiprows=1,
-        names=range(width),
+        skiprows=head.blank + 1,
+        names=range(len(head.fields)),
         index_col=False,
         dtype="str",
         encoding=how.encoding,
@@ -195,6 +204,7 @@ def _texts_of_other_fields(file: Path | str, how: Format, width: int) -> Any:
         na_values=["", *how.missing],
         engine="c" if how.separator == WHITE_SPACE else "python",
     )
+    return frame
 
 
 def _read_parquet(file: Path | str, asked: Collection[str]) -> TableFile:
