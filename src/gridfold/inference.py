@@ -188,12 +188,16 @@ def _reader(file: Path, separator: str | None, array: str | None) -> Callable[[I
 
 
 def _table_reader(file: Path, separator: str | None) -> Callable[[Intake], Array]:
+    # The members of an ensemble read the same columns.
+    tables: list[Any] = []
+
     def take(intake: Intake) -> Array:
-        table = intake.read_table(file, separator)
+        if not tables:
+            tables.append(intake.read_table(file, separator))
         return (
-            intake.from_array(table.to_numpy())
+            intake.from_array(tables[0].to_numpy())
             if intake.columns is None
-            else (intake.from_table(table))
+            else intake.from_table(tables[0])
         )
 
     return take
