@@ -447,6 +447,13 @@ def test_compressed_files_are_read_by_their_names(case: Case, name: str) -> None
     assert case.data().digest == digest
 
 
+@pytest.mark.parametrize("name", ["table.csv.gz", "table.csv.zip", "table.csv.xz"])
+def test_a_file_that_is_not_compressed_as_its_name_says_is_named(case: Case, name: str) -> None:
+    case.write(PLAIN, name)
+    with pytest.raises(DataError, match=rf"{name} can't be read as csv"):
+        case.data()
+
+
 def test_white_space_around_texts_is_none_of_them(case: Case) -> None:
     case.write(
         "age, work, y\n"

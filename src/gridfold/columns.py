@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from gridfold.errors import DataError
 from gridfold.numbertexts import is_code
+from gridfold.precision import origin_of
 
 Array = npt.NDArray[Any]
 
@@ -22,9 +23,6 @@ Array = npt.NDArray[Any]
 UNKNOWN = -1.0
 # More texts than this, and a column is rather free text or a name than a category.
 _MOST_CATEGORIES = 100
-# Of the spread of a column, what may be lost in 32 bit.
-_MOST_LOST = 1e-4
-_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,8 @@ class Column:
     categories : tuple of str or None
         All categories of the table in the order of their codes; None for a column of numbers.
     origin : float
-        What is taken off numbers before they are kept in 32 bit, see :func:`origin_of`.
+        What is taken off numbers before they are kept in 32 bit, see
+        :func:`gridfold.precision.origin_of`.
     """
 
     name: str
@@ -61,40 +60,6 @@ class Column:
             None if categories is None else tuple(categories),
             stored.get("origin", 0.0),
         )
-
-
-def is_lost_in_32_bit(values: Array) -> bool:
-    """Tell whether the differences between numbers are too small, beside them, for 32 bit.
-
-    Parameters
-    ----------
-    values : array of float64
-        NaN and infinite ones count for nothing.
-    """
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return False
-    spread = float(values.max()) - float(values.min())
-    # Less than this is what 64 bit themselves make of equal numbers.
-    if spread <= _ROUNDING * max(abs(float(values.max())), abs(float(values.min()))):
-        return False
-    with np.errstate(over="ignore"):
-        error = float(np.abs(values - values.astype(np.float32)).max())
-    return np.isfinite(error) and error > _MOST_LOST * spread
-
-
-def origin_of(values: Array) -> float:
-    """Return what to take off a column so that 32 bit can hold it; 0 where they can anyway.
-
-    Points in time, in seconds since 1970, differ by less than the 64 that lie between two numbers
-    of 32 bit there. The smallest one is taken off, in training and test samples alike: a shift,
-    which scaling undoes.
-
-    Parameters
-    ----------
-    values : array of float64
-    """
-    return float(np.min(values[np.isfinite(values)])) if is_lost_in_32_bit(values) else 0.0
 
 
 def find_columns(table: Any, names: Sequence[str], categories: str | Sequence[str]) -> list[Column]:

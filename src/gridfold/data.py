@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from gridfold import bigarrays, sources
 from gridfold.atomic import replacing, write_text
-from gridfold.columns import Column, is_lost_in_32_bit, label
+from gridfold.columns import Column, label
 from gridfold.errors import DataError
 from gridfold.numbertexts import in_order
+from gridfold.precision import lost_columns
 from gridfold.sources import Raw
 
 Array = npt.NDArray[Any]
@@ -247,14 +248,16 @@ def _require_32_bit(samples: Array, what: str) -> None:
     """Refuse flat samples in which a number would lose its differences in 32 bit."""
     if samples.ndim != 2 or samples.dtype.itemsize < 4 or samples.dtype == np.float32:
         return
-    for place in range(samples.shape[1]):
-        values = np.asarray(samples[:, place], np.float64)
-        if is_lost_in_32_bit(values):
-            finite = values[np.isfinite(values)]
-            raise DataError(
-                f"{what} {place} (from 0) has numbers from {finite.min():.17g} to "
-                f"{finite.max():.17g}, whose differences 32 bit would lose; take a constant off"
-            )
+    lost = np.flatnonzero(lost_columns(samples))
+    if len(lost):
+        values = np.asarray(samples[:, lost[0]], np.float64)
+        finite = values[np.isfinite(values)]
+        raise DataError(
+            f"{what} {lost[0]} (from 0) has numbers from {finite.min():.17g} to "
+            f"{finite.max():.17g}, whose differences 32 bit would lose; take a constant off"
+            + f" (also {', '.join(map(str, lost[1:10]))})"
+            * (len(lost) > 1)
+        )
 
 
 def _is_not_finite(values: Array) -> Array:

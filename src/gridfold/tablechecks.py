@@ -10,7 +10,7 @@ from typing import Any
 from gridfold.errors import Problem
 from gridfold.numbertexts import Strays
 from gridfold.study.explain import shown, unknown_key
-from gridfold.tableformat import Format
+from gridfold.tableformat import BROKEN, Format
 from gridfold.tablehead import Head, Unreadable, column_notes, look
 
 # The roles of a table's columns, one column each but for the lists.
@@ -26,7 +26,8 @@ def column_problems(data: Any) -> Iterator[Problem]:
     head = yield from _head(data, data.path, named)
     if head is not None:
         yield from _absent(named, head.names, data.path)
-        yield from _strays(data, head)
+        if not head.problems:
+            yield from _strays(data, head)
     features = named.get("features", [])
     if data.sequence is None:
         for name in data.targets:
@@ -105,7 +106,7 @@ def _head(
         where = key if error.key == "path" else error.key
         yield Problem(("data", where), f"{path}: {error.found}", error.remedy)
         return None
-    except (OSError, EOFError, ValueError):
+    except BROKEN:
         # Told by the check of the path, or by the job that reads the whole file.
         return None
     for found, remedy in head.problems:
@@ -146,7 +147,7 @@ def target_problems(data: Any) -> Iterator[Problem]:
     """Yield texts in targets that must be numbers, as far as the first rows tell."""
     try:
         head = look(data.path, Format.of(data.model_dump()), data.targets)
-    except (OSError, EOFError, ValueError):
+    except BROKEN:
         # Told by the other checks.
         return
     for name in data.targets:
@@ -177,6 +178,10 @@ def notes(data: Any) -> list[str]:
     listed = () if data.categories == "auto" else data.categories
     asked = [*data.targets, *(data.features or ()), *listed, *data.ignore]
     asked += [name for role in _SINGLE_ROLES if (name := getattr(data, role))]
-    head = look(data.path, Format.of(data.model_dump()), asked)
+    try:
+        head = look(data.path, Format.of(data.model_dump()), asked)
+    except BROKEN:
+        # Told by the job that reads the whole file.
+        return []
     features = [] if data.features else _features(data, head)
     return [*head.notes, *column_notes(head, [name for name in features if name not in listed])]

@@ -13,7 +13,7 @@ import numpy as np
 
 from gridfold.errors import DataError
 from gridfold.numbertexts import Strays, are_plain_numbers, are_truths, number_of
-from gridfold.tableformat import Format, open_table
+from gridfold.tableformat import BROKEN, Format, open_table
 from gridfold.tablehead import (
     ROW_NAMES,
     WHITE_SPACE,
@@ -80,9 +80,7 @@ def read(
     """
     try:
         table = _read_csv(file, how, asked) if source == "csv" else _read_parquet(file, asked)
-    except Unreadable as error:
-        raise DataError(f"{file} can't be read as {source}: {error}") from None
-    except (ValueError, OSError, LookupError) as error:
+    except BROKEN as error:
         raise DataError(f"{file} can't be read as {source}: {error}") from None
     if not len(table.frame):
         raise DataError(f"{file}: no samples, only a header")
