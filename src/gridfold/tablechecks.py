@@ -117,17 +117,19 @@ def _head(
 def _absent(
     named: Mapping[str, Sequence[str]], header: Sequence[str], path: str
 ) -> Iterator[Problem]:
+    there = {*header}
     for role, names in named.items():
         for position, name in enumerate(names):
             where = ("data", role, position) if role in _LISTS else ("data", role)
-            if name not in header:
+            if name not in there:
                 hint = unknown_key((name,), [*header]).allowed
                 yield Problem(where, f"no column {shown(name)} in {path}", hint)
 
 
 def _features(data: Any, head: Head) -> list[str]:
     if data.features is not None:
-        return [name for name in data.features if name in head.names]
+        there = {*head.names}
+        return [name for name in data.features if name in there]
     used = {*data.ignore, *(getattr(data, role) for role in _SINGLE_ROLES)}
     used |= set() if data.sequence else {*data.targets}
     return [name for name in head.names if name not in used]
@@ -136,7 +138,7 @@ def _features(data: Any, head: Head) -> list[str]:
 def _strays(data: Any, head: Head) -> Iterator[Problem]:
     """Yield texts among numbers, as far as the first rows tell."""
     is_auto = data.categories == "auto"
-    features = _features(data, head)
+    features = dict.fromkeys(_features(data, head))
     for name in [*features, *([data.weight] if data.weight in head.names else [])]:
         must = name not in features or (not is_auto and name not in data.categories)
         if must or (is_auto and head.whole):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import functools
 import io
 import itertools
 import re
@@ -73,8 +74,12 @@ class Head:
 
     def texts_of(self, name: str) -> list[str]:
         """Return the texts of a column in the first rows."""
-        place = self.fields.index(name)
+        place = self._places[name]
         return [row[place].strip() for row in self.rows]
+
+    @functools.cached_property
+    def _places(self) -> dict[str | None, int]:
+        return {name: place for place, name in enumerate(self.fields)}
 
 
 def look(file: Path | str, how: Format, asked: Collection[str] = ()) -> Head:

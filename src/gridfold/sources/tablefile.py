@@ -25,6 +25,8 @@ from gridfold.tablehead import (
 
 # A row must fit into a block of what is parsed at once.
 _BLOCK_BYTES = 2**22
+# Values among which a first one is looked for.
+_FIRST = 1000
 
 
 @dataclass
@@ -79,45 +81,49 @@ def read(
         When it is no such file, or a row does not fit; says which and what to do.
     """
     try:
-        table = _read_csv(file, how, asked) if source == "csv" else _read_parquet(file, asked)
+        table = (
+            _read_csv(file, how, texts, names, asked)
+            if source == "csv"
+            else _read_parquet(file, how, asked)
+        )
     except BROKEN as error:
         raise DataError(f"{file} can't be read as {source}: {error}") from None
     if not len(table.frame):
         raise DataError(f"{file}: no samples, only a header")
-    for name in table.frame.columns:
-        values = table.frame[name]
-        if values.dtype != "str":
-            continue
-        if source != "csv":
-            # Text by the file's own word.
-            table.frame[name] = values.mask(values.isin(how.missing))
-            continue
-        table.frame[name], strays = _typed(values, how, name in texts, name in names)
-        if strays is not None and strays.texts:
-            table.strays[name] = strays
     return table
 
 
-def _read_csv(file: Path | str, how: Format, asked: Collection[str]) -> TableFile:
+def _read_csv(
+    file: Path | str,
+    how: Format,
+    texts: Collection[str],
+    names: Collection[str],
+    asked: Collection[str],
+) -> TableFile:
+    import pandas as pd
+
     head = look(file, how, asked)
     if head.problems:
         raise DataError("\n".join(f"{file}: {'; '.join(problem)}" for problem in head.problems))
     read = _texts_of_fields if len(how.separator) == 1 else _texts_of_other_fields
-    frame = read(file, how, head)
+    fields = read(file, how, head)
     for place in head.empty:
-        there = (frame.iloc[:, place].fillna("").str.strip() != "").to_numpy()
+        there = (fields.column(place).to_pandas().fillna("").str.strip() != "").to_numpy()
         if there.any():
             width = len(head.fields)
             found = {int(row): width for row in np.flatnonzero(there)}
             raise DataError(f"{file}: {'; '.join(uneven_rows(found, width - len(head.empty)))}")
-    kept = [place for place, name in enumerate(head.fields) if name is not None]
-    frame = frame.iloc[:, kept]
-    frame.columns = head.names
-    return TableFile(frame, head, [*head.notes])
+    columns, strays = {}, {}
+    for name, column in zip(head.fields, fields.columns, strict=True):
+        if name is not None:
+            columns[name], found_strays = _typed(column, how, name in texts, name in names)
+            if found_strays is not None and found_strays.texts:
+                strays[name] = found_strays
+    return TableFile(pd.DataFrame(columns, copy=False), head, [*head.notes], strays)
 
 
 def _texts_of_fields(file: Path | str, how: Format, head: Head) -> Any:
-    """Return all fields as texts, NaN where nothing stands."""
+    """Return all fields as a pyarrow.Table of texts, null where nothing stands."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -177,7 +183,7 @@ def _texts_of_fields(file: Path | str, how: Format, head: Head) -> Any:
             row.number - first - bisect(before, row.number): row.actual_columns for row in uneven
         }
         raise DataError(f"{file}: {'; '.join(uneven_rows(found, width))}")
-    return table.to_pandas()
+    return table
 
 
 def _has_quotes(file: Path | str) -> bool:
@@ -188,13 +194,14 @@ def _has_quotes(file: Path | str) -> bool:
 def _texts_of_other_fields(file: Path | str, how: Format, head: Head) -> Any:
     """Do the like for separators that are no single character."""
     import pandas as pd
+    import pyarrow as pa
 
     frame = pd.read_csv(
         file,
         sep=how.separator,
         header=None,
         skiprows=head.blank + 1,
-        names=range(len(head.fields)),
+        names=[str(place) for place in range(len(head.fields))],
         index_col=False,
         dtype="str",
         encoding=how.encoding,
@@ -202,10 +209,10 @@ def _texts_of_other_fields(file: Path | str, how: Format, head: Head) -> Any:
         na_values=["", *how.missing],
         engine="c" if how.separator == WHITE_SPACE else "python",
     )
-    return frame
+    return pa.Table.from_pandas(frame, preserve_index=False)
 
 
-def _read_parquet(file: Path | str, asked: Collection[str]) -> TableFile:
+def _read_parquet(file: Path | str, how: Format, asked: Collection[str]) -> TableFile:
     import pyarrow.parquet as pq
 
     table = pq.read_table(file)
@@ -219,15 +226,20 @@ def _read_parquet(file: Path | str, asked: Collection[str]) -> TableFile:
     if repeated:
         raise Unreadable(f"several columns with the name {', '.join(repeated)}", "rename them")
     notes = [f"the column {name} is taken for row names and left out" for name in left_out]
-    return TableFile(table.drop_columns(left_out).to_pandas(ignore_metadata=True), None, notes)
+    frame = table.drop_columns(left_out).to_pandas(ignore_metadata=True)
+    for name in frame.columns if how.missing else ():
+        # Texts are such by the file's own word, and stay so.
+        if frame[name].dtype == "str":
+            frame[name] = frame[name].mask(frame[name].isin(how.missing))
+    return TableFile(frame, None, notes)
 
 
-def _typed(values: Any, how: Format, is_text: bool, stays_text: bool) -> tuple[Any, Strays | None]:
+def _typed(column: Any, how: Format, is_text: bool, stays_text: bool) -> tuple[Any, Strays | None]:
     """Return a column of text as numbers if all of it are, and else what is none.
 
     Parameters
     ----------
-    values : pandas.Series of str
+    column : pyarrow.ChunkedArray of string
     how : Format
     is_text : bool
         Whether the column is meant to hold texts, and is numbers only if nothing is lost.
@@ -235,46 +247,43 @@ def _typed(values: Any, how: Format, is_text: bool, stays_text: bool) -> tuple[A
         Whether it is text in any case.
     """
     import pandas as pd
+    import pyarrow as pa
 
-    if not (is_text or stays_text):
-        numbers = _as_numbers(values, how)
+    if not (is_text or stays_text) and (how.decimal, how.thousands) == (".", None):
+        numbers = _as_numbers(column)
         if numbers is not None:
             return numbers, None
-    values = values.str.strip()
+    values = column.to_pandas().str.strip()
     values = values.mask(values.isin(["", *how.missing]))
     if stays_text:
         return values, None
     codes, uniques = pd.factorize(values)
     if is_text:
-        numbers = _as_numbers(values, Format()) if are_plain_numbers(uniques) else None
+        numbers = _as_numbers(pa.array(values)) if are_plain_numbers(uniques) else None
         return (values if numbers is None else numbers), None
     numbers_of = [number_of(text, how) for text in uniques]
     if None not in numbers_of:
-        return pd.Series(np.array([*numbers_of, np.nan])[codes], values.index), None
+        return np.array([*numbers_of, np.nan])[codes], None
     if are_truths(uniques):
-        truths = np.array([*(float(text.lower() == "true") for text in uniques), np.nan])[codes]
-        return pd.Series(truths, values.index), None
+        return np.array([*(float(text.lower() == "true") for text in uniques), np.nan])[codes], None
     counts = dict(zip(uniques, np.bincount(codes[codes >= 0]).tolist(), strict=True))
     return values, Strays.among(counts, how)
 
 
-def _as_numbers(values: Any, how: Format) -> Any:
-    """Return a column as numbers if that is simple, else None."""
-    import pandas as pd
+def _as_numbers(column: Any) -> Any:
+    """Return an array of texts in numbers with a decimal point, if all are some, else None."""
     import pyarrow as pa
     from pyarrow import compute
 
-    if (how.decimal, how.thousands) != (".", None):
-        return None
-    column = pa.array(values)
-    first = values.first_valid_index()
+    first = column.slice(0, _FIRST).drop_null().slice(0, 1).to_pylist()
     # Arrow would also read hexadecimal numbers, which are rather names.
-    is_whole = first is None or re.fullmatch(r"-?\d+", values[first])
+    is_whole = first and re.fullmatch(r"-?\d+", first[0])
     for kind in (pa.int64(), pa.float64()) if is_whole else (pa.float64(),):
         try:
-            return pd.Series(compute.cast(column, kind).to_numpy(zero_copy_only=False))
+            numbers = compute.cast(column, kind)
         except pa.ArrowInvalid:
             continue
+        return numbers.to_numpy() if numbers.null_count == 0 else numbers.to_pandas().to_numpy()
     return None
 
 
