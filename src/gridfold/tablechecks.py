@@ -97,11 +97,14 @@ def _head(
     data: Any, path: str, named: Mapping[str, Sequence[str]], key: str = "path"
 ) -> Generator[Problem, None, Head | None]:
     """Yield what is wrong with a CSV file, and return its head if it has one."""
-    if data.source == "parquet":
-        return None
     how = Format.of(data.model_dump())
     try:
-        head = look(path, how, [name for names in named.values() for name in names])
+        head = look(
+            path,
+            "parquet" if data.source == "parquet" else "csv",
+            how,
+            [name for names in named.values() for name in names],
+        )
     except Unreadable as error:
         where = key if error.key == "path" else error.key
         yield Problem(("data", where), f"{path}: {error.found}", error.remedy)
@@ -148,7 +151,7 @@ def _strays(data: Any, head: Head) -> Iterator[Problem]:
 def target_problems(data: Any) -> Iterator[Problem]:
     """Yield texts in targets that must be numbers, as far as the first rows tell."""
     try:
-        head = look(data.path, Format.of(data.model_dump()), data.targets)
+        head = look(data.path, data.source, Format.of(data.model_dump()), data.targets)
     except BROKEN:
         # Told by the other checks.
         return
@@ -175,13 +178,13 @@ def _strays_of(
 
 def notes(data: Any) -> list[str]:
     """Return what is guessed about the table of a valid study, as far as its first rows tell."""
-    if data.source != "csv":
+    if data.source not in ("csv", "parquet"):
         return []
     listed = () if data.categories == "auto" else data.categories
     asked = [*data.targets, *(data.features or ()), *listed, *data.ignore]
     asked += [name for role in _SINGLE_ROLES if (name := getattr(data, role))]
     try:
-        head = look(data.path, Format.of(data.model_dump()), asked)
+        head = look(data.path, data.source, Format.of(data.model_dump()), asked)
     except BROKEN:
         # Told by the job that reads the whole file.
         return []

@@ -82,12 +82,13 @@ class Head:
         return {name: place for place, name in enumerate(self.fields)}
 
 
-def look(file: Path | str, how: Format, asked: Collection[str] = ()) -> Head:
-    """Read header and first rows.
+def look(file: Path | str, source: str, how: Format, asked: Collection[str] = ()) -> Head:
+    """Read header and first rows; of Parquet files the header alone.
 
     Parameters
     ----------
     file : path
+    source : {"csv", "parquet"}
     how : Format
     asked : collection of str
         Columns that are wanted, whatever their names look like.
@@ -96,9 +97,11 @@ def look(file: Path | str, how: Format, asked: Collection[str] = ()) -> Head:
     ------
     Unreadable
         When there is no header.
-    OSError
-        When the file can't be opened.
+    BROKEN
+        When the file can't be read.
     """
+    if source == "parquet":
+        return _look_parquet(file, asked)
     try:
         codecs.lookup(how.encoding)
     except LookupError:
@@ -119,6 +122,21 @@ def look(file: Path | str, how: Format, asked: Collection[str] = ()) -> Head:
     head = Head([*header], rows[1:], whole, blank)
     _fit_to_rows(head)
     _name(head, asked)
+    return head
+
+
+def _look_parquet(file: Path | str, asked: Collection[str]) -> Head:
+    # Takes a while to import, and most studies have no such file.
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(file)
+    index = (schema.pandas_metadata or {}).get("index_columns", ())
+    head = Head([*schema.names], [], whole=False)
+    for place, name in enumerate(schema.names):
+        if name not in asked and (name in index or ROW_NAMES.fullmatch(name)):
+            head.fields[place] = None
+            head.notes.append(f"the column {name} is taken for row names and left out")
+    _find_repeated(head)
     return head
 
 
@@ -238,6 +256,10 @@ def _name(head: Head, asked: Collection[str]) -> None:
                 (f"column {place + 1} has values, but no name", "give it one in the header")
             )
         head.fields[place] = None
+    _find_repeated(head)
+
+
+def _find_repeated(head: Head) -> None:
     for name, count in Counter(head.names).items():
         if count > 1:
             head.problems.append(

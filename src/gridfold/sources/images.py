@@ -17,7 +17,7 @@ from gridfold.columns import Array, label
 from gridfold.errors import DataError, summary_of
 from gridfold.sources import tablefile
 from gridfold.sources.raw import Raw
-from gridfold.sources.table import require_columns, require_complete, tell
+from gridfold.sources.table import refuse_strays, require_columns, require_complete, tell
 from gridfold.tableformat import Format
 
 log = logging.getLogger(__name__)
@@ -86,6 +86,8 @@ def _listed(path: str, data: Mapping[str, Any], *, classes: bool) -> Raw:
     tell(read, [])
     for name in asked:
         require_complete(path, name, table[name])
+    numbers = [*filter(None, [data["weight"]]), *(() if classes else data["targets"])]
+    refuse_strays(path, read, numbers, Format())
     files = [Path(path).parent / name for name in table[data["image"]].astype(str)]
     absent = [str(file) for file in files if not file.is_file()]
     if absent:

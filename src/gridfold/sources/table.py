@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,8 @@ def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool =
         tell(read, [])
     for name in (*data["targets"], *single.values()):
         require_complete(path, name, table[name])
-    _refuse_strays(path, read, features, data, how, classes=classes)
+    numbers = _columns_of_numbers(read, features, data, classes=classes)
+    refuse_strays(path, read, numbers, how, {*features})
     try:
         columns = find_columns(table, features, data["categories"])
         matrix = as_matrix(table, columns)
@@ -125,7 +126,7 @@ def require_columns(path: str, table: Any, named: Mapping[str, list[str]]) -> No
 
 def tell(read: tablefile.TableFile, features: Sequence[str]) -> None:
     """Write into the log what was guessed about a table, and about features that nobody listed."""
-    for note in (*read.notes, *(column_notes(read.head, features) if read.head else ())):
+    for note in (*read.head.notes, *column_notes(read.head, features)):
         log.info("%s", note)
 
 
@@ -152,23 +153,39 @@ def _set_times(raw: Raw, times: Any, data: Mapping[str, Any], folder: Path | Non
     }
 
 
-def _refuse_strays(
+def _columns_of_numbers(
+    read: tablefile.TableFile, features: Sequence[str], data: Mapping[str, Any], *, classes: bool
+) -> set[str]:
+    """Return the columns that must be numbers, or are for the most part."""
+    needed = {*filter(None, [data["weight"]]), *(() if classes else data["targets"])}
+    if data["categories"] != "auto":
+        return needed | ({*features} - {*data["categories"]})
+    mistaken = {name for name, strays in read.strays.items() if strays.are_mistakes}
+    return needed | (mistaken & {*features})
+
+
+def refuse_strays(
     path: str,
     read: tablefile.TableFile,
-    features: Sequence[str],
-    data: Mapping[str, Any],
+    columns: Collection[str],
     how: Format,
-    *,
-    classes: bool,
+    features: Collection[str] = (),
 ) -> None:
-    """Refuse texts in columns of numbers, all columns at once."""
-    automatic = data["categories"] == "auto"
-    needed = {*filter(None, [data["weight"]]), *(() if classes else data["targets"])}
-    needed |= set() if automatic else {*features} - {*data["categories"]}
+    """Refuse texts in columns of numbers, all columns at once.
+
+    Parameters
+    ----------
+    path : str
+    read : TableFile
+    columns : collection of str
+        Those that must be numbers.
+    how : Format
+    features : collection of str
+        Those that may lack values.
+    """
     complaints = []
     for name, strays in read.strays.items():
-        is_guess = automatic and name in features and strays.are_mistakes
-        if name in needed or is_guess:
+        if name in columns:
             row, text = tablefile.first_row(read.frame[name], strays)
             remedy = strays.remedy(text, how, is_feature=name in features)
             complaints.append(f"{path}: {strays.found(name, row, text)}; {remedy}")

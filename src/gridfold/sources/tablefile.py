@@ -15,7 +15,6 @@ from gridfold.errors import DataError
 from gridfold.numbertexts import Strays, are_plain_numbers, are_truths, number_of
 from gridfold.tableformat import BROKEN, Format, open_table
 from gridfold.tablehead import (
-    ROW_NAMES,
     WHITE_SPACE,
     Head,
     Unreadable,
@@ -37,17 +36,13 @@ class TableFile:
     ----------
     frame : pandas.DataFrame
         With at least one row; numbers or texts in each column, NaN where nothing stands.
-    head : Head or None
-        Of CSV files.
-    notes : list of str
-        What was guessed.
+    head : Head
     strays : dict of str to Strays
         What keeps columns of text from being numbers.
     """
 
     frame: Any
-    head: Head | None = None
-    notes: list[str] = field(default_factory=list)
+    head: Head
     strays: dict[str, Strays] = field(default_factory=dict)
 
 
@@ -81,10 +76,14 @@ def read(
         When it is no such file, or a row does not fit; says which and what to do.
     """
     try:
+        head = look(file, source, how, asked)
+        if head.problems:
+            found = (f"{file}: {'; '.join(problem)}" for problem in head.problems)
+            raise DataError("\n".join(found))
         table = (
-            _read_csv(file, how, texts, names, asked)
+            _read_csv(file, how, head, texts, names)
             if source == "csv"
-            else _read_parquet(file, how, asked)
+            else _read_parquet(file, how, head)
         )
     except BROKEN as error:
         raise DataError(f"{file} can't be read as {source}: {error}") from None
@@ -94,17 +93,10 @@ def read(
 
 
 def _read_csv(
-    file: Path | str,
-    how: Format,
-    texts: Collection[str],
-    names: Collection[str],
-    asked: Collection[str],
+    file: Path | str, how: Format, head: Head, texts: Collection[str], names: Collection[str]
 ) -> TableFile:
     import pandas as pd
 
-    head = look(file, how, asked)
-    if head.problems:
-        raise DataError("\n".join(f"{file}: {'; '.join(problem)}" for problem in head.problems))
     read = _texts_of_fields if len(how.separator) == 1 else _texts_of_other_fields
     fields = read(file, how, head)
     for place in head.empty:
@@ -119,7 +111,7 @@ def _read_csv(
             columns[name], found_strays = _typed(column, how, name in texts, name in names)
             if found_strays is not None and found_strays.texts:
                 strays[name] = found_strays
-    return TableFile(pd.DataFrame(columns, copy=False), head, [*head.notes], strays)
+    return TableFile(pd.DataFrame(columns, copy=False), head, strays)
 
 
 def _texts_of_fields(file: Path | str, how: Format, head: Head) -> Any:
@@ -212,26 +204,16 @@ def _texts_of_other_fields(file: Path | str, how: Format, head: Head) -> Any:
     return pa.Table.from_pandas(frame, preserve_index=False)
 
 
-def _read_parquet(file: Path | str, how: Format, asked: Collection[str]) -> TableFile:
+def _read_parquet(file: Path | str, how: Format, head: Head) -> TableFile:
     import pyarrow.parquet as pq
 
-    table = pq.read_table(file)
-    index = (table.schema.pandas_metadata or {}).get("index_columns", ())
-    left_out = [
-        name
-        for name in table.column_names
-        if name not in asked and (name in index or (name and ROW_NAMES.fullmatch(name)))
-    ]
-    repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
-    if repeated:
-        raise Unreadable(f"several columns with the name {', '.join(repeated)}", "rename them")
-    notes = [f"the column {name} is taken for row names and left out" for name in left_out]
-    frame = table.drop_columns(left_out).to_pandas(ignore_metadata=True)
+    table = pq.read_table(file, columns=head.names)
+    frame = table.to_pandas(ignore_metadata=True)
     for name in frame.columns if how.missing else ():
         # Texts are such by the file's own word, and stay so.
         if frame[name].dtype == "str":
             frame[name] = frame[name].mask(frame[name].isin(how.missing))
-    return TableFile(frame, None, notes)
+    return TableFile(frame, head)
 
 
 def _typed(column: Any, how: Format, is_text: bool, stays_text: bool) -> tuple[Any, Strays | None]:
