@@ -248,6 +248,35 @@ def test_tables_that_do_not_fit_are_refused(
         load(file, tmp_path, **options)
 
 
+def test_labels_are_the_texts_of_the_file(tmp_path: Path) -> None:
+    file = write_table(tmp_path / "digits")
+    table = pd.read_csv(file)
+    codes = dict(enumerate(["01", "None", *range(2, 9), "10"]))
+    table.assign(label=table["label"].map(codes)).to_csv(file, index=False)
+    assert load(file, tmp_path).class_names == ["01", "10", *map(str, range(2, 9)), "None"]
+    codes[1] = "0"
+    table.assign(label=table["label"].map(codes)).to_csv(file, index=False)
+    dataset = load(file, tmp_path)
+    assert dataset.class_names == ["0", "01", *map(str, range(2, 9)), "10"], "by their values"
+    table["label"] = table["label"].astype(object).where(table.index != 3, "?")
+    table.to_csv(file, index=False)
+    with pytest.raises(DataError, match=r"column label of numbers has '\?' in row 3"):
+        load(file, tmp_path, "regression")
+
+
+def test_the_list_of_a_test_set_may_lack_classes(tmp_path: Path) -> None:
+    file = write_table(tmp_path / "digits")
+    table = pd.read_csv(file)
+    table["label"] = table["label"].map(lambda digit: f"0{digit}" if digit < 5 else str(digit))
+    table.to_csv(file, index=False)
+    test = file.with_name("test.csv")
+    table[table["label"].str.len() == 1].to_csv(test, index=False)
+    dataset = load(file, tmp_path, test_path=str(test))
+    assert dataset.class_names == [f"0{i}" if i < 5 else str(i) for i in range(10)]
+    assert dataset.test_start == len(table)
+    assert (dataset.targets[dataset.test_start :] >= 5).all()
+
+
 # -- later ----------------------------------------------------------------------------------------
 
 

@@ -115,7 +115,7 @@ REFUSED: list[tuple[str, Any, dict[str, Any], str]] = [
     ("missing name", ("patient", 7, None), {}, "column patient has 1 missing values, .* row 7"),
     ("missing weight", ("importance", 9, None), {}, "column importance has 1 missing .* row 9"),
     ("negative weight", ("importance", 9, -1.0), {}, "sample weight -1 at row 9"),
-    ("weight in words", ("importance", 9, "much"), {}, "sample weights that are no numbers"),
+    ("weight in words", ("importance", 9, "much"), {}, "importance of numbers has 'much' in row 9"),
     ("missing target", ("outcome", 5, None), {}, "column outcome has 1 missing values, .* row 5"),
     ("missing number", None, {"missing": {}}, r"the first at row \d+ \(columns .*data\.missing\.n"),
     (

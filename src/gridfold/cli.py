@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from gridfold import __version__, laterverbs
+from gridfold import __version__, laterverbs, tablechecks
 from gridfold.advice import cause_of, in_full
 from gridfold.errors import GridfoldError, Problem, StudyError, TrialFailure
 from gridfold.paths import result_file
@@ -148,6 +148,8 @@ def _validate(options: argparse.Namespace) -> None:
     if tuner_of(plan.study):
         size = f"up to {plan.stages[0].most} configurations x {len(plan.splits)} splits"
     print(f"{', '.join(map(str, options.study))}: valid, {size}{more}")
+    for note in tablechecks.notes(plan.study.data):
+        print(f"  note: {note}")
 
 
 def _plan(options: argparse.Namespace) -> None:

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gridfold.errors import DataError
+from gridfold.numbertexts import is_code
+from gridfold.precision import origin_of
 
 Array = npt.NDArray[Any]
 
@@ -32,23 +34,32 @@ class Column:
     name : str
     categories : tuple of str or None
         All categories of the table in the order of their codes; None for a column of numbers.
+    origin : float
+        What is taken off numbers before they are kept in 32 bit, see
+        :func:`gridfold.precision.origin_of`.
     """
 
     name: str
     categories: tuple[str, ...] | None = None
+    origin: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """Return a form that JSON can hold."""
-        return {
+        stored: dict[str, Any] = {
             "name": self.name,
             "categories": None if self.categories is None else list(self.categories),
         }
+        return stored | ({"origin": self.origin} if self.origin else {})
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Column:
         """Return what :meth:`as_json` made `stored` from."""
         categories = stored["categories"]
-        return cls(stored["name"], None if categories is None else tuple(categories))
+        return cls(
+            stored["name"],
+            None if categories is None else tuple(categories),
+            stored.get("origin", 0.0),
+        )
 
 
 def find_columns(table: Any, names: Sequence[str], categories: str | Sequence[str]) -> list[Column]:
@@ -77,7 +88,7 @@ def find_columns(table: Any, names: Sequence[str], categories: str | Sequence[st
         else:
             is_category = name in categories
         if not is_category:
-            found.append(Column(name))
+            found.append(Column(name, None, origin_of(_numbers(values))))
             continue
         if types.is_datetime64_any_dtype(values) or types.is_timedelta64_dtype(values):
             raise DataError(
@@ -109,8 +120,8 @@ def as_matrix(table: Any, columns: Iterable[Column]) -> Array:
     Returns
     -------
     array of shape (rows, columns), float32
-        Numbers as they are, the code of each category, `UNKNOWN` for those that the columns don't
-        have, and NaN for what is missing.
+        Numbers less their column's origin, the code of each category, `UNKNOWN` for those that the
+        columns don't have, and NaN for what is missing.
 
     Raises
     ------
@@ -129,7 +140,9 @@ def as_matrix(table: Any, columns: Iterable[Column]) -> Array:
         for position, column in enumerate(columns):
             values = table[column.name]
             matrix[:, position] = (
-                _numbers(values) if column.categories is None else _codes(values, column.categories)
+                _numbers(values) - column.origin
+                if column.categories is None
+                else _codes(values, column.categories)
             )
     return matrix
 
@@ -151,6 +164,15 @@ def _numbers(values: Any) -> Array:
 
 
 def _codes(values: Any, categories: Sequence[str]) -> Array:
+    from pandas.api import types
+
+    if types.is_numeric_dtype(values) and not types.is_bool_dtype(values):
+        lost = [text for text in categories if is_code(text)]
+        if lost:
+            raise DataError(
+                f"column {values.name} has numbers, where the study has texts such as {lost[0]!r}; "
+                "read the file with Intake.read_table, or with dtype=str"
+            )
     codes, labels = _labels(values)
     known = {label: float(code) for code, label in enumerate(categories)}
     # The last one is what a code of -1, a missing value, points to.

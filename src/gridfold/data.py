@@ -16,12 +16,16 @@ from gridfold import bigarrays, sources
 from gridfold.atomic import replacing, write_text
 from gridfold.columns import Column, label
 from gridfold.errors import DataError
+from gridfold.numbertexts import in_order
+from gridfold.precision import lost_columns
 from gridfold.sources import Raw
 
 Array = npt.NDArray[Any]
 
 # What is kept as a file of its own; those that a data set doesn't have are empty.
 _ARRAYS = ("features", "targets", "groups", "weights", "ids", "spans")
+# Classes that are named when there are too many.
+_NAMED = 5
 
 
 def are_images(sample_shape: Sequence[int]) -> bool:
@@ -140,7 +144,7 @@ def prepare(data: Mapping[str, Any], problem: str, folder: Path | None = None) -
     DataError
         When the data can't serve the problem; says what to change.
     """
-    raw = sources.read(data, folder)
+    raw = sources.read(data, folder, classes=problem in ("binary", "multiclass"))
     parts, targets, test_start = _with_test_set(raw)
     features = _checked_features(parts, data.get("reshape"), raw.columns, folder)
     codes, class_names, target_names = _checked_targets(targets, problem, raw)
@@ -212,6 +216,8 @@ def _checked_features(
     for part in parts:
         if part.dtype.kind not in "biuf":
             raise DataError(f"features of type {part.dtype}; numbers are needed")
+    for part in parts:
+        _require_32_bit(part, "feature")
     bytes_only = all(part.dtype == np.uint8 for part in parts)
     features = bigarrays.joined(parts, np.uint8 if bytes_only else np.float32, folder)
     if features.ndim < 2:
@@ -238,6 +244,22 @@ def _checked_features(
     return np.ascontiguousarray(features)
 
 
+def _require_32_bit(samples: Array, what: str) -> None:
+    """Refuse flat samples in which a number would lose its differences in 32 bit."""
+    if samples.ndim != 2 or samples.dtype.itemsize < 4 or samples.dtype == np.float32:
+        return
+    lost = np.flatnonzero(lost_columns(samples))
+    if len(lost):
+        values = np.asarray(samples[:, lost[0]], np.float64)
+        finite = values[np.isfinite(values)]
+        raise DataError(
+            f"{what} {lost[0]} (from 0) has numbers from {finite.min():.17g} to "
+            f"{finite.max():.17g}, whose differences 32 bit would lose; take a constant off"
+            + f" (also {', '.join(map(str, lost[1:10]))})"
+            * (len(lost) > 1)
+        )
+
+
 def _is_not_finite(values: Array) -> Array:
     return ~np.isfinite(values)
 
@@ -259,9 +281,14 @@ def _checked_targets(
         except TypeError:
             raise DataError("class targets of several types; one type is needed") from None
         if problem == "binary" and len(labels) != 2:
-            raise DataError(f"{len(labels)} classes in a binary problem; use multiclass")
+            named = ", ".join(map(label, labels[:_NAMED])) + ", ..." * (len(labels) > _NAMED)
+            raise DataError(f"{len(labels)} classes in a binary problem ({named}); use multiclass")
         if len(labels) < 2:
             raise DataError("all samples have the same class")
+        if raw.written and labels.dtype == object:
+            ordered = in_order(labels.tolist())
+            codes = np.array([ordered.index(text) for text in labels])[codes]
+            labels = np.array(ordered, object)
         names = raw.class_names or [label(value) for value in labels]
         outputs = names[1:] if problem == "binary" else names
         return codes.astype(np.int64), names, outputs
@@ -270,6 +297,7 @@ def _checked_targets(
     except (TypeError, ValueError):
         raise DataError(f"targets of type {targets.dtype} in a {problem} problem") from None
     _require_finite(numbers, "targets with missing or infinite values")
+    _require_32_bit(targets.reshape(len(targets), -1), "target")
     target_names = raw.target_names or [f"output {i}" for i in range(numbers.shape[1])]
     return numbers, None, [str(name) for name in target_names]
 
@@ -343,7 +371,7 @@ def _digest(dataset: Dataset) -> str:
         "targets": dataset.target_names,
         "test_start": dataset.test_start,
     }
-    if dataset.columns is not None and any(column.categories for column in dataset.columns):
+    if dataset.columns is not None and any(c.categories or c.origin for c in dataset.columns):
         names["columns"] = [column.as_json() for column in dataset.columns]
     result = hashlib.sha256(json.dumps(names, sort_keys=True).encode())
     # Names change no result, and times only the splits, which have a digest of their own.

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from gridfold import tablechecks
 from gridfold.errors import KeyPath, Problem
 from gridfold.references import problem_with
 from gridfold.study.data import EMBEDDED_SHAPES
-from gridfold.study.explain import shown, unknown_key
+from gridfold.study.explain import shown
 
 # Which problems the targets of an embedded data set can serve.
 _EMBEDDED_PROBLEMS = {
@@ -28,9 +27,6 @@ _EMBEDDED_PROBLEMS = {
 }
 _FOLDER_SOURCES = ("npy",)
 _FILE_OR_FOLDER_SOURCES = ("images", "mnist", "fashion_mnist", "cifar10")
-# The roles of a table's columns, one column each but for the lists.
-_LISTS = ("targets", "features", "categories")
-_SINGLE_ROLES = ("groups", "weight", "id", "time")
 
 
 def file_problems(data: Any) -> Iterator[Problem]:
@@ -50,8 +46,10 @@ def file_problems(data: Any) -> Iterator[Problem]:
             "allowed: both, or neither",
         )
     if data.source in ("csv", "parquet"):
-        yield from _column_problems(data)
-    if data.source == "images" and os.path.isdir(data.path):
+        yield from tablechecks.column_problems(data)
+    if data.source == "images" and not os.path.isdir(data.path):
+        yield from tablechecks.list_problems(data)
+    elif data.source == "images":
         for key in ("groups", "weight"):
             if getattr(data, key) is not None:
                 yield Problem(
@@ -78,68 +76,6 @@ def _path_problems(source: str, key: str, path: str) -> Iterator[Problem]:
         )
 
 
-def _column_problems(data: Any) -> Iterator[Problem]:
-    """Yield columns in two roles, and those that a CSV file doesn't have."""
-    lists = {role: getattr(data, role) for role in _LISTS}
-    named = {role: names for role, names in lists.items() if isinstance(names, list)}
-    named |= {role: [getattr(data, role)] for role in _SINGLE_ROLES if getattr(data, role)}
-    header = _header(data)
-    for role, names in named.items():
-        for position, name in enumerate(names):
-            path = ("data", role) if role in _SINGLE_ROLES else ("data", role, position)
-            if header is not None and name not in header:
-                hint = unknown_key((name,), header).allowed
-                yield Problem(path, f"no column {shown(name)} in {data.path}", hint)
-    features = named.get("features", [])
-    if data.sequence is None:
-        for name in data.targets:
-            if name in features:
-                yield Problem(
-                    ("data", "features"),
-                    f"the target `{name}` is among the features",
-                    "allowed: each column in one role",
-                )
-    others = [(role, name) for role in _SINGLE_ROLES for name in named.get(role, [])]
-    for index, (role, name) in enumerate(others):
-        taken = [*features, *data.targets, *named.get("categories", [])]
-        taken += [other for _, other in others[:index]]
-        if name in taken:
-            yield Problem(
-                ("data", role),
-                f"the column `{name}` has another role, too",
-                "allowed: each column in one role",
-            )
-    if features:
-        for position, name in enumerate(named.get("categories", [])):
-            if name not in features:
-                yield Problem(
-                    ("data", "categories", position),
-                    f"`{name}` is not among the features",
-                    f"allowed: {', '.join(features)}",
-                )
-    if data.sequence is not None and data.time is None:
-        yield Problem(
-            ("data", "sequence"), "windows without `data.time`", "allowed: name the column of time"
-        )
-    if data.sequence is not None and data.reshape is not None:
-        yield Problem(
-            ("data", "reshape"),
-            f"{data.reshape} with `data.sequence`",
-            f"allowed: leave it out; samples have the shape [{data.sequence.length}, columns]",
-        )
-
-
-def _header(data: Any) -> list[str] | None:
-    """Return the columns of a CSV file, or None where they can't be known that easily."""
-    if data.source != "csv" or len(data.separator) != 1:
-        return None
-    try:
-        with Path(data.path).open(newline="", encoding="utf-8-sig") as stream:
-            return next(csv.reader(stream, delimiter=data.separator), None)
-    except (OSError, ValueError, csv.Error):
-        return None
-
-
 def target_problems(data: Any, problem: Any) -> Iterator[Problem]:
     """Yield what does not fit between targets and the type of the problem."""
     if data.source == "images" and os.path.isdir(data.path) and not problem.is_classification:
@@ -148,6 +84,8 @@ def target_problems(data: Any, problem: Any) -> Iterator[Problem]:
             f"`{problem.type}` with folders of images, which are classes",
             "allowed: binary or multiclass, or a CSV file as `data.path`",
         )
+    if data.source == "csv" and not problem.is_classification:
+        yield from tablechecks.target_problems(data)
     suited = _EMBEDDED_PROBLEMS.get(data.source)
     if suited and problem.type not in suited:
         yield Problem(

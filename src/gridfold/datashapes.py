@@ -72,7 +72,7 @@ def _rows_shape(data: Any) -> tuple[int, ...] | None:
     shape = _table_shape(
         Path(data.path),
         len(data.features or ()) or None,
-        len(data.targets) + sum(role is not None for role in roles),
+        len(data.targets) + len(data.ignore) + sum(role is not None for role in roles),
         getattr(data, "separator", ","),
     )
     if shape is None or data.sequence is None:

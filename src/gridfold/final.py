@@ -243,7 +243,8 @@ def _loading_code(data: Mapping[str, Any]) -> list[str]:
     ]
     if data.get("columns"):
         lines += [
-            f"# table: a pandas.DataFrame with the columns {', '.join(data['columns'])}",
+            f"# a file, or pandas.DataFrame, with the columns {', '.join(data['columns'])}",
+            'table = intake.read_table("new.csv")',
             "model.predict(intake.from_table(table))",
         ]
     elif "images" in data.get("reading", {}):

@@ -78,7 +78,7 @@ class FinalModel:
         return cls(folder, card, [(_load(model), Intake.load(intake)) for model, intake in pairs])
 
     def predict(
-        self, file: Path, *, separator: str = ",", array: str | None = None
+        self, file: Path, *, separator: str | None = None, array: str | None = None
     ) -> pd.DataFrame:
         """Predict the samples of a file.
 
@@ -87,8 +87,8 @@ class FinalModel:
         file : Path
             ``.csv`` or ``.parquet`` with the columns of the study, by name and in any order, or
             ``.npz`` or ``.npy`` with samples as the study's source gives them.
-        separator : str
-            Of columns in a CSV file.
+        separator : str, optional
+            Of columns in a CSV file; that of the study when left out.
         array : str, optional
             Name in an ``.npz`` file; the only one, ``x`` or ``features`` when left out.
 
@@ -173,7 +173,7 @@ def write_table(table: pd.DataFrame, file: Path) -> None:
             table.to_csv(temporary, index=False)
 
 
-def _reader(file: Path, separator: str, array: str | None) -> Callable[[Intake], Array]:
+def _reader(file: Path, separator: str | None, array: str | None) -> Callable[[Intake], Array]:
     """Return what gives the samples of a file as inputs of a model."""
     if not file.is_file():
         raise DataError(f"no such file: {file}")
@@ -188,16 +188,17 @@ def _reader(file: Path, separator: str, array: str | None) -> Callable[[Intake],
     raise DataError(f"{file}: unknown kind of file; allowed: .csv, .parquet, .npz, .npy")
 
 
-def _table_reader(file: Path, separator: str) -> Callable[[Intake], Array]:
-    import pandas as pd
-
-    table = pd.read_csv(file, sep=separator) if file.suffix == ".csv" else pd.read_parquet(file)
+def _table_reader(file: Path, separator: str | None) -> Callable[[Intake], Array]:
+    # The members of an ensemble read the same columns.
+    tables: list[Any] = []
 
     def take(intake: Intake) -> Array:
+        if not tables:
+            tables.append(intake.read_table(file, separator))
         return (
-            intake.from_array(table.to_numpy())
+            intake.from_array(tables[0].to_numpy())
             if intake.columns is None
-            else (intake.from_table(table))
+            else intake.from_table(tables[0])
         )
 
     return take

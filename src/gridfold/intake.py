@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from gridfold.columns import Array, Column, as_matrix
 from gridfold.data import Dataset
 from gridfold.errors import DataError
 from gridfold.preprocessing import Category, Encoding, Number, Preprocessing
-from gridfold.sources import images, windows
+from gridfold.sources import images, tablefile, windows
+from gridfold.tableformat import Format
 
 _FORMAT = 1
 
@@ -67,6 +68,40 @@ class Intake:
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input of the model."""
         return Preprocessing(self.encoding).shape(self.sample_shape)
+
+    def read_table(self, file: Path | str, separator: str | None = None) -> Any:
+        """Read a file of raw rows as the study read its own.
+
+        Parameters
+        ----------
+        file : path
+            By its name a ``.parquet`` file, or else CSV.
+        separator : str, optional
+            Of columns in a CSV file; that of the study when left out.
+
+        Returns
+        -------
+        pandas.DataFrame
+            For :meth:`from_table`.
+
+        Raises
+        ------
+        DataError
+            When it can't be read; says which row.
+        """
+        how = Format.of(self.reading.get("table", {}))
+        windowed = self.reading.get("windows", {})
+        texts = [column.name for column in self.columns or () if column.categories is not None]
+        texts += filter(None, [windowed.get("series")])
+        asked = [column.name for column in self.columns or ()]
+        asked += filter(None, [windowed.get("time"), windowed.get("series")])
+        return tablefile.read(
+            file,
+            "parquet" if str(file).endswith(".parquet") else "csv",
+            how if separator is None else replace(how, separator=separator),
+            texts=texts,
+            asked=asked,
+        ).frame
 
     def from_table(self, table: Any) -> Array:
         """Return the model's inputs for raw rows.

@@ -25,7 +25,7 @@ def add(verbs: Verbs) -> None:
     predict.add_argument("data", type=Path, help="samples: .csv, .parquet, .npz or .npy")
     predict.add_argument("-o", "--output", type=Path, help="a .csv or .parquet file")
     predict.add_argument("--ensemble", action="store_true", help="mean of the models of all splits")
-    predict.add_argument("--separator", default=",", help="of columns in a CSV file (default: ,)")
+    predict.add_argument("--separator", help="of columns in a CSV file (default: the study's)")
     predict.add_argument("--array", help="name of the samples in an .npz file")
     export = verbs.add(
         "export",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gridfold import tablechecks
 from gridfold.cost import seconds_per_trial
 from gridfold.searchwords import schedule_lines
 from gridfold.space import describe_axis
@@ -39,6 +40,7 @@ def description(plan: Plan, cores: int | None) -> str:
         *(_stages(plan) if plan.stages else _trials(plan, cores)),
     ]
     lines += [f"  axis            {describe_axis(n, a)}" for n, a in study.search.space.items()]
+    lines += [f"  note            {note}" for note in tablechecks.notes(study.data)]
     return "\n".join(lines)
 
 

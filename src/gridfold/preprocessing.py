@@ -237,7 +237,7 @@ def fit_encoding(settings: Mapping[str, Any], columns: Iterable[Column], matrix:
     flat = matrix.reshape(-1, matrix.shape[-1])
     return Encoding(
         tuple(
-            _fit_number(flat[:, [position]], missing)
+            _fit_number(flat[:, [position]], missing, column.origin)
             if column.categories is None
             else _fit_category(
                 flat[:, [position]],
@@ -250,13 +250,13 @@ def fit_encoding(settings: Mapping[str, Any], columns: Iterable[Column], matrix:
     )
 
 
-def _fit_number(values: Array, missing: Mapping[str, Any]) -> Number:
+def _fit_number(values: Array, missing: Mapping[str, Any], origin: float) -> Number:
     strategy = missing["numbers"]
     if strategy == "refuse":
         return Number()
     has_gaps = bool(np.isnan(values).any())
     if strategy == "zero" or np.isnan(values).all():
-        return Number(0.0, missing["indicator"] and has_gaps)
+        return Number(0.0 - origin, missing["indicator"] and has_gaps)
     imputer = SimpleImputer(strategy=strategy).fit(values.astype(np.float64))
     return Number(float(imputer.statistics_[0]), missing["indicator"] and has_gaps)
 

@@ -12,7 +12,7 @@ from gridfold.sources.raw import Raw
 __all__ = ["Raw", "read"]
 
 
-def read(data: Mapping[str, Any], folder: Path | None = None) -> Raw:
+def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool = False) -> Raw:
     """Read the samples of the ``data`` section.
 
     Parameters
@@ -20,6 +20,8 @@ def read(data: Mapping[str, Any], folder: Path | None = None) -> Raw:
     data : mapping
     folder : Path, optional
         Where there is room for arrays that are too large for memory.
+    classes : bool
+        Whether targets are classes, which tables may write in any way.
 
     Raises
     ------
@@ -32,9 +34,9 @@ def read(data: Mapping[str, Any], folder: Path | None = None) -> Raw:
         case "npy":
             return arrays.read_npy(data, folder)
         case "csv" | "parquet":
-            return table.read(data, folder)
+            return table.read(data, folder, classes=classes)
         case "images":
-            return images.read(data, folder)
+            return images.read(data, folder, classes=classes)
         case "mnist" | "fashion_mnist" | "cifar10":
             return known.read(data)
         case "python":

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from gridfold import bigarrays
-from gridfold.columns import Array
+from gridfold.columns import Array, label
 from gridfold.errors import DataError, summary_of
+from gridfold.sources import tablefile
 from gridfold.sources.raw import Raw
-from gridfold.sources.table import read_frame
+from gridfold.sources.table import refuse_strays, require_columns, require_complete, tell
+from gridfold.tableformat import Format
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ _NAMES_SHOWN = 20
 _PROGRESS_SECONDS = 5.0
 
 
-def read(data: Mapping[str, Any], folder: Path | None = None) -> Raw:
+def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool = False) -> Raw:
     """Read the images of a study.
 
     Parameters
@@ -37,14 +39,16 @@ def read(data: Mapping[str, Any], folder: Path | None = None) -> Raw:
         The ``data`` section, of source ``images``.
     folder : Path, optional
         Where there is room for pixels that are too many for memory.
+    classes : bool
+        Whether targets are classes.
 
     Raises
     ------
     DataError
         When files are missing or damaged, all of them named, or sizes differ; says what to change.
     """
-    own = _listed(data["path"], data)
-    test = _listed(data["test_path"], data) if data["test_path"] else None
+    own = _listed(data["path"], data, classes=classes)
+    test = _listed(data["test_path"], data, classes=classes) if data["test_path"] else None
     size = data["size"] or _first_size(own.features)
     how = {"size": size, "color": data["color"], "fit": data["fit"]}
     # Without a size, images of another one are refused instead of resized.
@@ -54,31 +58,36 @@ def read(data: Mapping[str, Any], folder: Path | None = None) -> Raw:
             _decode_part(part, how, exact, data["damaged"], folder)
     own.reading = {"images": how}
     if test is not None:
+        if own.targets.dtype != test.targets.dtype and classes:
+            # One list has texts where the other one has numbers.
+            for part in (own, test):
+                part.targets = np.array([label(value) for value in part.targets], object)
         own.test_features, own.test_targets = test.features, test.targets
     return own
 
 
-def _listed(path: str, data: Mapping[str, Any]) -> Raw:
+def _listed(path: str, data: Mapping[str, Any], *, classes: bool) -> Raw:
     """Return paths as features, with targets and what else a CSV file says."""
     if os.path.isdir(path):
         return _listed_in_folders(Path(path))
-    table = read_frame(path, "csv")
     roles = {"image": [data["image"]], "targets": data["targets"]}
     roles |= {role: [data[role]] for role in ("groups", "weight") if data[role]}
-    for role, names in roles.items():
-        absent = [name for name in names if name not in table.columns]
-        if absent:
-            raise DataError(
-                f"{path}: no column {', '.join(absent)} (data.{role}); it has "
-                f"{', '.join(map(str, table.columns))}"
-            )
-        for name in names:
-            missing = table[name].isna().to_numpy()
-            if missing.any():
-                raise DataError(
-                    f"{path}: column {name} has {int(missing.sum())} missing values, the first at "
-                    f"row {int(missing.argmax())}; remove these rows"
-                )
+    asked = [name for names in roles.values() for name in names]
+    read = tablefile.read(
+        path,
+        "csv",
+        Format(),
+        texts={*(data["targets"] if classes else ()), *filter(None, [data["groups"]])},
+        names=[data["image"]],
+        asked=asked,
+    )
+    table = read.frame
+    require_columns(path, table, roles)
+    tell(read, [])
+    for name in asked:
+        require_complete(path, name, table[name])
+    numbers = [*filter(None, [data["weight"]]), *(() if classes else data["targets"])]
+    refuse_strays(path, read, numbers, Format())
     files = [Path(path).parent / name for name in table[data["image"]].astype(str)]
     absent = [str(file) for file in files if not file.is_file()]
     if absent:
@@ -90,6 +99,7 @@ def _listed(path: str, data: Mapping[str, Any]) -> Raw:
         groups=table[data["groups"]].to_numpy() if data["groups"] else None,
         weights=table[data["weight"]].to_numpy() if data["weight"] else None,
         target_names=list(data["targets"]),
+        written=True,
     )
 
 

@@ -26,6 +26,8 @@ class Raw:
         What the columns of `features` are, for tables.
     spans : array_like of shape (samples, 2), optional
         First and last point in time that a sample knows, its target included, as ranks.
+    written : bool
+        Whether targets are texts of a file, whose order is that of their numbers if all are some.
     reading : dict
         How samples were read, for what reads raw samples later: ``images`` or ``windows``.
     """
@@ -41,4 +43,5 @@ class Raw:
     target_names: list[str] | None = None
     columns: list[Column] | None = None
     spans: Any = None
+    written: bool = False
     reading: dict[str, Any] = field(default_factory=dict)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,18 @@ import numpy as np
 
 from gridfold.columns import Column, as_matrix, find_columns
 from gridfold.errors import DataError
-from gridfold.sources import windows
+from gridfold.sources import tablefile, windows
 from gridfold.sources.raw import Raw
+from gridfold.tableformat import Format
+from gridfold.tablehead import column_notes
+
+log = logging.getLogger(__name__)
 
 # Roles of a single column, by their key in the `data` section.
 SINGLE_ROLES = ("groups", "weight", "id", "time")
 
 
-def read(data: Mapping[str, Any], folder: Path | None = None) -> Raw:
+def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool = False) -> Raw:
     """Read a table of a study.
 
     Parameters
@@ -26,6 +31,8 @@ def read(data: Mapping[str, Any], folder: Path | None = None) -> Raw:
         The ``data`` section, of source ``csv`` or ``parquet``.
     folder : Path, optional
         Where there is room for windows that are too many for memory.
+    classes : bool
+        Whether targets are classes.
 
     Raises
     ------
@@ -33,32 +40,51 @@ def read(data: Mapping[str, Any], folder: Path | None = None) -> Raw:
         When the table can't serve; says what to change.
     """
     path = data["path"]
-    table = read_frame(path, data["source"], data.get("separator", ","))
+    how = Format.of(data)
     single = {role: data[role] for role in SINGLE_ROLES if data[role]}
-    used = {*single.values()} if data["sequence"] else {*data["targets"], *single.values()}
-    features = data["features"] or [name for name in table.columns if name not in used]
     listed = [] if data["categories"] == "auto" else data["categories"]
-    for role, names in (
-        ("targets", data["targets"]),
-        ("features", features),
-        ("categories", listed),
-        *((role, [name]) for role, name in single.items()),
-    ):
-        absent = [name for name in names if name not in table.columns]
-        if absent:
-            raise DataError(
-                f"{path}: no column {', '.join(absent)} (data.{role}); it has "
-                f"{', '.join(map(str, table.columns))}"
-            )
+    named = {
+        "targets": data["targets"],
+        "features": data["features"] or [],
+        "categories": listed,
+        "ignore": data["ignore"],
+        **{role: [name] for role, name in single.items()},
+    }
+    read = tablefile.read(
+        path,
+        data["source"],
+        how,
+        texts={*listed, *(data["targets"] if classes else ()), *filter(None, [data["groups"]])},
+        names=[*filter(None, [data["id"]])],
+        asked={name for names in named.values() for name in names},
+    )
+    table = read.frame
+    require_columns(path, table, named)
+    used = {*single.values(), *data["ignore"]}
+    used |= set() if data["sequence"] else {*data["targets"]}
+    features = data["features"] or [name for name in table.columns if name not in used]
     if not features:
         raise DataError(f"{path}: no column is left for features; each has another role")
+    if data["features"] is None:
+        tell(read, [name for name in features if table[name].dtype != "str"])
+    else:
+        tell(read, [])
     for name in (*data["targets"], *single.values()):
-        _require_complete(path, name, table[name])
+        require_complete(path, name, table[name])
+    numbers = _columns_of_numbers(read, features, data, classes=classes)
+    refuse_strays(path, read, numbers, how, {*features})
     try:
         columns = find_columns(table, features, data["categories"])
         matrix = as_matrix(table, columns)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
+    for column in columns:
+        if column.origin:
+            log.info(
+                "column %s: kept as its difference from %r, in which 32 bit lose nothing",
+                column.name,
+                column.origin,
+            )
     _check_missing(path, matrix, columns, data["missing"])
     targets = table[data["targets"]]
     raw = Raw(
@@ -69,10 +95,39 @@ def read(data: Mapping[str, Any], folder: Path | None = None) -> Raw:
         ids=_names(path, table[data["id"]]) if data["id"] else None,
         target_names=list(data["targets"]),
         columns=columns,
+        written=True,
     )
+    if how.as_json():
+        raw.reading["table"] = how.as_json()
     if data["time"]:
         _set_times(raw, windows.times_of(table[data["time"]]), data, folder)
     return raw
+
+
+def require_columns(path: str, table: Any, named: Mapping[str, list[str]]) -> None:
+    """Refuse columns that a table doesn't have.
+
+    Parameters
+    ----------
+    path : str
+    table : pandas.DataFrame
+    named : mapping of str to list of str
+        The columns of each key of the ``data`` section.
+    """
+    complaints = []
+    for role, names in named.items():
+        absent = [name for name in names if name not in table.columns]
+        if absent:
+            complaints.append(f"{path}: no column {', '.join(absent)} (data.{role})")
+    if complaints:
+        complaints[-1] += f"; it has {', '.join(map(str, table.columns))}"
+        raise DataError("\n".join(complaints))
+
+
+def tell(read: tablefile.TableFile, features: Sequence[str]) -> None:
+    """Write into the log what was guessed about a table, and about features that nobody listed."""
+    for note in (*read.head.notes, *column_notes(read.head, features)):
+        log.info("%s", note)
 
 
 def _set_times(raw: Raw, times: Any, data: Mapping[str, Any], folder: Path | None) -> None:
@@ -91,35 +146,55 @@ def _set_times(raw: Raw, times: Any, data: Mapping[str, Any], folder: Path | Non
         values = getattr(raw, name)
         if values is not None:
             setattr(raw, name, values[rows])
-    raw.reading = {
-        "windows": {
-            "length": data["sequence"]["length"],
-            "time": data["time"],
-            "series": data["groups"],
-        }
+    raw.reading["windows"] = {
+        "length": data["sequence"]["length"],
+        "time": data["time"],
+        "series": data["groups"],
     }
 
 
-def read_frame(path: str, source: str, separator: str = ",") -> Any:
-    """Read a file as a pandas.DataFrame with at least one row.
+def _columns_of_numbers(
+    read: tablefile.TableFile, features: Sequence[str], data: Mapping[str, Any], *, classes: bool
+) -> set[str]:
+    """Return the columns that must be numbers, or are for the most part."""
+    needed = {*filter(None, [data["weight"]]), *(() if classes else data["targets"])}
+    if data["categories"] != "auto":
+        return needed | ({*features} - {*data["categories"]})
+    mistaken = {name for name, strays in read.strays.items() if strays.are_mistakes}
+    return needed | (mistaken & {*features})
 
-    Raises
-    ------
-    DataError
-        When it is no such file.
+
+def refuse_strays(
+    path: str,
+    read: tablefile.TableFile,
+    columns: Collection[str],
+    how: Format,
+    features: Collection[str] = (),
+) -> None:
+    """Refuse texts in columns of numbers, all columns at once.
+
+    Parameters
+    ----------
+    path : str
+    read : TableFile
+    columns : collection of str
+        Those that must be numbers.
+    how : Format
+    features : collection of str
+        Those that may lack values.
     """
-    import pandas as pd
+    complaints = []
+    for name, strays in read.strays.items():
+        if name in columns:
+            row, text = tablefile.first_row(read.frame[name], strays)
+            remedy = strays.remedy(text, how, is_feature=name in features)
+            complaints.append(f"{path}: {strays.found(name, row, text)}; {remedy}")
+    if complaints:
+        raise DataError("\n".join(complaints))
 
-    try:
-        table = pd.read_csv(path, sep=separator) if source == "csv" else pd.read_parquet(path)
-    except ValueError as error:
-        raise DataError(f"{path} can't be read as {source}: {error}") from None
-    if not len(table):
-        raise DataError(f"{path}: no samples, only a header")
-    return table
 
-
-def _require_complete(path: str, name: str, values: Any) -> None:
+def require_complete(path: str, name: str, values: Any) -> None:
+    """Refuse missing values in a column, with their rows."""
     missing = values.isna().to_numpy()
     if missing.any():
         raise DataError(

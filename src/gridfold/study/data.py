@@ -162,6 +162,15 @@ class Missing(Section):
         description="Add a feature of 0 and 1 for each column of numbers with missing values in "
         "the training part, which says where they were.",
     )
+    values: list[str] = Field(
+        [],
+        description="Texts that stand for a missing value in any column, such as `?` or `NA`. "
+        "Empty cells always do, and so does `NaN` in columns of numbers.",
+    )
+
+    def fitted(self) -> dict[str, Any]:
+        """Return what is fitted; what was read as missing is part of the data themselves."""
+        return self.model_dump(exclude={"values"})
 
 
 class Windows(Section):
@@ -182,6 +191,9 @@ class _TableData(_Source):
         min_length=1,
         description="Feature columns; all without another role when left out. With `sequence`, "
         "targets may be among them and are by default: their past is known.",
+    )
+    ignore: list[str] = Field(
+        [], description="Columns that are left out, when `features` names none."
     )
     groups: str | None = Field(
         None, description="Column of group labels; with `sequence`, of the series of each row."
@@ -214,8 +226,8 @@ class _TableData(_Source):
         settings = super().preprocessing()
         if self.min_frequency > 1:
             settings["min_frequency"] = self.min_frequency
-        if self.missing != Missing():
-            settings["missing"] = self.missing.model_dump()
+        if self.missing.fitted() != Missing().fitted():
+            settings["missing"] = self.missing.fitted()
         return settings
 
 
@@ -223,7 +235,19 @@ class CsvData(_TableData):
     """A table in a CSV file with a header line."""
 
     source: Literal["csv"]
-    separator: str = Field(",", min_length=1, description="Column separator.")
+    separator: str = Field(
+        ",",
+        min_length=1,
+        description="Column separator: one character, `\\s+` for any white space, or another "
+        "regular expression.",
+    )
+    decimal: Literal[".", ","] = Field(".", description="What separates decimals in numbers.")
+    thousands: Literal[",", ".", " ", "'"] | None = Field(
+        None, description="What groups the digits of numbers by three, as in `1,234`."
+    )
+    encoding: str = Field(
+        "utf-8", description="How the file's letters are written, such as `latin-1` or `utf-16`."
+    )
 
 
 class ParquetData(_TableData):
