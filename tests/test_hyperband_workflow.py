@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from finalmodels import ensemble_score
 from test_workflow import Workspace
 from workbench import ROOT, wait_for
 
@@ -48,6 +49,7 @@ def hyperband(**changes: Any) -> dict[str, Any]:
             },
         },
         "resampling": {"method": "holdout"},
+        "final": {"ensemble": True},
     } | changes
 
 
@@ -65,6 +67,10 @@ def results(workspace: Workspace) -> Path:
 
 def table(workspace: Workspace, name: str) -> pd.DataFrame:
     return pd.read_parquet(results(workspace) / "tables" / f"{name}.parquet")
+
+
+def test_the_ensemble_is_that_of_the_splits_of_full_trainings(searched: Workspace) -> None:
+    assert ensemble_score(results(searched), ["r0f0"]) > 0.1
 
 
 def trained_segments(workspace: Workspace) -> dict[str, list[tuple[int, int]]]:

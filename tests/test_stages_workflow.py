@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from finalmodels import ensemble_score
 from test_workflow import Workspace
 
 pytestmark = pytest.mark.workflow
@@ -32,6 +33,7 @@ def staged(**changes: Any) -> dict[str, Any]:
         "search": search | changes.pop("search", {}),
         "resampling": {"method": "holdout"},
         "execution": {"trials_per_job": 2},
+        "final": {"ensemble": True},
     } | changes
 
 
@@ -145,6 +147,12 @@ def test_the_final_model_is_the_finalist_that_won(searched: Workspace) -> None:
     catalogue = json.loads((results(searched) / "search" / "catalogue.json").read_text())
     assert card["configuration"]["id"] == best["config_id"]
     assert card["configuration"]["settings"] == catalogue[best["config_id"]]["settings"]
+
+
+def test_the_ensemble_is_that_of_the_splits_on_which_the_winner_was_confirmed(
+    searched: Workspace,
+) -> None:
+    assert ensemble_score(results(searched), ["c0f0", "c0f1", "c0f2"]) > 0.1
 
 
 def test_the_report_shows_the_path_of_the_search(searched: Workspace) -> None:

@@ -1,0 +1,34 @@
+"""What a finished study leaves for those who use it, computed once more by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+
+
+def ensemble_score(results: Path, splits: list[str]) -> float:
+    """Return the ensemble's accuracy on the test set, after comparing it with all records of it.
+
+    Parameters
+    ----------
+    results : Path
+        Of a study of images or numbers that are not encoded.
+    splits : list of str
+        Whose models it must have, in any order.
+    """
+    told = json.loads((results / "final" / "ensemble.json").read_text())
+    assert sorted(told["members"]) == sorted(splits)
+    card = json.loads((results / "final" / "card.json").read_text())
+    assert card["ensemble"] == told
+    with np.load(results / "splits.npz") as parts:
+        test = parts["test"]
+    samples = np.load(results / "data" / "features.npy")[test]
+    truth = np.load(results / "data" / "targets.npy")[test]
+    files = [results / "final" / "ensemble" / f"{name}.keras" for name in splits]
+    outputs = [keras.saving.load_model(f).predict(samples, verbose=0) for f in files]
+    score = float(np.mean(np.mean(outputs, axis=0).argmax(axis=1) == truth))
+    assert np.isclose(score, told["test"]["score"])
+    return score
