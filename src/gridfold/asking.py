@@ -95,6 +95,7 @@ class ModelFunction:
             waiting += [
                 {**hp.used, **change}
                 for knob in self._new(hp.space)
+                if knob.name not in self._fixed
                 for change in _changes(knob, listed.get(knob.name))
             ]
         if len(failures) == len(tried):
