@@ -209,6 +209,10 @@ BAD: list[tuple[str, dict[str, str | None], str, str, str]] = [
     ("compiled replicas",
      {"training": "{jit_compile: true, distribution: {backend: horovod, world_size: 2}}"},
      "training", "`jit_compile: true` with a world size of 2", "jit_compile false"),
+    ("a loss of probabilities without them",
+     {"data": "{source: linnerud}", "problem":
+      "{type: multi_output, loss: binary_crossentropy, output_activation: linear}"},
+     "problem", "`output_activation: linear`", "sigmoid, or another loss"),
     ("XLA without what it can't keep", {"training": "{jit_compile: true}"},
      "training.jit_compile", "`deterministic: true`", "deterministic false, or jit_compile false"),
     ("XLA in some combinations",

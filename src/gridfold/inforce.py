@@ -11,14 +11,17 @@ from tensorflow.python.framework import config as tf_config
 from gridfold.errors import TrialFailure
 
 _NAMED = 5
+_BROUGHT = ("python", "saved")
 
 
-def check(model: keras.Model, options: Mapping[str, Any]) -> None:
+def check(model: keras.Model, family: str, options: Mapping[str, Any]) -> None:
     """Refuse a compiled model that will not be trained as its configuration says.
 
     Parameters
     ----------
     model : keras.Model
+    family : str
+        Of the model; what the user brings may have precisions of its own.
     options : mapping
         The ``training`` settings.
 
@@ -30,9 +33,10 @@ def check(model: keras.Model, options: Mapping[str, Any]) -> None:
     if options["jit_compile"] and not model.jit_compile:
         raise TrialFailure("error", f"training.jit_compile has no effect: {_why_no_xla(model)}")
     policy = keras.config.dtype_policy()
-    if policy.compute_dtype != policy.variable_dtype and not any(
-        layer.compute_dtype == policy.compute_dtype for layer in model._flatten_layers()
-    ):
+    if family not in _BROUGHT or policy.compute_dtype == policy.variable_dtype:
+        return
+    computing = [layer for layer in model._flatten_layers() if layer.weights and not layer._layers]
+    if all(layer.compute_dtype != policy.compute_dtype for layer in computing):
         raise TrialFailure(
             "error",
             f"training.mixed_precision has no effect: no layer computes in {policy.compute_dtype}; "

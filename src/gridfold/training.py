@@ -41,6 +41,8 @@ from gridfold.splits import Splits
 from gridfold.task import TrialTask
 from gridfold.trainingstate import EpochReport, TrainingState
 
+# Families whose outputs are what the user has made them.
+_BROUGHT = ("python", "custom", "saved")
 # Samples that are predicted at once, and what they may take in memory.
 _PREDICTED = 1024
 _PREDICTED_BYTES = 64 * 2**20
@@ -347,6 +349,9 @@ def _built(
 
 def _answers(model: keras.Model, settings: Mapping[str, Any], prepared: Prepared) -> Answers:
     """Return what the outputs of a model are, asked of its own loss where it has one."""
+    if settings["model"]["family"] not in _BROUGHT:
+        # They end as `problem.output_activation` says.
+        return Answers(units=prepared.dataset.outputs)
     return answers.answers_of(
         model,
         settings["problem"]["type"],
@@ -380,6 +385,6 @@ def _compile(
         metrics=[says.metric(metric)],
         jit_compile=options["jit_compile"],
     )
-    inforce.check(model, options)
+    inforce.check(model, settings["model"]["family"], options)
     model.optimizer.build(model.trainable_variables)
     return metric

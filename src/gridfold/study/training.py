@@ -202,7 +202,11 @@ class Training(Section):
         description="Compute in 16 bit where safe; `true` is bfloat16 on CPU and float16 (with "
         "loss scaling) on GPU.",
     )
-    jit_compile: bool = Field(False, description="Compile with XLA; pays off on large models.")
+    jit_compile: bool = Field(
+        False,
+        description="Compile with XLA, which needs `deterministic: false`; pays off on large "
+        "models.",
+    )
     deterministic: bool = Field(
         True, description="Same numbers in every run, at some cost in speed on GPUs."
     )
