@@ -8,10 +8,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gridfold import preprocessing, references
-from gridfold.asking import ModelFunction
 from gridfold.data import Dataset
 from gridfold.runstore import TrialResult, TrialStore
 from gridfold.shards import Trial
@@ -20,6 +19,9 @@ from gridfold.stages import entry, stage_file
 from gridfold.tuning import Piece, TuningStudy
 from gridfold.tuningdesk import COMPLETED, OracleDesk, TuningFailed
 from gridfold.tuningspace import PYTHON, Values
+
+if TYPE_CHECKING:
+    from gridfold.asking import ModelFunction
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +80,8 @@ def _model_function(study: TuningStudy) -> ModelFunction | None:
     is_searched = strategy.tune_new_entries or study.space.listed_values()
     if model is None or (strategy.allow_new_entries and not is_searched):
         return None
+    from gridfold.asking import ModelFunction
+
     function = references.load(model.build)
     given: tuple[Any, ...] = ()
     if len(inspect.signature(function).parameters) >= 3:
