@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gridfold import preprocessing, references
-from gridfold.data import Dataset
+from gridfold import references
 from gridfold.runstore import TrialResult, TrialStore
 from gridfold.shards import Trial
 from gridfold.stagenames import EXPLORE
@@ -22,6 +21,7 @@ from gridfold.tuningspace import PYTHON, Values
 
 if TYPE_CHECKING:
     from gridfold.asking import ModelFunction
+    from gridfold.data import Dataset
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,9 @@ def _model_function(study: TuningStudy) -> ModelFunction | None:
     is_searched = strategy.tune_new_entries or study.space.listed_values()
     if model is None or (strategy.allow_new_entries and not is_searched):
         return None
+    # While the pool starts; not when the job does.
     from gridfold.asking import ModelFunction
+    from gridfold.data import Dataset
 
     function = references.load(model.build)
     given: tuple[Any, ...] = ()
@@ -92,6 +94,8 @@ def _model_function(study: TuningStudy) -> ModelFunction | None:
 
 def _input_shape(study: TuningStudy, dataset: Dataset) -> tuple[int, ...]:
     """Return the shape of a sample as models take it, as encoded in the first split."""
+    from gridfold import preprocessing
+
     shape = dataset.features.shape[1:]
     if dataset.columns is None:
         return shape
