@@ -16,6 +16,7 @@ from gridfold.modelchecks import (
 from gridfold.stagechecks import stage_problems
 from gridfold.study.data import EMBEDDED_SHAPES
 from gridfold.study.explain import shown
+from gridfold.study.training import XLA_AXES
 from gridfold.tuningchecks import (
     objective_problems,
     tuner_model_problems,
@@ -39,6 +40,7 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
         (("data", "model"), _model_data_problems),
         (("data", "training", "search"), datachecks.augmentation_problems),
         (("problem", "training"), _training_problems),
+        (("training", "search"), _unmet_requests),
         (("model",), model_problems),
         (("report",), _notebook_problems),
         (("model", "search"), hyperparameter_problems),
@@ -84,3 +86,10 @@ def _training_problems(problem: Any, training: Any) -> Iterator[Problem]:
             f"{shown(training.class_weights)} with `problem.type: {problem.type}`",
             "allowed: none; class weights need classes",
         )
+
+
+def _unmet_requests(training: Any, search: Any) -> Iterator[Problem]:
+    # With an axis of them, each combination is looked at.
+    if training.unmet_request and not XLA_AXES & set(search.space):
+        found, allowed = training.unmet_request
+        yield Problem(("training", "jit_compile"), found, allowed)

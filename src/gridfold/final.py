@@ -13,7 +13,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from gridfold import tables
+from gridfold import models, tables
+from gridfold.answers import single
 from gridfold.atomic import replacing, write_text
 from gridfold.data import Dataset
 from gridfold.inside import Inside
@@ -122,6 +123,7 @@ def fit_final(
             "classes": dataset.class_names,
             "outputs": dataset.target_names,
         },
+        "answers": _answers(fitted, dataset),
         "output_scaling": {
             "undone_by_the_model": not fitted.scaled_scores,
             "center": fitted.targets.center.tolist(),
@@ -135,13 +137,27 @@ def fit_final(
     return FinalModel(model, intake, table, card, inspect(fitted, dataset, splits))
 
 
+def _answers(fitted: Fitted, dataset: Dataset) -> str:
+    """Return in words what the saved model gives for a sample."""
+    names = dataset.class_names
+    if names is None:
+        return (
+            "numbers as they were trained on" if fitted.scaled_scores else "numbers in your units"
+        )
+    made = f", made of the network's logits by {fitted.answers.link}"
+    how = "" if fitted.answers.link == "linear" else made
+    if dataset.outputs == 1:
+        return f"the probability of the class {names[1]}{how}"
+    return f"the probability of each class, in this order{how}"
+
+
 def with_scaling(fitted: Fitted, input_shape: tuple[int, ...]) -> keras.Model:
     """Put the scaling of inputs and outputs into the model, so that both keep their units."""
     scaling = fitted.features.scaling
     inputs = keras.Input(input_shape, name="raw_features")
     centred = _affine_layer(1, -scaling.center, "centre")(inputs)
     scaled = _affine_layer(scaling.scale, 0, "scale")(centred)
-    outputs = fitted.model(scaled)
+    outputs = fitted.answers.layers(single(models.storable(fitted.model, scaled)))
     unscaled = np.all(fitted.targets.scale == 1) and not np.any(fitted.targets.center)
     if not (unscaled or fitted.scaled_scores):
         undo = _affine_layer(1 / fitted.targets.scale, fitted.targets.center, "to_units")
@@ -207,6 +223,7 @@ def card_markdown(card: Mapping[str, Any]) -> str:
     ]
     if card["data"]["classes"]:
         lines += [f"Classes: {', '.join(card['data']['classes'])}", ""]
+    lines += [f"It answers with {card['answers']}.", ""]
     lines += [
         "## Where it comes from",
         "",

@@ -10,7 +10,7 @@ import keras
 import keras_tuner
 
 from gridfold import multiinput, pretrained, references
-from gridfold.errors import TrialFailure
+from gridfold.errors import TrialFailure, summary_of
 from gridfold.study.model import widths
 
 Shape = tuple[int, ...]
@@ -145,9 +145,47 @@ def _user_model(model: Mapping[str, Any], input_shape: Shape, outputs: int) -> k
             "error", f"{model['build']} returned {type(built).__name__}, not a keras.Model"
         )
     refuse_unasked(model["build"], model, hp)
-    if not built.built:
-        built.build((None, *input_shape))
+    _create_variables(built, model, input_shape)
     return built
+
+
+def _create_variables(built: keras.Model, model: Mapping[str, Any], input_shape: Shape) -> None:
+    """Let a model create its variables, which an optimiser must know before the first step."""
+    if built.built or model.get("inputs"):
+        # Several inputs are joined first, which calls the model.
+        return
+    if isinstance(built, keras.Sequential):
+        built.build((None, *input_shape))
+    else:
+        # Keras can't build a model that has a `call` and nothing else.
+        built(keras.ops.zeros((1, *input_shape)), training=False)
+        # Better known now than after the last trial.
+        storable(built, keras.Input(input_shape))
+
+
+def storable(model: keras.Model, inputs: Any) -> Any:
+    """Return the outputs of a model as a part of another one that can be saved.
+
+    A class without `get_config` can't; the layers that its `call` puts together can.
+
+    Raises
+    ------
+    TrialFailure
+        When the final model of such a class could not be saved.
+    """
+    try:
+        model.get_config()
+    except NotImplementedError:
+        try:
+            return model.call(inputs)
+        except Exception as error:
+            raise TrialFailure(
+                "error",
+                f"{type(model).__name__} can't be saved, for it has no get_config and its call is "
+                f"more than Keras layers and operations ({summary_of(error)}); give it a "
+                "get_config, and register it",
+            ) from error
+    return model(inputs)
 
 
 def hyperparameters(model: Mapping[str, Any]) -> keras_tuner.HyperParameters:

@@ -55,8 +55,11 @@ def neighbourhood(
     for number, changes in wanted:
         if len(found) == most:
             break
-        changed = centres[number] | {name: v for move in changes for name, v in move.items()}
-        assignment = space.completed(changed)
+        centre = centres[number]
+        changed = centre | {name: v for move in changes for name, v in move.items()}
+        assignment = _kept(space, centre) | space.completed(changed)
+        for name in _unused(space, centre):
+            assignment.pop(name, None)
         if space.is_excluded(assignment):
             continue
         try:
@@ -65,6 +68,16 @@ def neighbourhood(
             continue
         found.setdefault(configuration.id, configuration)
     return list(found.values())
+
+
+def _kept(space: Space, centre: Assignment) -> Assignment:
+    """Return the values that a model function has asked for by itself, which are no axes."""
+    return {name: v for name, v in centre.items() if name not in space.search.space}
+
+
+def _unused(space: Space, centre: Assignment) -> set[str]:
+    """Return the axes that could be active at a centre, and that its model had no use for."""
+    return set(space.completed(centre)) - set(centre)
 
 
 def _in_turn(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, Any]]:

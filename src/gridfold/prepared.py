@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from gridfold.preprocessing import UNCHANGED, Affine, Category, Preprocessing, f
 
 # Of a feature as it is trained on.
 NUMBER_BYTES = 4
+_SOME = 32
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Prepared:
         As in the ``training`` settings.
     in_memory : bool
         Whether samples are kept in memory or read when they are needed.
+    units : int
+        Of a model whose loss wants one number for each class; 0 for the class itself.
     """
 
     dataset: Dataset
@@ -44,6 +47,7 @@ class Prepared:
     targets: Affine
     class_weights: Any
     in_memory: bool
+    units: int = 0
 
     @classmethod
     def of(
@@ -77,6 +81,15 @@ class Prepared:
         """Shape of one sample as the model takes it."""
         return self.features.shape(self.dataset.features.shape[1:])
 
+    def for_units(self, units: int) -> Prepared:
+        """Return the same with targets of one number for each class."""
+        return replace(self, units=units)
+
+    def some_samples(self) -> Array:
+        """Return a few samples of the training part as the model takes them."""
+        chosen = self.training[:_SOME]
+        return np.asarray(self.features.apply(self.dataset.features[chosen]))
+
     def training_arrays(self) -> tuple[Any, ...]:
         """Return features, targets and perhaps sample weights of the training part."""
         weights = _sample_weights(self.class_weights, self.dataset, self.training)
@@ -94,6 +107,8 @@ class Prepared:
         targets = dataset.targets[part]
         if dataset.class_names is None:
             targets = self.targets.apply(targets)
+        elif self.units:
+            targets = np.eye(self.units, dtype=np.float32)[targets]
         elif dataset.outputs == 1:
             targets = targets.astype(np.float32)[:, np.newaxis]
         samples = (

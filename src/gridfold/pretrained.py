@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import keras
 
-from gridfold import references
+from gridfold import answers, references
 from gridfold.errors import TrialFailure, summary_of
 
 Shape = tuple[int, ...]
@@ -101,7 +103,23 @@ def saved(settings: Mapping[str, Any], input_shape: Shape, outputs: int) -> kera
                 f"{path} {what} of shape {has}, the study has {needed}"
                 + ("; `head: new` gives it other outputs" if needed == (outputs,) else ""),
             )
-    return loaded
+    return loaded if model["head"] == "new" else _answering(loaded, settings, path, outputs)
+
+
+def _answering(
+    loaded: keras.Model, settings: Mapping[str, Any], path: str, outputs: int
+) -> keras.Model:
+    """Let a model that was saved with a loss of logits end in probabilities, as ours want them."""
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+    loss = (config.get("compile_config") or {}).get("loss")
+    if loss is None:
+        return loaded
+    link = answers.saved_link(loaded, loss, settings["problem"]["type"], outputs)
+    if link == "linear":
+        return loaded
+    layer = keras.layers.Activation(link, dtype="float32", name="probabilities")
+    return keras.Model(loaded.inputs, layer(loaded.outputs[0]), name=loaded.name)
 
 
 def _fits(shape: Any, needed: Shape) -> bool:

@@ -19,12 +19,14 @@ from gridfold.study import Study
 # The modules that decide what a trial's numbers are. Editing any other module (a table, a figure,
 # the command line) retrains nothing.
 _TRAINING_MODULES = (
+    "answers",
     "augmentation",
     "bigarrays",
     "checkpoint",
     "customloop",
     "distribution",
     "feeds",
+    "inforce",
     "loop",
     "measures",
     "models",

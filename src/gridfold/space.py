@@ -21,7 +21,7 @@ from gridfold.study.explain import problems_of, shown
 from gridfold.study.model import FAMILIES, FUNCTION_FAMILIES, Cnn, Mlp, Model, widths
 from gridfold.study.problem import ProblemSection
 from gridfold.study.search import Axis, Search
-from gridfold.study.training import Training
+from gridfold.study.training import XLA_AXES, Training
 
 Assignment = dict[str, Any]
 # The canonical values that each key may have.
@@ -296,6 +296,10 @@ class Space:
         )
         if not (isinstance(training, Training) and network):
             raise BadCombination(problems)
+        # Without an axis of them it is the section's own mistake, and told of there.
+        if training.unmet_request and XLA_AXES & set(self.search.space):
+            found, allowed = training.unmet_request
+            raise BadCombination([Problem(("search", "space"), f"training: {found}", allowed)])
         return training, network
 
 

@@ -11,17 +11,21 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import config as tf_config
 
 from gridfold import (
+    answers,
     bigarrays,
     checkpoint,
     customloop,
     distribution,
+    inforce,
     measures,
     models,
     optimisation,
     pretrained,
 )
+from gridfold.answers import Answers
 from gridfold.augmentation import Augmentation
 from gridfold.canonical import case_id, derive_seed
 from gridfold.data import Array, Dataset
@@ -37,6 +41,8 @@ from gridfold.splits import Splits
 from gridfold.task import TrialTask
 from gridfold.trainingstate import EpochReport, TrainingState
 
+# Families whose outputs are what the user has made them.
+_BROUGHT = ("python", "custom", "saved")
 # Samples that are predicted at once, and what they may take in memory.
 _PREDICTED = 1024
 _PREDICTED_BYTES = 64 * 2**20
@@ -50,6 +56,8 @@ class Fitted:
     ----------
     model : keras.Model
         With the weights that are to be scored.
+    answers : Answers
+        How predictions are made of its outputs.
     features : Preprocessing
         Of its inputs.
     targets : Affine
@@ -66,6 +74,7 @@ class Fitted:
     """
 
     model: keras.Model
+    answers: Answers
     features: Preprocessing
     targets: Affine
     scaled_scores: bool
@@ -88,13 +97,15 @@ class Fitted:
         bytes_of_one = NUMBER_BYTES * math.prod(self.features.shape(samples.shape[1:]))
         size = max(1, min(_PREDICTED, _PREDICTED_BYTES // bytes_of_one))
         parts = [
-            keras.ops.convert_to_numpy(
-                self.model(self.features.apply(samples[rows[piece]]), training=False)
+            self.answers.predictions(
+                answers.single(
+                    self.model(self.features.apply(samples[rows[piece]]), training=False)
+                )
             )
             for piece in bigarrays.pieces(rows, size)
         ]
-        outputs = np.concatenate(parts) if parts else np.empty((0, *self.model.output_shape[1:]))
-        outputs = outputs.reshape(len(rows), -1 if len(rows) else self.model.output_shape[-1])
+        units = 1 if self.answers.of_second_class else self.answers.units
+        outputs = np.concatenate(parts) if parts else np.empty((0, units))
         if not self.scaled_scores:
             outputs = self.targets.invert(outputs)
         return np.asarray(outputs, np.float32)
@@ -126,7 +137,8 @@ def train_trial(
     Raises
     ------
     TrialFailure
-        When the loss or a prediction is not finite, or the model can't be built.
+        When the loss or a prediction is not finite, the model can't be built, or a classifier's
+        outputs are no probabilities.
     """
     started = time.perf_counter()
     dataset = Dataset.load(task.data)
@@ -137,6 +149,7 @@ def train_trial(
     predictions = devices.gather(fitted.predict(dataset.features, own))
     if not np.isfinite(predictions).all():
         raise TrialFailure(DIVERGED, "predictions are not finite (NaN or infinity)")
+    fitted.answers.check(task.settings["problem"]["type"], predictions)
     result = TrialResult(
         "finished",
         task.epochs,
@@ -202,7 +215,8 @@ def fit(
     )
     phases = phases_of(settings["model"])
     phase = phase_after(phases, saved.epoch if saved else 0)
-    model, metric = _built(settings, prepared, phase, devices)
+    model, metric, says = _built(settings, prepared, phase, devices)
+    prepared = prepared.for_units(says.units if says.one_hot else 0)
 
     stopping = None
     if options["early_stopping"] and validation.size:
@@ -215,7 +229,7 @@ def fit(
         if phase is not phase_after(phases, state.epoch + 1):
             phase = phase_after(phases, state.epoch + 1)
             with devices.scope():
-                _compile(model, settings, prepared, phase)
+                _compile(model, settings, prepared, phase, says)
             devices.adopt(model.optimizer)
         augmentation = None
         if options.get("augmentation") is not None:
@@ -242,6 +256,7 @@ def fit(
         best_epoch = stopping.best_epoch + 1
     return Fitted(
         model,
+        says,
         prepared.features,
         prepared.targets,
         settings["problem"]["type"] == "multi_output",
@@ -260,6 +275,7 @@ def _fit_custom(
     model = customloop.train(trial)
     return Fitted(
         model,
+        _answers(model, task.settings, prepared),
         prepared.features,
         prepared.targets,
         task.settings["problem"]["type"] == "multi_output",
@@ -301,23 +317,26 @@ def _prepare_runtime(options: Mapping[str, Any], seed: int) -> None:
     keras.utils.set_random_seed(seed)
     if options["deterministic"]:
         tf.config.experimental.enable_op_determinism()
+    else:
+        tf_config.disable_op_determinism()
     keras.mixed_precision.set_global_policy(precision_policy(options["mixed_precision"]))
 
 
 def _built(
     settings: Mapping[str, Any], prepared: Prepared, phase: Phase, devices: Distribution
-) -> tuple[keras.Model, str]:
-    """Return the compiled model and the name of the metric to follow.
+) -> tuple[keras.Model, str, Answers]:
+    """Return the compiled model, the name of the metric to follow, and what its outputs are.
 
     Processes that fail here fail together, so that none waits for the others' gradients.
     """
-    error, model, metric = "", None, ""
+    error, model, metric, says = "", None, "", Answers()
     try:
         with devices.scope():
             model = models.build(
                 settings, prepared.input_shape, prepared.dataset.outputs, prepared.positions()
             )
-            metric = _compile(model, settings, prepared, phase)
+            says = _answers(model, settings, prepared)
+            metric = _compile(model, settings, prepared, phase, says)
         devices.adopt(model.optimizer)
     except Exception as caught:
         if devices.world_size == 1:
@@ -325,11 +344,29 @@ def _built(
         error = str(caught) if isinstance(caught, TrialFailure) else summary_of(caught)
     for rank, text in devices.errors(error):
         raise TrialFailure("error", text if devices.world_size == 1 else f"rank {rank}: {text}")
-    return model, metric
+    return model, metric, says
+
+
+def _answers(model: keras.Model, settings: Mapping[str, Any], prepared: Prepared) -> Answers:
+    """Return what the outputs of a model are, asked of its own loss where it has one."""
+    if settings["model"]["family"] not in _BROUGHT:
+        # They end as `problem.output_activation` says.
+        return Answers(units=prepared.dataset.outputs)
+    return answers.answers_of(
+        model,
+        settings["problem"]["type"],
+        prepared.dataset.outputs,
+        prepared.some_samples(),
+        keeps_loss=model.compiled and settings["model"]["family"] in ("python", "custom"),
+    )
 
 
 def _compile(
-    model: keras.Model, settings: Mapping[str, Any], prepared: Prepared, phase: Phase
+    model: keras.Model,
+    settings: Mapping[str, Any],
+    prepared: Prepared,
+    phase: Phase,
+    says: Answers,
 ) -> str:
     """Compile `model`, unless the user has, and return the name of the metric to follow."""
     metric = PROBLEM_KINDS[settings["problem"]["type"]].metric
@@ -338,11 +375,16 @@ def _compile(
     if model.compiled and settings["model"]["family"] == "python":
         # A compiled model brings its own optimiser and loss, as with Keras Tuner.
         optimizer, loss = model.optimizer, model.loss
+        inforce.check_own_compilation(model, options)
     else:
         steps = steps_per_epoch(len(prepared.training), global_batch_size(options))
         optimizer, loss = optimisation.optimizer(options, steps), settings["problem"]["loss"]
     model.compile(
-        optimizer=optimizer, loss=loss, metrics=[metric], jit_compile=options["jit_compile"]
+        optimizer=optimizer,
+        loss=loss,
+        metrics=[says.metric(metric)],
+        jit_compile=options["jit_compile"],
     )
+    inforce.check(model, settings["model"]["family"], options)
     model.optimizer.build(model.trainable_variables)
     return metric

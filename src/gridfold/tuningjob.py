@@ -5,21 +5,23 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gridfold import references
-from gridfold.errors import GridfoldError
 from gridfold.runstore import TrialResult, TrialStore
 from gridfold.shards import Trial
 from gridfold.stagenames import EXPLORE
 from gridfold.stages import entry, stage_file
 from gridfold.tuning import Piece, TuningStudy
 from gridfold.tuningdesk import COMPLETED, OracleDesk, TuningFailed
-from gridfold.tuningspace import Values
+from gridfold.tuningspace import PYTHON, Values
+
+if TYPE_CHECKING:
+    from gridfold.asking import ModelFunction
+    from gridfold.data import Dataset
 
 log = logging.getLogger(__name__)
 
@@ -38,94 +40,67 @@ def open_desk(study: TuningStudy) -> OracleDesk:
 
     # Here nothing is trained; what is takes the GPUs.
     tf.config.set_visible_devices([], "GPU")
+    function = _model_function(study)
+    asked = [] if function is None else function.asked_for(study.space.listed_values())
+    space = study.space.config(
+        _new_entries(study, asked), [f"{PYTHON}.{knob.name}" for knob in asked]
+    )
     oracle = make_oracle(
         study.strategy,
         study.objectives,
         study.epochs,
-        study.space.config(_new_entries(study)),
+        space,
         study.space.allows,
         study.starts,
+        dict if function is None else lambda values: study.space.used(values, function.used),
     )
     memory = Memory(study.paths.tuner_state, study.fingerprint())
     memory.load(oracle, overwrite=study.strategy.overwrite)
     return OracleDesk(oracle, memory)
 
 
-def _new_entries(study: TuningStudy) -> list[dict[str, Any]]:
-    """Return the hyperparameters that only the model function knows of."""
-    strategy, model = study.strategy, study.study.model.python
-    if model is None or (strategy.allow_new_entries and not strategy.tune_new_entries):
-        return []
-    new = study.space.adopted(_asked_for(model.build, model.hp, study))
+def _new_entries(study: TuningStudy, asked: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return the hyperparameters to search that only the model function knows of."""
+    new = study.space.adopted(asked)
     names = ", ".join(entry["config"]["name"] for entry in new)
-    if new and not strategy.allow_new_entries:
+    if new and not study.strategy.allow_new_entries:
         raise TuningFailed(
-            f"{model.build} asks for {names}, which the space has not (allow_new_entries: false)"
+            f"the model function asks for {names}, which the space has not "
+            "(allow_new_entries: false)"
         )
+    if not study.strategy.tune_new_entries:
+        return []
     log.info("new entries: %s", names or "none")
     return new
 
 
-def _asked_for(build: str, fixed: Mapping[str, Any], study: TuningStudy) -> dict[str, Any]:
-    """Return what a model function asks `hp` for, whatever the values of the rest."""
-    import keras_tuner
+def _model_function(study: TuningStudy) -> ModelFunction | None:
+    """Return the model function of a study, if what it asks for matters to the search."""
+    model, strategy = study.study.model.python, study.strategy
+    is_searched = strategy.tune_new_entries or study.space.listed_values()
+    if model is None or (strategy.allow_new_entries and not is_searched):
+        return None
+    # While the pool starts; not when the job does.
+    from gridfold.asking import ModelFunction
+    from gridfold.data import Dataset
 
-    function = references.load(build)
-    manifest = json.loads((study.paths.data / "manifest.json").read_text(encoding="utf-8"))
-    shape, outputs = tuple(manifest["sample_shape"]), manifest["outputs"]
-
-    def model(hp: Any) -> Any:
-        if len(inspect.signature(function).parameters) >= 3:
-            return function(hp, shape, outputs)
-        return function(hp)
-
-    known = keras_tuner.HyperParameters()
-    for name, value in fixed.items():
-        known.Fixed(name, value)
-    oracle = keras_tuner.oracles.RandomSearchOracle(objective="val_loss", hyperparameters=known)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            tuner = keras_tuner.engine.base_tuner.BaseTuner(oracle, model, directory=folder)
-        except GridfoldError:
-            raise
-        except Exception as error:
-            raise TuningFailed(f"{build} fails: {type(error).__name__}: {error}") from error
-    _look_behind_conditions(tuner, oracle)
-    return dict(oracle.get_space().get_config())
+    function = references.load(model.build)
+    given: tuple[Any, ...] = ()
+    if len(inspect.signature(function).parameters) >= 3:
+        dataset = Dataset.load(study.paths.data)
+        given = (_input_shape(study, dataset), dataset.outputs)
+    return ModelFunction(model.build, lambda hp: function(hp, *given), model.hp)
 
 
-def _look_behind_conditions(tuner: Any, oracle: Any) -> None:
-    """Build with each choice and the ends of each number until nothing new is asked for.
+def _input_shape(study: TuningStudy, dataset: Dataset) -> tuple[int, ...]:
+    """Return the shape of a sample as models take it, as encoded in the first split."""
+    from gridfold import preprocessing
 
-    A tuner activates conditional scopes by itself. What is asked for under a plain ``if``, or in a
-    loop over a number, it would find only when some trial comes by.
-    """
-    known: set[tuple[str, Any]] = set()
-    while new := [
-        (knob, value)
-        for knob in oracle.get_space().space
-        for value in _telling_values(knob)
-        if (knob.name, value) not in known
-    ]:
-        for knob, value in new:
-            known.add((knob.name, value))
-            hp = oracle.get_space()
-            for condition in knob.conditions:
-                hp.values[condition.name] = condition.values[0]
-            hp.values[knob.name] = value
-            hp.ensure_active_values()
-            try:
-                tuner.hypermodel.build(hp)
-            except Exception as error:
-                # As a trial it would fail, and the search would go on.
-                log.info("%s=%s: %s: %s", knob.name, value, type(error).__name__, error)
-            oracle.update_space(hp)
-
-
-def _telling_values(knob: Any) -> tuple[Any, ...]:
-    if hasattr(knob, "min_value"):
-        return (knob.min_value, knob.max_value)
-    return tuple(knob.values)
+    shape = dataset.features.shape[1:]
+    if dataset.columns is None:
+        return shape
+    rows = next(iter(study.splits.values())).training
+    return preprocessing.fit(study.study.data.preprocessing(), dataset, rows).shape(shape)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from keras_tuner import oracles
 
 from gridfold.atomic import write_text
 from gridfold.study.tuner import KerasTunerStrategy
-from gridfold.tuningdesk import STOPPED
+from gridfold.tuningdesk import RUNNING, STOPPED
 from gridfold.tuningspace import Values
 
 log = logging.getLogger(__name__)
@@ -32,13 +32,19 @@ _MOST_REFUSALS = 1000
 class _Remembering:
     """What is added to each of Keras Tuner's oracles.
 
-    Starting points come first, excluded combinations never, and the state is kept by
-    :class:`Memory` instead of in files of their own.
+    Starting points come first, excluded combinations never, values that a model doesn't use count
+    for nothing, and the state is kept by :class:`Memory` instead of in files of their own.
     """
 
-    def adapt(self, allows: Callable[[Values], bool], starts: Sequence[Values]) -> None:
-        """Say which values may be tried, and which first."""
+    def adapt(
+        self,
+        allows: Callable[[Values], bool],
+        starts: Sequence[Values],
+        used: Callable[[Values], Values],
+    ) -> None:
+        """Say which values may be tried, which first, and which of them count."""
         self._allows = allows
+        self._used = used
         self._starts = list(starts)
         self.verbose = 0
 
@@ -49,16 +55,21 @@ class _Remembering:
         """Do nothing; see :class:`Memory`."""
 
     def _random_values(self: Any) -> Values | None:
-        for start in self._starts:
+        for start in map(self._used, self._starts):
             if not self._duplicate(start):
                 return dict(start)
         for _ in range(_MOST_REFUSALS):
-            values: Values | None = super()._random_values()  # type: ignore[misc]
-            if values is None or self._allows(values):
-                break
-        else:
-            return None
-        return values
+            drawn: Values | None = super()._random_values()  # type: ignore[misc]
+            if drawn is None:
+                return None
+            values: Values = self._used(drawn)
+            if self._allows(values) and not self._duplicate(values):
+                return values
+        return None
+
+    def _record_values(self: Any, trial: Any) -> None:
+        """Take note of what is tried; Keras Tuner would draw a number for what is left out."""
+        self._tried_so_far.add(self._compute_values_hash(trial.hyperparameters.values))
 
 
 class _Hyperband(_Remembering, oracles.HyperbandOracle):
@@ -92,10 +103,12 @@ class _Bayesian(_Remembering, oracles.BayesianOptimizationOracle):
         The run store would answer the same question with the same number.
         """
         response: dict[str, Any] = super().populate_space(trial_id)
-        values = response["values"]
-        if values is not None and (self._duplicate(values) or not self._allows(values)):
+        if response["values"] is None:
+            return response
+        values = self._used(response["values"])
+        if self._duplicate(values) or not self._allows(values):
             return dict(self._random_populate_space())
-        return response
+        return {**response, "values": values}
 
     def get_state(self) -> dict[str, Any]:
         """Return the state, with the generator that Keras Tuner leaves out."""
@@ -111,38 +124,50 @@ class _Bayesian(_Remembering, oracles.BayesianOptimizationOracle):
 
 
 class _Grid(_Remembering, oracles.GridSearchOracle):
-    def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Return what is tried next; the first combination may be an excluded one."""
-        response: dict[str, Any] = super().populate_space(trial_id)
-        values = response["values"]
-        if values is not None and not self._allows(values):
-            following = self._get_next_combination(values)
-            if following is None:
-                return {"status": STOPPED, "values": None}
-            return {**response, "values": following}
-        return response
+    """Keras Tuner's order: the last values change first, and each begins with its default.
 
-    def _get_next_combination(self, values: Values) -> Values | None:
-        following: Values | None = super()._get_next_combination(values)
-        while following is not None and not self._allows(following):
-            following = super()._get_next_combination(following)
-        return following
+    The space is known from the start, so that each combination follows from the one before; Keras
+    Tuner waits for trials to end, which may have asked for more.
+    """
 
-    def get_state(self) -> dict[str, Any]:
-        """Return the state, with the places in the grid that Keras Tuner leaves out."""
-        links, order = self._ordered_ids, []
-        index = links._next_index[None]
-        while index is not None:
-            order.append(links._memory[index])
-            index = links._next_index[index]
-        return {**super().get_state(), "order": order, "populate_next": self._populate_next}
+    def populate_space(self: Any, trial_id: str) -> dict[str, Any]:
+        """Return the next combination that may be tried and has not been."""
+        if self.start_order:
+            values = self._following(self.trials[self.start_order[-1]].hyperparameters.values)
+        else:
+            values = self._completed({})
+        while values is not None and (self._duplicate(values) or not self._allows(values)):
+            values = self._following(values)
+        return {"status": STOPPED if values is None else RUNNING, "values": values}
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go back to a state."""
-        super().set_state(state)
-        for trial_id in state["order"]:
-            self._ordered_ids.insert(trial_id)
-        self._populate_next = list(state["populate_next"])
+    def _following(self: Any, values: Values) -> Values | None:
+        space = self.get_space().space
+        for place in reversed(range(len(space))):
+            knob = space[place]
+            # Of hyperparameters of one name under different conditions, one at most is active.
+            if knob.name not in values or not _is_active(knob, values):
+                continue
+            others = [value for value in knob.values if value != knob.default]
+            following = [knob.default, *others]
+            position = following.index(values[knob.name]) + 1
+            if position < len(following):
+                before = {other.name for other in space[:place]}
+                kept = {name: value for name, value in values.items() if name in before}
+                return self._completed({**kept, knob.name: following[position]})  # type: ignore[no-any-return]
+        return None
+
+    def _completed(self: Any, values: Values) -> Values:
+        """Return `values` with the defaults of what is active besides, if it is used."""
+        hp = self.get_space()
+        hp.values = {}
+        for knob in hp.space:
+            if hp.is_active(knob):
+                hp.values[knob.name] = values.get(knob.name, knob.default)
+        return self._used(hp.values)  # type: ignore[no-any-return]
+
+
+def _is_active(knob: Any, values: Values) -> bool:
+    return all(condition.is_active(values) for condition in knob.conditions)
 
 
 _ORACLES: Mapping[str, Any] = {
@@ -160,6 +185,7 @@ def make_oracle(
     space: Mapping[str, Any],
     allows: Callable[[Values], bool],
     starts: Sequence[Values] = (),
+    used: Callable[[Values], Values] = dict,
 ) -> Any:
     """Return an oracle at the beginning of a search.
 
@@ -176,6 +202,8 @@ def make_oracle(
         Tells whether values may be tried.
     starts : sequence of dict
         Values to try first.
+    used : callable, optional
+        Returns those among values that count; all when left out.
     """
     named = [keras_tuner.Objective(name, direction) for name, direction in objectives.items()]
     arguments: dict[str, Any] = {
@@ -201,7 +229,7 @@ def make_oracle(
             "beta": strategy.argument("beta"),
         }
     oracle = _ORACLES[strategy.tuner](**arguments)
-    oracle.adapt(allows, starts)
+    oracle.adapt(allows, starts, used)
     return oracle
 
 

@@ -7,7 +7,7 @@ A condition (``when``) becomes a conditional scope.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from gridfold.space import Assignment, BadCombination, Configuration, Space
 from gridfold.study.search import Axis
 
 Values = dict[str, Any]
-_FAMILY = "model"
+_FAMILY, PYTHON = "model", "python"
 # What an oracle says about how to train is no axis.
 _OWN_PREFIX = "tuner/"
 
@@ -81,7 +81,7 @@ class TuningSpace:
     """
 
     def __init__(self, space: Space, *, as_grid: bool = False) -> None:
-        self._space = space
+        self._space, self._as_grid = space, as_grid
         knobs = [self._knob(group, as_grid=as_grid) for group in space.groups]
         families = list(space.model.families)
         if len(families) > 1:
@@ -101,15 +101,20 @@ class TuningSpace:
 
     # -- to the tuner ----------------------------------------------------------------------------
 
-    def config(self, others: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    def config(
+        self, others: Sequence[Mapping[str, Any]] = (), order: Sequence[str] = ()
+    ) -> dict[str, Any]:
         """Return the space as ``keras_tuner.HyperParameters.from_config`` reads it.
 
         Parameters
         ----------
         others : sequence of mapping
             Hyperparameters that the model function asks for, see :meth:`adopted`.
+        order : sequence of str
+            In which it asks. A grid changes the last ones first, and must know what they hang on.
         """
-        return {"space": [*map(self._entry, self.knobs.values()), *others], "values": {}}
+        entries: list[Mapping[str, Any]] = [*map(self._entry, self.knobs.values()), *others]
+        return {"space": _ordered(entries, order) if self._as_grid else entries, "values": {}}
 
     def _entry(self, knob: Knob) -> dict[str, Any]:
         config: dict[str, Any] = {"name": knob.name, "conditions": list(self._conditions(knob))}
@@ -133,29 +138,68 @@ class TuningSpace:
             if owner is not None:
                 yield _parent(owner.name, _matching(owner, key, accepted))
 
-    def adopted(self, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def adopted(self, asked: Sequence[Any]) -> list[dict[str, Any]]:
         """Return what a model function asks for and this space has not, ready for :meth:`config`.
 
         Parameters
         ----------
-        asked : mapping
-            ``get_config()`` of the ``hp`` that the function was called with.
+        asked : sequence of keras_tuner.engine.hyperparameters.HyperParameter
+            All that the function is found to ask for.
         """
         new = []
-        for entry in asked["space"]:
-            name = f"python.{entry['config']['name']}"
-            if name in self._owners or entry["class_name"] == "Fixed":
+        families = list(self._space.model.families)
+        of_family = [_parent(_FAMILY, [PYTHON])] if len(families) > 1 else []
+        for knob in asked:
+            kind, name = type(knob).__name__, f"{PYTHON}.{knob.name}"
+            if name in self._owners or kind == "Fixed":
                 continue
             conditions = [
                 _parent(
-                    f"python.{c['config']['name']}",
-                    self._known_codes(f"python.{c['config']['name']}", c["config"]["values"]),
+                    self._owned(f"{PYTHON}.{condition.name}"),
+                    self._known_codes(f"{PYTHON}.{condition.name}", condition.values),
                 )
-                for c in entry["config"]["conditions"]
+                for condition in knob.conditions
             ]
-            config = {**entry["config"], "name": name, "conditions": conditions}
-            new.append({"class_name": entry["class_name"], "config": config})
+            config = {**knob.get_config(), "name": name, "conditions": [*of_family, *conditions]}
+            new.append({"class_name": kind, "config": config})
         return new
+
+    def _owned(self, name: str) -> str:
+        return self._owners[name].name if name in self._owners else name
+
+    def listed_values(self) -> dict[str, list[Any]]:
+        """Return the values of each axis of the model function, by its name there.
+
+        Empty for an interval.
+        """
+        return {
+            name.partition(".")[2]: self._space.values.get(name, [])
+            for name in self._owners
+            if name.startswith(f"{PYTHON}.")
+        }
+
+    def used(self, values: Values, asks: Callable[[Values], set[str]]) -> Values:
+        """Return those of a tuner's values that count.
+
+        Parameters
+        ----------
+        values : dict
+        asks : callable
+            Returns the names that the model function uses, of names and values that it is given.
+        """
+        assignment = self.assignment(values)
+        if assignment[_FAMILY] != PYTHON:
+            return dict(values)
+        own = {
+            name.partition(".")[2]: value
+            for name, value in assignment.items()
+            if name.startswith(f"{PYTHON}.")
+        }
+        idle = {f"{PYTHON}.{name}" for name in set(own) - asks(own)}
+        return {name: code for name, code in values.items() if not self._axes(name) <= idle}
+
+    def _axes(self, name: str) -> set[str]:
+        return set(self.knobs[name].axes) if name in self.knobs else {name}
 
     def _known_codes(self, name: str, values: Sequence[Any]) -> list[Any]:
         knob = self._owners.get(name)
@@ -220,6 +264,29 @@ class TuningSpace:
         except BadCombination:
             return False
         return True
+
+
+def _ordered(entries: Sequence[Mapping[str, Any]], order: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Return entries with conditions after what they depend on and, if it can be, in `order`."""
+    names = {entry["config"]["name"] for entry in entries}
+    placed: list[Mapping[str, Any]] = []
+    waiting = list(entries)
+    while waiting:
+        open_names = {entry["config"]["name"] for entry in waiting}
+
+        def parents_placed(entry: Mapping[str, Any], waiting: set[str] = open_names) -> bool:
+            parents = {c["config"]["name"] for c in entry["config"]["conditions"]}
+            return not parents & names & waiting
+
+        def in_turn(entry: Mapping[str, Any], waiting: set[str] = open_names) -> bool:
+            name = entry["config"]["name"]
+            before = order[: order.index(name)] if name in order else []
+            return parents_placed(entry) and not set(before) - {name} & waiting
+
+        ready = list(filter(in_turn, waiting)) or list(filter(parents_placed, waiting))
+        placed.append(ready[0])
+        waiting.remove(ready[0])
+    return placed
 
 
 def _codes(values: Sequence[Any]) -> list[Any]:

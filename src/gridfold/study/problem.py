@@ -42,6 +42,11 @@ class ProblemSection(Section):
                     f"`{name}: {value}` does not fit `type: {self.type}`; "
                     f"allowed: {', '.join(allowed)}"
                 )
+        if self.loss == "binary_crossentropy" and self.output_activation in ("linear", "relu"):
+            raise ValueError(
+                f"`loss: binary_crossentropy` with `output_activation: {self.output_activation}`, "
+                "whose outputs are no probabilities; allowed: sigmoid, or another loss"
+            )
         return self
 
     @property

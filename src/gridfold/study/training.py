@@ -17,6 +17,9 @@ from gridfold.study.base import (
     without_effect,
 )
 
+# What decides whether a trial is compiled with XLA.
+XLA_AXES = frozenset({"training.jit_compile", "training.deterministic"})
+
 
 class ConstantSchedule(Section):
     """The learning rate stays as it is."""
@@ -199,7 +202,11 @@ class Training(Section):
         description="Compute in 16 bit where safe; `true` is bfloat16 on CPU and float16 (with "
         "loss scaling) on GPU.",
     )
-    jit_compile: bool = Field(False, description="Compile with XLA; pays off on large models.")
+    jit_compile: bool = Field(
+        False,
+        description="Compile with XLA, which needs `deterministic: false`; pays off on large "
+        "models.",
+    )
     deterministic: bool = Field(
         True, description="Same numbers in every run, at some cost in speed on GPUs."
     )
@@ -257,3 +264,17 @@ class Training(Section):
                 "least one sample for each, or `distribution.batch: per_replica`"
             )
         return self
+
+    @property
+    def unmet_request(self) -> tuple[str, str] | None:
+        """What can't be had together, and what is allowed; None where everything can be.
+
+        Not a rule of the section: with axes, only whole combinations tell.
+        """
+        if self.jit_compile and self.deterministic:
+            return (
+                "`jit_compile: true` with `deterministic: true`, which makes Keras train without "
+                "XLA",
+                "allowed: deterministic false, or jit_compile false",
+            )
+        return None
