@@ -167,7 +167,7 @@ _SIGNS: tuple[tuple[str, Cause], ...] = (
     (r"No module named '?horovod|Horovod is not installed", NO_HOROVOD),
     (r"launcher `[^`]*` not found|mpirun: (command )?not found", NO_LAUNCHER),
     (r"ModuleNotFoundError|No module named", NO_MODULE),
-    (r"Unable to contact slurm controller", NO_CONTROLLER),
+    (r"[Uu]nable to contact slurm controller", NO_CONTROLLER),
     # The second is the executor's own, which looks before `sbatch` does.
     (r"[Ii]nvalid account|given account \S+ appears to be invalid", ACCOUNT),
     (r"[Ii]nvalid partition", PARTITION),
