@@ -90,6 +90,7 @@ class LastingExecutor(Executor):  # type: ignore[misc]
     def _submit_later(self, job: Any) -> None:
         """Submit a job when Slurm answers again; Snakemake believes that it runs."""
         self._say_silent(time.time())
+        self.logger.info(f"The job of {_name(job)} is submitted again when Slurm answers.")
         with self._lock:
             if self._unsent is None:
                 self._unsent = queue.SimpleQueue()
