@@ -35,8 +35,8 @@ class DryRun:
         Well.
     said : str
     jobs : list of mapping
-        ``group`` (None outside of one), ``asked``, its resources with ``_cores``, and ``rules``, those
-        of each of its rules.
+        ``group`` (None outside of one), ``asked``, its resources with ``_cores``, and ``rules``,
+        those of each of its rules.
     limits : list of str
         Resources of which jobs share a limited amount.
     """

@@ -378,9 +378,7 @@ def _answers(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def running(
-    folder: Path, *, accounting: bool = True, cpus: int = CPUS
-) -> Iterator[SlurmCluster]:
+def running(folder: Path, *, accounting: bool = True, cpus: int = CPUS) -> Iterator[SlurmCluster]:
     """Run a cluster for the time of the block."""
     with SlurmCluster(folder, accounting=accounting, cpus=cpus) as cluster:
         yield cluster

@@ -103,10 +103,10 @@ FORMS = {
     "sobol": searched({"type": "sobol", "n": 4}, confirm=FINALISTS),
     "latin hypercube": searched({"type": "latin_hypercube", "n": 4}),
     "hyperband": searched(HYPERBAND),
-    "all stages": searched(explore={"epochs": 2}, refine={"top": 2, "rounds": 3}, confirm=FINALISTS),
-    "hyperband, all stages": searched(
-        HYPERBAND, refine={"top": 2, "rounds": 2}, confirm=FINALISTS
+    "all stages": searched(
+        explore={"epochs": 2}, refine={"top": 2, "rounds": 3}, confirm=FINALISTS
     ),
+    "hyperband, all stages": searched(HYPERBAND, refine={"top": 2, "rounds": 2}, confirm=FINALISTS),
     "tuner": tuned({"tuner": "bayesian", "max_trials": 4}),
     "tuner with workers": tuned({"tuner": "random", "max_trials": 4, "workers": 2}),
     "tuner, confirmed": searched(
@@ -120,6 +120,7 @@ FORMS = {
     "notebook": searched(HYPERBAND) | {"report": {"notebook": True}},
     "images": tiny_study(data={"source": "images", "path": "images"}),
 }
+
 
 def check_groups(run: DryRun, cores: int) -> None:
     """Check that each group asks for its largest rule, and for the time of all its rules."""

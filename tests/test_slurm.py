@@ -48,9 +48,7 @@ def new_cluster(
     # Not below pytest's folder: sockets must have short paths.
     folder = Path(tempfile.mkdtemp(prefix="gridfold-slurm-"))
     try:
-        with slurmcluster.running(
-            folder / "cluster", accounting=accounting, cpus=cpus
-        ) as running:
+        with slurmcluster.running(folder / "cluster", accounting=accounting, cpus=cpus) as running:
             yield running
     finally:
         shutil.rmtree(folder, ignore_errors=True)

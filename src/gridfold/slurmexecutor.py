@@ -1,10 +1,10 @@
 """Slurm's executor, so that it forgets no job and says what Slurm says.
 
-Of snakemake-executor-plugin-slurm 2.8: when Slurm does not answer, all jobs are forgotten, and the run
-waits for them for ever; so it does when a submission ends with an exception in a group of rules; what
-``sbatch`` says when it refuses a group is dropped; and a job that is submitted while Slurm does not
-answer has failed. Only what every executor of Snakemake has is used here, so a plugin that does
-better is left to it.
+Of snakemake-executor-plugin-slurm 2.8: when Slurm does not answer, all jobs are forgotten and the
+run waits for them for ever; so it does when the submission of a group of rules ends with an
+exception; what ``sbatch`` says when it refuses a group is dropped; and a job that is submitted
+while Slurm does not answer has failed. Only what every executor of Snakemake has is used here, so
+a plugin that does better is left to it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def use() -> None:
     ExecutorPluginRegistry().get_plugin("slurm").executor = LastingExecutor
 
 
-class LastingExecutor(Executor):  # type: ignore[misc]
+class LastingExecutor(Executor):
     """The plugin's executor, which outlasts a Slurm that does not answer."""
 
     # The thread that asks for the state of jobs starts while the plugin's constructor runs.
@@ -66,7 +66,7 @@ class LastingExecutor(Executor):  # type: ignore[misc]
     def report_job_error(
         self, job_info: SubmittedJobInfo, msg: str | None = None, **words: Any
     ) -> None:
-        """Report a job that has failed or was refused, and what `sbatch` said; or try again later."""
+        """Report a job that has failed, and what refused it; while Slurm is silent, try again."""
         self._settled.add(id(job_info))
         if job_info.external_jobid is None and msg:
             if recognise(msg) is NO_CONTROLLER:
@@ -115,9 +115,7 @@ class LastingExecutor(Executor):  # type: ignore[misc]
                 return
             self._silent_since = since
         clock = time.strftime("%H:%M:%S", time.localtime(since))
-        _say(
-            f"Slurm does not answer since {clock}. Its jobs go on, and this run waits until it answers."
-        )
+        _say(f"Slurm does not answer since {clock}. Its jobs go on, and this run waits for it.")
 
     def _say_back(self) -> None:
         with self._lock:

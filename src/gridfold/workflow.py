@@ -217,7 +217,7 @@ def available_cores(workflow: Any) -> int | None:
 
 
 def cores_of_a_job(workflow: Any, cores: int | None) -> int | None:
-    """Return how many cores a job may ask for: this machine's, or as many as a profile gives training.
+    """Return how many cores a job may ask for: this machine's, or those of training on a site.
 
     None where neither is known.
 
