@@ -173,6 +173,16 @@ def test_a_job_that_can_not_be_submitted_in_silence_is_submitted_later(
     assert list(clone.scores()["status"]) == ["finished"] * 4
 
 
+def test_a_run_that_begins_in_silence_waits(accounted: SlurmCluster, tmp_path: Path) -> None:
+    clone = Clone(tmp_path, accounted)
+    accounted.stop_controller()
+    with Run(clone, tiny(), *PROFILE, "--", "results/tiny/splits.npz") as run:
+        run.wait_for_words("Slurm does not answer whether jobs of an earlier Snakemake still run.")
+        accounted.start_controller()
+        assert run.end() == 0, run.output
+    assert sum(submitted(run.output).values()) == 1
+
+
 def test_an_account_that_does_not_exist_ends_the_run(
     accounted: SlurmCluster, tmp_path: Path
 ) -> None:

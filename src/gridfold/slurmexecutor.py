@@ -53,7 +53,7 @@ class LastingExecutor(Executor):
         forgotten = [job for job in active_jobs if id(job) not in running | self._settled]
         for job in forgotten:
             yield job
-        if forgotten or (active_jobs and not _answers()):
+        if forgotten or (active_jobs and _is_down()):
             self._say_silent(asked)
         elif active_jobs:
             self._say_back()
@@ -101,7 +101,8 @@ class LastingExecutor(Executor):
         assert self._unsent is not None
         while True:
             job = self._unsent.get()
-            while not _answers():
+            time.sleep(_QUESTION_SECONDS)
+            while _is_down():
                 time.sleep(_QUESTION_SECONDS)
             if not self.wait:
                 # Snakemake has been told to stop.
@@ -124,10 +125,13 @@ class LastingExecutor(Executor):
             _say(f"Slurm answers again, after {round(time.time() - since)} s.")
 
 
-def _answers() -> bool:
-    """Return whether one of Slurm's controllers answers."""
-    answer = subprocess.run(["scontrol", "ping"], capture_output=True, text=True, check=False)
-    return " is UP" in answer.stdout
+def _is_down() -> bool:
+    """Return whether no controller of Slurm answers; where `scontrol` can't say, one does."""
+    try:
+        answer = subprocess.run(["scontrol", "ping"], capture_output=True, text=True, check=False)
+    except OSError:
+        return False
+    return " is DOWN" in answer.stdout and " is UP" not in answer.stdout
 
 
 def _name(job: Any) -> str:
