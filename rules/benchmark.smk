@@ -23,6 +23,7 @@ rule measure_scaling:
     benchmark:
         PATHS.benchmark("measure_scaling")
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:

@@ -10,8 +10,10 @@ from gridfold.studyfiles import data_files
 from gridfold.workflow import (
     available_cores,
     bind_into_container,
+    cores_of_a_job,
     greet,
     interpreter,
+    keep_jobs_of_slurm,
     load_plan,
     monitor,
     say_advice,
@@ -27,6 +29,7 @@ from gridfold.workflow import (
 # into the default one, so that the demo's axes would join every study, and would accept
 # duplicate keys.
 earlierrun.wait_for_jobs(workflow)
+keep_jobs_of_slurm(workflow)
 PLAN = load_plan(workflow, config)
 bind_into_container(workflow, PLAN)
 PATHS = PLAN.paths
@@ -43,6 +46,16 @@ STUDY_ARGUMENTS = study_arguments(PLAN)
 # On a cluster every job is a Snakemake of its own that reads these rules: only the main one may
 # repeat a job, or it would be repeated in what is left of its allocation, and then again outside.
 RETRIES = PLAN.study.execution.retries if workflow.is_main_process else 0
+# Rules of a group share a job of a cluster, in which they run one after another
+# (https://github.com/snakemake/snakemake/issues/4223). Snakemake would ask for the cores and the
+# memory of all that could run side by side: so they take turns, and a job asks for its largest rule.
+if CORES is None:
+    workflow.register_resource("turn", 1)
+
+
+# Each job has its own turns; other jobs of a cluster do not wait for them.
+resource_scopes:
+    turn="local",
 
 
 wildcard_constraints:

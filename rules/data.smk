@@ -16,8 +16,9 @@ rule prepare_data:
         PATHS.log("prepare_data"),
     benchmark:
         PATHS.benchmark("prepare_data")
-    threads: PLAN.data_threads(CORES)
+    threads: PLAN.data_threads(cores_of_a_job(workflow, CORES))
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.data_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.data_minutes(attempt),
     params:
@@ -41,6 +42,7 @@ rule make_splits:
     benchmark:
         PATHS.benchmark("make_splits")
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.data_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.data_minutes(attempt),
     params:

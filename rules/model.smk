@@ -27,8 +27,9 @@ rule draw_model:
     benchmark:
         PATHS.benchmark("draw_model")
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.data_memory(attempt),
-        runtime=lambda wildcards, attempt: SIZES.data_minutes(attempt),
+        runtime=lambda wildcards, attempt: SIZES.drawing_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.report_request(),
     message:
@@ -55,8 +56,9 @@ rule draw_classes:
         PATHS.benchmark("draw_classes")
     priority: 1
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.data_memory(attempt),
-        runtime=lambda wildcards, attempt: SIZES.data_minutes(attempt),
+        runtime=lambda wildcards, attempt: SIZES.drawing_minutes(attempt),
     params:
         request=lambda wildcards: PLAN.report_request(),
     message:

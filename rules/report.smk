@@ -45,6 +45,7 @@ rule draw_search_figures:
     benchmark:
         PATHS.benchmark("draw_search_figures")
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
@@ -72,6 +73,7 @@ rule draw_test_figures:
     benchmark:
         PATHS.benchmark("draw_test_figures")
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
@@ -101,6 +103,7 @@ rule compare_configurations:
     benchmark:
         PATHS.benchmark("compare_configurations")
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.comparison_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
@@ -140,6 +143,7 @@ rule run_notebook:
     benchmark:
         PATHS.benchmark("run_notebook")
     resources:
+        turn=1,
         # What a notebook does with the tables is not known: twice the memory, and an hour.
         mem_mb=lambda wildcards, attempt: 2 * SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: max(60, SIZES.table_minutes(attempt)),
@@ -188,6 +192,7 @@ rule report:
     benchmark:
         PATHS.benchmark("report")
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:

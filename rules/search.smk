@@ -15,6 +15,7 @@ rule explore:
     wildcard_constraints:
         drawn=SEARCH.drawn_pattern,
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
@@ -38,6 +39,7 @@ rule promote:
     wildcard_constraints:
         promoted="b[0-9]+r[1-9][0-9]*",
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
@@ -61,6 +63,7 @@ rule refine:
     wildcard_constraints:
         round="[0-9]+",
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
@@ -82,6 +85,7 @@ rule confirm:
     benchmark:
         PATHS.benchmark("confirm")
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
@@ -112,6 +116,7 @@ rule train_stage:
     retries: RETRIES
     threads: PLAN.threads(CORES)
     resources:
+        turn=1,
         attempt=lambda wildcards, attempt: attempt,
         # What the job must know though no parameter: a change of these trains nothing again.
         remote=int(workflow.remote_exec),

@@ -47,6 +47,7 @@ rule collect:
     benchmark:
         PATHS.benchmark("collect")
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
@@ -75,6 +76,7 @@ rule summarise:
     benchmark:
         PATHS.benchmark("summarise")
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
@@ -107,6 +109,7 @@ rule select_best:
         PATHS.benchmark("select_best")
     priority: 2
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
@@ -137,6 +140,7 @@ rule train_final:
     retries: RETRIES
     threads: PLAN.rank_threads(PLAN.most_processes(), CORES)
     resources:
+        turn=1,
         launcher="auto",
         nodes=FINAL_PLACEMENT.nodes,
         tasks=FINAL_PLACEMENT.tasks,
@@ -188,6 +192,7 @@ rule fit_ensemble:
     priority: 2
     threads: PLAN.study.execution.threads_per_worker
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.final_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.final_minutes(attempt),
     params:
@@ -230,6 +235,7 @@ rule fit_final:
     priority: 2
     threads: PLAN.study.execution.threads_per_worker
     resources:
+        turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.final_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.final_minutes(attempt),
     params:

@@ -19,6 +19,7 @@ rule train:
     retries: RETRIES
     threads: PLAN.threads(CORES)
     resources:
+        turn=1,
         attempt=lambda wildcards, attempt: attempt,
         # What the job must know though no parameter: a change of these trains nothing again.
         remote=int(workflow.remote_exec),
@@ -59,6 +60,7 @@ rule train_distributed:
     retries: RETRIES
     threads: lambda wildcards: PLAN.rank_threads(PLAN.processes(wildcards.shard), CORES)
     resources:
+        turn=1,
         attempt=lambda wildcards, attempt: attempt,
         launcher="auto",
         nodes=lambda wildcards: placement(wildcards.shard).nodes,

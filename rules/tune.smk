@@ -33,6 +33,7 @@ rule tune:
     retries: RETRIES
     threads: TUNER_THREADS
     resources:
+        turn=1,
         launcher="auto",
         remote=int(CORES is None),
         nodes=TUNER_PLACEMENT.nodes,

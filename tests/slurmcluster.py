@@ -31,6 +31,10 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "setpriv", *COMMANDS)
 ACCOUNTING_PROGRAMS = ("mariadbd", "mariadb-install-db", "slurmdbd")
 ACCOUNT = "research"
 _START_SECONDS = 60
+CLUSTER = "gridfold"
+NODES = {"c1": "", "c2": "", "g1": " Gres=gpu:v100:4", "g2": " Gres=gpu:v100:4"}
+CPUS = 40
+MEMORY = 384_000
 
 
 def missing() -> str:
@@ -60,11 +64,14 @@ class SlurmCluster:
         For its configuration, state and logs; its path must be short, for sockets are in it.
     accounting : bool
         With slurmdbd, as most sites; without, ``sacct`` knows nothing.
+    cpus : int
+        Cores that each node claims to have.
     """
 
-    def __init__(self, folder: Path, *, accounting: bool = True) -> None:
+    def __init__(self, folder: Path, *, accounting: bool = True, cpus: int = CPUS) -> None:
         self.folder = folder
         self.accounting = accounting
+        self._cpus = cpus
         self._daemons: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     @property
@@ -116,6 +123,20 @@ class SlurmCluster:
     def queue(self) -> list[str]:
         """Return the ids of jobs that have not ended."""
         return self.run("squeue", "--noheader", "--format=%i").split()
+
+    # -- what an administrator does --------------------------------------------------------------
+
+    def stop_controller(self) -> None:
+        """End slurmctld; jobs go on, and no command of a user has an answer."""
+        (process,) = (process for name, process in self._daemons if name == "slurmctld")
+        process.terminate()
+        process.wait(timeout=60)
+        self._daemons.remove(("slurmctld", process))
+
+    def start_controller(self) -> None:
+        """Start slurmctld again, with the jobs that it has known."""
+        self._daemon("slurmctld", "slurmctld", "-D")
+        self._wait("slurmctld", lambda: " is UP" in self.run("scontrol", "ping", check=False))
 
     # -- starting and stopping -------------------------------------------------------------------
 
@@ -231,7 +252,7 @@ PidFile={self.folder}/slurmdbd.pid
         host = socket.gethostname().partition(".")[0]
         nodes = "".join(
             f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={free_port()} "
-            f"CPUs={CPUS} RealMemory={MEMORY}{gres}\n"
+            f"CPUs={self._cpus} RealMemory={MEMORY}{gres}\n"
             for name, gres in NODES.items()
         )
         accounting = (
@@ -343,12 +364,6 @@ PartitionName=gpu-shared Nodes=g[1-2] MaxTime=2-00:00:00
                 process.wait()
 
 
-CLUSTER = "gridfold"
-NODES = {"c1": "", "c2": "", "g1": " Gres=gpu:v100:4", "g2": " Gres=gpu:v100:4"}
-CPUS = 40
-MEMORY = 384_000
-
-
 def free_port() -> int:
     """Return a port of the loopback interface that nobody listens on."""
     with socket.socket() as probe:
@@ -363,9 +378,9 @@ def _answers(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, accounting: bool = True) -> Iterator[SlurmCluster]:
+def running(folder: Path, *, accounting: bool = True, cpus: int = CPUS) -> Iterator[SlurmCluster]:
     """Run a cluster for the time of the block."""
-    with SlurmCluster(folder, accounting=accounting) as cluster:
+    with SlurmCluster(folder, accounting=accounting, cpus=cpus) as cluster:
         yield cluster
 
 

@@ -16,7 +16,7 @@ from studies import tiny_study
 from workbench import Bench, prepare_bench, shard_tables, start_shard_job
 
 from gridfold import advice
-from gridfold.advice import advice_in_log, cause_of, explained, is_final, recognise
+from gridfold.advice import advice_in_log, cause_of, explained, is_final, recognise, refusal
 from gridfold.cli import main
 from gridfold.errors import TrialFailure
 from gridfold.ranks import Launch, RanksFailed
@@ -292,13 +292,40 @@ def test_ranks_fail_like_trials() -> None:
     assert not is_final(TrialFailure("error", "rank 0: HorovodInternalError: peer is gone"))
 
 
-def test_a_group_that_was_refused_without_a_word_is_told() -> None:
-    # From a run on the test cluster, with a partition that it has not.
-    refused = "    message: Error in group data\n    Error in rule prepare_data:\n  message: None\n"
-    (line,) = advice_in_log(refused)
-    assert line.startswith("group data was not submitted")
-    submitted = "SLURM jobid 7 (log: .snakemake/slurm_logs/group_data_make_splits/7.log)\n"
-    assert not advice_in_log(submitted + refused)
+# What the executor says of a job that `sbatch` has refused, from a run on the test cluster.
+REFUSED = """SLURM sbatch failed. The error message was 'sbatch: error: CPU count per node can not \
+be satisfied
+sbatch: error: Batch job submission failed: Requested node configuration is not available'.
+    sbatch call:
+        sbatch --parsable --job-name 1-2 --output '/a b/%j.log' --export=ALL --comment rule_train \
+-A 'my lab' -p cpu -t 20 --mem 5900 --nodes=2 --requeue --ntasks-per-node=2 --cpus-per-task=5 \
+--exclusive --signal=USR1@120 -D '/a b' --gres=gpu:v100:2 --wrap="python -m snakemake -p none"
+"""
+
+
+def test_a_refused_job_is_told_with_what_it_asked_for_and_how_to_ask_again() -> None:
+    why, asked, again = refusal("report", REFUSED)
+    assert why == (
+        "Slurm has not taken the job of report: CPU count per node can not be satisfied; "
+        "Batch job submission failed: Requested node configuration is not available"
+    )
+    assert asked == (
+        "  asked for: account my lab, partition cpu, 20 minutes, 5900 MB on each node, 2 nodes, "
+        "2 tasks on each node, 5 cores for each task, exclusive, gres gpu:v100:2"
+    )
+    assert again == (
+        "  the same question again: sbatch --test-only -A 'my lab' -p cpu -t 20 --mem=5900 "
+        "--nodes=2 --ntasks-per-node=2 --cpus-per-task=5 --exclusive --gres=gpu:v100:2 --wrap true"
+    )
+    assert advice_in_log(f"[gridfold] {why}") == [
+        f"more than a node has: {advice.TOO_LARGE.advice}"
+    ]
+
+
+def test_a_job_that_was_not_submitted_for_another_reason_is_told_with_it() -> None:
+    (line,) = refusal("data", "The given account nobody appears to be invalid.\n")
+    assert line.endswith("the job of data: The given account nobody appears to be invalid.")
+    assert advice_in_log(line) == [f"account refused: {advice.ACCOUNT.advice}"]
 
 
 def test_only_what_the_scheduler_said_is_looked_for_in_the_log() -> None:

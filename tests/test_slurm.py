@@ -36,7 +36,9 @@ PATIENCE = 900
 
 
 @contextlib.contextmanager
-def new_cluster(*, accounting: bool) -> Iterator[slurmcluster.SlurmCluster]:
+def new_cluster(
+    *, accounting: bool, cpus: int = slurmcluster.CPUS
+) -> Iterator[slurmcluster.SlurmCluster]:
     missing = slurmcluster.missing()
     if missing:
         reason = f"{missing}; so gridfold was NOT tested on Slurm"
@@ -46,7 +48,7 @@ def new_cluster(*, accounting: bool) -> Iterator[slurmcluster.SlurmCluster]:
     # Not below pytest's folder: sockets must have short paths.
     folder = Path(tempfile.mkdtemp(prefix="gridfold-slurm-"))
     try:
-        with slurmcluster.running(folder / "cluster", accounting=accounting) as running:
+        with slurmcluster.running(folder / "cluster", accounting=accounting, cpus=cpus) as running:
             yield running
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -6,12 +6,34 @@ Used wherever a failure is shown: in the terminal, in the report, and by `gridfo
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gridfold.errors import TrialFailure
 
 _LAST_LINES = 5
+# Begins the line in Snakemake's log on a job that was not submitted.
+_REFUSED = "Slurm has not taken the job of"
+# Options of `sbatch` that neither ask for anything nor are a reason to refuse.
+_ASK_NOTHING = frozenset(
+    ("--parsable", "--job-name", "--output", "--export", "--comment", "--requeue", "-D", "--signal")
+)
+_UNITS = {
+    "-A": "account {}",
+    "-C": "constraint {}",
+    "-p": "partition {}",
+    "-t": "{} minutes",
+    "--cpus-per-gpu": "{} cores for each GPU",
+    "--cpus-per-task": "{} cores for each task",
+    "--gpus": "{} GPUs",
+    "--gpus-per-node": "{} GPUs on each node",
+    "--mem": "{} MB on each node",
+    "--mem-per-cpu": "{} MB for each core",
+    "--nodes": "{} nodes",
+    "--ntasks": "{} tasks",
+    "--ntasks-per-node": "{} tasks on each node",
+}
 
 
 @dataclass(frozen=True)
@@ -92,6 +114,12 @@ TOO_LARGE = Cause(
 NO_SLURM = Cause(
     "Slurm missing", "Run this on a login node of the cluster, or without `--profile slurm`."
 )
+NO_CONTROLLER = Cause(
+    "Slurm silent",
+    "Slurm's controller does not answer: `scontrol ping` says when it does; then the same command "
+    "goes on.",
+    passing=True,
+)
 TIME_OUT = Cause(
     "time limit reached",
     "It goes on from its checkpoints: run the same command again, or raise `execution.retries` or "
@@ -122,11 +150,6 @@ CRASH = Cause(
     passing=True,
 )
 
-_GROUP_ADVICE = (
-    "what sbatch said is not passed on; `sbatch --test-only --wrap true`, with `-A` and `-p` as in "
-    "the profile, says it again."
-)
-
 # Texts of Python, NumPy, TensorFlow, the kernel and Slurm, the special before the general.
 _SIGNS: tuple[tuple[str, Cause], ...] = (
     (
@@ -144,6 +167,7 @@ _SIGNS: tuple[tuple[str, Cause], ...] = (
     (r"No module named '?horovod|Horovod is not installed", NO_HOROVOD),
     (r"launcher `[^`]*` not found|mpirun: (command )?not found", NO_LAUNCHER),
     (r"ModuleNotFoundError|No module named", NO_MODULE),
+    (r"[Uu]nable to contact slurm controller", NO_CONTROLLER),
     # The second is the executor's own, which looks before `sbatch` does.
     (r"[Ii]nvalid account|given account \S+ appears to be invalid", ACCOUNT),
     (r"[Ii]nvalid partition", PARTITION),
@@ -284,16 +308,66 @@ def advice_in_log(text: str) -> list[str]:
     Only lines of the executor are looked at; trials speak for themselves.
     """
     said = re.findall(
-        r"The error message was '?(.*(?:\n(?:sbatch|slurm)\w*: .*)*)|(SLURM status is: '\w+)", text
+        r"The error message was '?(.*(?:\n(?:sbatch|slurm)\w*: .*)*)|(SLURM status is: '\w+)"
+        rf"|{_REFUSED} \S+: (.*)",
+        text,
     )
     found: dict[str, None] = {}
     for words in said:
         cause = recognise("".join(words))
         if cause is not None:
             found[f"{cause.name}: {cause.advice}"] = None
-    # Snakemake 9.27 drops what is said of a group of rules (`GroupJob.log_error`), and the first
-    # job of a study is one.
-    for group in re.findall(r"Error in group (\w+)", text):
-        if f"slurm_logs/group_{group}_" not in text:
-            found[f"group {group} was not submitted: {_GROUP_ADVICE}"] = None
     return list(found)
+
+
+def refusal(job: str, said: str) -> list[str]:
+    """Return lines on a job that Slurm has not taken: why, what it asked for, how to ask again.
+
+    Parameters
+    ----------
+    job : str
+        Name of its rule or group of rules.
+    said : str
+        What the executor says of it, with the command line.
+    """
+    found = re.search(
+        r"error message was '(.*)'\.\n\s*sbatch call:\n\s*(sbatch .*?)( --wrap=| /dev/stdin)",
+        said,
+        re.S,
+    )
+    if found is None:
+        return [f"{_REFUSED} {job}: {said.strip()}"]
+    reasons = [re.sub(r"^\w+: (error: )?", "", line) for line in found[1].splitlines()]
+    asked = _asked(shlex.split(found[2])[1:])
+    return [
+        f"{_REFUSED} {job}: {'; '.join(reasons)}",
+        f"  asked for: {', '.join(_in_words(*option) for option in asked)}",
+        f"  the same question again: {shlex.join(_question(asked))}",
+    ]
+
+
+def _asked(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Return options of `sbatch` with their values, but for those that ask for nothing."""
+    options: list[tuple[str, str]] = []
+    for word in words:
+        if word.startswith("-"):
+            name, _, value = word.partition("=")
+            options.append((name, value))
+        elif options:
+            options[-1] = (options[-1][0], word)
+    return [(name, value) for name, value in options if name not in _ASK_NOTHING]
+
+
+def _in_words(name: str, value: str) -> str:
+    return _UNITS.get(name, f"{name.lstrip('-')} {{}}").format(value).strip()
+
+
+def _question(asked: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the command that asks Slurm whether it would take such a job."""
+    words = ["sbatch", "--test-only"]
+    for name, value in asked:
+        if name.startswith("--"):
+            words.append(f"{name}={value}" if value else name)
+        else:
+            words += [name, value] if value else [name]
+    return [*words, "--wrap", "true"]

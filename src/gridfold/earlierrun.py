@@ -28,6 +28,7 @@ import numpy as np
 from snakemake.io import apply_wildcards, regex_from_filepattern
 
 from gridfold import requestnote
+from gridfold.advice import NO_CONTROLLER, recognise
 from gridfold.wording import counted
 
 # Between questions to Slurm, which other users ask too.
@@ -274,15 +275,20 @@ def wait_for_jobs(workflow: Any) -> None:
     ):
         return
     told: set[str] = set()
-    while jobs := _jobs_of(Path.cwd()):
-        if not told.issuperset(jobs):
+    silent = False
+    while (jobs := _jobs_of(Path.cwd())) or jobs is None:
+        if jobs is None and not silent:
+            silent = True
+            _say(
+                "Slurm does not answer whether jobs of an earlier Snakemake still run. "
+                "Waiting until it does."
+            )
+        elif jobs and not told.issuperset(jobs):
             told.update(jobs)
-            print(
-                f"[gridfold] waiting for {len(jobs)} jobs that an earlier Snakemake has submitted "
+            _say(
+                f"waiting for {len(jobs)} jobs that an earlier Snakemake has submitted "
                 f"from this folder and that are not over: {', '.join(sorted(jobs))}. "
-                "To do without them: Ctrl-C, then scancel with these numbers.",
-                file=sys.stderr,
-                flush=True,
+                "To do without them: Ctrl-C, then scancel with these numbers."
             )
         try:
             time.sleep(_QUESTION_SECONDS)
@@ -290,14 +296,23 @@ def wait_for_jobs(workflow: Any) -> None:
             sys.exit(130)
 
 
-def _jobs_of(folder: Path) -> set[str]:
-    """Return the ids of this user's jobs that Snakemake has submitted from a folder."""
+def _say(text: str) -> None:
+    print(f"[gridfold] {text}", file=sys.stderr, flush=True)
+
+
+def _jobs_of(folder: Path) -> set[str] | None:
+    """Return the ids of this user's jobs that Snakemake has submitted from a folder.
+
+    None where Slurm does not answer.
+    """
     answer = subprocess.run(
         ["squeue", "--me", "--noheader", "--format=%i|%Z|%k"],
         capture_output=True,
         text=True,
         check=False,
     )
+    if recognise(answer.stderr) is NO_CONTROLLER:
+        return None
     jobs = (line.strip().split("|", 2) for line in answer.stdout.splitlines())
     return {
         job[0]

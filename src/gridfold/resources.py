@@ -49,6 +49,8 @@ _MB = 1e6
 _TIME_MARGIN = 3.0
 _START_SECONDS = 120
 _LEAST_MINUTES = 10
+# Of rules that share a job with others: their minutes add up, and short queues end at 30.
+_LEAST_SHARED_MINUTES = 5
 # More would only take longer to read.
 _MEASURED_TRIALS = 40
 _MOST_CORRECTION = 20.0
@@ -239,6 +241,11 @@ class JobSizes:
         megabytes = 4 * math.prod(self._shape) / _MB
         return _minutes(megabytes / 10) * attempt
 
+    def drawing_minutes(self, attempt: int) -> int:
+        """Return the minutes of a job that reads the data, which are prepared, and draws some."""
+        megabytes = 4 * math.prod(self._shape) / _MB
+        return _minutes(megabytes / 10, _LEAST_SHARED_MINUTES) * attempt
+
     def table_memory(self, attempt: int) -> int:
         """Return the MB of a job that reads the tables of all trials."""
         # Some 30 columns, 8 bytes each, and pandas' copies: 1 kB a row is plenty.
@@ -246,7 +253,7 @@ class JobSizes:
 
     def table_minutes(self, attempt: int) -> int:
         """Return the minutes of a job that reads the tables of all trials."""
-        return _minutes(self._rows / 1e4) * attempt
+        return _minutes(self._rows / 1e4, _LEAST_SHARED_MINUTES) * attempt
 
     def comparison_memory(self, attempt: int) -> int:
         """Return the MB of the job that also holds what every configuration predicts."""
@@ -270,5 +277,5 @@ def _rounded(number: float, step: int) -> int:
     return math.ceil(number / step) * step
 
 
-def _minutes(seconds: float) -> int:
-    return max(_LEAST_MINUTES, _rounded((_START_SECONDS + _TIME_MARGIN * seconds) / 60, 5))
+def _minutes(seconds: float, least: int = _LEAST_MINUTES) -> int:
+    return max(least, _rounded((_START_SECONDS + _TIME_MARGIN * seconds) / 60, 5))

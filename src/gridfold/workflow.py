@@ -32,6 +32,8 @@ DEFAULT_STUDY = "config/demo.yaml"
 DEFAULT_RESULTS = "results"
 # What a Snakefile may say to gridfold beside the study itself.
 _STUDY_FILES, _RESULTS = "study_files", "results"
+# Rules whose cores, where a profile sets them, bound those of other rules that could use several.
+_TRAINING_RULES = ("train", "train_stage", "tune")
 # Rules whose jobs fork what needs TensorFlow.
 _FORKING_RULES = frozenset({"train", "train_stage", "tune", "fit_final", "fit_ensemble"})
 
@@ -225,6 +227,34 @@ def available_cores(workflow: Any) -> int | None:
         return None
 
 
+def cores_of_a_job(workflow: Any, cores: int | None) -> int | None:
+    """Return how many cores a job may ask for: this machine's, or those of training on a site.
+
+    None where neither is known.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    cores : int, optional
+        Those of this machine, see `available_cores`.
+    """
+    if cores is not None:
+        return cores
+    said = workflow.resource_settings.overwrite_threads
+    names = (workflow.modifier.modify_rulename(rule) for rule in _TRAINING_RULES)
+    given = [_raw(said[name]) for name in names if name in said]
+    return min((int(number) for number in given if str(number).isdigit()), default=None)
+
+
+def keep_jobs_of_slurm(workflow: Any) -> None:
+    """Let no job be forgotten when Slurm does not answer (:mod:`gridfold.slurmexecutor`)."""
+    if workflow.is_main_process and workflow.nodes is not None:
+        # Only here: the plugin, which Snakemake has imported by now, brings pandas.
+        from gridfold import slurmexecutor
+
+        slurmexecutor.use()
+
+
 def site(workflow: Any, rule: str) -> Site:
     """Return what the profile says about the nodes that a rule's jobs run on.
 
@@ -234,8 +264,12 @@ def site(workflow: Any, rule: str) -> Site:
     # In a module that is used `as a_*`, the profile knows the rule by its new name.
     name = workflow.modifier.modify_rulename(rule)
     said = workflow.resource_settings.overwrite_resources.get(name, {})
-    # Other values may be expressions, which have no value yet; `raw` is what was written.
-    return Site.of({name: getattr(r, "raw", r) for name, r in said.items()})
+    return Site.of({name: _raw(value) for name, value in said.items()})
+
+
+def _raw(value: Any) -> Any:
+    """Return what was written in a profile; an expression has no value yet."""
+    return getattr(value, "raw", value)
 
 
 def start_forks(workflow: Any, server: SharedServer, threads: int) -> None:

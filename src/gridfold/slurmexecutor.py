@@ -1,0 +1,142 @@
+"""Slurm's executor, so that it forgets no job and says what Slurm says.
+
+Of snakemake-executor-plugin-slurm 2.8: when Slurm does not answer, all jobs are forgotten and the
+run waits for them for ever; so it does when the submission of a group of rules ends with an
+exception; what ``sbatch`` says when it refuses a group is dropped; and a job that is submitted
+while Slurm does not answer has failed. Only what every executor of Snakemake has is used here, so
+a plugin that does better is left to it.
+"""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from snakemake_executor_plugin_slurm import Executor
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+
+from gridfold.advice import NO_CONTROLLER, recognise, refusal
+
+# Between questions whether Slurm answers, before a job is submitted again.
+_QUESTION_SECONDS = 10.0
+
+
+def use() -> None:
+    """Let Snakemake use this executor where it would use the plugin's."""
+    ExecutorPluginRegistry().get_plugin("slurm").executor = LastingExecutor
+
+
+class LastingExecutor(Executor):
+    """The plugin's executor, which outlasts a Slurm that does not answer."""
+
+    # The thread that asks for the state of jobs starts while the plugin's constructor runs.
+    _settled: set[int] = set()  # noqa: RUF012
+    _silent_since: float | None = None
+    _lock = threading.Lock()
+    _unsent: queue.SimpleQueue[Any] | None = None
+
+    async def check_active_jobs(
+        self, active_jobs: list[SubmittedJobInfo]
+    ) -> AsyncIterator[SubmittedJobInfo]:
+        """Yield the jobs that still run, also those that the plugin has no answer about."""
+        self._settled, asked = set(), time.time()
+        running = set()
+        async for job in super().check_active_jobs(active_jobs):
+            running.add(id(job))
+            yield job
+        forgotten = [job for job in active_jobs if id(job) not in running | self._settled]
+        for job in forgotten:
+            yield job
+        if forgotten or (active_jobs and _is_down()):
+            self._say_silent(asked)
+        elif active_jobs:
+            self._say_back()
+
+    def report_job_success(self, job_info: SubmittedJobInfo) -> None:
+        """Report a job that has ended well."""
+        self._settled.add(id(job_info))
+        super().report_job_success(job_info)
+
+    def report_job_error(
+        self, job_info: SubmittedJobInfo, msg: str | None = None, **words: Any
+    ) -> None:
+        """Report a job that has failed, and what refused it; while Slurm is silent, try again."""
+        self._settled.add(id(job_info))
+        if job_info.external_jobid is None and msg:
+            if recognise(msg) is NO_CONTROLLER:
+                self._submit_later(job_info.job)
+                return
+            for line in refusal(_name(job_info.job), msg):
+                self.logger.error(f"[gridfold] {line}")
+        super().report_job_error(job_info, msg=msg, **words)
+
+    def run_job(self, job: Any) -> None:
+        """Submit a job; what goes wrong is reported, also of a group of rules."""
+        try:
+            super().run_job(job)
+        except Exception as error:
+            # The plugin's own handler fails of a group, which has no rule; this is what it handled.
+            reason = error.__context__ or error
+            self.report_job_error(SubmittedJobInfo(job), f"Job submission failed: {reason}")
+
+    # -- while Slurm does not answer -------------------------------------------------------------
+
+    def _submit_later(self, job: Any) -> None:
+        """Submit a job when Slurm answers again; Snakemake believes that it runs."""
+        self._say_silent(time.time())
+        self.logger.info(f"The job of {_name(job)} is submitted again when Slurm answers.")
+        with self._lock:
+            if self._unsent is None:
+                self._unsent = queue.SimpleQueue()
+                threading.Thread(target=self._send, daemon=True).start()
+        self._unsent.put(job)
+
+    def _send(self) -> None:
+        assert self._unsent is not None
+        while True:
+            job = self._unsent.get()
+            time.sleep(_QUESTION_SECONDS)
+            while _is_down():
+                time.sleep(_QUESTION_SECONDS)
+            if not self.wait:
+                # Snakemake has been told to stop.
+                return
+            self._say_back()
+            self.run_job(job)
+
+    def _say_silent(self, since: float) -> None:
+        with self._lock:
+            if self._silent_since is not None:
+                return
+            self._silent_since = since
+        clock = time.strftime("%H:%M:%S", time.localtime(since))
+        _say(f"Slurm does not answer since {clock}. Its jobs go on, and this run waits for it.")
+
+    def _say_back(self) -> None:
+        with self._lock:
+            since, self._silent_since = self._silent_since, None
+        if since is not None:
+            _say(f"Slurm answers again, after {round(time.time() - since)} s.")
+
+
+def _is_down() -> bool:
+    """Return whether no controller of Slurm answers; where `scontrol` can't say, one does."""
+    try:
+        answer = subprocess.run(["scontrol", "ping"], capture_output=True, text=True, check=False)
+    except OSError:
+        return False
+    return " is DOWN" in answer.stdout and " is UP" not in answer.stdout
+
+
+def _name(job: Any) -> str:
+    return str(job.groupid if job.is_group() else job.name)
+
+
+def _say(text: str) -> None:
+    print(f"[gridfold] {text}", file=sys.stderr, flush=True)
