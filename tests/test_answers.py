@@ -20,6 +20,7 @@ from gridfold import ensemble, final
 from gridfold.answers import Answers, answers_of
 from gridfold.data import Dataset
 from gridfold.errors import TrialFailure
+from gridfold.searchplan import SearchPlan
 
 LOSSES = keras.losses
 SAMPLES = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
@@ -344,7 +345,7 @@ def test_the_final_model_and_the_ensemble_answer_with_probabilities(
     tmp_path: Path, build: str
 ) -> None:
     bench = bench_of(tmp_path, build)
-    request, selection = json.loads(bench.plan.final_request()), selection_of(bench)
+    request, selection = json.loads(SearchPlan(bench.plan).ensemble_request()), selection_of(bench)
     names = {"model": "model.keras", "predictions": "test.parquet", "inside": "inside.npz"}
     names |= {"preprocessing": "preprocessing.json", "card": "card.json", "card_text": "card.md"}
     Path("final/ensemble").mkdir(parents=True)

@@ -120,8 +120,7 @@ def test_the_request_for_data_says_what_the_files_hold(
     written = tiny_study(
         data={"source": "csv", "path": str(file), "targets": ["y"]}, problem={"type": "binary"}
     )
-    plan = Plan.load([], written, tmp_path / "results")
-    first = plan.data_request()
+    first = Plan.load([], written, tmp_path / "results").data_request()
     file.write_text("x,y\n1,0\n3,1\n")
     os.utime(file, (1e9, 1e9))
-    assert plan.data_request() != first
+    assert Plan.load([], written, tmp_path / "results").data_request() != first

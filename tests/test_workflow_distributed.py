@@ -99,7 +99,8 @@ def test_a_rank_that_fails_is_named_in_the_terminal(tmp_path: Path) -> None:
         "    def train_step(self, data):\n        raise RuntimeError('out of luck')\n\n\n"
         "def build(hp, input_shape, outputs):\n"
         "    inputs = keras.Input(input_shape)\n"
-        "    x = keras.layers.Dense(outputs)(keras.layers.Flatten()(inputs))\n"
+        "    dense = keras.layers.Dense(outputs, activation='softmax')\n"
+        "    x = dense(keras.layers.Flatten()(inputs))\n"
         "    return Broken(inputs, x)\n"
     )
     study = shared(

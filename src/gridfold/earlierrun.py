@@ -103,13 +103,12 @@ def drop_outdated(workflow: Any, logs: Path) -> bool:
     """
     if not runs_jobs(workflow):
         return False
+    unseen = list(_unseen(workflow, logs))
     found = {
-        "made after the last Snakemake was killed, for a study that has changed since": list(
-            _unseen(workflow, logs)
-        ),
-        "made for other data, settings or code than the study has now, or for unknown ones": (
-            _untracked(workflow, logs)
-        ),
+        "made after the last Snakemake was killed, for a study that has changed since": unseen,
+        "made for other data, settings or code than the study has now, or for unknown ones": [
+            file for file in _untracked(workflow, logs) if file not in unseen
+        ],
         "damaged": _damaged(workflow, logs),
     }
     for reason, files in found.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -208,11 +209,16 @@ class Plan:
             "data": data.model_dump(exclude={"test_fraction", "normalise"}),
             "problem": self.study.problem.type,
         }
-        if content := content_digest(self.study, self.paths.source_digests):
-            request["content"] = content
+        if self._content:
+            request["content"] = self._content
         if data.source == "python":
             request["code"] = code_digest(split_reference(data.function)[0])
         return canonical_json(request)
+
+    @cached_property
+    def _content(self) -> str:
+        """The digest of the data files when it was first asked for; there may be a million."""
+        return content_digest(self.study, self.paths.source_digests)
 
     def splits_request(self) -> str:
         """Return what `make_splits` depends on."""
