@@ -349,15 +349,6 @@ def test_the_final_model_and_the_ensemble_answer_with_probabilities(
     names = {"model": "model.keras", "predictions": "test.parquet", "inside": "inside.npz"}
     names |= {"preprocessing": "preprocessing.json", "card": "card.json", "card_text": "card.md"}
     Path("final/ensemble").mkdir(parents=True)
-    made = final.fit_final(request, selection, bench.plan.paths, 0)
-    made.save({kind: f"final/{name}" for kind, name in names.items()})
-    assert made.card["test"]["scores"]["log_loss"] < 0.2
-    assert "logits" in made.card["answers"]
-    assert "the probability of the class benign" in Path("final/card.md").read_text()
-    expected = np.stack(made.predictions["prediction"].to_numpy())
-    assert ((expected >= 0) & (expected <= 1)).all()
-    assert made.inside.predictions.shape[1] == 1
-
     splits = [n for n in bench.splits.by_name if n != "final"]
     together = ensemble.fit_ensemble(request, selection, bench.plan.paths, 0)
     together.save(
@@ -366,6 +357,14 @@ def test_the_final_model_and_the_ensemble_answer_with_probabilities(
         "final/ensemble/scores.json",
     )
     assert together.scores["test"]["scores"]["log_loss"] < 0.2
+    made = final.fit_final(request, selection, bench.plan.paths, 0, together.scores)
+    made.save({kind: f"final/{name}" for kind, name in names.items()})
+    assert made.card["test"]["scores"]["log_loss"] < 0.2
+    assert "logits" in made.card["answers"]
+    assert "the probability of the class benign" in Path("final/card.md").read_text()
+    expected = np.stack(made.predictions["prediction"].to_numpy())
+    assert ((expected >= 0) & (expected <= 1)).all()
+    assert made.inside.predictions.shape[1] == 1
 
     dataset = Dataset.load(bench.plan.paths.data)
     np.save("raw.npy", dataset.features[bench.splits.test])
