@@ -133,7 +133,7 @@ def _undefined(trials: pd.DataFrame, measure: str) -> Iterator[Caution]:
         f"{measure_name(measure)} is not defined on {listed(names)}, whose validation parts have "
         "too few samples or only one class; means and tests are over the other "
         f"{counted(left, 'split')}.",
-        "Use `resampling.method: stratified`, fewer folds, or a measure such as log_loss.",
+        "Use `resampling.method: stratified`, fewer folds, or a measure such as `log_loss`.",
     )
 
 
