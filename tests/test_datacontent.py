@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,11 @@ from PIL import Image
 from studies import tiny_study
 
 from gridfold.datacontent import content_digest
+from gridfold.paths import result_file
 from gridfold.plan import Plan
+from gridfold.requestnote import write
+from gridfold.searchstatus import counts
+from gridfold.stages import entry, stage_file
 from gridfold.study import Study
 
 
@@ -124,3 +129,30 @@ def test_the_request_for_data_says_what_the_files_hold(
     file.write_text("x,y\n1,0\n3,1\n")
     os.utime(file, (1e9, 1e9))
     assert Plan.load([], written, tmp_path / "results").data_request() != first
+
+
+@pytest.mark.parametrize("search", [{}, {"confirm": {"top": 1}}], ids=["one stage", "two stages"])
+def test_trials_of_other_data_are_not_counted(
+    table: tuple[Path, Study], tmp_path: Path, search: dict[str, Any]
+) -> None:
+    file, _ = table
+    written = tiny_study(
+        data={"source": "csv", "path": str(file), "targets": ["y"]},
+        problem={"type": "binary"},
+        search={"space": {"mlp.units": [4, 8]}} | search,
+    )
+    plan = Plan.load([], written, tmp_path / "results")
+    for trial in plan.trials:
+        result = result_file(plan.paths.trial(trial.config_id, trial.split), 3)
+        result.parent.mkdir(parents=True)
+        result.write_text("{}")
+    log = plan.paths.log("prepare_data")
+    Path(log).parent.mkdir()
+    entries = [entry(c, 3) for c in plan.configurations]
+    plan.paths.search.mkdir()
+    explored = json.dumps(stage_file("explore", plan.splits, entries))
+    (plan.paths.search / "explore.json").write_text(explored)
+    write(log, plan.data_request())
+    assert counts(plan)[0] == len(plan.trials) == 4
+    file.write_text("x,y\n1,0\n3,1\n")
+    assert counts(Plan.load([], written, tmp_path / "results"))[0] == 0

@@ -364,11 +364,15 @@ class Plan:
 
     # -- what people want to know beforehand -----------------------------------------------------
 
+    @property
+    def has_other_data(self) -> bool:
+        """Whether the records of all trials are of other data, and will be set aside."""
+        return requestnote.answers(self.paths.log("prepare_data"), self.data_request()) is False
+
     def finished(self) -> set[Trial]:
         """Return the trials of this study that have a record in the run store."""
         recorded: set[Trial] = set()
-        if requestnote.answers(self.paths.log("prepare_data"), self.data_request()) is False:
-            # Their records are of other data, and will be set aside.
+        if self.has_other_data:
             return recorded
         for configuration in self.configurations:
             try:

@@ -59,7 +59,7 @@ def stage_states(plan: Plan) -> list[StageState]:
         trials = list(trials_of(content))
         done = sum(
             result_file(plan.paths.trial(t.config_id, t.split), epochs[t.config_id]).exists()
-            for t in trials
+            for t in ([] if plan.has_other_data else trials)
         )
         states.append(StageState(stage, done, len(trials), is_decided=True))
     return states
