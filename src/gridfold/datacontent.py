@@ -10,7 +10,6 @@ import contextlib
 import csv
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from gridfold.provenance import file_digest, file_mark
 from gridfold.sources.arrays import ARRAYS, npy_files
 from gridfold.sources.images import SUFFIXES
 from gridfold.study import Study
+from gridfold.terminal import say
 
 # Reading so much takes more than a moment.
 _WORTH_A_WORD = 2e9
@@ -75,8 +75,7 @@ def _digests(files: list[Path], memory: Path) -> dict[str, str]:
         entry = known.get(str(file)) if isinstance(known, dict) else None
         if not (isinstance(entry, dict) and entry.get("mark") == mark):
             if mark[0] > _WORTH_A_WORD:
-                size = f"{mark[0] / 1e9:.0f} GB"
-                print(f"[gridfold] reading {file} once ({size})", file=sys.stderr)
+                say(f"reading {file} once ({mark[0] / 1e9:.0f} GB)")
             entry = {"mark": mark, "digest": file_digest(file)}
         found[str(file)] = entry
     # Where nothing has run yet, nothing is remembered: a dry run leaves no folder behind.

@@ -29,6 +29,7 @@ from snakemake.io import apply_wildcards, regex_from_filepattern
 
 from gridfold import requestnote
 from gridfold.advice import NO_CONTROLLER, recognise
+from gridfold.terminal import say
 from gridfold.wording import counted
 
 # Between questions to Slurm, which other users ask too.
@@ -114,14 +115,12 @@ def drop_outdated(workflow: Any, logs: Path) -> bool:
     for reason, files in found.items():
         if files:
             more = ", ..." if len(files) > 1 else ""
-            text = f"{counted(len(files), 'file')} to be made again, {reason}: {files[0]}{more}"
-            print(f"[gridfold] {text}", file=sys.stderr)
+            say(f"{counted(len(files), 'file')} to be made again, {reason}: {files[0]}{more}")
     outdated = {file for files in found.values() for file in files}
     if not outdated:
         return False
     if workflow.output_settings.dryrun:
-        text = "[gridfold] a dry run leaves them, so the jobs that make them are not listed"
-        print(text, file=sys.stderr)
+        say("a dry run leaves them, so the jobs that make them are not listed")
         return True
     for file in [*outdated, *_made_later(workflow, logs, outdated)]:
         file.unlink(missing_ok=True)
@@ -278,13 +277,13 @@ def wait_for_jobs(workflow: Any) -> None:
     while (jobs := _jobs_of(Path.cwd())) or jobs is None:
         if jobs is None and not silent:
             silent = True
-            _say(
+            say(
                 "Slurm does not answer whether jobs of an earlier Snakemake still run. "
                 "Waiting until it does."
             )
         elif jobs and not told.issuperset(jobs):
             told.update(jobs)
-            _say(
+            say(
                 f"waiting for {len(jobs)} jobs that an earlier Snakemake has submitted "
                 f"from this folder and that are not over: {', '.join(sorted(jobs))}. "
                 "To do without them: Ctrl-C, then scancel with these numbers."
@@ -293,10 +292,6 @@ def wait_for_jobs(workflow: Any) -> None:
             time.sleep(_QUESTION_SECONDS)
         except KeyboardInterrupt:
             sys.exit(130)
-
-
-def _say(text: str) -> None:
-    print(f"[gridfold] {text}", file=sys.stderr, flush=True)
 
 
 def _jobs_of(folder: Path) -> set[str] | None:

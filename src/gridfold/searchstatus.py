@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,7 @@ from gridfold.errors import Problem, StudyError
 from gridfold.paths import result_file
 from gridfold.plan import Plan
 from gridfold.progress import progress_line, read_jobs
+from gridfold.records import DamagedRecord, read_record
 from gridfold.searchplan import SearchPlan
 from gridfold.stagenames import stage_of
 from gridfold.stages import Stage, entry, slot_request, trials_of
@@ -49,7 +50,8 @@ class StageState:
 
 def stage_states(plan: Plan) -> list[StageState]:
     """Return how far each stage of a search is."""
-    states = []
+    states: list[StageState] = []
+    is_other = plan.has_other_data
     for stage in plan.stages:
         content = _content(plan, stage.name)
         if content is None:
@@ -59,7 +61,7 @@ def stage_states(plan: Plan) -> list[StageState]:
         trials = list(trials_of(content))
         done = sum(
             result_file(plan.paths.trial(t.config_id, t.split), epochs[t.config_id]).exists()
-            for t in ([] if plan.has_other_data else trials)
+            for t in ([] if is_other else trials)
         )
         states.append(StageState(stage, done, len(trials), is_decided=True))
     return states
@@ -67,11 +69,9 @@ def stage_states(plan: Plan) -> list[StageState]:
 
 def _content(plan: Plan, stage: str) -> dict[str, Any] | None:
     try:
-        text = SearchPlan(plan).file(stage).read_text(encoding="utf-8")
-        content: dict[str, Any] = json.loads(text)
-    except (FileNotFoundError, ValueError):
+        return read_record(SearchPlan(plan).file(stage))
+    except (FileNotFoundError, DamagedRecord):
         return None
-    return content
 
 
 def known_configurations(plan: Plan) -> list[dict[str, Any]]:
@@ -173,15 +173,11 @@ def state(plan: Plan) -> str:
     """
     done, total = counts(plan)
     states = stage_states(plan)
-    lines = status_map(states)
-    if done == total and all(stage.is_finished for stage in states):
-        try:
-            if not changes(plan):
-                return answer(plan.paths)
-        except FileNotFoundError:
-            pass
-    if notice := change_notice(plan):
-        lines.append(notice)
+    notice = change_notice(plan)
+    if done == total and not notice and all(stage.is_finished for stage in states):
+        with contextlib.suppress(FileNotFoundError):
+            return answer(plan.paths)
+    lines = [*status_map(states), *filter(None, [notice])]
     shards = SearchPlan(plan).all_shards
     jobs = [job for job in read_jobs(plan.paths.progress, shards).values() if not job.ended]
     if jobs:

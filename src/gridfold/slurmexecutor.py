@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -22,6 +21,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 from gridfold.advice import NO_CONTROLLER, recognise, refusal
+from gridfold.terminal import say
 
 # Between questions whether Slurm answers, before a job is submitted again.
 _QUESTION_SECONDS = 10.0
@@ -116,13 +116,13 @@ class LastingExecutor(Executor):
                 return
             self._silent_since = since
         clock = time.strftime("%H:%M:%S", time.localtime(since))
-        _say(f"Slurm does not answer since {clock}. Its jobs go on, and this run waits for it.")
+        say(f"Slurm does not answer since {clock}. Its jobs go on, and this run waits for it.")
 
     def _say_back(self) -> None:
         with self._lock:
             since, self._silent_since = self._silent_since, None
         if since is not None:
-            _say(f"Slurm answers again, after {round(time.time() - since)} s.")
+            say(f"Slurm answers again, after {round(time.time() - since)} s.")
 
 
 def _is_down() -> bool:
@@ -136,7 +136,3 @@ def _is_down() -> bool:
 
 def _name(job: Any) -> str:
     return str(job.groupid if job.is_group() else job.name)
-
-
-def _say(text: str) -> None:
-    print(f"[gridfold] {text}", file=sys.stderr, flush=True)

@@ -25,6 +25,7 @@ from gridfold.records import DamagedRecord
 from gridfold.searchplan import SearchPlan
 from gridfold.searchstatus import change_notice, counts, finished_shards
 from gridfold.studyfiles import code_and_data_files
+from gridfold.terminal import say
 from gridfold.workflowfiles import workflow_files
 from gridfold.yamlfile import typed
 
@@ -131,10 +132,10 @@ def greet(workflow: Any, plan: Plan, *, is_outdated: bool) -> None:
         return
     (done, total), notice = counts(plan), change_notice(plan)
     text = (
-        f"[gridfold] study {plan.study.study}: {len(plan.configurations)} configurations, "
+        f"study {plan.study.study}: {len(plan.configurations)} configurations, "
         f"{done} of {total} trials done before"
     )
-    print("; ".join(filter(None, [text, notice])), file=sys.stderr)
+    say("; ".join(filter(None, [text, notice])))
     if done == total and not notice and not is_outdated:
         say_answer(plan, "Found before: ")
 
@@ -150,12 +151,11 @@ def say_what_is_left(plan: Plan) -> None:
     """Say, after jobs have failed in all their attempts, what is kept and how it goes on."""
     (done, total), retries = counts(plan), plan.study.execution.retries
     if done < total:
-        print(
-            f"[gridfold] stopped with {done} of {total} trials done. A training job "
+        say(
+            f"stopped with {done} of {total} trials done. A training job "
             f"gets {retries + 1} attempts (execution.retries: {retries}); each goes on where the "
             "last one was, and so does the same command now: every finished epoch is kept. Where "
-            "jobs reached their time limit, raise execution.retries or the resource runtime first.",
-            file=sys.stderr,
+            "jobs reached their time limit, raise execution.retries or the resource runtime first."
         )
 
 
@@ -167,7 +167,7 @@ def say_advice(logs: str | Iterable[str]) -> None:
         with contextlib.suppress(OSError):
             text += Path(file).read_text(encoding="utf-8", errors="replace")
     for line in advice_in_log(text):
-        print(f"[gridfold] {line}", file=sys.stderr)
+        say(line)
 
 
 def study_arguments(plan: Plan) -> str:
