@@ -64,7 +64,7 @@ docs: setup ## Build the documentation in docs/_build/html
 
 # Kept builds lie outside the work tree, so a second call, a re-sync and a second clone are cheap.
 horovod: setup mpi ## Build Horovod (3 minutes, once) and install it
-	@$(RUN) python -m gridfold.horovodbuild
+	@$(RUN) python -m gridfold.environment.horovod_build
 
 # Without Horovod, its tests say what is missing and are skipped; in CI nothing is skipped.
 horovod-tested:

@@ -2,7 +2,11 @@
 
 from snakemake.utils import min_version
 
+from gridfold.workflow.earlier_jobs import wait_for_jobs
+from gridfold.workflow.earlier_run import drop_outdated
+
 min_version("9.27")
+wait_for_jobs(workflow)
 
 
 # The first page of `snakemake --report`.
@@ -28,7 +32,7 @@ rule all:
 
 
 # All rules are known here.
-greet(workflow, PLAN, is_outdated=earlierrun.drop_outdated(workflow, PATHS.logs))
+greet(workflow, PLAN, is_outdated=drop_outdated(workflow, PATHS.logs))
 
 
 onstart:

@@ -20,8 +20,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from gridfold import tables
-from gridfold.plan import Plan
+from gridfold.plan.plan import Plan
+from gridfold.tables import trials as tables
 
 ROOT = Path(__file__).parent.parent
 REPEATS = 3

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from gridfold.hyperband import schedule
+from gridfold.space.hyperband import schedule
 
 ROOT = Path(__file__).parent.parent
 MEASURE = "log_loss"

@@ -70,7 +70,7 @@ def run(contestant: str, epochs: int) -> dict[str, float]:
             model.compile("adam", loss, steps_per_execution=at_once)
             model.fit(data.prefetch(2), epochs=epochs, verbose=0, callbacks=[mark])
         else:
-            from gridfold.loop import TrainingLoop
+            from gridfold.training.loop import TrainingLoop
 
             model.compile("adam", loss, jit_compile=False)
             TrainingLoop(model, (x, y), None, BATCH, seed=0).run(0, epochs, [mark])

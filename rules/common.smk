@@ -1,13 +1,13 @@
 """What rules share: the plan of the study, and paths."""
 
-from gridfold import earlierrun, requestnote
-from gridfold.forkserver import SharedServer
-from gridfold.plan import DISTRIBUTED_SHARD_PATTERN, SINGLE_SHARD_PATTERN
-from gridfold.resources import JobSizes
-from gridfold.searchplan import SearchPlan
-from gridfold.stagenames import SLOT_PATTERN, stage_of
-from gridfold.studyfiles import data_files
-from gridfold.workflow import (
+from gridfold.store import request_notes
+from gridfold.jobs.fork_server import SharedServer
+from gridfold.plan.plan import DISTRIBUTED_SHARD_PATTERN, SINGLE_SHARD_PATTERN
+from gridfold.plan.resources import JobSizes
+from gridfold.plan.search_plan import SearchPlan
+from gridfold.plan.stage_names import SLOT_PATTERN, stage_of
+from gridfold.plan.files import data_files
+from gridfold.workflow.bridge import (
     available_cores,
     bind_into_container,
     cores_of_a_job,
@@ -28,7 +28,6 @@ from gridfold.workflow import (
 # The study is read by gridfold itself, not by `configfile:`. Snakemake would merge a user's file
 # into the default one, so that the demo's axes would join every study, and would accept
 # duplicate keys.
-earlierrun.wait_for_jobs(workflow)
 keep_jobs_of_slurm(workflow)
 PLAN = load_plan(workflow, config)
 bind_into_container(workflow, PLAN)
@@ -119,7 +118,7 @@ def ended():
     """Do what every run ends with, good or bad."""
     FORKS.stop()
     MONITOR.stop()
-    requestnote.settle(PATHS.logs)
+    request_notes.settle(PATHS.logs)
 
 
 # Used with `--sdm apptainer`; built from workflow/envs/gridfold.def.

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from synthetic import Finished, finished
 
-from gridfold.comparison import compare
-from gridfold.comparisonresult import Comparison
-from gridfold.measures import score
-from gridfold.plan import Plan
-from gridfold.summary import select, summarise
+from gridfold.plan.plan import Plan
+from gridfold.statistics.comparison import compare
+from gridfold.statistics.result import Comparison
+from gridfold.statistics.summary import select, summarise
+from gridfold.training.measures import score
 
 
 def predicted(

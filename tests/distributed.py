@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from needs import lacking, need_horovod
 
-from gridfold.ranks import AUTO, Launch, environment, horovod_controllers
+from gridfold.jobs.ranks import AUTO, Launch, environment, horovod_controllers
 
 needs_horovod = pytest.mark.usefixtures("horovod_here")
 needs_mpi = pytest.mark.usefixtures("mpi_here")

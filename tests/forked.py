@@ -45,6 +45,6 @@ def sleep(connection: Connection) -> None:
 
 
 def leave_plainly(code: int) -> NoReturn:
-    """Exit with a code; for :func:`gridfold.forkserver.run`."""
+    """Exit with a code; for :func:`gridfold.jobs.fork_server.run`."""
     print(f"parent {os.getppid()}", flush=True)
     sys.exit(code)

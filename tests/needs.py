@@ -7,8 +7,8 @@ from typing import NoReturn
 
 import pytest
 
-from gridfold.horovodbuild import installed_version
-from gridfold.horovodrecipe import Recipe
+from gridfold.environment.horovod_build import installed_version
+from gridfold.environment.horovod_recipe import Recipe
 
 
 def lacking(missing: str) -> NoReturn:

@@ -12,12 +12,12 @@ from studies import tiny_study
 from synthetic import inside
 from workbench import prepare_bench
 
-from gridfold.data import Dataset
-from gridfold.measures import score, score_one
+from gridfold.data.dataset import Dataset
 from gridfold.paths import StudyPaths
-from gridfold.plan import Plan
-from gridfold.summary import select, summarise
-from gridfold.tables import write
+from gridfold.plan.plan import Plan
+from gridfold.statistics.summary import select, summarise
+from gridfold.tables.trials import write
+from gridfold.training.measures import score, score_one
 
 
 def write_finished(

@@ -13,11 +13,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from gridfold import distribution, references
-from gridfold.data import Dataset
-from gridfold.distribution import seed_states
-from gridfold.splits import Splits
-from gridfold.training import fit
+from gridfold.data.dataset import Dataset
+from gridfold.data.splits import Splits
+from gridfold.training import devices as distribution
+from gridfold.training.devices import seed_states
+from gridfold.training.trial import fit
+from gridfold.usercode import functions
 
 
 def main(folder: Path) -> None:
@@ -26,7 +27,7 @@ def main(folder: Path) -> None:
     options = first.settings["training"].get("distribution")
     devices = distribution.start(options, first.threads)
     for name, task in tasks.items():
-        references.forget()
+        functions.forget()
         devices.configure(task.settings["training"].get("distribution"))
         split = Splits.load(task.splits, task.split).by_name[task.split]
         dataset = Dataset.load(task.data)

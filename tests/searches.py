@@ -15,11 +15,12 @@ from typing import Any
 from studies import tiny_study
 from workbench import ROOT, prepare_bench
 
-from gridfold import jobrecord, pool
-from gridfold.searchplan import SearchPlan
-from gridfold.tuning import TuningStudy, run_search
-from gridfold.tuningdesk import OracleDesk
-from gridfold.tuningjob import TunerTrial, open_desk, read_trials
+from gridfold.jobs import pool
+from gridfold.plan.search_plan import SearchPlan
+from gridfold.search.tuner.desk import OracleDesk, open_desk
+from gridfold.search.tuner.outcome import TunerTrial, read_trials
+from gridfold.search.tuner.search import TuningStudy, run_search
+from gridfold.store import job_records
 
 SPACE: dict[str, Any] = {
     "mlp.units": [4, 8],
@@ -59,7 +60,7 @@ def searched(study: TuningStudy, workers: int = 1) -> OracleDesk:
         desk,
         "tune",
         lambda search, meanwhile: pool.run(search, workers, search, (), meanwhile),
-        jobrecord.Asked(workers),
+        job_records.Asked(workers),
     )
     return desks[0]
 

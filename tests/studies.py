@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from gridfold.loading import LoadedStudy, load_study
-from gridfold.space import Configuration
+from gridfold.plan.loading import LoadedStudy, load_study
+from gridfold.space.space import Configuration
 
 # One line a section, so that a test can count lines.
 TINY_LINES = {

@@ -13,13 +13,14 @@ import pandas as pd
 from studies import tiny_study, write_study
 from workbench import ROOT
 
-from gridfold import figures, report, reportinput
-from gridfold.inside import Inside, Layer, Stage
-from gridfold.jobtable import job_table
-from gridfold.kinds import PROBLEM_KINDS
-from gridfold.plan import Plan
-from gridfold.summary import select, summarise
-from gridfold.tables import StudyTables
+from gridfold.figures import study as figures
+from gridfold.final.inside import Inside, Layer, Stage
+from gridfold.plan.plan import Plan
+from gridfold.problems import PROBLEM_KINDS
+from gridfold.report import input, page
+from gridfold.statistics.summary import select, summarise
+from gridfold.tables.jobs import job_table
+from gridfold.tables.trials import StudyTables
 
 TEMPLATES = ROOT / "workflow" / "report"
 DATA = {
@@ -103,13 +104,11 @@ class Finished:
         (folder / "x.svg").write_text(
             '<svg xmlns="http://www.w3.org/2000/svg" width="9pt" height="9pt"/>'
         )
-        nothing = reportinput.FigureFile(
-            folder / "x.svg", folder / "x.svg", "a caption", "an alt text"
-        )
+        nothing = input.FigureFile(folder / "x.svg", folder / "x.svg", "a caption", "an alt text")
         return self.render_with(dict.fromkeys(figures.FIGURES, nothing))
 
-    def render_with(self, files: dict[str, reportinput.FigureFile]) -> str:
-        study = reportinput.ReportInput(
+    def render_with(self, files: dict[str, input.FigureFile]) -> str:
+        study = input.ReportInput(
             self.request,
             self.tables,
             jobs=self.jobs,
@@ -118,12 +117,12 @@ class Finished:
             manifest=self.manifest,
             figures=files,
         )
-        return report.render(study, TEMPLATES)
+        return page.render(study, TEMPLATES)
 
 
-def figures_in(folder: Path) -> dict[str, reportinput.FigureFile]:
+def figures_in(folder: Path) -> dict[str, input.FigureFile]:
     """Return all figures that lie in a folder."""
-    return reportinput.read_figures(folder / f"{name}.json" for name in figures.FIGURES)
+    return input.read_figures(folder / f"{name}.json" for name in figures.FIGURES)
 
 
 def finished(

@@ -17,9 +17,9 @@ from workbench import Bench, prepare_bench, shard_tables, start_shard_job
 
 from gridfold import advice
 from gridfold.advice import advice_in_log, cause_of, explained, is_final, recognise, refusal
-from gridfold.cli import main
+from gridfold.cli.main import main
 from gridfold.errors import TrialFailure
-from gridfold.ranks import Launch, RanksFailed
+from gridfold.jobs.ranks import Launch, RanksFailed
 
 # What a model file does when it is asked for its model.
 DEEDS = {

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from workbench import prepare_bench
 
-from gridfold import pool
-from gridfold.allocation import Allocation
+from gridfold.cluster.allocation import Allocation
+from gridfold.jobs import pool
 
 
 def allocation(threads: int, **environment: str) -> Allocation:

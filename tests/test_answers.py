@@ -16,11 +16,11 @@ import pytest
 import tensorflow as tf
 from workbench import Bench, prepare_bench
 
-from gridfold import ensemble, final
-from gridfold.answers import Answers, answers_of
-from gridfold.data import Dataset
+from gridfold.data.dataset import Dataset
 from gridfold.errors import TrialFailure
-from gridfold.searchplan import SearchPlan
+from gridfold.final import ensemble, fit
+from gridfold.plan.search_plan import SearchPlan
+from gridfold.training.answers import Answers, answers_of
 
 LOSSES = keras.losses
 SAMPLES = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
@@ -357,7 +357,7 @@ def test_the_final_model_and_the_ensemble_answer_with_probabilities(
         "final/ensemble/scores.json",
     )
     assert together.scores["test"]["scores"]["log_loss"] < 0.2
-    made = final.fit_final(request, selection, bench.plan.paths, 0, together.scores)
+    made = fit.fit_final(request, selection, bench.plan.paths, 0, together.scores)
     made.save({kind: f"final/{name}" for kind, name in names.items()})
     assert made.card["test"]["scores"]["log_loss"] < 0.2
     assert "logits" in made.card["answers"]
@@ -431,10 +431,10 @@ def test_an_uncompiled_model_that_ends_in_numbers_is_refused(tmp_path: Path) -> 
 def test_a_class_with_a_call_alone_trains_and_is_saved(tmp_path: Path) -> None:
     bench = bench_of(tmp_path, "subclass", source="iris")
     assert bench.trained().parameters == 4 * 8 + 8 + 8 * 3 + 3
-    made = final.fit_final(
+    made = fit.fit_final(
         json.loads(bench.plan.final_request()), selection_of(bench), bench.plan.paths, 0
     )
-    final.save_model(made.model, Path("model.keras"))
+    fit.save_model(made.model, Path("model.keras"))
     loaded = keras.saving.load_model("model.keras")
     dataset = Dataset.load(bench.plan.paths.data)
     expected = np.stack(made.predictions["prediction"].to_numpy())

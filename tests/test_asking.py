@@ -10,15 +10,16 @@ import pytest
 from searches import kill, prepared, searched, start_search, trials_of, tuned, wait_until
 from studies import load
 
-from gridfold.asking import ModelFunction
-from gridfold.final import fit_final
-from gridfold.neighbours import neighbourhood
-from gridfold.plan import Plan
-from gridfold.searchplan import SearchPlan
-from gridfold.space import Space
-from gridfold.tuning import TuningStudy
-from gridfold.tuningdesk import COMPLETED, STOPPED, OracleDesk, Proposal, Report, TuningFailed
-from gridfold.tuningjob import explored, open_desk, results
+from gridfold.final.fit import fit_final
+from gridfold.plan.plan import Plan
+from gridfold.plan.search_plan import SearchPlan
+from gridfold.search.neighbours import neighbourhood
+from gridfold.search.tuner.asking import ModelFunction
+from gridfold.search.tuner.desk import OracleDesk, open_desk
+from gridfold.search.tuner.outcome import explored, results
+from gridfold.search.tuner.protocol import COMPLETED, STOPPED, Proposal, Report, TuningFailed
+from gridfold.search.tuner.search import TuningStudy
+from gridfold.space.space import Space
 
 LOOPS = """
 import keras
@@ -142,7 +143,7 @@ def test_an_axis_that_no_model_asks_for_is_still_a_mistake(tmp_path: Path) -> No
 
 
 def test_a_search_of_loops_with_workers_ends_with_its_trials(tmp_path: Path) -> None:
-    from gridfold.tuningworkers import Crew, run_distributed
+    from gridfold.search.tuner.crew import Crew, run_distributed
 
     tuner = {"tuner": "random", "max_trials": 4, "workers": 1}
     search = prepared(tmp_path, looping(tmp_path, tuner))

@@ -13,11 +13,11 @@ from sklearn import datasets
 from studies import configurations, tiny_study
 from workbench import Bench, final_state, prepare_bench, without_times
 
-from gridfold.augmentation import Augmentation
-from gridfold.distribution import Distribution
 from gridfold.errors import TrialFailure
-from gridfold.loop import TrainingLoop
-from gridfold.study.training import Augmentation as Section
+from gridfold.study.sections.training import Augmentation as Section
+from gridfold.training.augmentation import Augmentation
+from gridfold.training.devices import Distribution
+from gridfold.training.loop import TrainingLoop
 
 IMAGES = datasets.load_digits().images[:200, ..., np.newaxis].astype(np.float32)
 EVERYTHING = {

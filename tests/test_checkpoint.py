@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gridfold import checkpoint
-from gridfold.checkpoint import Checkpoint
+from gridfold.store import checkpoints
+from gridfold.store.checkpoints import Checkpoint
 
 
 def at(epoch: int) -> Checkpoint:
@@ -39,12 +39,12 @@ def assert_equal(one: Checkpoint | None, other: Checkpoint) -> None:
 
 def test_what_is_saved_comes_back_bit_for_bit(tmp_path: Path) -> None:
     at(3).save(tmp_path)
-    assert_equal(checkpoint.newest(tmp_path, 10), at(3))
+    assert_equal(checkpoints.newest(tmp_path, 10), at(3))
 
 
 def test_without_best_weights_there_are_none(tmp_path: Path) -> None:
     Checkpoint(1, [np.zeros(2)], [], None).save(tmp_path)
-    loaded = checkpoint.newest(tmp_path, 1)
+    loaded = checkpoints.newest(tmp_path, 1)
     assert loaded is not None
     assert loaded.best_weights is None
     assert loaded.optimizer == []
@@ -52,7 +52,7 @@ def test_without_best_weights_there_are_none(tmp_path: Path) -> None:
 
 def test_more_than_a_thousand_arrays_keep_their_order(tmp_path: Path) -> None:
     Checkpoint(1, [np.array(i) for i in range(1200)], [], None).save(tmp_path)
-    loaded = checkpoint.newest(tmp_path, 1)
+    loaded = checkpoints.newest(tmp_path, 1)
     assert loaded is not None
     assert [int(value) for value in loaded.variables] == list(range(1200))
 
@@ -69,9 +69,9 @@ def test_the_newest_two_are_kept(tmp_path: Path) -> None:
 def test_none_is_later_than_what_is_asked_for(tmp_path: Path) -> None:
     for epoch in (3, 4):
         at(epoch).save(tmp_path)
-    assert_equal(checkpoint.newest(tmp_path, 3), at(3))
-    assert checkpoint.newest(tmp_path, 2) is None
-    assert checkpoint.newest(tmp_path / "nowhere", 9) is None
+    assert_equal(checkpoints.newest(tmp_path, 3), at(3))
+    assert checkpoints.newest(tmp_path, 2) is None
+    assert checkpoints.newest(tmp_path / "nowhere", 9) is None
 
 
 @pytest.mark.parametrize("damage", ["empty", "truncated", "flipped", "no archive"])
@@ -93,7 +93,7 @@ def test_a_damaged_one_is_noticed_and_the_one_before_it_used(
         content = bytearray(b"x" * len(content))
     file.write_bytes(content)
     with caplog.at_level(logging.WARNING):
-        assert_equal(checkpoint.newest(tmp_path, 9), at(1))
+        assert_equal(checkpoints.newest(tmp_path, 9), at(1))
     assert "checkpoint-00002.npz is damaged" in caplog.text
 
 
@@ -108,7 +108,7 @@ def test_one_flipped_bit_anywhere_never_crashes_and_never_loses_an_array(tmp_pat
         damaged = bytearray(content)
         damaged[position] ^= 1 << position % 8
         file.write_bytes(damaged)
-        read = checkpoint.newest(tmp_path, 9)
+        read = checkpoints.newest(tmp_path, 9)
         assert read is not None, position
         assert_equal(read, at(read.epoch))
         found.add(read.epoch)
@@ -127,11 +127,11 @@ def test_a_write_that_breaks_off_leaves_the_old_one(
     with pytest.raises(OSError, match="No space left"):
         at(2).save(tmp_path)
     assert [f.name for f in tmp_path.iterdir()] == ["checkpoint-00001.npz"]
-    assert_equal(checkpoint.newest(tmp_path, 9), at(1))
+    assert_equal(checkpoints.newest(tmp_path, 9), at(1))
 
 
 def test_a_finished_trial_keeps_one(tmp_path: Path) -> None:
     for epoch in (1, 2):
         at(epoch).save(tmp_path)
-    checkpoint.prune(tmp_path)
+    checkpoints.prune(tmp_path)
     assert [f.name for f in tmp_path.iterdir()] == ["checkpoint-00002.npz"]

@@ -11,8 +11,8 @@ from studies import tiny_study, write_study
 from workbench import ROOT
 
 from gridfold import __version__
-from gridfold.cli import main
-from gridfold.plan import Plan
+from gridfold.cli.main import main
+from gridfold.plan.plan import Plan
 
 
 @pytest.fixture(autouse=True)

@@ -11,17 +11,17 @@ import pytest
 import scikit_posthocs
 from scipy import integrate, stats
 
-from gridfold.comparisons import (
+from gridfold.statistics.intervals import mean_interval, paired_p_value
+from gridfold.statistics.pairwise import (
     Scored,
     compare_with_selected,
     paired_effect,
     smallest_wilcoxon_p,
     wilcoxon_obstacle,
 )
-from gridfold.ranktests import mean_ranks, rank_test
-from gridfold.scientific import scientific_values
-from gridfold.statistics import mean_interval, paired_p_value
-from gridfold.summary import summarise
+from gridfold.statistics.ranks import mean_ranks, rank_test
+from gridfold.statistics.scientific import scientific_values
+from gridfold.statistics.summary import summarise
 
 Floats = npt.NDArray[np.float64]
 

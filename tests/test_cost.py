@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from studies import load, tiny_study
 
-from gridfold.cost import flops_per_sample, sample_shape, seconds_per_trial
+from gridfold.plan.cost import flops_per_sample, sample_shape, seconds_per_trial
 from gridfold.wording import format_seconds
 
 

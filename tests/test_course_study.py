@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 from test_workflow import Workspace
 from workbench import ROOT
 
-from gridfold.plan import Plan
+from gridfold.plan.plan import Plan
 
 STUDY = yaml.safe_load((ROOT / "config" / "mnist.yaml").read_text())
 SAMPLES = 400

@@ -17,8 +17,8 @@ import pandas as pd
 import pytest
 from test_workflow import Workspace
 
-from gridfold.earlierrun import is_whole
-from gridfold.requestnote import answers, settle, unseen, write
+from gridfold.store.request_notes import answers, settle, unseen, write
+from gridfold.workflow.earlier_run import is_whole
 
 FOUND = "Found before: "
 

@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 from studies import tiny_study
 
-from gridfold.datacontent import content_digest
+from gridfold.data.content import content_digest
 from gridfold.paths import result_file
-from gridfold.plan import Plan
-from gridfold.requestnote import write
-from gridfold.searchstatus import counts
-from gridfold.stages import entry, stage_file
+from gridfold.plan.plan import Plan
+from gridfold.plan.stages import entry, stage_file
+from gridfold.plan.status import counts
+from gridfold.store.request_notes import write
 from gridfold.study import Study
 
 
@@ -52,7 +52,7 @@ def test_what_has_not_been_touched_is_not_read_again(
     memory = tmp_path / "memory.json"
     first = content_digest(wanted, memory)
     read: list[Path] = []
-    monkeypatch.setattr("gridfold.datacontent.file_digest", lambda f: read.append(f) or "other")
+    monkeypatch.setattr("gridfold.data.content.file_digest", lambda f: read.append(f) or "other")
     assert content_digest(wanted, memory) == first
     assert not read
     os.utime(file)

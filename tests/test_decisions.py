@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from gridfold.decisions import choose, ranked
-from gridfold.stages import slot_request, stage_file
+from gridfold.plan.stages import slot_request, stage_file
+from gridfold.search.decisions import choose, ranked
 
 
 def file(

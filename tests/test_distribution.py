@@ -14,10 +14,10 @@ import pytest
 from distributed import horovod, needs_horovod, needs_mpi, run_on_ranks
 from workbench import Bench, prepare_bench
 
-from gridfold.optimisation import learning_rate
-from gridfold.ranks import Launch
-from gridfold.task import TrialTask
-from gridfold.training import global_batch_size
+from gridfold.jobs.ranks import Launch
+from gridfold.store.trials import TrialTask
+from gridfold.training.optimisers import learning_rate
+from gridfold.training.trial import global_batch_size
 
 PROBE = Path(__file__).parent / "rankprobe.py"
 MODELS = Path(__file__).parent / "exactmodels.py"

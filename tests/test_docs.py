@@ -14,7 +14,7 @@ import yaml
 from workbench import ROOT
 
 from gridfold.advice import advice_in_log, recognise
-from gridfold.loading import load_study
+from gridfold.plan.loading import load_study
 
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "config" / "README.md"]
 # Those of the tutorials are followed in test_tutorials.py.

@@ -15,9 +15,9 @@ import pytest
 from environments import programs
 from needs import need_horovod
 
-from gridfold import machine
-from gridfold.doctor import Examination
-from gridfold.provenance import package_version
+from gridfold.environment import machine
+from gridfold.environment.doctor import Examination
+from gridfold.environment.versions import package_version
 
 TENSORFLOW = """
 __version__ = "2.21.0"
@@ -71,7 +71,9 @@ def doctor(
 ) -> subprocess.CompletedProcess[str]:
     if fakes:
         environment["PYTHONPATH"] = str(fakes)
-    code = "import sys; from gridfold.cli import main; sys.exit(main(['doctor', *sys.argv[1:]]))"
+    code = (
+        "import sys; from gridfold.cli.main import main; sys.exit(main(['doctor', *sys.argv[1:]]))"
+    )
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         env=os.environ | environment,
@@ -252,7 +254,7 @@ def test_slurm_and_containers_are_found_by_their_programs(
 def test_only_the_cores_that_the_process_may_use_count() -> None:
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from gridfold.machine import cpu; print(cpu({}).usable_cores)"
+        "from gridfold.environment.machine import cpu; print(cpu({}).usable_cores)"
     )
     answer = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

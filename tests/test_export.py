@@ -18,15 +18,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from ondisk import write_finished
 
-from gridfold.cli import main
-from gridfold.comparison import compare
-from gridfold.comparisonfigures import draw_comparison
-from gridfold.data import Dataset
-from gridfold.exportpaper import export
-from gridfold.figures import FIGURES
-from gridfold.latex import escape, ranking_table, stars
-from gridfold.paperfigures import COLUMNS, Column, fit, save
-from gridfold.plan import Plan
+from gridfold.cli.main import main
+from gridfold.data.dataset import Dataset
+from gridfold.figures.comparison import draw_comparison
+from gridfold.figures.study import FIGURES
+from gridfold.finished.journal import COLUMNS, Column, fit, save
+from gridfold.finished.latex import escape, ranking_table, stars
+from gridfold.finished.paper import export
+from gridfold.plan.plan import Plan
+from gridfold.statistics.comparison import compare
 
 EVIL = [
     r"50% & $x_1$ #2 {a} ~ ^ \input{/etc/passwd}",

@@ -12,8 +12,9 @@ import pytest
 from synthetic import Finished, finished
 from workbench import ROOT
 
-from gridfold import axisfigure, errorfigures, figures
-from gridfold.drawing import family_looks, spans_decades
+from gridfold.figures import errors, hyperparameters
+from gridfold.figures import study as figures
+from gridfold.figures.style import family_looks, spans_decades
 
 PROBLEMS = [
     ("multiclass", {}),
@@ -148,17 +149,17 @@ def test_words_are_an_axis_without_order(tmp_path: Path) -> None:
 def test_values_spaced_by_factors_get_a_log_axis(
     values: list[float], axis: dict[str, object], logarithmic: bool
 ) -> None:
-    assert axisfigure.is_logarithmic(values, axis) is logarithmic
+    assert hyperparameters.is_logarithmic(values, axis) is logarithmic
 
 
 def test_the_best_at_a_value_is_a_configuration_that_lost_no_trial() -> None:
     rows = pd.DataFrame({"a.b": [1, 1, 2], "n_failed": [1, 0, 0], "accuracy_mean": [0.9, 0.8, 0.7]})
-    assert axisfigure.best_per_value(rows, "a.b", "accuracy").to_dict() == {1: 0.8, 2: 0.7}
-    assert axisfigure.best_per_value(rows.assign(mse_mean=[1, 2, 3]), "a.b", "mse")[1] == 2
+    assert hyperparameters.best_per_value(rows, "a.b", "accuracy").to_dict() == {1: 0.8, 2: 0.7}
+    assert hyperparameters.best_per_value(rows.assign(mse_mean=[1, 2, 3]), "a.b", "mse")[1] == 2
 
 
 def test_confusion_counts_true_rows_and_predicted_columns() -> None:
-    counts = errorfigures.confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
+    counts = errors.confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
     assert counts.tolist() == [[1, 1], [0, 1]]
 
 

@@ -15,7 +15,7 @@ import pytest
 from workbench import wait_for
 
 from gridfold.errors import EXIT_CONTINUE
-from gridfold.forkserver import ADDRESS, Fork, ForkServer, ForkServerFailed, SharedServer
+from gridfold.jobs.fork_server import ADDRESS, Fork, ForkServer, ForkServerFailed, SharedServer
 
 
 @pytest.fixture

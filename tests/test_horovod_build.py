@@ -13,15 +13,15 @@ import pytest
 from environments import bare_environment, programs, run_module, twin_environment
 from needs import lacking, need_horovod
 
-from gridfold import horovodrecipe
+from gridfold.environment import horovod_recipe
+from gridfold.environment.horovod_build import default_cache, kept_wheel, publish
+from gridfold.environment.horovod_recipe import Recipe, mpi_name
 from gridfold.errors import BuildError
-from gridfold.horovodbuild import default_cache, kept_wheel, publish
-from gridfold.horovodrecipe import Recipe, mpi_name
 
 RECIPE = Recipe(
     "cpython-311-x86_64-linux-gnu", "linux-x86_64 glibc 2.36", "tensorflow 2.21.0", "Open MPI 4.1.4"
 )
-BUILD = "gridfold.horovodbuild"
+BUILD = "gridfold.environment.horovod_build"
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_another_environment_gets_another_build(changed: dict[str, str]) -> None
 
 def test_another_patch_gets_another_build(monkeypatch: pytest.MonkeyPatch) -> None:
     before = RECIPE.key
-    monkeypatch.setattr(horovodrecipe, "PATCHES", horovodrecipe.PATCHES[:-1])
+    monkeypatch.setattr(horovod_recipe, "PATCHES", horovod_recipe.PATCHES[:-1])
     assert RECIPE.key != before
 
 
@@ -105,7 +105,7 @@ def test_a_python_without_tensorflow_wheels_is_refused(monkeypatch: pytest.Monke
 def test_what_was_asked_for_and_is_missing_is_named_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(horovodrecipe, "cuda_home", lambda environ: None)
+    monkeypatch.setattr(horovod_recipe, "cuda_home", lambda environ: None)
     asked = {"PATH": "/nowhere", "HOROVOD_WITH_MPI": "1", "HOROVOD_GPU_OPERATIONS": "NCCL"}
     with pytest.raises(BuildError) as refused:
         Recipe.of_this_environment(asked)
@@ -150,7 +150,7 @@ def test_of_two_builds_at_once_one_stays(tmp_path: Path) -> None:
 def test_a_second_call_finds_nothing_to_do_and_imports_nothing(tmp_path: Path) -> None:
     recipe = need_horovod()
     code = (
-        "import sys; from gridfold.horovodbuild import main\n"
+        "import sys; from gridfold.environment.horovod_build import main\n"
         "failed = main(sys.argv[1:])\n"
         "sys.exit(failed or bool({'tensorflow', 'horovod', 'numpy'} & set(sys.modules)))"
     )

@@ -10,10 +10,10 @@ import pytest
 from studies import load, tiny_study, write_study
 
 from gridfold.errors import StudyError
-from gridfold.hyperband import drawn, schedule
-from gridfold.plan import Plan
-from gridfold.searchplan import SearchPlan
-from gridfold.searchstatus import state
+from gridfold.plan.plan import Plan
+from gridfold.plan.search_plan import SearchPlan
+from gridfold.plan.status import state
+from gridfold.space.hyperband import drawn, schedule
 
 # Li et al. (2018), table 1: R = 81, eta = 3; n_i and r_i of each bracket.
 PAPER = {

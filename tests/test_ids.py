@@ -12,7 +12,7 @@ import pytest
 from studies import configurations, load, tiny_study, tiny_text, write_study
 
 from gridfold.canonical import short_id
-from gridfold.loading import load_study
+from gridfold.plan.loading import load_study
 
 
 def ids(folder: Path, **sections: Any) -> list[str]:
@@ -148,7 +148,7 @@ def test_processes_agree_whatever_their_hash_seed(tmp_path: Path) -> None:
     )
     write_study(tmp_path / "study.yaml", study)
     command = (
-        "from gridfold.loading import load_study;"
+        "from gridfold.plan.loading import load_study;"
         "print([c.id for c in load_study(['study.yaml']).expansion.configurations])"
     )
     answers = {

@@ -13,12 +13,13 @@ from PIL import Image
 from sklearn import datasets
 from studies import tiny_study
 
-from gridfold import bigarrays, preprocessing
-from gridfold.data import Dataset, prepare
+from gridfold import arrays
+from gridfold.data.dataset import Dataset, prepare
+from gridfold.data.sources.images import decode
 from gridfold.errors import DataError
-from gridfold.intake import Intake
-from gridfold.sources.images import decode
+from gridfold.final.inputs import Intake
 from gridfold.study import Study
+from gridfold.training import preprocessing
 
 DIGITS = datasets.load_digits()
 PIXELS = (DIGITS.images * 15).astype(np.uint8)
@@ -162,8 +163,8 @@ def test_the_order_is_that_of_the_files_however_many_threads_decode(tmp_path: Pa
 
 
 def test_many_pixels_lie_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bigarrays, "_SMALL_BYTES", 100)
-    monkeypatch.setattr(bigarrays, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(arrays, "_SMALL_BYTES", 100)
+    monkeypatch.setattr(arrays, "PIECE_BYTES", 1000)
     folder = write_digits(tmp_path / "digits")
     pixels, _ = decode(sorted(folder.rglob("*.png")), EXACT, folder=tmp_path)
     assert isinstance(pixels, np.memmap)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridfold.importance import IMPORTANCE_COLUMNS, importance
+from gridfold.statistics.importance import IMPORTANCE_COLUMNS, importance
 
 RATE = {"logspace": {"start": 1e-3, "stop": 1e-1, "num": 3}}
 SPACE: dict[str, dict[str, Any]] = {

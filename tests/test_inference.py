@@ -17,13 +17,13 @@ from studies import write_study
 from test_tables_as_data import NUMBERS, ROLES, patients
 from workbench import ROOT, prepare_bench
 
-from gridfold import final
-from gridfold.cli import main
-from gridfold.ensemble import fit_ensemble
+from gridfold.cli.main import main
 from gridfold.errors import DataError
-from gridfold.inference import FinalModel, NotReady, write_table
-from gridfold.intake import Intake
-from gridfold.searchplan import SearchPlan
+from gridfold.final import fit
+from gridfold.final.ensemble import fit_ensemble
+from gridfold.final.inference import FinalModel, NotReady, write_table
+from gridfold.final.inputs import Intake
+from gridfold.plan.search_plan import SearchPlan
 
 STUDY: dict[str, Any] = {
     "study": "patients",
@@ -238,7 +238,7 @@ def test_several_outputs_come_back_in_their_units(tmp_path: Path) -> None:
     together = fit_ensemble(request, selection, bench.plan.paths, 0)
     members = [str(folder / "ensemble" / f"{name}.keras") for name in together.members]
     together.save(members, [f"{file[:-6]}.json" for file in members], str(folder / "e.json"))
-    result = final.fit_final(request, selection, bench.plan.paths, 0, together.scores)
+    result = fit.fit_final(request, selection, bench.plan.paths, 0, together.scores)
     names = {"model": "model.keras", "predictions": "test.parquet"}
     names |= {"preprocessing": "preprocessing.json", "card": "card.json", "card_text": "card.md"}
     names["inside"] = "inside.npz"

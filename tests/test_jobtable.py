@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gridfold.jobrecord import JobRecord
-from gridfold.jobtable import JOB_COLUMNS, advise, ask_sacct, cpu_seconds, job_table, read_sacct
+from gridfold.cluster.accounting import ask_sacct, cpu_seconds, read_sacct
+from gridfold.store.job_records import JobRecord
+from gridfold.tables.jobs import JOB_COLUMNS, advise, job_table
 
 # As Slurm 22.05 prints it: job 7 ran twice, for its node was lost; job 8 had a GPU; job 9 was
 # cancelled before it began; job 10 has no steps yet.

@@ -13,7 +13,7 @@ import pytest
 from sklearn import datasets
 from studies import tiny_study
 
-from gridfold.data import Dataset, prepare
+from gridfold.data.dataset import Dataset, prepare
 from gridfold.errors import DataError
 from gridfold.study import Study
 

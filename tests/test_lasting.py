@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from gridfold.lasting import lasting
+from gridfold.jobs.frozen_imports import lasting
 
 
 def test_nothing_is_collected_meanwhile_and_everything_is_as_before_afterwards() -> None:
@@ -34,7 +34,7 @@ def test_a_failed_import_leaves_the_collector_on() -> None:
 
 
 def test_the_fork_server_looks_through_no_import_again() -> None:
-    code = "import gc, gridfold.preloaded; print(gc.get_freeze_count(), len(gc.get_objects()))"
+    code = "import gc, gridfold.jobs.preloaded; print(gc.get_freeze_count(), len(gc.get_objects()))"
     answer = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from gridfold.loop import TrainingLoop, epoch_order, steps_per_epoch
+from gridfold.training.loop import TrainingLoop, epoch_order, steps_per_epoch
 
 
 class Recorder(keras.Model):

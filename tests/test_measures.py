@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn import datasets, linear_model, metrics
 
-from gridfold.kinds import MEASURE_RANGES, PROBLEM_KINDS
-from gridfold.measures import classes_of, score, score_one
+from gridfold.problems import MEASURE_RANGES, PROBLEM_KINDS
+from gridfold.training.measures import classes_of, score, score_one
 
 # Two of three right; sorted by probability the pairs (0, 2), (1, 2) are right, one of two.
 BINARY_TARGETS = np.array([1, 0, 1, 0])

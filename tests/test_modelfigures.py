@@ -18,13 +18,16 @@ from sklearn.model_selection import cross_val_predict
 from synthetic import Finished, finished, inside
 from workbench import ROOT
 
-from gridfold import architecture, classfigures, figures, modelfigures, pictures, reportinput
-from gridfold.calibrationfigure import reliability
-from gridfold.classtable import class_table, rank_area
-from gridfold.data import prepare
-from gridfold.drawing import Drawing
-from gridfold.inside import Inside, Layer
-from gridfold.parts import OUT_OF_FOLD, TEST, parts_of
+from gridfold.data.dataset import prepare
+from gridfold.figures import architecture, classes, pictures
+from gridfold.figures import model as modelfigures
+from gridfold.figures import study as figures
+from gridfold.figures.calibration import reliability
+from gridfold.figures.style import Drawing
+from gridfold.final.inside import Inside, Layer
+from gridfold.report import input
+from gridfold.statistics.classes import class_table, rank_area
+from gridfold.tables.predictions import OUT_OF_FOLD, TEST, parts_of
 
 OF_CLASSES = {"roc", "calibration", "misclassified"}
 OF_ALL = {"architecture", "filters", "activations"}
@@ -42,11 +45,11 @@ def draw(study: Finished, features: Any = None, within: Inside | None = None) ->
     )
 
 
-def draw_classes(study: Finished, features: Any = None) -> classfigures.ClassDrawings:
+def draw_classes(study: Finished, features: Any = None) -> classes.ClassDrawings:
     """Draw how a study's final model tells classes apart, on samples of one's own."""
     if features is None:
         features = np.random.default_rng(0).normal(size=(len(study.targets), 8, 8, 1))
-    return classfigures.draw_classes(
+    return classes.draw_classes(
         study.request,
         out_of_fold=study.out_of_fold,
         test_predictions=study.test_predictions,
@@ -350,7 +353,7 @@ def test_the_report_shows_the_figures_in_sections_of_their_own(
     if "classes" in sections:
         drawn |= draw_classes(study, features).drawings
     figures.save_all(drawn, tmp_path)
-    files = reportinput.read_figures(tmp_path / f"{name}.json" for name in drawn)
+    files = input.read_figures(tmp_path / f"{name}.json" for name in drawn)
     study.manifest["sample_shape"] = list(shape)
     nothing = dict.fromkeys(figures.FIGURES, files["architecture"])
     page = study.render_with(nothing | files)

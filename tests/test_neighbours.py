@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from studies import load, tiny_study
 
-from gridfold.neighbours import neighbourhood
-from gridfold.space import Configuration, Space
+from gridfold.search.neighbours import neighbourhood
+from gridfold.space.space import Configuration, Space
 
 
 def space(folder: Path, axes: dict[str, Any], **search: Any) -> Space:

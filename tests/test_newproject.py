@@ -17,8 +17,9 @@ from needs import lacking
 from studies import write_study
 from workbench import ROOT
 
-from gridfold import newproject, workflow_path
-from gridfold.loading import load_study
+from gridfold import workflow_path
+from gridfold.cli import new
+from gridfold.plan.loading import load_study
 
 SMALL = {"python.units": [4, 8]}
 MODEL = """
@@ -85,7 +86,7 @@ def tiny(name: str, source: str) -> dict[str, Any]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A new folder whose model imports a module of its own, run from another one."""
     folder = tmp_path_factory.mktemp("outside") / "My project"
-    newproject.create(folder)
+    new.create(folder)
     shrink(folder / "study.yaml")
     (folder / "model.py").write_text(MODEL)
     (folder / "parts").mkdir()
@@ -132,7 +133,7 @@ def test_the_command_line_overrides_a_projects_study(project: Path, tmp_path: Pa
 def test_what_is_written_is_a_valid_study_and_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = newproject.create(tmp_path / "new")
+    written = new.create(tmp_path / "new")
     monkeypatch.chdir(tmp_path / "new")
     assert len(load_study(["study.yaml"]).expansion.configurations) == 8
     assert all(Path(name).exists() for name in written)
@@ -141,8 +142,8 @@ def test_what_is_written_is_a_valid_study_and_complete(
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text("mine")
-    with pytest.raises(newproject.ProjectExists, match=r"already has model\.py"):
-        newproject.create(tmp_path)
+    with pytest.raises(new.ProjectExists, match=r"already has model\.py"):
+        new.create(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["model.py"]
 
 
@@ -239,7 +240,7 @@ def test_an_installed_package_needs_no_clone(tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     installed = {"PYTHONPATH": str(tmp_path / "site")}
     subprocess.run(
-        [sys.executable, "-c", "from gridfold.cli import main; main(['new', 'project'])"],
+        [sys.executable, "-c", "from gridfold.cli.main import main; main(['new', 'project'])"],
         cwd=tmp_path,
         env={**os.environ, **installed},
         check=True,

@@ -17,10 +17,10 @@ from studies import tiny_study, write_study
 from synthetic import Finished, finished
 from workbench import ROOT
 
-from gridfold import notebook
 from gridfold.errors import StudyError
-from gridfold.loading import load_study
-from gridfold.plan import Plan
+from gridfold.plan.loading import load_study
+from gridfold.plan.plan import Plan
+from gridfold.usercode import notebooks
 
 SHIPPED = ROOT / "workflow" / "notebooks" / "analysis.ipynb"
 RUN = """
@@ -203,4 +203,4 @@ def test_only_the_code_of_a_notebook_makes_it_run_again(tmp_path: Path) -> None:
     content.cells[2].source = "1 + 2"
     nbformat.write(content, file)
     assert plan.notebook_request(str(file)) != before
-    assert notebook.problem_with(str(file)) is None
+    assert notebooks.problem_with(str(file)) is None

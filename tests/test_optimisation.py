@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gridfold import optimisation
+from gridfold.training import optimisers
 
 STEPS = 10
 
@@ -19,7 +19,7 @@ def rates(epochs: list[float], **training: Any) -> list[float]:
         "schedule": {"kind": "constant"},
         "warmup_epochs": 0,
     } | training
-    schedule = optimisation.learning_rate(options, STEPS)
+    schedule = optimisers.learning_rate(options, STEPS)
     if isinstance(schedule, float):
         return [schedule] * len(epochs)
     return [float(schedule(round(epoch * STEPS))) for epoch in epochs]
@@ -64,7 +64,7 @@ def test_steps_fall_right_after_their_epochs() -> None:
 def test_a_warm_up_schedule_survives_saving() -> None:
     import keras
 
-    schedule = optimisation.learning_rate(
+    schedule = optimisers.learning_rate(
         {
             "learning_rate": 0.1,
             "schedule": {"kind": "exponential", "rate": 0.5},

@@ -11,9 +11,9 @@ import yaml
 from studies import tiny_study, write_study
 from synthetic import finished
 
-from gridfold.cli import main
-from gridfold.loading import load_study
-from gridfold.plan import Plan
+from gridfold.cli.main import main
+from gridfold.plan.loading import load_study
+from gridfold.plan.plan import Plan
 
 SPACE = {
     "mlp.units": [4, 8, 16],

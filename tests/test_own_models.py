@@ -23,11 +23,11 @@ from workbench import (
     without_times,
 )
 
-from gridfold import final
 from gridfold.errors import StudyError
-from gridfold.loading import load_study
-from gridfold.plan import Plan
-from gridfold.study.pretrained import Application
+from gridfold.final import fit
+from gridfold.plan.loading import load_study
+from gridfold.plan.plan import Plan
+from gridfold.study.sections.pretrained import Application
 
 
 @pytest.fixture(autouse=True)
@@ -378,7 +378,7 @@ def final_of(bench: Bench, folder: Path) -> None:
     names |= {"preprocessing": "preprocessing.json", "card": "card.json", "card_text": "card.md"}
     names |= {"inside": "inside.npz"}
     files = {kind: str(folder / name) for kind, name in names.items()}
-    final.fit_final(request, selection, bench.plan.paths, 0).save(files)
+    fit.fit_final(request, selection, bench.plan.paths, 0).save(files)
 
 
 @pytest.mark.parametrize("kind", ["several inputs", "own loop"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gridfold.allocation import Node, ranks_on, slurm_variables
-from gridfold.placement import Placement, Site
+from gridfold.cluster.placement import Placement, Site
+from gridfold.cluster.slurm import Node, ranks_on, slurm_variables
 
 
 @pytest.mark.parametrize(

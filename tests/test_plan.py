@@ -9,8 +9,8 @@ from typing import Any
 from studies import tiny_study, write_study
 
 from gridfold.canonical import canonical_json
-from gridfold.plan import Plan
-from gridfold.shards import Trial
+from gridfold.plan.plan import Plan
+from gridfold.plan.shards import Trial
 
 REQUESTS = (
     "data_request",

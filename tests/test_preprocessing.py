@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import datasets
 
-from gridfold.preprocessing import UNCHANGED, fit_affine
+from gridfold.training.preprocessing import UNCHANGED, fit_affine
 
 WINE = datasets.load_wine().data.astype(np.float32)
 DIGITS = datasets.load_digits().images[..., np.newaxis].astype(np.float32)

@@ -21,7 +21,7 @@ from studies import tiny_study, write_study
 from test_architecture import RULES
 from workbench import ROOT
 
-from gridfold import newproject
+from gridfold.cli import new
 
 PROFILES = sorted(ROOT.glob("profiles/*/config.yaml"))
 CLUSTERS = [file for file in PROFILES if file.parent.name != "default"]
@@ -203,7 +203,7 @@ def test_cores_of_a_login_node_say_nothing_about_a_job() -> None:
 
 def test_a_project_of_its_own_has_a_plan_with_its_profiles(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
-    newproject.create(folder)
+    new.create(folder)
     here = ("--snakefile", "Snakefile")
     for run in dry_runs(folder, here, (*here, "--profile", "slurm")):
         assert run.ended, run.said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from gridfold.progress import JobProgress, Monitor, ProgressFile, progress_line, read_jobs
+from gridfold.store.progress import JobProgress, Monitor, ProgressFile, progress_line, read_jobs
 
 LABELS = {"cafe": "mlp units=32", "beef": "cnn filters=8 " + "x" * 80}
 

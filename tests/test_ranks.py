@@ -25,9 +25,10 @@ from workbench import (
     without_times,
 )
 
-from gridfold import checkpoint, pool, ranks
 from gridfold.errors import EXIT_CONTINUE
-from gridfold.ranks import Launch, RanksFailed
+from gridfold.jobs import pool, ranks
+from gridfold.jobs.ranks import Launch, RanksFailed
+from gridfold.store import checkpoints
 
 EPOCHS = 150
 MODELS = """
@@ -185,7 +186,7 @@ def long_study(folder: Path, epochs: int = EPOCHS) -> Bench:
 
 
 def epochs_reached(bench: Bench) -> int:
-    saved = checkpoint.newest(trial_folder(bench), 100_000)
+    saved = checkpoints.newest(trial_folder(bench), 100_000)
     return saved.epoch if saved else 0
 
 
@@ -215,7 +216,7 @@ def ranks_of(bench: Bench) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            is_rank = b"gridfold.rank" in (entry / "cmdline").read_bytes()
+            is_rank = b"gridfold.jobs.rank" in (entry / "cmdline").read_bytes()
             if is_rank and os.readlink(entry / "cwd") == folder:
                 found.append(int(entry.name))
         except OSError:

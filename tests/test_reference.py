@@ -14,15 +14,15 @@ from pydantic import BaseModel, ValidationError
 from studies import tiny_study, write_study
 
 from gridfold.errors import StudyError
-from gridfold.loading import load_study
+from gridfold.plan.loading import load_study
 from gridfold.reference import REPAIR, drifted, generated_files, write
 from gridfold.study import Study
-from gridfold.study.execution import Execution
-from gridfold.study.explain import models_in
-from gridfold.study.model import Model
-from gridfold.study.report import Report
-from gridfold.study.search import Search
-from gridfold.study.training import Training
+from gridfold.study.sections.execution import Execution
+from gridfold.study.sections.explain import models_in
+from gridfold.study.sections.model import Model
+from gridfold.study.sections.report import Report
+from gridfold.study.sections.search import Search
+from gridfold.study.sections.training import Training
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = json.loads(generated_files()["config/study.schema.json"])

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from gridfold.errors import DataError
-from gridfold.localcode import code_digest, source_digest
-from gridfold.references import hyperparameter_names, load, problem_with
+from gridfold.usercode.digests import code_digest, source_digest
+from gridfold.usercode.functions import hyperparameter_names, load, problem_with
 
 Write = Callable[[str], str]
 

@@ -18,14 +18,15 @@ import pytest
 import yaml
 from synthetic import TEMPLATES, Finished, figures_in, finished, levels_off
 
-from gridfold import figures, wording
-from gridfold.cautions import Caution, detectable_difference, edge, find_cautions
-from gridfold.jobrecord import JobRecord
-from gridfold.jobtable import job_table
+from gridfold import wording
+from gridfold.figures import study as figures
+from gridfold.report.cautions import Caution, detectable_difference, edge, find_cautions
+from gridfold.statistics.summary import summarise
+from gridfold.store.job_records import JobRecord
 from gridfold.study import Study
-from gridfold.summary import summarise
-from gridfold.tables import USAGE_COLUMNS
-from gridfold.views import curve_over_splits, curves_over_splits
+from gridfold.tables.axes import curve_over_splits, curves_over_splits
+from gridfold.tables.jobs import job_table
+from gridfold.tables.trials import USAGE_COLUMNS
 
 THEMES = ["light", "dark", "print"]
 VOID = {"meta", "link", "img", "input", "br"}
@@ -687,7 +688,7 @@ def test_duplicates_are_mentioned(tmp_path: Path) -> None:
 
 
 def test_a_difference_just_above_the_detectable_one_is_significant(tmp_path: Path) -> None:
-    from gridfold.summary import summarise
+    from gridfold.statistics.summary import summarise
 
     study = finished(tmp_path, space={"mlp.units": [4, 8]}, spread=0.01)
     needed = detectable_difference(study.trials, study.configurations, "accuracy", 0.05)

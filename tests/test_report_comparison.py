@@ -11,12 +11,16 @@ from comparing import compared
 from synthetic import TEMPLATES, Finished
 from test_report import EVIL, Page
 
-from gridfold import comparisonfigures, figures, report, reportcomparison, reportinput
-from gridfold.comparisonfigures import FIGURES, groups_of_equals
-from gridfold.comparisonresult import Comparison
-from gridfold.comparisons import COMPARISON_COLUMNS
-from gridfold.ranktests import RankTest
-from gridfold.scientific import SCIENTIFIC_COLUMNS
+from gridfold.figures import comparison as comparisonfigures
+from gridfold.figures import study as figures
+from gridfold.figures.comparison import FIGURES, groups_of_equals
+from gridfold.report import input
+from gridfold.report import page as report
+from gridfold.report.sections import comparison as reportcomparison
+from gridfold.statistics.pairwise import COMPARISON_COLUMNS
+from gridfold.statistics.ranks import RankTest
+from gridfold.statistics.result import Comparison
+from gridfold.statistics.scientific import SCIENTIFIC_COLUMNS
 
 SPACE = {
     "mlp.units": [4, 8, 16],
@@ -29,11 +33,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Finished, Compariso
     return compared(tmp_path_factory.mktemp("study"), space=SPACE, folds=10)
 
 
-def input_of(study: Finished, comparison: Comparison, folder: Path) -> reportinput.ReportInput:
+def input_of(study: Finished, comparison: Comparison, folder: Path) -> input.ReportInput:
     empty = '<svg xmlns="http://www.w3.org/2000/svg" width="9pt" height="9pt"/>'
     (folder / "x.svg").write_text(empty)
-    nothing = reportinput.FigureFile(folder / "x.svg", folder / "x.svg", "a caption", "a text")
-    return reportinput.ReportInput(
+    nothing = input.FigureFile(folder / "x.svg", folder / "x.svg", "a caption", "a text")
+    return input.ReportInput(
         study.request,
         study.tables,
         jobs=study.jobs,
@@ -155,4 +159,4 @@ def test_figures_say_what_there_is_to_see(
     assert "The best configuration at each value of mlp.units" in ranks.alt
     assert "all configurations:" in importance.alt
     figures.save_all(drawings, tmp_path)
-    assert set(reportinput.read_figures(tmp_path.glob("*.json"))) == set(FIGURES)
+    assert set(input.read_figures(tmp_path.glob("*.json"))) == set(FIGURES)

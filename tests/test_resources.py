@@ -11,8 +11,8 @@ import pytest
 from studies import tiny_study, write_study
 
 from gridfold.paths import result_file
-from gridfold.plan import Plan
-from gridfold.resources import JobSizes
+from gridfold.plan.plan import Plan
+from gridfold.plan.resources import JobSizes
 
 
 def sizes(folder: Path, **sections: Any) -> JobSizes:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gridfold.checkpoint import Checkpoint
 from gridfold.errors import TrialFailure
-from gridfold.runstore import TrialResult, TrialStore
+from gridfold.store.checkpoints import Checkpoint
+from gridfold.store.trials import TrialResult, TrialStore
 
 FINGERPRINT = {"settings": {"units": 1.0}, "code": "abc", "versions": {"keras": "3"}}
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from studies import tiny_study, write_study
 
-from gridfold.plan import Plan
-from gridfold.scaling import SCALING_COLUMNS, draw_scaling, scaling_table
+from gridfold.figures.scaling import SCALING_COLUMNS, draw_scaling, scaling_table
+from gridfold.plan.plan import Plan
 
 
 def measured(folder: Path, seconds: dict[int, float], epochs_trained: int = 3) -> pd.DataFrame:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from gridfold.kinds import PROBLEM_KINDS
-from gridfold.measures import score_one
-from gridfold.selection import SelectionEstimate, estimate_selection
+from gridfold.problems import PROBLEM_KINDS
+from gridfold.statistics.selection import SelectionEstimate, estimate_selection
+from gridfold.training.measures import score_one
 
 Floats = npt.NDArray[np.float64]
 MEASURES = [(p, m) for p in ("binary", "regression") for m in PROBLEM_KINDS[p].measures]

@@ -26,9 +26,9 @@ from workbench import (
     without_times,
 )
 
-from gridfold import checkpoint
 from gridfold.errors import EXIT_CONTINUE
-from gridfold.shards import Trial
+from gridfold.plan.shards import Trial
+from gridfold.store import checkpoints
 
 EPOCHS = 60
 
@@ -55,7 +55,7 @@ def finish(bench: Bench, workers: int = 2) -> None:
 def epochs_reached(bench: Bench) -> dict[Trial, int]:
     reached = {}
     for trial in bench.plan.trials:
-        saved = checkpoint.newest(bench.plan.paths.trial(trial.config_id, trial.split), EPOCHS)
+        saved = checkpoints.newest(bench.plan.paths.trial(trial.config_id, trial.split), EPOCHS)
         reached[trial] = saved.epoch if saved else 0
     return reached
 

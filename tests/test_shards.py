@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gridfold.shards import DISTRIBUTED, Ledger, Trial, trials_per_job
+from gridfold.plan.shards import DISTRIBUTED, Ledger, Trial, trials_per_job
 
 
 def trials(*configurations: str, splits: int = 2) -> list[Trial]:

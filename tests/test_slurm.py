@@ -24,7 +24,7 @@ from distributed import need_mpi
 from workbench import ROOT, wait_for
 
 from gridfold import advice
-from gridfold.triallock import Holder, TrialLock
+from gridfold.store.locks import Holder, TrialLock
 
 pytestmark = [pytest.mark.slurm, pytest.mark.workflow]
 

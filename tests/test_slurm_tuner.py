@@ -14,7 +14,7 @@ import pytest
 from searches import SPACE, wait_until
 from test_slurm import IMPATIENT, PATIENCE, Clone, ended, new_cluster, tiny
 
-from gridfold.tuningjob import TunerTrial, read_trials
+from gridfold.search.tuner.outcome import TunerTrial, read_trials
 
 pytestmark = [pytest.mark.slurm, pytest.mark.workflow]
 
@@ -70,7 +70,7 @@ def _worker(folder: Path, number: str) -> psutil.Process:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             is_worker = (
-                "gridfold.tuneworker" in process.cmdline()
+                "gridfold.search.tuner.worker" in process.cmdline()
                 and process.name() != "srun"
                 and Path(process.cwd()) == folder
             )

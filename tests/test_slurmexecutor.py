@@ -9,8 +9,8 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-from gridfold import slurmexecutor
-from gridfold.slurmexecutor import LastingExecutor
+from gridfold.cluster import executor
+from gridfold.cluster.executor import LastingExecutor
 
 
 def test_the_plugin_is_as_it_is_expected_to_be() -> None:
@@ -33,8 +33,8 @@ def test_snakemake_takes_the_executor_that_lasts() -> None:
     plugin = ExecutorPluginRegistry().get_plugin("slurm")
     before = plugin.executor
     try:
-        slurmexecutor.use()
-        slurmexecutor.use()
+        executor.use()
+        executor.use()
         assert plugin.executor is LastingExecutor
         assert LastingExecutor.__mro__[1] is Executor, "of the plugin, not of itself"
     finally:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from studies import axis_values, configurations, load, tiny_study
 
-from gridfold.axes import count_values, discrete_values, sample
-from gridfold.study.search import Axis
+from gridfold.space.axes import count_values, discrete_values, sample
+from gridfold.study.sections.search import Axis
 
 # -- one axis --------------------------------------------------------------------------------
 

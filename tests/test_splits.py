@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from studies import tiny_study
 
-from gridfold.data import Dataset, prepare
+from gridfold.data.dataset import Dataset, prepare
+from gridfold.data.splits import FINAL, Split, Splits, check, make_splits
 from gridfold.errors import DataError
-from gridfold.splits import FINAL, Split, Splits, check, make_splits
 from gridfold.study import Study
-from gridfold.study.resampling import split_names
+from gridfold.study.sections.resampling import split_names
 
 
 def embedded(source: str, problem: str = "multiclass") -> Dataset:

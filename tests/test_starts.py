@@ -10,8 +10,8 @@ from searches import SPACE, prepared, tuned
 from studies import configurations, load, tiny_study
 
 from gridfold.errors import StudyError
-from gridfold.tuningdesk import Proposal
-from gridfold.tuningjob import open_desk
+from gridfold.search.tuner.desk import open_desk
+from gridfold.search.tuner.protocol import Proposal
 
 KNOWN = {"mlp.units": 8, "training.learning_rate": 0.03}
 DRAWN = {"type": "random", "n": 3}

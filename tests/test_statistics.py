@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from gridfold.statistics import (
+from gridfold.statistics.intervals import (
     corrected_standard_error,
     holm,
     mean_interval,

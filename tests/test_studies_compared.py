@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from ondisk import write_finished
 
-from gridfold.cli import main
-from gridfold.finishedstudy import FinishedStudy, find_studies
+from gridfold.cli.main import main
+from gridfold.finished.comparison import StudyComparison, compare_studies, conclusion
+from gridfold.finished.pages import comparison_page, index_page
+from gridfold.finished.study import FinishedStudy, find_studies
 from gridfold.paths import StudyPaths
-from gridfold.statistics import holm, paired_p_value
-from gridfold.studycomparison import StudyComparison, compare_studies, conclusion
-from gridfold.studypages import comparison_page, index_page
+from gridfold.statistics.intervals import holm, paired_p_value
 
 HOSTILE = "<script>alert(1)</script> & 'quotes' 100%"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from studies import MODEL_FILE, tiny_study, tiny_text, write_study
 
 from gridfold.errors import Problem, StudyError, format_path
-from gridfold.loading import load_study
+from gridfold.plan.loading import load_study
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from studies import load, tiny_study
 
 from gridfold.canonical import canonical_json
-from gridfold.studyrequest import requested_study, study_request
+from gridfold.study.request import requested_study, study_request
 
 
 def test_axes_keep_their_order_so_that_a_configuration_has_one_label(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridfold.answer import answer
-from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
 from gridfold.paths import StudyPaths
-from gridfold.statistics import mean_interval, paired_p_value
-from gridfold.summary import CONFIGURATION_COLUMNS, select, summarise
-from gridfold.tables import write
+from gridfold.plan.status import answer
+from gridfold.problems import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
+from gridfold.statistics.intervals import mean_interval, paired_p_value
+from gridfold.statistics.summary import CONFIGURATION_COLUMNS, select, summarise
+from gridfold.tables.trials import write
 
 FAILED = None
 MEASURES = [name for kind in ("regression", "binary") for name in PROBLEM_KINDS[kind].measures]

@@ -20,12 +20,12 @@ import pandas as pd
 import pytest
 from studies import tiny_study, write_study
 
-from gridfold import preprocessing
-from gridfold.cli import main
-from gridfold.data import Dataset, prepare
+from gridfold.cli.main import main
+from gridfold.data.dataset import Dataset, prepare
 from gridfold.errors import DataError, StudyError
-from gridfold.intake import Intake
-from gridfold.loading import load_study
+from gridfold.final.inputs import Intake
+from gridfold.plan.loading import load_study
+from gridfold.training import preprocessing
 
 ROWS = 30
 Options = dict[str, Any]

@@ -6,20 +6,20 @@ import re
 
 from workbench import ROOT
 
-from gridfold import table_reference
-from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
-from gridfold.summary import CONFIGURATION_COLUMNS
-from gridfold.tables import EPOCH_COLUMNS, PREDICTION_COLUMNS, STUDY_COLUMNS, TRIAL_COLUMNS
+from gridfold.problems import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
+from gridfold.reference import tables
+from gridfold.statistics.summary import CONFIGURATION_COLUMNS
+from gridfold.tables.trials import EPOCH_COLUMNS, PREDICTION_COLUMNS, STUDY_COLUMNS, TRIAL_COLUMNS
 
 
 def test_the_reference_of_tables_is_up_to_date() -> None:
-    assert (ROOT / table_reference.FILE).read_text() == table_reference.columns_markdown(), (
-        f"{table_reference.FILE} is out of date; run: {table_reference.REPAIR}"
+    assert (ROOT / tables.FILE).read_text() == tables.columns_markdown(), (
+        f"{tables.FILE} is out of date; run: {tables.REPAIR}"
     )
 
 
 def test_every_documented_column_has_a_type_and_a_meaning() -> None:
-    rows = [line for line in table_reference.columns_markdown().splitlines() if "| `" in line]
+    rows = [line for line in tables.columns_markdown().splitlines() if "| `" in line]
     for columns in (
         TRIAL_COLUMNS,
         STUDY_COLUMNS,
@@ -33,7 +33,7 @@ def test_every_documented_column_has_a_type_and_a_meaning() -> None:
 
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_heading() -> None:
-    for table in re.findall(r"(?:^\|.*\n)+", table_reference.columns_markdown(), re.M):
+    for table in re.findall(r"(?:^\|.*\n)+", tables.columns_markdown(), re.M):
         assert len({line.count("|") for line in table.splitlines()}) == 1, table
 
 

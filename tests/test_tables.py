@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridfold import tables
-from gridfold.runstore import TrialResult, TrialStore
-from gridfold.shards import Trial
-from gridfold.splits import Split
+from gridfold.data.splits import Split
+from gridfold.plan.shards import Trial
+from gridfold.store.trials import TrialResult, TrialStore
+from gridfold.tables import trials as tables
 
 SPLITS = {
     "r0f0": Split(np.array([2, 3]), np.array([0, 1])),

@@ -16,11 +16,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from studies import tiny_study
 
-from gridfold import preprocessing
-from gridfold.data import Dataset, prepare
+from gridfold.data.dataset import Dataset, prepare
 from gridfold.errors import DataError
-from gridfold.intake import Intake
+from gridfold.final.inputs import Intake
 from gridfold.study import Study
+from gridfold.training import preprocessing
 
 NUMBERS = ["mean radius", "mean texture", "mean area"]
 WORDS = ["ward", "grade"]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gridfold import measures
-from gridfold.testscore import test_scores as scores_of_test_set
+from gridfold.final.test_score import test_scores as scores_of_test_set
+from gridfold.training import measures
 
 
 def problem(kind: str, samples: int = 60) -> tuple[Any, Any]:

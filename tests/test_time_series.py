@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from sklearn import datasets
 from studies import tiny_study
 
-from gridfold import preprocessing
-from gridfold.data import Dataset, prepare
+from gridfold.data.dataset import Dataset, prepare
+from gridfold.data.splits import FINAL, Split, check, make_splits
+from gridfold.data.time_splits import share_time
 from gridfold.errors import DataError
-from gridfold.intake import Intake
-from gridfold.splits import FINAL, Split, check, make_splits
+from gridfold.final.inputs import Intake
 from gridfold.study import Study
-from gridfold.timesplits import share_time
+from gridfold.training import preprocessing
 
 
 def measurements(rows: int = 60, stations: int = 2) -> pd.DataFrame:

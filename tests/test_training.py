@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from workbench import final_state, prepare_bench, without_times
 
-from gridfold.splits import FINAL
+from gridfold.data.splits import FINAL
 
 
 def digits(**training: Any) -> dict[str, Any]:

@@ -25,8 +25,8 @@ from workbench import (
     without_times,
 )
 
-from gridfold.runstore import TrialStore
-from gridfold.triallock import STALE_SECONDS, Heartbeat, Holder, TrialBusy, TrialLock
+from gridfold.store.locks import STALE_SECONDS, Heartbeat, Holder, TrialBusy, TrialLock
+from gridfold.store.trials import TrialStore
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_a_job_that_was_requeued_knows_its_own_lock(
 
 
 def test_holders_say_that_they_are_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gridfold.triallock.HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("gridfold.store.locks.HEARTBEAT_SECONDS", 0.05)
     trial = tmp_path / "cafe" / "r0f0"
     file = trial.with_name(".r0f0.lock")
     with Heartbeat() as locks:

@@ -21,21 +21,15 @@ from searches import (
     wait_until,
 )
 
-from gridfold.plan import Plan
-from gridfold.runstore import TrialResult
-from gridfold.searchplan import SearchPlan
-from gridfold.tuning import TuningStudy
-from gridfold.tuningdesk import (
-    COMPLETED,
-    STOPPED,
-    OracleDesk,
-    Proposal,
-    Report,
-    TuningFailed,
-)
-from gridfold.tuningjob import TunerTrial, explored, open_desk, results
-from gridfold.tuningoracle import Memory, make_oracle
-from gridfold.tuningschedule import hyperband_turns
+from gridfold.plan.plan import Plan
+from gridfold.plan.search_plan import SearchPlan
+from gridfold.plan.tuner_schedule import hyperband_turns
+from gridfold.search.tuner.desk import OracleDesk, open_desk
+from gridfold.search.tuner.oracles import Memory, make_oracle
+from gridfold.search.tuner.outcome import TunerTrial, explored, results
+from gridfold.search.tuner.protocol import COMPLETED, STOPPED, Proposal, Report, TuningFailed
+from gridfold.search.tuner.search import TuningStudy
+from gridfold.store.trials import TrialResult
 
 # Two brackets: two trials of one epoch, the better one of two; and two of two epochs.
 TRIALS = 5

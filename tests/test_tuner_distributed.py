@@ -14,10 +14,10 @@ import pytest
 from keras_tuner.src import protos
 from searches import kill, prepared, trials_of, tuned, wait_until
 
-from gridfold.plan import Plan
-from gridfold.searchplan import SearchPlan
-from gridfold.tuneworker import own_gpus, worker_name
-from gridfold.tuning import TuningStudy
+from gridfold.plan.plan import Plan
+from gridfold.plan.search_plan import SearchPlan
+from gridfold.search.tuner.search import TuningStudy
+from gridfold.search.tuner.worker import own_gpus, worker_name
 
 TRIALS = 6
 CHIEF = """
@@ -79,7 +79,12 @@ class Disturbed:
         raise AssertionError(f"no worker {number}")
 
     def join(self) -> subprocess.Popen[bytes]:
-        program = [sys.executable, "-m", "gridfold.tuneworker", str(self.search.paths.root)]
+        program = [
+            sys.executable,
+            "-m",
+            "gridfold.search.tuner.worker",
+            str(self.search.paths.root),
+        ]
         environment = {**os.environ, "KERASTUNER_TUNER_ID": "late"}
         return subprocess.Popen(program, env=environment)
 
@@ -106,8 +111,8 @@ def test_a_worker_that_comes_after_the_end_leaves_at_once(disturbed: Disturbed) 
 
 
 def test_strangers_are_turned_away(tmp_path: Path) -> None:
-    from gridfold.tuningchief import Chief
-    from gridfold.tuningjob import open_desk
+    from gridfold.search.tuner.chief import Chief
+    from gridfold.search.tuner.desk import open_desk
 
     search: TuningStudy = prepared(tmp_path, tuned({"tuner": "random"}))
     with Chief(open_desk(search), search.paths.tuner_chief) as chief:

@@ -10,8 +10,8 @@ import pytest
 from searches import tuned
 from studies import load
 
-from gridfold.space import Space
-from gridfold.tuningspace import TuningSpace
+from gridfold.search.tuner.space import TuningSpace
+from gridfold.space.space import Space
 
 
 def tuning_space(folder: Path, study: dict[str, Any], *, as_grid: bool = False) -> TuningSpace:

@@ -16,10 +16,11 @@ import pytest
 from studies import tiny_study
 from workbench import prepare_bench, shard_tables, start_shard_job
 
-from gridfold import jobrecord, tables
-from gridfold.allocation import Allocation
-from gridfold.jobrecord import memory_of_job
-from gridfold.usage import Sampler, Share, Usage, as_row, from_row, joined
+from gridfold.cluster.allocation import Allocation, Share
+from gridfold.jobs.usage import Sampler, Usage, as_row, from_row, joined
+from gridfold.store import job_records
+from gridfold.store.job_records import memory_of_job
+from gridfold.tables import trials
 
 # What follows `sampler` sees a fresh interpreter, in which nothing else has happened.
 HUNGRY = """
@@ -104,13 +105,13 @@ def test_what_forks_share_counts_once() -> None:
         process.wait()
 
 
-def trained(folder: Path, **sections: Any) -> tuple[pd.DataFrame, list[jobrecord.JobRecord]]:
+def trained(folder: Path, **sections: Any) -> tuple[pd.DataFrame, list[job_records.JobRecord]]:
     bench = prepare_bench(folder, tiny_study(execution={"trials_per_job": 100}, **sections))
     job = start_shard_job(bench.plan)
     _, errors = job.communicate(timeout=120)
     assert job.returncode == 0, errors.decode()
     table = pd.read_parquet(shard_tables(bench.plan).trials)
-    return table, jobrecord.read(bench.plan.paths.jobs, ["s0001"])
+    return table, job_records.read(bench.plan.paths.jobs, ["s0001"])
 
 
 def test_every_trial_of_a_job_says_what_it_used_and_the_job_does_too(tmp_path: Path) -> None:
@@ -140,33 +141,33 @@ def test_a_diverged_trial_has_cost_something_too(tmp_path: Path) -> None:
 
 
 def test_a_record_that_was_cut_off_does_no_harm(tmp_path: Path) -> None:
-    with jobrecord.recording(tmp_path, "s0001", jobrecord.Asked(2)):
+    with job_records.recording(tmp_path, "s0001", job_records.Asked(2)):
         (file,) = tmp_path.glob("*.jsonl")
         # Killed now, it would have no end; and half a line, if it was just writing one.
         text = file.read_text()
     (tmp_path / "s0001-1-2.jsonl").write_text(text + text[:20])
     (tmp_path / "s0001-1-3.jsonl").write_text("{")
-    ends = [record.ended for record in jobrecord.read(tmp_path, ["s0001", "s0002"])]
+    ends = [record.ended for record in job_records.read(tmp_path, ["s0001", "s0002"])]
     assert len(ends) == 2
     assert 0.0 in ends
-    assert not jobrecord.read(tmp_path, ["s0002"])
+    assert not job_records.read(tmp_path, ["s0002"])
 
 
 def test_a_folder_that_can_not_be_written_costs_no_trial(tmp_path: Path) -> None:
     (tmp_path / "jobs").write_text("a file where the folder should be")
-    with jobrecord.recording(tmp_path / "jobs", "s0001", jobrecord.Asked(2)) as record:
+    with job_records.recording(tmp_path / "jobs", "s0001", job_records.Asked(2)) as record:
         record.count({"cpu_seconds": 1.5}, failed=False)
     assert record.cpu_seconds == 1.5
 
 
 def test_hours_of_interrupted_attempts_count() -> None:
-    from gridfold.runstore import TrialResult
+    from gridfold.store.trials import TrialResult
 
     usage = {"cores": 2.0, "gpus": 1.0, "seconds": 60.0, "cpu_seconds": 90.0, "memory_mb": 1.0}
     history = [{"epoch": float(e), "seconds": 30.0} for e in (1, 2, 3)]
     stretches = [{"first": 1, "last": 2}, {"first": 3, "last": 3}]
     result = TrialResult("finished", 3, history=history, segments=stretches, usage=usage)
-    cells = tables._usage(result)
+    cells = trials._usage(result)
     assert cells["core_hours"] == pytest.approx(2 * 120 / 3600)
     assert cells["gpu_hours"] == pytest.approx(120 / 3600)
     assert cells["cpu_efficiency"] == pytest.approx(0.75)

@@ -160,7 +160,7 @@ def test_jobs_on_one_machine_share_an_import_that_ends_with_the_run(finished: Wo
     assert jobs["memory_mb"].gt(300).all(), "TensorFlow's memory counts, wherever it is"
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            is_server = b"gridfold.forkserver" in (entry / "cmdline").read_bytes()
+            is_server = b"gridfold.jobs.fork_server" in (entry / "cmdline").read_bytes()
             assert not (is_server and os.readlink(entry / "cwd") == str(finished.folder))
 
 

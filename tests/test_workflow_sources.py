@@ -14,7 +14,7 @@ from test_images import write_digits
 from test_tables_as_data import ROLES, patients
 from test_workflow import Workspace
 
-from gridfold.intake import Intake
+from gridfold.final.inputs import Intake
 
 pytestmark = pytest.mark.workflow
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gridfold.yamlfile import YamlDocument, read_yaml, typed
+from gridfold.study.yaml_file import YamlDocument, read_yaml, typed
 
 
 def read(folder: Path, text: str | bytes) -> YamlDocument:

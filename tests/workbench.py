@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 import yaml
 
-from gridfold import checkpoint, pool
-from gridfold.data import Dataset, prepare
-from gridfold.plan import Plan
-from gridfold.runstore import TrialResult
-from gridfold.shardjob import ShardTables, trial_work
-from gridfold.shards import Trial
-from gridfold.splits import Splits, make_splits
+from gridfold.data.dataset import Dataset, prepare
+from gridfold.data.splits import Splits, make_splits
+from gridfold.jobs import pool
+from gridfold.jobs.shard import ShardTables
+from gridfold.jobs.work import trial_work
+from gridfold.plan.plan import Plan
+from gridfold.plan.shards import Trial
+from gridfold.store import checkpoints
+from gridfold.store.trials import TrialResult
 
 ROOT = Path(__file__).parent.parent
 
@@ -83,7 +85,7 @@ def prepare_bench(folder: Path, study: dict[str, Any]) -> Bench:
 
 def final_state(folder: Path, epochs: int) -> list[np.ndarray[Any, Any]]:
     """Return every number of a trial's last checkpoint."""
-    saved = checkpoint.newest(folder, epochs)
+    saved = checkpoints.newest(folder, epochs)
     assert saved is not None
     return [*saved.variables, *saved.optimizer, *(saved.best_weights or [])]
 

@@ -10,7 +10,7 @@ def __getattr__(name: str) -> Any:
 
         return version("gridfold")
     if name == "workflow_path":
-        from gridfold.workflowfiles import workflow_path
+        from gridfold.workflow_files import workflow_path
 
         return workflow_path
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from gridfold.kinds import LOWER_IS_BETTER, MEASURE_RANGES
+from gridfold.problems import LOWER_IS_BETTER, MEASURE_RANGES
 
 MISSING = "–"
 

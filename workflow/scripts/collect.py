@@ -4,10 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gridfold import jobrecord, jobtable, tables
 from gridfold.atomic import write_text
 from gridfold.canonical import canonical_json
-from gridfold.jobs import job
+from gridfold.cluster import accounting
+from gridfold.jobs.job import job
+from gridfold.store import job_records
+from gridfold.tables import jobs
+from gridfold.tables import trials as tables
 
 
 def collect(
@@ -20,7 +23,7 @@ def collect(
     trial_files, epoch_files = (list(map(Path, inputs[name])) for name in ("trials", "epochs"))
     if inputs["stages"]:
         # Imported only here: with it comes the model of study files, a tenth of a second.
-        from gridfold import searchtables
+        from gridfold.search import tables as searchtables
 
         stages = [json.loads(Path(file).read_text()) for file in inputs["stages"]]
         contents, catalogue = searchtables.collect_search(
@@ -30,9 +33,9 @@ def collect(
     else:
         trials, epochs = tables.collect(json.loads(request), trial_files, epoch_files)
         contents = {"trials": trials, "epochs": epochs}
-    found = jobrecord.read(records, [file.name.partition(".")[0] for file in trial_files])
-    accounted = jobtable.ask_sacct(record.slurm_job for record in found)
-    contents["jobs"] = jobtable.job_table(found, accounted)
+    found = job_records.read(records, [file.name.partition(".")[0] for file in trial_files])
+    accounted = accounting.ask_sacct(record.slurm_job for record in found)
+    contents["jobs"] = jobs.job_table(found, accounted)
     for name, file in outputs.items():
         tables.write(Path(file), contents[name.removesuffix("_csv")])
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gridfold import comparison, comparisonfigures, figures
-from gridfold.jobs import job
+from gridfold.figures import comparison as comparisonfigures
+from gridfold.figures import study
+from gridfold.jobs.job import job
+from gridfold.statistics import comparison
 
 
 def compare_configurations(
@@ -24,7 +26,7 @@ def compare_configurations(
         predictions=predictions,
     )
     found.write(tables)
-    figures.save_all(comparisonfigures.draw_comparison(found), drawn)
+    study.save_all(comparisonfigures.draw_comparison(found), drawn)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from gridfold import decisions
 from gridfold.atomic import write_text
 from gridfold.canonical import canonical_json
-from gridfold.jobs import job
+from gridfold.jobs.job import job
+from gridfold.search import decisions
 
 
 def confirm(request: str, files: Sequence[Path], trials: Sequence[Path], chosen: Path) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gridfold import classfigures, figures, tables
-from gridfold.jobs import job
+from gridfold.figures import classes, study
+from gridfold.jobs.job import job
+from gridfold.tables import trials
 
 
 def draw_classes(request: str, inputs: Mapping[str, str], drawn: Path, written: Path) -> None:
     """Draw how classes are told apart into one folder, and write the tables into another."""
-    found = classfigures.draw_classes(
+    found = classes.draw_classes(
         json.loads(request),
         out_of_fold=pd.read_parquet(inputs["out_of_fold"]),
         test_predictions=pd.read_parquet(inputs["test_predictions"]),
@@ -21,9 +22,9 @@ def draw_classes(request: str, inputs: Mapping[str, str], drawn: Path, written: 
         targets=np.load(inputs["targets"], mmap_mode="r"),
         manifest=json.loads(Path(inputs["manifest"]).read_text()),
     )
-    figures.save_all(found.drawings, drawn)
+    study.save_all(found.drawings, drawn)
     for name, table in found.tables.items():
-        tables.write(written / f"{name}.csv", table)
+        trials.write(written / f"{name}.csv", table)
 
 
 if __name__ == "__main__":

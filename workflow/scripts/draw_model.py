@@ -6,22 +6,23 @@ from pathlib import Path
 
 import numpy as np
 
-from gridfold import architecture, figures, modelfigures, tables
-from gridfold.inside import Inside
-from gridfold.jobs import job
+from gridfold.figures import architecture, model, study
+from gridfold.final.inside import Inside
+from gridfold.jobs.job import job
+from gridfold.tables import trials
 
 
 def draw_model(inputs: Mapping[str, str], drawn: Path, layers: Path) -> None:
     """Draw the inside of the final model into a folder, and write the table of its layers."""
     inside = Inside.load(Path(inputs["inside"]))
-    drawings = modelfigures.draw_model(
+    drawings = model.draw_model(
         inside,
         features=np.load(inputs["features"], mmap_mode="r"),
         targets=np.load(inputs["targets"], mmap_mode="r"),
         manifest=json.loads(Path(inputs["manifest"]).read_text()),
     )
-    figures.save_all(drawings, drawn)
-    tables.write(layers, architecture.layers_table(inside.layers))
+    study.save_all(drawings, drawn)
+    trials.write(layers, architecture.layers_table(inside.layers))
 
 
 if __name__ == "__main__":

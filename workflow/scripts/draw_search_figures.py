@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridfold import figures, searchfigure
-from gridfold.jobs import job
-from gridfold.tables import StudyTables
+from gridfold.figures import search_path, study
+from gridfold.jobs.job import job
+from gridfold.tables.trials import StudyTables
 
 
 def draw_search_figures(request: str, inputs: Mapping[str, str], folder: Path) -> None:
     """Draw the figures of the search into `folder`, with their words."""
     wanted, tables = json.loads(request), StudyTables.read(inputs)
-    drawings = figures.draw_search(wanted, tables)
+    drawings = study.draw_search(wanted, tables)
     if inputs["search"]:
         best = tables.configurations["config_id"].iloc[0]
         path = pd.read_parquet(inputs["search"])
-        drawings["search_path"] = searchfigure.draw_search_path(path, best, wanted["measure"])
-    figures.save_all(drawings, folder)
+        drawings["search_path"] = search_path.draw_search_path(path, best, wanted["measure"])
+    study.save_all(drawings, folder)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gridfold import figures
-from gridfold.jobs import job
-from gridfold.tables import StudyTables
+from gridfold.figures import study
+from gridfold.jobs.job import job
+from gridfold.tables.trials import StudyTables
 
 
 def draw_test_figures(request: str, inputs: Mapping[str, str], folder: Path) -> None:
     """Draw the figures that show the test set into `folder`, with their words."""
-    drawings = figures.draw_test(
+    drawings = study.draw_test(
         json.loads(request),
         StudyTables.read(inputs),
         card=json.loads(Path(inputs["card"]).read_text()),
@@ -23,7 +23,7 @@ def draw_test_figures(request: str, inputs: Mapping[str, str], folder: Path) -> 
         targets=np.load(inputs["targets"], mmap_mode="r"),
         manifest=json.loads(Path(inputs["manifest"]).read_text()),
     )
-    figures.save_all(drawings, folder)
+    study.save_all(drawings, folder)
 
 
 if __name__ == "__main__":

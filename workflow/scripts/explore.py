@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gridfold.atomic import write_text
-from gridfold.jobs import job
+from gridfold.jobs.job import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.params.request):

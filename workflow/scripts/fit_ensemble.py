@@ -1,11 +1,12 @@
 """Adapter of the rule `fit_ensemble`."""
 
-from gridfold import finaljob, forkserver
+from gridfold.final import job
+from gridfold.jobs import fork_server
 
 if __name__ == "__main__":
     files = snakemake.output
-    forkserver.run(
-        finaljob.fit_ensemble,
+    fork_server.run(
+        job.fit_ensemble,
         str(snakemake.log[0]),
         snakemake.params.request,
         {name: str(file) for name, file in snakemake.input.items()},

@@ -1,10 +1,11 @@
 """Adapter of the rule `fit_final`."""
 
-from gridfold import finaljob, forkserver
+from gridfold.final import job
+from gridfold.jobs import fork_server
 
 if __name__ == "__main__":
-    forkserver.run(
-        finaljob.fit_final,
+    fork_server.run(
+        job.fit_final,
         str(snakemake.log[0]),
         snakemake.params.request,
         {name: str(file) for name, file in snakemake.input.items()},

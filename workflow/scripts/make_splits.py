@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from gridfold import splits
-from gridfold.data import Dataset
-from gridfold.jobs import job
+from gridfold.data import splits
+from gridfold.data.dataset import Dataset
+from gridfold.jobs.job import job
 
 
 def make_splits(request: str, data: Path, file: Path) -> None:

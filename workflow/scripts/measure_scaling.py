@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridfold import figures, scaling, tables
-from gridfold.jobs import job
+from gridfold.figures import scaling, study
+from gridfold.jobs.job import job
+from gridfold.tables import trials as tables
 
 
 def measure_scaling(
@@ -19,7 +20,7 @@ def measure_scaling(
     )
     for file in outputs:
         tables.write(file, table)
-    figures.save_all({"scaling": scaling.draw_scaling(table)}, folder)
+    study.save_all({"scaling": scaling.draw_scaling(table)}, folder)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from gridfold.data import prepare
-from gridfold.jobs import job
+from gridfold.data.dataset import prepare
+from gridfold.jobs.job import job
 
 
 def prepare_data(request: str, folder: Path) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from gridfold.atomic import write_text
-from gridfold.comparisonresult import Comparison
-from gridfold.jobs import job
-from gridfold.report import render
-from gridfold.reportinput import ReportInput, read_figures
-from gridfold.tables import StudyTables
+from gridfold.jobs.job import job
+from gridfold.report.input import ReportInput, read_figures
+from gridfold.report.page import render
+from gridfold.statistics.result import Comparison
+from gridfold.tables.trials import StudyTables
 
 
 def write_report(

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from gridfold import notebookrun
-from gridfold.jobs import job
+from gridfold.jobs.job import job
+from gridfold.report import notebook as notebookrun
 
 
 def run_notebook(request: str, tables: Mapping[str, str], notebook: Path, html: Path) -> None:

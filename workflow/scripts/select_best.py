@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridfold import summary, tables
 from gridfold.atomic import write_text
-from gridfold.jobs import job
+from gridfold.jobs.job import job
+from gridfold.statistics import summary
+from gridfold.tables import trials
 
 
 def select_best(
@@ -23,7 +24,7 @@ def select_best(
     selection = summary.select(pd.read_parquet(configurations), json.loads(request))
     if catalogue:
         selection["tried"] = len(json.loads(Path(catalogue).read_text()))
-    tables.write(predictions, tables.predictions_of(selection["config_id"], shards))
+    trials.write(predictions, trials.predictions_of(selection["config_id"], shards))
     write_text(best, json.dumps(selection, indent=1) + "\n")
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridfold import summary, tables
-from gridfold.jobs import job
+from gridfold.jobs.job import job
+from gridfold.statistics import summary
+from gridfold.tables import trials as tables
 
 
 def summarise(request: str, trials: Path, outputs: Sequence[Path]) -> None:

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from gridfold.jobs import job
-from gridfold.localjob import train_here
-from gridfold.shardjob import ShardTables
+from gridfold.jobs.job import job
+from gridfold.jobs.local import train_here
+from gridfold.jobs.shard import ShardTables
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.params.request):

@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from gridfold import distributedjob
-from gridfold.jobs import job
-from gridfold.plan import Plan
+from gridfold.jobs import distributed
+from gridfold.jobs.job import job
+from gridfold.plan.plan import Plan
 
 if __name__ == "__main__":
-    parser = distributedjob.arguments()
+    parser = distributed.arguments()
     parser.add_argument("--best", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     plan = Plan.load(options.study, options.set, options.results)
     with job(options.log, plan.final_request()):
-        distributedjob.train_final(
+        distributed.train_final(
             plan,
             options.best,
             options.launcher,

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from gridfold.jobs import job
-from gridfold.localjob import train_here
-from gridfold.shardjob import ShardTables
-from gridfold.stages import slot_request
+from gridfold.jobs.job import job
+from gridfold.jobs.local import train_here
+from gridfold.jobs.shard import ShardTables
+from gridfold.plan.stages import slot_request
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.params.request):

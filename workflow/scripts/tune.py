@@ -1,9 +1,9 @@
 """Adapter of the rule `tune`."""
 
-from gridfold import tunejob
-from gridfold.jobs import job
-from gridfold.plan import Plan
-from gridfold.searchplan import SearchPlan
+from gridfold.jobs.job import job
+from gridfold.plan.plan import Plan
+from gridfold.plan.search_plan import SearchPlan
+from gridfold.search.tuner import job as tunejob
 
 if __name__ == "__main__":
     options = tunejob.parser().parse_args()

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from gridfold.reference.schema import Schema
 from gridfold.reference.walk import Key, as_yaml, keys_of, sentence, summary, tags
 from gridfold.study import Study
-from gridfold.study.search import Axis, Search
+from gridfold.study.sections.search import Axis, Search
 
 _WIDTH = 88
 

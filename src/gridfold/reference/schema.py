@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gridfold.study import Study
-from gridfold.study.base import PATTERN_MEANINGS
-from gridfold.study.search import FORMS
+from gridfold.study.sections.base import PATTERN_MEANINGS
+from gridfold.study.sections.search import FORMS
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 

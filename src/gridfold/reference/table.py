@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from gridfold.reference.schema import Schema
 from gridfold.reference.walk import Key, as_yaml, keys_of, summary, tags
 from gridfold.study import Study
-from gridfold.study.search import Axis
+from gridfold.study.sections.search import Axis
 
 _INTRODUCTION = """\
 # The study file

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from gridfold.reference.schema import Schema, allowed
-from gridfold.study.explain import discriminator, models_in
+from gridfold.study.sections.explain import discriminator, models_in
 
 # What the key says that tells the members of a union apart.
 _TAG_MEANINGS = {

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from gridfold.study.base import Section, StudyName
-from gridfold.study.data import Data
-from gridfold.study.execution import Execution
-from gridfold.study.final import Final
-from gridfold.study.model import Model
-from gridfold.study.problem import ProblemSection
-from gridfold.study.report import Report
-from gridfold.study.resampling import Resampling
-from gridfold.study.search import Search
-from gridfold.study.training import Training
+from gridfold.study.sections.base import Section, StudyName
+from gridfold.study.sections.data import Data
+from gridfold.study.sections.execution import Execution
+from gridfold.study.sections.final import Final
+from gridfold.study.sections.model import Model
+from gridfold.study.sections.problem import ProblemSection
+from gridfold.study.sections.report import Report
+from gridfold.study.sections.resampling import Resampling
+from gridfold.study.sections.search import Search
+from gridfold.study.sections.training import Training
 
 __all__ = ["Study"]
 

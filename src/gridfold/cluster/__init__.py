@@ -1,0 +1,1 @@
+"""All that knows Slurm: what a job was given, where its processes run, what Slurm answers."""

@@ -1,0 +1,1 @@
+"""The text of table files: format, head and numbers; read without pandas."""

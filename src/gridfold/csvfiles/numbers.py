@@ -1,0 +1,156 @@
+"""Texts that are numbers, and those that only look like some."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from gridfold.csvfiles.format import Format
+
+_PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?|[+-]?nan", re.IGNORECASE)
+# Digits that a number would lose: postal codes, identifiers.
+_CODE = re.compile(r"[+-]?0\d+")
+# Numbers for people: with currency or per cent, a decimal comma, grouped digits, or a bound.
+_FOR_PEOPLE = re.compile(
+    r"[<>~≤≥]?\s*[+-]?[$€£¥]?\s*[+-]?(\d+([.,]\d+)?|\d{1,3}([,.'\s]\d{3})+([.,]\d+)?)\s*[%$€£¥]?"
+)
+_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+_COMMA = re.compile(r"[+-]?[\d.]*,\d+")
+_TRUTHS = frozenset({"true", "false"})
+# Of a column's texts, the share of numbers above which the others are rather mistakes.
+_MOST = 0.5
+_SHOWN = 5
+
+
+def number_of(text: str, how: Format) -> float | None:
+    """Return the number that `text` is; None if it is none, NaN for ``NaN``."""
+    if how.thousands is not None:
+        groups = rf"([+-]?\d{{1,3}})(?:{re.escape(how.thousands)}\d{{3}})+(?!\d)"
+        if re.match(groups, text):
+            text = text.replace(how.thousands, "")
+    if how.decimal != ".":
+        # A point is no decimal here.
+        text = text.replace(".", "?").replace(how.decimal, ".")
+    return float(text) if _PLAIN.fullmatch(text) else None
+
+
+def is_code(text: str) -> bool:
+    """Tell whether `text` is made of digits of which a number would lose some."""
+    return _CODE.fullmatch(text) is not None
+
+
+def are_truths(texts: Iterable[str]) -> bool:
+    """Tell whether all texts are ``true`` or ``false``."""
+    return {text.lower() for text in texts} <= _TRUTHS
+
+
+def are_plain_numbers(texts: Iterable[str]) -> bool:
+    """Tell whether texts are numbers that lose nothing but their spelling when read as such."""
+    return all(
+        _PLAIN.fullmatch(text)
+        and not is_code(text)
+        and math.isfinite(float(text))
+        and (abs(float(text)) < 2**53 or not text.lstrip("+-").isdigit())
+        for text in texts
+    )
+
+
+def in_order(texts: Iterable[str]) -> list[str]:
+    """Return different texts in order: by their value when all are numbers, else by letters."""
+    ordered = sorted(texts)
+    values = [number_of(text, Format()) for text in ordered]
+    if any(value is None or math.isnan(value) for value in values):
+        return ordered
+    return sorted(ordered, key=float)
+
+
+@dataclass(frozen=True)
+class Strays:
+    """What keeps a column from being numbers.
+
+    Attributes
+    ----------
+    texts : tuple of str
+        Different ones that are no numbers.
+    share : float
+        Of the column's texts, those that are numbers or look like some.
+    """
+
+    texts: tuple[str, ...]
+    share: float
+
+    @classmethod
+    def among(cls, counts: Mapping[str, int], how: Format) -> Strays:
+        """Find them.
+
+        Parameters
+        ----------
+        counts : mapping of str to int
+            How often each text is in the column, missing ones left out.
+        how : Format
+        """
+        strays, codes, total, numbers = [], [], 0, 0
+        for text, count in counts.items():
+            value = number_of(text, how)
+            if value is not None and math.isnan(value):
+                continue
+            total += count
+            if value is None:
+                strays.append(text)
+                numbers += count if _FOR_PEOPLE.fullmatch(text) else 0
+            elif is_code(text):
+                codes.append(text)
+            else:
+                numbers += count
+        if are_truths([*strays, *codes]) and numbers == 0:
+            strays = []
+        return cls(tuple(strays), numbers / total if total else 0.0)
+
+    @property
+    def are_mistakes(self) -> bool:
+        """Whether most of the column are numbers, so that the others are no categories."""
+        return bool(self.texts) and self.share > _MOST
+
+    def found(self, name: str, row: int, text: str) -> str:
+        """Return what is wrong, in words.
+
+        Parameters
+        ----------
+        name : str
+        row : int
+            The first one with a stray, from 0.
+        text : str
+            What stands there.
+        """
+        others = [repr(other) for other in self.texts if other != text]
+        more = f" (elsewhere {', '.join(others[:_SHOWN])}" if others else ""
+        more += f" and {len(others) - _SHOWN} more" * (len(others) > _SHOWN)
+        more += ")" * bool(others)
+        return f"column {name} of numbers has {text!r} in row {row}{more}"
+
+    @staticmethod
+    def remedy(text: str, how: Format, *, is_feature: bool) -> str:
+        """Return what to do about `text`, in words.
+
+        Parameters
+        ----------
+        text : str
+        how : Format
+        is_feature : bool
+            Whether the column may lack values, or hold categories instead.
+        """
+        ways = []
+        if how.thousands is None and _GROUPED.fullmatch(text):
+            ways.append('set data.thousands: "," if the comma groups digits')
+        if how.decimal == "." and _COMMA.fullmatch(text):
+            ways.append('set data.decimal: "," if numbers have a comma')
+        if how.decimal != "." and _PLAIN.fullmatch(text):
+            ways.append("leave out data.decimal if numbers have a point")
+        if is_feature and not _FOR_PEOPLE.fullmatch(text):
+            ways.append("add it to data.missing.values if it means missing")
+        ways = ways or ["write plain numbers"]
+        if is_feature:
+            ways.append("name the column in data.categories if it has categories")
+        return ", or ".join(ways)

@@ -1,0 +1,377 @@
+"""Data: read once from its source, checked, and kept as memory-mapped arrays for every trial."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gridfold import arrays as bigarrays
+from gridfold.arrays import Array
+from gridfold.atomic import replacing, write_text
+from gridfold.csvfiles.numbers import in_order
+from gridfold.data import sources
+from gridfold.data.columns import Column, label
+from gridfold.data.precision import lost_columns
+from gridfold.data.sources import Raw
+from gridfold.errors import DataError
+
+# What is kept as a file of its own; those that a data set doesn't have are empty.
+_ARRAYS = ("features", "targets", "groups", "weights", "ids", "spans")
+# Classes that are named when there are too many.
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples with targets, ready for training.
+
+    Attributes
+    ----------
+    features : array of shape (samples, *sample_shape), float32 or uint8
+    targets : array
+        Class codes of shape (samples,), int64, for classification; else (samples, outputs),
+        float32, in the user's units.
+    groups : array of shape (samples,), int64
+        Group codes; without groups every sample is its own.
+    test_start : int or None
+        Index of the first sample of the source's own test set, if it has one.
+    class_names : list of str or None
+        Name of each class code.
+    target_names : list of str
+        Name of each output.
+    digest : str
+        SHA-256 of all that can change a result.
+    weights : array of shape (samples,), float32, or None
+        How much each sample counts in the loss.
+    ids : array of shape (samples,), str, or None
+        Name of each sample.
+    columns : list of Column or None
+        What the columns of `features` are, for tables: categories are codes there.
+    has_missing : bool
+        Whether some features are NaN, to be filled in each split.
+    spans : array of shape (samples, 2), int64, or None
+        First and last point in time that a sample knows, its target included, as ranks.
+    reading : dict
+        How samples were read, for what reads raw samples later: ``images`` or ``windows``.
+    """
+
+    features: Array
+    targets: Array
+    groups: Array
+    test_start: int | None
+    class_names: list[str] | None
+    target_names: list[str]
+    digest: str
+    weights: Array | None = None
+    ids: Array | None = None
+    columns: list[Column] | None = None
+    has_missing: bool = False
+    spans: Array | None = None
+    reading: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> int:
+        """Number of units of the output layer."""
+        if self.class_names is None:
+            return int(self.targets.shape[1])
+        return 1 if len(self.target_names) == 1 else len(self.class_names)
+
+    def save(self, folder: Path) -> None:
+        """Write arrays and manifest to `folder`; the manifest last."""
+        for name in _ARRAYS:
+            array = getattr(self, name)
+            with replacing(folder / f"{name}.npy") as temporary:
+                bigarrays.write_npy(temporary, np.empty(0) if array is None else array)
+        manifest = {
+            "samples": len(self.features),
+            "sample_shape": list(self.features.shape[1:]),
+            "feature_type": str(self.features.dtype),
+            "outputs": self.outputs,
+            "test_start": self.test_start,
+            "class_names": self.class_names,
+            "target_names": self.target_names,
+            "digest": self.digest,
+            "has_missing": self.has_missing,
+            "reading": self.reading,
+            "columns": None if self.columns is None else [c.as_json() for c in self.columns],
+        }
+        write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Dataset:
+        """Map the arrays of `folder` into memory; nothing is decoded or copied."""
+        manifest = json.loads((folder / "manifest.json").read_text())
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
+        columns = manifest["columns"]
+        present: dict[str, Any] = {n: a if len(a) else None for n, a in arrays.items()}
+        return cls(
+            **present,
+            test_start=manifest["test_start"],
+            class_names=manifest["class_names"],
+            target_names=manifest["target_names"],
+            digest=manifest["digest"],
+            columns=None if columns is None else [Column.from_json(column) for column in columns],
+            has_missing=manifest["has_missing"],
+            reading=manifest["reading"],
+        )
+
+
+def prepare(data: Mapping[str, Any], problem: str, folder: Path | None = None) -> Dataset:
+    """Read and check the data of a study.
+
+    Parameters
+    ----------
+    data : mapping
+        The ``data`` section.
+    problem : {"regression", "multi_output", "binary", "multiclass"}
+    folder : Path, optional
+        Where there is room for arrays that are too large for memory.
+
+    Raises
+    ------
+    DataError
+        When the data can't serve the problem; says what to change.
+    """
+    raw = sources.read(data, folder, classes=problem in ("binary", "multiclass"))
+    parts, targets, test_start = _with_test_set(raw)
+    features = _checked_features(parts, data.get("reshape"), raw.columns, folder)
+    codes, class_names, target_names = _checked_targets(targets, problem, raw)
+    if problem == "multi_output" and data["scale_targets"] != "minmax":
+        low, high = float(codes.min()), float(codes.max())
+        if low < 0 or high > 1:
+            raise DataError(
+                f"targets from {low:g} to {high:g} in a multi_output problem, whose outputs lie in "
+                "[0, 1]; set data.scale_targets: minmax"
+            )
+    whole = Dataset(
+        features,
+        codes,
+        _group_codes(raw.groups, len(features), test_start),
+        test_start,
+        class_names,
+        target_names,
+        digest="",
+        weights=_checked_weights(raw.weights, len(features), test_start),
+        ids=raw.ids,
+        columns=raw.columns,
+        spans=raw.spans,
+        reading=raw.reading,
+    )
+    dataset = _subset(whole, data.get("subset"), data["test_seed"])
+    if raw.columns is not None:
+        dataset = replace(dataset, has_missing=bool(np.isnan(dataset.features).any()))
+        _require_one_axis(dataset, data.get("reshape"))
+    return replace(dataset, digest=_digest(dataset))
+
+
+def _with_test_set(raw: Raw) -> tuple[list[Array], Array, int | None]:
+    """Return the parts of the features, all targets, and where the source's own test set begins."""
+    features, targets = _paired(raw.features, raw.targets)
+    if raw.test_features is None and raw.test_targets is None:
+        return [features], targets, None
+    test_features, test_targets = _paired(raw.test_features, raw.test_targets, "test ")
+    for kind, own, test in (
+        ("samples", features, test_features),
+        ("targets", targets, test_targets),
+    ):
+        if own.shape[1:] != test.shape[1:]:
+            raise DataError(
+                f"{kind} of shape {own.shape[1:]}, but test {kind} of shape {test.shape[1:]}"
+            )
+    return [features, test_features], np.concatenate([targets, test_targets]), len(features)
+
+
+def _paired(features: Any, targets: Any, which: str = "") -> tuple[Array, Array]:
+    if features is None or targets is None:
+        raise DataError(f"only one of {which}features and {which}targets; both are needed")
+    features, targets = np.asarray(features), np.asarray(targets)
+    if not features.size:
+        raise DataError(f"no {which}samples: {which}features of shape {features.shape}")
+    if not features.ndim or not targets.ndim:
+        raise DataError(f"{which}features and {which}targets must be arrays, samples first")
+    if len(features) != len(targets):
+        raise DataError(f"{len(features)} {which}samples but {len(targets)} {which}targets")
+    return features, targets
+
+
+def _checked_features(
+    parts: list[Array],
+    reshape: list[int] | None,
+    columns: list[Column] | None,
+    folder: Path | None,
+) -> Array:
+    """Return all features in one array; gaps in the columns of a table are allowed."""
+    for part in parts:
+        if part.dtype.kind not in "biuf":
+            raise DataError(f"features of type {part.dtype}; numbers are needed")
+    for part in parts:
+        _require_32_bit(part, "feature")
+    bytes_only = all(part.dtype == np.uint8 for part in parts)
+    features = bigarrays.joined(parts, np.uint8 if bytes_only else np.float32, folder)
+    if features.ndim < 2:
+        features = features.reshape(len(features), -1)
+    if reshape:
+        if int(np.prod(reshape)) != int(np.prod(features.shape[1:])):
+            raise DataError(
+                f"data.reshape {reshape} does not fit samples of shape {features.shape[1:]}"
+            )
+        features = features.reshape(len(features), *reshape)
+    if features.dtype != np.uint8:
+        is_bad = np.isinf if columns else _is_not_finite
+        bad = np.concatenate(
+            [
+                is_bad(features[piece]).reshape(piece.stop - piece.start, -1).any(axis=1)
+                for piece in bigarrays.pieces(features)
+            ]
+        )
+        if bad.any():
+            raise DataError(
+                f"{int(bad.sum())} samples with missing or infinite features, the first at row "
+                f"{int(bad.argmax())}; remove or fill them"
+            )
+    return np.ascontiguousarray(features)
+
+
+def _require_32_bit(samples: Array, what: str) -> None:
+    """Refuse flat samples in which a number would lose its differences in 32 bit."""
+    if samples.ndim != 2 or samples.dtype.itemsize < 4 or samples.dtype == np.float32:
+        return
+    lost = np.flatnonzero(lost_columns(samples))
+    if len(lost):
+        values = np.asarray(samples[:, lost[0]], np.float64)
+        finite = values[np.isfinite(values)]
+        raise DataError(
+            f"{what} {lost[0]} (from 0) has numbers from {finite.min():.17g} to "
+            f"{finite.max():.17g}, whose differences 32 bit would lose; take a constant off"
+            + f" (also {', '.join(map(str, lost[1:10]))})"
+            * (len(lost) > 1)
+        )
+
+
+def _is_not_finite(values: Array) -> Array:
+    return ~np.isfinite(values)
+
+
+def _checked_targets(
+    targets: Array, problem: str, raw: Raw
+) -> tuple[Array, list[str] | None, list[str]]:
+    if problem in ("binary", "multiclass"):
+        if targets.ndim == 2 and targets.shape[1] == 1:
+            targets = targets[:, 0]
+        if targets.ndim != 1:
+            raise DataError(
+                f"class targets of shape {targets.shape}; one label for each sample is needed"
+            )
+        if targets.dtype.kind == "f":
+            _require_finite(targets, "class targets with missing values")
+        try:
+            labels, codes = np.unique(targets, return_inverse=True)
+        except TypeError:
+            raise DataError("class targets of several types; one type is needed") from None
+        if problem == "binary" and len(labels) != 2:
+            named = ", ".join(map(label, labels[:_NAMED])) + ", ..." * (len(labels) > _NAMED)
+            raise DataError(f"{len(labels)} classes in a binary problem ({named}); use multiclass")
+        if len(labels) < 2:
+            raise DataError("all samples have the same class")
+        if raw.written and labels.dtype == object:
+            ordered = in_order(labels.tolist())
+            codes = np.array([ordered.index(text) for text in labels])[codes]
+            labels = np.array(ordered, object)
+        names = raw.class_names or [label(value) for value in labels]
+        outputs = names[1:] if problem == "binary" else names
+        return codes.astype(np.int64), names, outputs
+    try:
+        numbers = targets.astype(np.float32).reshape(len(targets), -1)
+    except (TypeError, ValueError):
+        raise DataError(f"targets of type {targets.dtype} in a {problem} problem") from None
+    _require_finite(numbers, "targets with missing or infinite values")
+    _require_32_bit(targets.reshape(len(targets), -1), "target")
+    target_names = raw.target_names or [f"output {i}" for i in range(numbers.shape[1])]
+    return numbers, None, [str(name) for name in target_names]
+
+
+def _require_finite(targets: Array, complaint: str) -> None:
+    bad = ~np.isfinite(targets).reshape(len(targets), -1).all(axis=1)
+    if bad.any():
+        rows = ", ".join(map(str, np.flatnonzero(bad)[:10]))
+        raise DataError(f"{complaint} in {int(bad.sum())} rows ({rows}); remove these samples")
+
+
+def _checked_weights(weights: Any, samples: int, test_start: int | None) -> Array | None:
+    if weights is None:
+        return None
+    expected = samples if test_start is None else test_start
+    try:
+        weights = np.asarray(weights, np.float32)
+    except (TypeError, ValueError):
+        raise DataError("sample weights that are no numbers; numbers are needed") from None
+    if weights.shape != (expected,):
+        raise DataError(f"sample weights of shape {weights.shape} for {expected} samples")
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        row = int(bad.argmax())
+        raise DataError(
+            f"sample weight {weights[row]:g} at row {row}; numbers of at least 0 are needed"
+        )
+    if not weights.any():
+        raise DataError("all sample weights are 0; some must be above it")
+    return np.concatenate([weights, np.ones(samples - expected, np.float32)])
+
+
+def _group_codes(groups: Any, samples: int, test_start: int | None) -> Array:
+    if groups is None:
+        return np.arange(samples, dtype=np.int64)
+    groups = np.asarray(groups)
+    expected = samples if test_start is None else test_start
+    if len(groups) != expected:
+        raise DataError(f"{len(groups)} group labels for {expected} samples")
+    codes = np.unique(groups, return_inverse=True)[1].astype(np.int64)
+    # The source's own test samples are never split; each is a group by itself.
+    own_test = codes.max(initial=-1) + 1 + np.arange(samples - expected, dtype=np.int64)
+    return np.concatenate([codes, own_test])
+
+
+def _subset(dataset: Dataset, size: int | None, seed: int) -> Dataset:
+    """Return `size` samples, drawn at random, and all of the source's own test samples."""
+    samples, test_start = len(dataset.features), dataset.test_start
+    available = samples if test_start is None else test_start
+    if size is None or size >= available:
+        return dataset
+    drawn = np.random.default_rng(seed).permutation(available)[:size]
+    chosen = np.concatenate([np.sort(drawn), np.arange(available, samples)])
+    arrays = {name: getattr(dataset, name) for name in _ARRAYS}
+    parts: dict[str, Any] = {name: None if a is None else a[chosen] for name, a in arrays.items()}
+    return replace(dataset, **parts, test_start=None if test_start is None else size)
+
+
+def _require_one_axis(dataset: Dataset, reshape: list[int] | None) -> None:
+    """Refuse another shape for columns that become more, or other, features in each split."""
+    assert dataset.columns is not None
+    with_categories = any(column.categories for column in dataset.columns)
+    if reshape and (with_categories or dataset.has_missing):
+        reason = "categories" if with_categories else "missing values"
+        raise DataError(f"data.reshape {reshape} for a table with {reason}; leave it out")
+
+
+def _digest(dataset: Dataset) -> str:
+    names: dict[str, Any] = {
+        "classes": dataset.class_names,
+        "targets": dataset.target_names,
+        "test_start": dataset.test_start,
+    }
+    if dataset.columns is not None and any(c.categories or c.origin for c in dataset.columns):
+        names["columns"] = [column.as_json() for column in dataset.columns]
+    result = hashlib.sha256(json.dumps(names, sort_keys=True).encode())
+    # Names change no result, and times only the splits, which have a digest of their own.
+    for array in (dataset.features, dataset.targets, dataset.groups, dataset.weights):
+        if array is not None:
+            result.update(f"{array.dtype.str}{array.shape}".encode())
+            for piece in bigarrays.pieces(array):
+                result.update(np.ascontiguousarray(array[piece]).data)
+    return result.hexdigest()

@@ -1,0 +1,108 @@
+"""How many samples of which shape a study has, as far as that is known without reading them.
+
+Looked at in every job that reads the rules, so only headers, names and sizes of files are.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gridfold.data.sources.arrays import npy_files
+from gridfold.data.sources.images import class_folders
+from gridfold.study import Study
+from gridfold.study.sections.data import EMBEDDED_SHAPES
+
+_UNKNOWN_SHAPE = (10_000, 100)
+# A CSV file of image paths, and images of no known size.
+_BYTES_PER_PATH = 40
+_UNKNOWN_PIXELS = (64, 64)
+
+
+def sample_shape(study: Study) -> tuple[int, ...]:
+    """Return (samples, *features) as far as it can be known without reading the data.
+
+    Headers and file sizes only; a source that tells nothing counts as 10,000 samples of 100
+    features.
+    """
+    data: Any = study.data
+    shape: tuple[int, ...] | None = EMBEDDED_SHAPES.get(data.source)
+    match data.source:
+        case "npz":
+            shape = _npz_shape(Path(data.path), data.features)
+        case "npy":
+            shape = _npy_shape(Path(data.path), data.features)
+        case "csv" | "parquet":
+            shape = _rows_shape(data)
+        case "images":
+            shape = _images_shape(data)
+    if shape is None:
+        shape = _UNKNOWN_SHAPE
+    if data.reshape:
+        shape = (shape[0], *data.reshape)
+    return (min(shape[0], data.subset or shape[0]), *shape[1:])
+
+
+def _npy_shape(folder: Path, name: str) -> tuple[int, ...] | None:
+    try:
+        shapes = [np.load(f, mmap_mode="r").shape for f in npy_files(folder, name)]
+        return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+    except (OSError, ValueError, EOFError, IndexError):
+        return None
+
+
+def _images_shape(data: Any) -> tuple[int, ...] | None:
+    try:
+        if os.path.isdir(data.path):
+            samples = sum(len(os.listdir(folder)) for folder in class_folders(Path(data.path)))
+        else:
+            samples = Path(data.path).stat().st_size // _BYTES_PER_PATH
+    except OSError:
+        return None
+    channels = 3 if data.color == "rgb" else 1
+    return (max(1, samples), *(data.size or _UNKNOWN_PIXELS), channels)
+
+
+def _rows_shape(data: Any) -> tuple[int, ...] | None:
+    roles = (data.groups, data.weight, data.id, data.time)
+    shape = _table_shape(
+        Path(data.path),
+        len(data.features or ()) or None,
+        len(data.targets) + len(data.ignore) + sum(role is not None for role in roles),
+        getattr(data, "separator", ","),
+    )
+    if shape is None or data.sequence is None:
+        return shape
+    windows = max(1, shape[0] // data.sequence.stride)
+    return (windows, data.sequence.length, *shape[1:])
+
+
+def _npz_shape(file: Path, name: str) -> tuple[int, ...] | None:
+    try:
+        with zipfile.ZipFile(file) as archive, archive.open(f"{name}.npy") as stream:
+            version = np.lib.format.read_magic(stream)
+            read = getattr(np.lib.format, f"read_array_header_{version[0]}_0")
+            shape: tuple[int, ...] = read(stream)[0]
+            return shape
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return None
+
+
+def _table_shape(
+    file: Path, columns: int | None, others: int, separator: str
+) -> tuple[int, ...] | None:
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            head = stream.read(65536)
+    except OSError:
+        return None
+    lines = head.count(b"\n")
+    if head.startswith(b"PAR1") or not lines:
+        return (max(1, size // (8 * (columns or 20))), columns or 20)
+    header = head.split(b"\n")[0].count(separator.encode()) + 1
+    return (max(1, size * lines // len(head) - 1), columns or max(1, header - others))

@@ -1,0 +1,47 @@
+"""What a source hands on: arrays as they were found, not yet checked against the problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from gridfold.data.columns import Column
+
+
+@dataclass
+class Raw:
+    """The samples of a source.
+
+    Attributes
+    ----------
+    features, targets : array_like
+        Samples first.
+    groups, weights, ids : array_like, optional
+        One label, number or name for each sample; the source's own test samples have none.
+    test_features, test_targets : array_like, optional
+        The source's own test set.
+    class_names, target_names : list of str, optional
+        Where the source has them.
+    columns : list of Column, optional
+        What the columns of `features` are, for tables.
+    spans : array_like of shape (samples, 2), optional
+        First and last point in time that a sample knows, its target included, as ranks.
+    written : bool
+        Whether targets are texts of a file, whose order is that of their numbers if all are some.
+    reading : dict
+        How samples were read, for what reads raw samples later: ``images`` or ``windows``.
+    """
+
+    features: Any
+    targets: Any
+    groups: Any = None
+    weights: Any = None
+    ids: Any = None
+    test_features: Any = None
+    test_targets: Any = None
+    class_names: list[str] | None = None
+    target_names: list[str] | None = None
+    columns: list[Column] | None = None
+    spans: Any = None
+    written: bool = False
+    reading: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,328 @@
+"""Splits: drawn once, checked, written once, shared by all configurations."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gridfold.arrays import Array
+from gridfold.atomic import replacing
+from gridfold.canonical import derive_seed
+from gridfold.data import time_splits
+from gridfold.data.dataset import Dataset
+from gridfold.errors import TOLD, DataError
+from gridfold.study.sections.resampling import reduced, share_of
+
+log = logging.getLogger(__name__)
+
+# The split on which the final model is trained: everything but the test set.
+FINAL = "final"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sample indices of one split, ascending, int64."""
+
+    training: Array
+    validation: Array
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of both index lists."""
+        result = hashlib.sha256()
+        for part in (self.training, self.validation):
+            result.update(np.int64(len(part)).tobytes() + np.asarray(part, np.int64).tobytes())
+        return result.hexdigest()
+
+
+@dataclass(frozen=True)
+class Splits:
+    """All splits of a study and its held-out test set.
+
+    Attributes
+    ----------
+    test : array of int64
+        Indices of the test samples; empty when nothing is held out.
+    by_name : dict of str to Split
+        ``r<repeat>f<fold>`` and ``final``.
+    """
+
+    test: Array
+    by_name: dict[str, Split]
+
+    def save(self, file: Path) -> None:
+        """Write all index lists to one ``.npz`` file."""
+        arrays = {"test": self.test}
+        for name, split in self.by_name.items():
+            arrays[f"{name}/training"] = split.training
+            arrays[f"{name}/validation"] = split.validation
+        with replacing(file) as temporary:
+            np.savez(temporary, allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, file: Path, only: str | None = None) -> Splits:
+        """Read the splits, or one of them."""
+        with np.load(file) as archive:
+            names = {key.partition("/")[0] for key in archive.files if "/" in key}
+            return cls(
+                archive["test"],
+                {
+                    name: Split(archive[f"{name}/training"], archive[f"{name}/validation"])
+                    for name in sorted(names)
+                    if only in (None, name)
+                },
+            )
+
+
+def make_splits(dataset: Dataset, request: Mapping[str, Any]) -> Splits:
+    """Draw the test set and the splits.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    request : mapping
+        ``resampling`` (the section), ``test_fraction``, ``test_seed``, ``classification``; of a
+        search in stages also ``training_fractions`` and ``confirm``, a plan of its own; and
+        ``measure``, where it needs samples of two classes.
+
+    Raises
+    ------
+    DataError
+        When the data has too few samples, groups or members of a class.
+    """
+    classes = dataset.targets if request["classification"] else None
+    everything = np.arange(len(dataset.features))
+    plan = request["resampling"]
+    try:
+        development, test = _held_out(dataset, everything, classes, request)
+        by_name = dict(_draw(dataset, development, classes, plan))
+        for share in request.get("training_fractions", ()):
+            by_name |= _reduced(by_name, classes, plan["seed"], share)
+        if request.get("confirm"):
+            by_name |= _draw_confirming(dataset, development, classes, request["confirm"])
+    except ValueError as error:
+        raise DataError(
+            f"the samples can't be split as data.test_fraction and resampling ask: {error}"
+        ) from None
+    by_name[FINAL] = Split(development, everything[:0])
+    splits = Splits(test, by_name)
+    check(splits, dataset, plan["method"])
+    if classes is not None and "measure" in request:
+        _check_classes(splits, classes, request["measure"])
+    return splits
+
+
+def _check_classes(splits: Splits, classes: Array, measure: str) -> None:
+    """Tell of validation parts on which the ranking measure is not defined.
+
+    Raises
+    ------
+    DataError
+        When that is all of them, and nothing could be ranked.
+    """
+    scored = {name: split for name, split in splits.by_name.items() if name != FINAL}
+    lacking = [n for n, s in scored.items() if len(np.unique(classes[s.validation])) < 2]
+    remedy = "resampling.method stratified, fewer folds, or another problem.measure"
+    if len(lacking) == len(scored):
+        raise DataError(
+            f"{measure} is not defined on any split: the validation parts have one class only "
+            f"({', '.join(lacking)}); use {remedy}"
+        )
+    if lacking:
+        log.warning(
+            "%s is not defined on %s, whose validation parts have one class only: means are over "
+            "the other splits. %s would mend that.",
+            measure,
+            ", ".join(lacking),
+            remedy,
+            extra=TOLD,
+        )
+    if len(splits.test) and len(np.unique(classes[splits.test])) < 2:
+        text = "%s is not defined on the test set, which has one class only"
+        log.warning(text, measure, extra=TOLD)
+
+
+def _held_out(
+    dataset: Dataset, everything: Array, classes: Array | None, request: Mapping[str, Any]
+) -> tuple[Array, Array]:
+    if dataset.test_start is not None:
+        return everything[: dataset.test_start], everything[dataset.test_start :]
+    from sklearn import model_selection
+
+    fraction, plan = request["test_fraction"], request["resampling"]
+    if not fraction:
+        return everything, everything[:0]
+    if plan["method"] in time_splits.METHODS:
+        return time_splits.held_out(time_splits.spans_of(dataset), fraction, plan["gap"])
+    seed = derive_seed(request["test_seed"], "test")
+    splitter: Any
+    if _has_groups(dataset):
+        splitter = model_selection.GroupShuffleSplit(1, test_size=fraction, random_state=seed)
+    elif classes is not None:
+        splitter = model_selection.StratifiedShuffleSplit(1, test_size=fraction, random_state=seed)
+    else:
+        splitter = model_selection.ShuffleSplit(1, test_size=fraction, random_state=seed)
+    groups = dataset.groups if _has_groups(dataset) else None
+    development, test = next(splitter.split(everything, classes, groups))
+    return np.sort(development), np.sort(test)
+
+
+def _draw(
+    dataset: Dataset, development: Array, classes: Array | None, plan: Mapping[str, Any]
+) -> Iterator[tuple[str, Split]]:
+    if plan["method"] in time_splits.METHODS:
+        spans = time_splits.spans_of(dataset)
+        for fold, parts in enumerate(time_splits.draw(spans, development, plan)):
+            yield f"r0f{fold}", Split(*parts)
+        return
+    labels = None if classes is None else classes[development]
+    grouped = plan["method"] == "group" or (plan["method"] == "holdout" and _has_groups(dataset))
+    groups = dataset.groups[development] if grouped else None
+    if plan["method"] == "stratified" and labels is not None:
+        _require_members(dataset, labels, plan["folds"])
+    for repeat in range(plan["repeats"]):
+        seed = derive_seed(plan["seed"], "repeat", repeat)
+        splitter = _splitter(plan, seed, stratify=labels is not None, grouped=grouped)
+        for fold, (training, validation) in enumerate(splitter.split(development, labels, groups)):
+            yield (
+                f"r{repeat}f{fold}",
+                Split(np.sort(development[training]), np.sort(development[validation])),
+            )
+
+
+def _reduced(
+    by_name: Mapping[str, Split], classes: Array | None, seed: int, share: float
+) -> dict[str, Split]:
+    """Return the splits with a share of their training parts, classes in proportion."""
+    from sklearn.model_selection import train_test_split
+
+    return {
+        reduced(name, share): Split(
+            np.sort(
+                train_test_split(
+                    split.training,
+                    train_size=share,
+                    random_state=derive_seed(seed, name, "share", share),
+                    stratify=None if classes is None else classes[split.training],
+                )[0]
+            ),
+            split.validation,
+        )
+        for name, split in by_name.items()
+        if share_of(name) == 1
+    }
+
+
+def _draw_confirming(
+    dataset: Dataset, development: Array, classes: Array | None, plan: Mapping[str, Any]
+) -> dict[str, Split]:
+    """Return the splits of the confirming stage, drawn apart from those of the search."""
+    if plan["method"] == "folds":
+        stratified = "kfold" if classes is None else "stratified"
+        plan = {**plan, "method": "group" if _has_groups(dataset) else stratified}
+    plan = {**plan, "seed": derive_seed(plan["seed"], "confirm", plan["confirm_seed"])}
+    drawn = _draw(dataset, development, classes, plan)
+    return {f"c{name.removeprefix('r')}": split for name, split in drawn}
+
+
+def _require_members(dataset: Dataset, labels: Array, folds: int) -> None:
+    """Refuse strata that can't be in every fold; scikit-learn only warns."""
+    codes, counts = np.unique(labels, return_counts=True)
+    rarest = int(counts.argmin())
+    if counts[rarest] < folds:
+        names = dataset.class_names or []
+        name = names[codes[rarest]] if names else codes[rarest]
+        raise DataError(
+            f"class {name} has {counts[rarest]} members outside the test set, too few for "
+            f"{folds} stratified folds; use fewer folds, or resampling.method: kfold"
+        )
+
+
+def _splitter(plan: Mapping[str, Any], seed: int, *, stratify: bool, grouped: bool) -> Any:
+    # Imported here: jobs that only read splits need not wait a second for scikit-learn.
+    from sklearn import model_selection
+
+    if plan["method"] == "holdout":
+        kind = model_selection.ShuffleSplit
+        if grouped:
+            kind = model_selection.GroupShuffleSplit
+        elif stratify:
+            kind = model_selection.StratifiedShuffleSplit
+        return kind(1, test_size=plan["validation_fraction"], random_state=seed)
+    kind = {
+        "kfold": model_selection.KFold,
+        "stratified": model_selection.StratifiedKFold,
+        "group": model_selection.GroupKFold,
+    }[plan["method"]]
+    return kind(plan["folds"], shuffle=True, random_state=seed)
+
+
+def _has_groups(dataset: Dataset) -> bool:
+    return bool(len(np.unique(dataset.groups)) < len(dataset.groups))
+
+
+def check(splits: Splits, dataset: Dataset, method: str) -> None:
+    """Verify what every comparison rests on.
+
+    Raises
+    ------
+    DataError
+        When training, validation and test overlap, when k-fold does not validate every sample
+        once in each repeat, or when a group straddles; with splits by time, when samples of two
+        parts know the same point in time.
+    """
+    development = splits.by_name[FINAL].training
+    _require(not np.intersect1d(development, splits.test).size, "test samples are trained on")
+    if method in time_splits.METHODS:
+        _check_times(splits, dataset)
+    else:
+        shared = np.intersect1d(dataset.groups[development], dataset.groups[splits.test])
+        _require(not shared.size, "groups stand in the test set and outside it")
+    validated: dict[str, list[Array]] = {}
+    for name, split in splits.by_name.items():
+        if name == FINAL:
+            continue
+        _require(split.training.size > 0 and split.validation.size > 0, f"{name} has an empty part")
+        _require(
+            not np.intersect1d(split.training, split.validation).size,
+            f"{name}: training and validation overlap",
+        )
+        used = np.union1d(split.training, split.validation)
+        _require(not np.intersect1d(used, splits.test).size, f"{name}: test samples are used")
+        if method == "group" or (method == "holdout" and _has_groups(dataset)):
+            shared = np.intersect1d(
+                dataset.groups[split.training], dataset.groups[split.validation]
+            )
+            _require(not shared.size, f"{name}: groups stand in both parts")
+        if share_of(name) == 1:
+            validated.setdefault(name.partition("f")[0], []).append(split.validation)
+    if method not in ("holdout", "forward"):
+        for repeat, parts in validated.items():
+            _require(
+                np.array_equal(np.sort(np.concatenate(parts)), development),
+                f"{repeat}: not every sample is validated exactly once",
+            )
+
+
+def _check_times(splits: Splits, dataset: Dataset) -> None:
+    spans = time_splits.spans_of(dataset)
+    for name, split in splits.by_name.items():
+        other = splits.test if name == FINAL else split.validation
+        if name == FINAL and dataset.test_start is not None:
+            # The source's own test set has no place in the order of the others.
+            continue
+        _require(
+            not time_splits.share_time(spans, split.training, other),
+            f"{name}: samples of both parts know the same point in time",
+        )
+
+
+def _require(condition: bool, complaint: str) -> None:
+    if not condition:
+        raise DataError(f"bad splits: {complaint}")

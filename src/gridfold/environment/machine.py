@@ -1,0 +1,260 @@
+"""What this process may use: cores, memory, GPUs, launchers, the job that it belongs to.
+
+Everything here is asked of the system and of small programs, and nothing fails where an answer is
+missing: the same questions are put on a laptop, a login node and in the step of a Slurm job.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from gridfold.environment.horovod_recipe import mpi_name, output_of
+from gridfold.environment.versions import processor
+
+_GIB = 2**30
+# Flags of /proc/cpuinfo that stand for matrix or vector units of a number format.
+_PRECISION_FLAGS = {
+    "bfloat16": {"amx_bf16": "AMX", "avx512_bf16": "AVX-512", "bf16": "NEON"},
+    "float16": {"amx_fp16": "AMX", "avx512_fp16": "AVX-512", "asimdhp": "NEON"},
+}
+_LAUNCHERS = ("mpirun", "mpiexec", "srun", "horovodrun")
+_CONTAINER_ENGINES = ("apptainer", "singularity")
+_SMI_QUERY = "index,name,memory.total,driver_version,compute_cap"
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """The processor and what of it this process may use.
+
+    Attributes
+    ----------
+    model : str
+        Name of the processor.
+    cores : int
+        Logical cores of the machine.
+    usable_cores : int
+        Cores that this process may use.
+    limited_by : str or None
+        What makes `usable_cores` fewer than `cores`.
+    memory_gib, usable_memory_gib : float
+        Memory of the machine, and of it what this process may use.
+    precision : dict of str to str or None
+        For each 16-bit format the unit that computes in it, None where it is only emulated.
+    """
+
+    model: str
+    cores: int
+    usable_cores: int
+    limited_by: str | None
+    memory_gib: float
+    usable_memory_gib: float
+    precision: dict[str, str | None]
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU, as the driver describes it."""
+
+    name: str
+    memory_gib: float | None
+    driver: str
+    compute_capability: str | None
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that was found, and what it says to be."""
+
+    name: str
+    path: str
+    version: str | None
+
+
+@dataclass(frozen=True)
+class SlurmJob:
+    """The Slurm job that this process belongs to."""
+
+    job_id: str
+    partition: str | None
+    nodes: str | None
+    tasks: int
+    task: int | None
+    cpus_per_task: int | None
+
+
+def cpu(environ: Mapping[str, str] = os.environ) -> Cpu:
+    """Look at the processor, and at every limit that is put on this process."""
+    cores = os.cpu_count() or 1
+    limits = {"affinity": float(_affinity(cores))}
+    quota = _cgroup_cores()
+    if quota is not None:
+        limits["cgroup"] = quota
+    if environ.get("SLURM_CPUS_PER_TASK", "").isdigit():
+        limits["SLURM_CPUS_PER_TASK"] = float(environ["SLURM_CPUS_PER_TASK"])
+    tightest = min(limits, key=lambda name: limits[name])
+    usable = max(1, int(min(limits[tightest], cores)))
+    memory = psutil.virtual_memory().total
+    return Cpu(
+        processor(),
+        cores,
+        usable,
+        tightest if usable < cores else None,
+        round(memory / _GIB, 1),
+        round(min([memory, *_cgroup_memory()]) / _GIB, 1),
+        _precision(),
+    )
+
+
+def gpus() -> list[Gpu]:
+    """Return the GPUs that the driver shows to this process; none without a driver."""
+    found = []
+    for line in output_of(
+        ["nvidia-smi", f"--query-gpu={_SMI_QUERY}", "--format=csv,noheader,nounits"]
+    ).splitlines():
+        fields = [field.strip() for field in line.split(",")]
+        # Messages such as "No devices were found" have another shape.
+        if len(fields) == 5 and fields[0].isdigit():
+            _, name, memory, driver, capability = fields
+            found.append(
+                Gpu(
+                    name,
+                    # Unknown where MIG hides it.
+                    round(int(memory) / 1024, 1) if memory.isdigit() else None,
+                    driver,
+                    capability if re.fullmatch(r"\d+\.\d+", capability) else None,
+                )
+            )
+    return found
+
+
+def launchers() -> list[Program]:
+    """Return the programs found that start several processes as one job."""
+    # horovodrun lies beside the Python that it belongs to, which need not be on the path.
+    beside = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
+    found = []
+    for name in _LAUNCHERS:
+        path = shutil.which(name, path=beside if name == "horovodrun" else None)
+        if path:
+            # That one would import TensorFlow to tell its version.
+            says = "" if name == "horovodrun" else output_of([path, "--version"])
+            found.append(Program(name, path, mpi_name(says) or _slurm_version(says)))
+    return found
+
+
+def container_engines() -> list[Program]:
+    """Return the container engines found that Snakemake's `--sdm apptainer` can use."""
+    found = []
+    for name in _CONTAINER_ENGINES:
+        path = shutil.which(name)
+        if path:
+            version = re.search(r"\d[\w.-]*", output_of([path, "--version"]))
+            found.append(Program(name, path, version[0] if version else None))
+    return found
+
+
+def slurm() -> Program | None:
+    """Return the Slurm client of this machine, or None."""
+    path = shutil.which("sbatch")
+    return Program("sbatch", path, _slurm_version(output_of([path, "--version"]))) if path else None
+
+
+def slurm_job(environ: Mapping[str, str] = os.environ) -> SlurmJob | None:
+    """Return the Slurm job that this process runs in, or None outside of jobs."""
+    job = environ.get("SLURM_JOB_ID")
+    if not job:
+        return None
+
+    def number(name: str) -> int | None:
+        value = environ.get(name, "")
+        return int(value) if value.isdigit() else None
+
+    return SlurmJob(
+        job,
+        environ.get("SLURM_JOB_PARTITION"),
+        environ.get("SLURM_JOB_NODELIST"),
+        number("SLURM_NTASKS") or 1,
+        number("SLURM_PROCID"),
+        number("SLURM_CPUS_PER_TASK"),
+    )
+
+
+def _slurm_version(says: str) -> str | None:
+    found = re.search(r"^slurm\S* (\d[\w.-]*)", says, re.M)
+    return f"Slurm {found[1]}" if found else None
+
+
+def _affinity(otherwise: int) -> int:
+    # Not on macOS.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else otherwise
+
+
+def _precision() -> dict[str, str | None]:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        text = ""
+    line = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.M)
+    flags = set(line[1].split()) if line else set()
+    return {
+        precision: next((unit for flag, unit in units.items() if flag in flags), None)
+        for precision, units in _PRECISION_FLAGS.items()
+    }
+
+
+def _cgroup_cores() -> float | None:
+    """Return the smallest CPU quota of this process's control groups, in cores."""
+    quotas = []
+    for folder in _cgroup_folders("cpu"):
+        try:
+            if (folder / "cpu.max").exists():
+                quota, period = (folder / "cpu.max").read_text().split()
+            else:
+                quota = (folder / "cpu.cfs_quota_us").read_text().strip()
+                period = (folder / "cpu.cfs_period_us").read_text()
+        except (OSError, ValueError):
+            continue
+        # "max" in version 2, -1 in version 1: no limit.
+        if quota.isdigit():
+            quotas.append(int(quota) / int(period))
+    return min(quotas, default=None)
+
+
+def _cgroup_memory() -> list[int]:
+    """Return the memory limits of this process's control groups, in bytes."""
+    limits = []
+    for folder in _cgroup_folders("memory"):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            try:
+                limit = (folder / name).read_text().strip()
+            except OSError:
+                continue
+            if limit.isdigit():
+                limits.append(int(limit))
+    return limits
+
+
+def _cgroup_folders(controller: str) -> Iterator[Path]:
+    """Yield the folders of the control groups that this process is in, innermost first."""
+    try:
+        groups = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for group in groups:
+        _, controllers, path = group.split(":", 2)
+        # The one hierarchy of version 2 has no controllers in its line.
+        if controllers and controller not in controllers.split(","):
+            continue
+        root = Path("/sys/fs/cgroup") / controllers
+        folder = root / path.lstrip("/")
+        while folder != root and root in folder.parents:
+            yield folder
+            folder = folder.parent
+        yield root

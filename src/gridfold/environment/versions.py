@@ -1,0 +1,70 @@
+"""What a number depends on besides its configuration: code, versions, machine."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+# A new version of one of these may change numbers; the others only present them.
+_NUMERIC_PACKAGES = ("keras", "numpy", "scikit-learn", "tensorflow")
+_RECORDED_PACKAGES = ("gridfold", "snakemake", *_NUMERIC_PACKAGES, "pandas", "matplotlib")
+
+
+@functools.cache
+def package_version(name: str) -> str:
+    """Return the installed version of a package, whatever variant provides it."""
+    for distribution in (name, f"{name}-cpu"):
+        try:
+            return version(distribution)
+        except PackageNotFoundError:
+            continue
+    return "not installed"
+
+
+def numeric_versions() -> dict[str, str]:
+    """Return the versions that are part of every trial's fingerprint."""
+    return {name: package_version(name) for name in _NUMERIC_PACKAGES}
+
+
+def environment() -> dict[str, Any]:
+    """Return where and with what this process runs, for model card and report."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: package_version(name) for name in _RECORDED_PACKAGES},
+        "platform": platform.platform(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "host": platform.node(),
+        "git_commit": _git_commit(),
+    }
+
+
+def processor() -> str:
+    """Return the model of the processor."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the working directory, with a mark when files differ from it."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--match="],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None

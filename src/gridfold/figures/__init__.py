@@ -1,0 +1,1 @@
+"""One figure or one family of figures in each module; `style` is what they share."""

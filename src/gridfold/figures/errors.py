@@ -1,0 +1,224 @@
+"""The figure of errors: confusion matrices for classes, predicted against true for numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from gridfold.arrays import Array
+from gridfold.figures.style import (
+    BLUE,
+    GREY,
+    VERMILLION,
+    WIDTH,
+    Drawing,
+    message,
+    panels,
+    rasterise_many,
+)
+from gridfold.tables.trials import stacked
+from gridfold.training.measures import classes_of
+from gridfold.wording import counted, percent, shorten
+
+_MOST_NAMED_CLASSES = 30
+_MOST_COUNTED_CLASSES = 15
+_MOST_OUTPUTS = 6
+_MOST_POINTS = 10_000
+_VALIDATION, _TEST = "out of fold", "held-out test set"
+
+
+def draw_errors(
+    problem: str,
+    out_of_fold: pd.DataFrame,
+    test_predictions: pd.DataFrame,
+    targets: Array,
+    manifest: Mapping[str, Any],
+) -> Drawing:
+    """Draw where the selected configuration is wrong, out of fold and on the test set.
+
+    Parameters
+    ----------
+    problem : {"regression", "multi_output", "binary", "multiclass"}
+    out_of_fold, test_predictions : DataFrame
+        ``sample`` and ``prediction``; the second empty without a test set.
+    targets : array
+        True values of all samples.
+    manifest : mapping
+        With the names of classes or outputs.
+    """
+    parts = {
+        name: (
+            np.asarray(targets)[table["sample"].to_numpy(np.int64)],
+            stacked(table["prediction"]),
+        )
+        for name, table in ((_VALIDATION, out_of_fold), (_TEST, test_predictions))
+        if len(table)
+    }
+    if not parts:
+        text = "The selected configuration has no predictions."
+        return Drawing(message(text), "Errors.", text)
+    if problem in ("binary", "multiclass"):
+        return _draw_confusions(parts, [str(name) for name in manifest["class_names"]])
+    return _draw_residuals(parts, [str(name) for name in manifest["target_names"]])
+
+
+def _draw_confusions(parts: Mapping[str, tuple[Array, Array]], names: list[str]) -> Drawing:
+    tables = {
+        part: confusion(true, classes_of(prediction), len(names))
+        for part, (true, prediction) in parts.items()
+    }
+    height = float(np.clip(1.6 + 0.32 * len(names), 3.2, 5.2))
+    figure = Figure(figsize=(WIDTH if len(tables) > 1 else WIDTH / 2, height), layout="constrained")
+    grid = figure.subplots(1, len(tables), squeeze=False)
+    for axes, (part, counts) in zip(grid[0], tables.items(), strict=True):
+        _draw_confusion(axes, counts, names)
+        axes.set_title(f"{part}: {_right(counts)}", loc="left")
+    caption = (
+        "Rows are true classes, columns predicted ones; each row's share of right answers in blue, "
+        "of wrong ones in orange. Out of fold: every sample predicted by a model that was not "
+        "trained on it."
+    )
+    return Drawing(figure, caption, _confusion_alt(tables, names))
+
+
+def confusion(true: Array, predicted: Array, classes: int) -> Array:
+    """Return counts of shape (true class, predicted class)."""
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (true.astype(np.int64), predicted), 1)
+    return counts
+
+
+def _draw_confusion(axes: Axes, counts: Array, names: list[str]) -> None:
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    right = np.eye(len(names), dtype=bool)
+    wrong = np.where(right, np.nan, shares)
+    # Errors have a scale of their own: beside 98 % of right answers a 1 % error is invisible.
+    most = max(float(np.nanmax(wrong, initial=0)), 1e-9)
+    axes.imshow(np.where(right, shares, np.nan), cmap="Blues", vmin=0, vmax=1.6)
+    axes.imshow(
+        np.where(wrong > 0, wrong, np.nan), cmap="Oranges", vmin=-0.25 * most, vmax=1.6 * most
+    )
+    axes.grid(False)
+    for side in axes.spines.values():
+        side.set_visible(True)
+        side.set_color("#D1D5DB")
+    if len(names) <= _MOST_COUNTED_CLASSES:
+        for row, column in zip(*np.nonzero(counts), strict=True):
+            axes.text(
+                column,
+                row,
+                f"{counts[row, column]:,}",
+                ha="center",
+                va="center",
+                fontsize=8.5 if len(names) > 5 else 10,
+            )
+    if len(names) <= _MOST_NAMED_CLASSES:
+        short = [shorten(name, 14) for name in names]
+        axes.set_xticks(range(len(names)), short)
+        axes.set_yticks(range(len(names)), short)
+        longest = max(map(len, short))
+        if len(names) > 4 and longest > 3:
+            axes.tick_params(axis="x", labelrotation=90)
+        elif len(names) * longest > 30:
+            axes.set_xticks(range(len(names)), short, rotation=20, ha="right")
+    axes.tick_params(length=0)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+
+
+def _right(counts: Array) -> str:
+    right, total = int(np.trace(counts)), int(counts.sum())
+    return f"{right:,} of {total:,} right ({percent(round(right / total, 3))})"
+
+
+def _confusion_alt(tables: Mapping[str, Array], names: list[str]) -> str:
+    sentences = []
+    for part, counts in tables.items():
+        wrong = np.where(np.eye(len(names), dtype=bool), 0, counts)
+        row, column = np.unravel_index(int(wrong.argmax()), wrong.shape)
+        text = f"{part[0].upper()}{part[1:]}, {_right(counts)}"
+        if wrong.any():
+            text += (
+                f"; most often, {shorten(names[row], 40)} is taken for "
+                f"{shorten(names[column], 40)} ({counted(int(wrong[row, column]), 'time')})"
+            )
+        sentences.append(f"{text}.")
+    return f"Confusion of {counted(len(names), 'class', 'classes')}. {' '.join(sentences)}"
+
+
+def _draw_residuals(parts: Mapping[str, tuple[Array, Array]], names: list[str]) -> Drawing:
+    shown = min(len(names), _MOST_OUTPUTS)
+    figure, grid = panels(2 * shown, 2, 3.0)
+    colours = {_VALIDATION: BLUE, _TEST: VERMILLION}
+    for output in range(shown):
+        upper, lower = grid[0, 2 * output], grid[0, 2 * output + 1]
+        everything = []
+        for part, (true, prediction) in parts.items():
+            y, p = _sampled(true[:, output], prediction[:, output])
+            look = {
+                "s": 14,
+                "alpha": 0.55,
+                "linewidths": 0,
+                "color": colours[part],
+                "marker": "o" if part == _VALIDATION else "D",
+                **rasterise_many(len(y) * shown),
+            }
+            upper.scatter(y, p, **look)
+            lower.scatter(p, p - y, **look)
+            everything += [y, p]
+        ends = [
+            float(np.min(np.concatenate(everything))),
+            float(np.max(np.concatenate(everything))),
+        ]
+        upper.plot(ends, ends, color=GREY, lw=1, ls="--", zorder=1)
+        lower.axhline(0, color=GREY, lw=1, ls="--", zorder=1)
+        name = shorten(names[output], 40)
+        upper.set(xlabel=f"true {name}", ylabel="predicted")
+        lower.set(xlabel=f"predicted {name}", ylabel="predicted minus true")
+    figure.legend(
+        handles=[
+            Line2D(
+                [],
+                [],
+                ls="",
+                color=colours[part],
+                label=part,
+                marker="o" if part == _VALIDATION else "D",
+            )
+            for part in parts
+        ],
+        loc="outside upper left",
+        ncols=2,
+    )
+    caption = (
+        "Predictions against true values (left) and their errors (right); dashed is perfect. Out "
+        "of fold: every sample predicted by a model that was not trained on it."
+    )
+    if len(names) > shown:
+        caption += f" The first {shown} of {len(names)} outputs."
+    return Drawing(figure, caption, _residuals_alt(parts, names[:shown]))
+
+
+def _sampled(true: Array, predicted: Array) -> tuple[Array, Array]:
+    """Return evenly taken points: more would be one black cloud and a slow page."""
+    step = -(-len(true) // _MOST_POINTS)
+    return true[::step], predicted[::step]
+
+
+def _residuals_alt(parts: Mapping[str, tuple[Array, Array]], names: list[str]) -> str:
+    sentences = []
+    for output, name in enumerate(names):
+        for part, (true, prediction) in parts.items():
+            y, error = true[:, output], prediction[:, output] - true[:, output]
+            sentences.append(
+                f"{shorten(name, 40)}, {part}: true values from {y.min():.3g} to {y.max():.3g}, "
+                f"mean error {error.mean():.2g}, typical error (RMS) "
+                f"{np.sqrt(np.mean(error**2)):.2g} over {counted(len(y), 'prediction')}."
+            )
+    return "Predicted against true values and residuals. " + " ".join(sentences)

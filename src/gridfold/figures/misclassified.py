@@ -1,0 +1,225 @@
+"""Misclassified samples, most confident mistakes first: as pictures, or feature by feature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure, SubFigure
+
+from gridfold.arrays import Array, are_images
+from gridfold.figures.pictures import SIGNED, as_pictures, show
+from gridfold.figures.style import WIDTH, Drawing, message, page_width
+from gridfold.tables.predictions import Part, repeats_note
+from gridfold.tables.trials import Column
+from gridfold.wording import counted, percent, shorten
+
+MISTAKE_COLUMNS = (
+    Column("part", "string", "", "Samples: out of fold, or held-out test set"),
+    Column("sample", "int", "", "Row in the prepared arrays"),
+    Column("true", "string", "", "Its class"),
+    Column("predicted", "string", "", "What it is taken for"),
+    Column("confidence", "float", "", "Score of the predicted class"),
+    Column("true_confidence", "float", "", "Score of the true class"),
+)
+# In inches, of the grid of pictures.
+_PITCH, _MARGIN, _HEAD, _TITLE = WIDTH / 8, 0.06, 0.35, 0.37
+_SIDE = _PITCH - 2 * _MARGIN
+_MOST_PICTURES = 16
+_MOST_ROWS = 12
+_MOST_FEATURES = 30
+_MOST_NUMBERS = 12
+
+
+def mistakes_table(parts: list[Part], names: list[str], features: Array) -> pd.DataFrame:
+    """Return all misclassified samples, of each part the most confident mistakes first.
+
+    Parameters
+    ----------
+    parts : list of Part
+    names : list of str
+        Of the classes.
+    features : array of shape (samples, *sample_shape)
+
+    Returns
+    -------
+    DataFrame
+        :data:`MISTAKE_COLUMNS`, and ``feature_0``, ``feature_1``, ... where samples are rows of
+        numbers.
+    """
+    tables = []
+    for part in parts:
+        wrong = np.flatnonzero(part.predicted != part.truth)
+        wrong = wrong[np.argsort(-part.confidence[wrong], kind="stable")]
+        truth = part.truth[wrong].astype(np.int64)
+        columns = {
+            "part": part.name,
+            "sample": part.samples[wrong],
+            "true": [names[code] for code in truth],
+            "predicted": [names[code] for code in part.predicted[wrong]],
+            "confidence": part.confidence[wrong].astype(np.float64),
+            "true_confidence": part.chances[wrong, truth].astype(np.float64),
+        }
+        if features.ndim == 2:
+            rows = features[part.samples[wrong]]
+            columns |= {f"feature_{i}": rows[:, i] for i in range(features.shape[1])}
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The mistakes that are drawn of one part, and how many there are."""
+
+    part: Part
+    rows: pd.DataFrame
+    total: int
+
+    @property
+    def heading(self) -> str:
+        samples = len(self.part.samples)
+        share = percent(round(self.total / samples, 3))
+        return f"{self.part.name}: {self.total:,} of {samples:,} wrong ({share})"
+
+
+def draw_mistakes(parts: list[Part], table: pd.DataFrame, features: Array) -> Drawing:
+    """Draw the most confident mistakes of each part.
+
+    Parameters
+    ----------
+    parts : list of Part
+    table : DataFrame
+        :func:`mistakes_table`.
+    features : array of shape (samples, *sample_shape)
+    """
+    if not len(table):
+        text = "No sample is misclassified." if parts else "There are no predictions."
+        return Drawing(message(text), "Misclassified samples.", text)
+    most = _MOST_PICTURES if are_images(features.shape[1:]) else _MOST_ROWS
+    groups = [
+        _Group(part, rows.head(most), len(rows))
+        for part in parts
+        if len(rows := table[table["part"] == part.name])
+    ]
+    if are_images(features.shape[1:]):
+        figure, how = _draw_pictures(groups, features), ""
+    else:
+        figure, how = _draw_features(groups, features)
+    return Drawing(figure, _caption(groups, how, parts), _alt(groups))
+
+
+def _draw_pictures(groups: list[_Group], features: Array) -> Figure:
+    columns = int(page_width() / _PITCH)
+    width = columns * _PITCH
+    lines = [-(-len(group.rows) // columns) for group in groups]
+    heights = [_HEAD + count * (_SIDE + _TITLE) for count in lines]
+    # All sizes are known: to find a layout for so many small axes takes longer than to draw them.
+    figure = Figure(figsize=(width, sum(heights)))
+    rooms = figure.subfigures(len(groups), 1, squeeze=False, height_ratios=heights)
+    pictures = as_pictures(features[np.concatenate([g.rows["sample"] for g in groups])])
+    done = 0
+    for group, room, count, height in zip(groups, rooms[:, 0], lines, heights, strict=True):
+        _head(room, group, y=1 - _MARGIN / height, va="top")
+        cells = room.subplots(
+            count,
+            columns,
+            squeeze=False,
+            gridspec_kw={
+                "left": _MARGIN / width,
+                "right": 1 - _MARGIN / width,
+                "bottom": _MARGIN / height,
+                "top": 1 - (_HEAD + _TITLE - _MARGIN) / height,
+                "wspace": 2 * _MARGIN / _SIDE,
+                "hspace": _TITLE / _SIDE,
+            },
+        ).reshape(-1)
+        for axes in cells[len(group.rows) :]:
+            axes.set_axis_off()
+        for axes, (_, row) in zip(cells, group.rows.iterrows(), strict=False):
+            show(axes, pictures[done])
+            done += 1
+            axes.set_title(
+                f"true {shorten(row['true'], 12)}\npred. {shorten(row['predicted'], 10)} "
+                f"({row['confidence']:.2f})",
+                fontsize=8,
+                pad=3,
+            )
+    return figure
+
+
+def _head(room: SubFigure, group: _Group, **place: Any) -> None:
+    room.suptitle(group.heading, x=0.004, ha="left", fontsize=10, **place)
+
+
+def _draw_features(groups: list[_Group], features: Array) -> tuple[Figure, str]:
+    """Draw how far each feature is from its mean; returns also what the caption says of it."""
+    flat = np.asarray(features, np.float64).reshape(len(features), -1)
+    mean, sd = flat.mean(axis=0), flat.std(axis=0)
+    shown = flat.shape[1]
+    chosen = np.arange(shown)
+    if shown > _MOST_FEATURES:
+        wrong = np.concatenate([group.rows["sample"] for group in groups])
+        far = np.abs((flat[wrong] - mean) / np.where(sd > 0, sd, 1)).mean(axis=0)
+        chosen = np.sort(np.argsort(-far, kind="stable")[:_MOST_FEATURES])
+    heights = [0.95 + 0.27 * len(group.rows) for group in groups]
+    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+    rooms = figure.subfigures(len(groups), 1, squeeze=False, height_ratios=heights)
+    for group, room in zip(groups, rooms[:, 0], strict=True):
+        _head(room, group)
+        axes = room.subplots()
+        values = flat[group.rows["sample"]][:, chosen]
+        far = (values - mean[chosen]) / np.where(sd[chosen] > 0, sd[chosen], 1)
+        bar = show(axes, far, cmap=SIGNED, vmin=-3, vmax=3, aspect="auto")
+        axes.set_yticks(range(len(values)), [_said(row) for _, row in group.rows.iterrows()])
+        axes.set_xticks(range(len(chosen)), [str(i) for i in chosen])
+        axes.set_xlabel("feature")
+        axes.tick_params(length=0, labelsize=8)
+        if len(chosen) <= _MOST_NUMBERS:
+            for (line, column), value in np.ndenumerate(values):
+                strong = abs(far[line, column]) > 2
+                axes.text(
+                    column,
+                    line,
+                    f"{value:.4g}",
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color="white" if strong else "black",
+                )
+        scale = room.colorbar(bar, ax=axes, fraction=0.025, pad=0.01, extend="both")
+        scale.set_label("SDs from the mean", fontsize=8)
+        scale.ax.tick_params(labelsize=7)
+    how = " Colours say how many standard deviations a feature is from its mean over all samples."
+    if shown > len(chosen):
+        how += f" The {len(chosen)} of {shown:,} features that are furthest from it."
+    return figure, how
+
+
+def _said(row: pd.Series) -> str:
+    return (
+        f"true {shorten(row['true'], 12)}, pred. {shorten(row['predicted'], 12)} "
+        f"({row['confidence']:.2f})"
+    )
+
+
+def _caption(groups: list[_Group], how: str, parts: list[Part]) -> str:
+    text = "Misclassified samples, most confident mistakes first: the true class, the predicted one"
+    text += f" (pred.) and the score of the latter.{how}{repeats_note(parts)}"
+    if any(len(group.rows) < group.total for group in groups):
+        text += " All mistakes are in `tables/misclassified.csv`."
+    return text
+
+
+def _alt(groups: list[_Group]) -> str:
+    sentences = []
+    for group in groups:
+        first = group.rows.iloc[0]
+        sentences.append(
+            f"{group.heading[0].upper()}{group.heading[1:]}; "
+            f"{counted(len(group.rows), 'sample is', 'samples are')} shown. The most confident "
+            f"mistake takes {shorten(first['true'], 40)} for {shorten(first['predicted'], 40)} "
+            f"with a score of {first['confidence']:.2f}."
+        )
+    return " ".join(sentences)

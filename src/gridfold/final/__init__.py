@@ -1,0 +1,1 @@
+"""The final model: fit, ensemble, card, inputs, inside, predictions for new samples."""

@@ -1,0 +1,137 @@
+"""The ensemble of a configuration: the models of its splits, whose predictions are averaged."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from gridfold.arrays import Array
+from gridfold.atomic import write_text
+from gridfold.data.dataset import Dataset
+from gridfold.data.splits import FINAL, Splits
+from gridfold.final.fit import save_model, with_scaling
+from gridfold.final.inputs import Intake
+from gridfold.final.test_score import test_scores
+from gridfold.jobs.work import trial_work
+from gridfold.paths import StudyPaths
+from gridfold.plan.shards import Trial
+from gridfold.store.locks import holding
+from gridfold.training.preprocessing import UNCHANGED, Affine, fit_affine
+from gridfold.training.trial import Fitted, fit
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The models of the splits, and how good their mean is.
+
+    Attributes
+    ----------
+    members : dict of str to (keras.Model, Intake)
+        By split.
+    scores : dict
+        ``members`` (names of the splits) and ``test`` (as in the model card).
+    """
+
+    members: dict[str, tuple[keras.Model, Intake]]
+    scores: dict[str, Any]
+
+    def save(self, models: Sequence[str], preprocessing: Sequence[str], scores: str) -> None:
+        """Write each member to the files that have the name of its split, and the scores."""
+        for model_file, intake_file in zip(models, preprocessing, strict=True):
+            model, intake = self.members[Path(model_file).stem]
+            save_model(model, Path(model_file))
+            intake.save(Path(intake_file))
+        write_text(Path(scores), json.dumps(self.scores, indent=1) + "\n")
+
+
+def fit_ensemble(
+    request: Mapping[str, Any], selection: Mapping[str, Any], paths: StudyPaths, threads: int
+) -> Ensemble:
+    """Return the models of the selected configuration from their last checkpoints, and score them.
+
+    A model whose checkpoint is lost is trained again.
+
+    Parameters
+    ----------
+    request : mapping
+        :meth:`gridfold.plan.search_plan.SearchPlan.ensemble_request`, with the settings of a search
+        in stages from its catalogue (:func:`gridfold.plan.stages.with_catalogue`).
+    selection : mapping
+        :func:`gridfold.statistics.summary.select`.
+    paths : StudyPaths
+    threads : int
+
+    Raises
+    ------
+    TrialFailure
+        When a split of the selected configuration has no model.
+    """
+    settings = request["settings"][selection["config_id"]]["settings"]
+    dataset = Dataset.load(paths.data)
+    splits = Splits.load(paths.splits)
+    fitted = {
+        name: _split_model(request, selection["config_id"], name, paths, dataset, splits, threads)
+        for name in request["splits"]
+    }
+    total = np.zeros((len(splits.test), dataset.outputs), np.float64)
+    members = {}
+    for name, member in fitted.items():
+        prediction = member.predict(dataset.features, splits.test)
+        # Each has a target scaling of its own, so the mean is taken in the user's units.
+        total += member.targets.invert(prediction) if member.scaled_scores else prediction
+        intake = Intake.of(dataset, member.features)
+        members[name] = (with_scaling(member, intake.input_shape), intake)
+    scale = UNCHANGED
+    if settings["problem"]["type"] == "multi_output":
+        scale = _final_scale(settings, dataset, splits)
+    scores = test_scores(
+        settings["problem"]["type"],
+        _scaled(scale, dataset.targets[splits.test]),
+        _scaled(scale, total / len(fitted)),
+        request["measure"],
+        request["confidence"],
+    )
+    return Ensemble(members, {"members": list(members), "test": scores})
+
+
+def _split_model(
+    request: Mapping[str, Any],
+    config_id: str,
+    name: str,
+    paths: StudyPaths,
+    dataset: Dataset,
+    splits: Splits,
+    threads: int,
+) -> Fitted:
+    wanted, split = request["settings"][config_id], splits.by_name[name]
+    with holding(paths.trial(config_id, name)):
+        task = trial_work(
+            request,
+            Trial(config_id, name),
+            wanted["settings"],
+            wanted["epochs"],
+            paths,
+            dataset.digest,
+            split.digest,
+            threads,
+        ).task
+        return fit(task, dataset, split.training, split.validation, lambda row: None)
+
+
+def _final_scale(settings: Mapping[str, Any], dataset: Dataset, splits: Splits) -> Affine:
+    """Return the target scaling of the final model, on whose scale its outputs are scored."""
+    kind = settings["preprocessing"]["scale_targets"]
+    return fit_affine(kind, dataset.targets[splits.by_name[FINAL].training])
+
+
+def _scaled(scale: Affine, values: Array) -> Array:
+    return values if scale is UNCHANGED else scale.apply(values)

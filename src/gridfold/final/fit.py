@@ -1,0 +1,176 @@
+"""The final model: the selected configuration, trained on all non-test data, and its card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from gridfold.atomic import replacing
+from gridfold.data.dataset import Dataset
+from gridfold.data.splits import FINAL, Splits
+from gridfold.environment.versions import environment
+from gridfold.final.card import write_card
+from gridfold.final.inputs import Intake
+from gridfold.final.inside import Inside
+from gridfold.final.inspection import inspect
+from gridfold.final.test_score import test_scores
+from gridfold.jobs.work import final_folder, final_work
+from gridfold.paths import StudyPaths
+from gridfold.store.locks import holding
+from gridfold.tables import trials
+from gridfold.training import models
+from gridfold.training.answers import single
+from gridfold.training.trial import Fitted, fit
+
+
+@dataclass(frozen=True)
+class FinalModel:
+    """What is left of a study for those who use it.
+
+    Attributes
+    ----------
+    model : keras.Model
+        The scaling is inside.
+    intake : Intake
+        What makes its inputs of raw samples.
+    predictions : DataFrame
+        ``sample``, ``prediction``, and ``id`` where samples have one, for the test set.
+    card : dict
+        The model card.
+    inside : Inside
+        What the model looks like inside.
+    """
+
+    model: keras.Model
+    intake: Intake
+    predictions: pd.DataFrame
+    card: dict[str, Any]
+    inside: Inside
+
+    def save(self, files: Mapping[str, str]) -> None:
+        """Write everything to the files of the rule `fit_final`, by their names there."""
+        save_model(self.model, Path(files["model"]))
+        self.intake.save(Path(files["preprocessing"]))
+        trials.write(Path(files["predictions"]), self.predictions)
+        write_card(self.card, Path(files["card"]), Path(files["card_text"]))
+        self.inside.save(Path(files["inside"]))
+
+
+def fit_final(
+    request: Mapping[str, Any],
+    selection: Mapping[str, Any],
+    paths: StudyPaths,
+    threads: int,
+    ensemble: Mapping[str, Any] | None = None,
+) -> FinalModel:
+    """Train the selected configuration on all non-test data and score it once on the test set.
+
+    Parameters
+    ----------
+    request : mapping
+        :meth:`gridfold.plan.plan.Plan.final_request`.
+    selection : mapping
+        :func:`gridfold.statistics.summary.select`.
+    paths : StudyPaths
+    threads : int
+    ensemble : mapping, optional
+        Members and scores of the ensemble (:func:`gridfold.final.ensemble.fit_ensemble`), for the
+        card.
+    """
+    config_id = selection["config_id"]
+    settings = request["settings"][config_id]["settings"]
+    dataset = Dataset.load(paths.data)
+    splits = Splits.load(paths.splits, FINAL)
+    development = splits.by_name[FINAL]
+    with holding(final_folder(selection, paths)):
+        task = final_work(request, selection, paths, threads).task
+        fitted = fit(task, dataset, development.training, development.validation, lambda row: None)
+    predictions = fitted.predict(dataset.features, splits.test)
+    intake = Intake.of(dataset, fitted.features)
+    model = with_scaling(fitted, intake.input_shape)
+    card = {
+        "study": request["study"],
+        "created": fitted.segments[-1]["started"],
+        "configuration": {"id": config_id, "label": selection["label"], "settings": settings},
+        "cross_validation": {
+            key: selection[key]
+            for key in ("measure", "mean", "sd", "low", "high", "n_splits", "confidence")
+        },
+        "training": {
+            "samples": len(development.training),
+            "epochs": selection["final_epochs"],
+            "final_loss": fitted.history[-1]["loss"],
+            "fit_seconds": fitted.fit_seconds,
+        },
+        "test": test_scores(
+            settings["problem"]["type"],
+            fitted.scored_targets(dataset.targets[splits.test]),
+            predictions,
+            request["measure"],
+            request["confidence"],
+        ),
+        "ensemble": ensemble,
+        "data": {
+            "digest": dataset.digest,
+            "sample_shape": list(dataset.features.shape[1:]),
+            "columns": [column.name for column in intake.columns or ()],
+            "reading": intake.reading,
+            "classes": dataset.class_names,
+            "outputs": dataset.target_names,
+        },
+        "answers": _answers(fitted, dataset),
+        "output_scaling": {
+            "undone_by_the_model": not fitted.scaled_scores,
+            "center": fitted.targets.center.tolist(),
+            "scale": fitted.targets.scale.tolist(),
+        },
+        "environment": environment(),
+    }
+    table = pd.DataFrame({"sample": splits.test, "prediction": list(predictions)})
+    if dataset.ids is not None:
+        table["id"] = dataset.ids[splits.test]
+    return FinalModel(model, intake, table, card, inspect(fitted, dataset, splits))
+
+
+def _answers(fitted: Fitted, dataset: Dataset) -> str:
+    """Return in words what the saved model gives for a sample."""
+    names = dataset.class_names
+    if names is None:
+        return (
+            "numbers as they were trained on" if fitted.scaled_scores else "numbers in your units"
+        )
+    made = f", made of the network's logits by {fitted.answers.link}"
+    how = "" if fitted.answers.link == "linear" else made
+    if dataset.outputs == 1:
+        return f"the probability of the class {names[1]}{how}"
+    return f"the probability of each class, in this order{how}"
+
+
+def with_scaling(fitted: Fitted, input_shape: tuple[int, ...]) -> keras.Model:
+    """Put the scaling of inputs and outputs into the model, so that both keep their units."""
+    scaling = fitted.features.scaling
+    inputs = keras.Input(input_shape, name="raw_features")
+    centred = _affine_layer(1, -scaling.center, "centre")(inputs)
+    scaled = _affine_layer(scaling.scale, 0, "scale")(centred)
+    outputs = fitted.answers.layers(single(models.storable(fitted.model, scaled)))
+    unscaled = np.all(fitted.targets.scale == 1) and not np.any(fitted.targets.center)
+    if not (unscaled or fitted.scaled_scores):
+        undo = _affine_layer(1 / fitted.targets.scale, fitted.targets.center, "to_units")
+        outputs = undo(outputs)
+    return keras.Model(inputs, outputs, name=f"{fitted.model.name}_final")
+
+
+def _affine_layer(scale: Any, offset: Any, name: str) -> keras.layers.Layer:
+    return keras.layers.Rescaling(scale, offset, dtype="float32", name=name)
+
+
+def save_model(model: keras.Model, file: Path) -> None:
+    """Save in Keras' own format, whole or not at all."""
+    with replacing(file) as temporary:
+        model.save(temporary)

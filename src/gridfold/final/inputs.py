@@ -1,0 +1,286 @@
+"""What a saved final model needs besides itself: how raw samples become its inputs.
+
+``final/preprocessing.json`` holds plain numbers and names, so that reading it runs no code of its
+author's and needs no version of scikit-learn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gridfold.arrays import Array
+from gridfold.atomic import write_text
+from gridfold.csvfiles.format import Format
+from gridfold.data.columns import Column, as_matrix
+from gridfold.data.dataset import Dataset
+from gridfold.data.sources import images, tablefile, windows
+from gridfold.errors import DataError
+from gridfold.training.preprocessing import Category, Encoding, Number, Preprocessing
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Intake:
+    """How raw samples become inputs of a final model, which does the scaling itself.
+
+    Attributes
+    ----------
+    sample_shape : tuple of int
+        Of a sample as the study keeps it: numbers, with codes for categories.
+    columns : list of Column or None
+        The columns of a row, for tables.
+    encoding : Encoding or None
+        Of tables with categories or missing values.
+    class_names : list of str or None
+        Name of each class code.
+    target_names : list of str
+        Name of each output.
+    reading : dict
+        How the study read its samples: ``images`` or ``windows`` with their settings.
+    """
+
+    sample_shape: tuple[int, ...]
+    columns: list[Column] | None
+    encoding: Encoding | None
+    class_names: list[str] | None
+    target_names: list[str]
+    reading: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, dataset: Dataset, fitted: Preprocessing) -> Intake:
+        """Return the intake of a model that was trained on `dataset`."""
+        return cls(
+            dataset.features.shape[1:],
+            dataset.columns,
+            fitted.encoding,
+            dataset.class_names,
+            dataset.target_names,
+            dataset.reading,
+        )
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input of the model."""
+        return Preprocessing(self.encoding).shape(self.sample_shape)
+
+    def read_table(self, file: Path | str, separator: str | None = None) -> Any:
+        """Read a file of raw rows as the study read its own.
+
+        Parameters
+        ----------
+        file : path
+            By its name a ``.parquet`` file, or else CSV.
+        separator : str, optional
+            Of columns in a CSV file; that of the study when left out.
+
+        Returns
+        -------
+        pandas.DataFrame
+            For :meth:`from_table`.
+
+        Raises
+        ------
+        DataError
+            When it can't be read; says which row.
+        """
+        how = Format.of(self.reading.get("table", {}))
+        windowed = self.reading.get("windows", {})
+        texts = [column.name for column in self.columns or () if column.categories is not None]
+        texts += filter(None, [windowed.get("series")])
+        asked = [column.name for column in self.columns or ()]
+        asked += filter(None, [windowed.get("time"), windowed.get("series")])
+        return tablefile.read(
+            file,
+            "parquet" if str(file).endswith(".parquet") else "csv",
+            how if separator is None else replace(how, separator=separator),
+            texts=texts,
+            asked=asked,
+        ).frame
+
+    def from_table(self, table: Any) -> Array:
+        """Return the model's inputs for raw rows.
+
+        Parameters
+        ----------
+        table : pandas.DataFrame
+            With the feature columns of the study's table, in any order; others are ignored.
+            Categories that the study did not have count as unknown. For windows, with the columns
+            of time and series, too.
+
+        Returns
+        -------
+        array of shape (samples, *input_shape), float32
+            A sample is a row, or a window as :meth:`last_rows` says.
+
+        Raises
+        ------
+        DataError
+            When a column is missing, a number is none, or a value is missing or infinite that the
+            model has no answer to.
+        """
+        if self.columns is None:
+            raise DataError(
+                f"this model takes arrays of shape {self.sample_shape}, not rows of a table"
+            )
+        matrix = as_matrix(table, self.columns)
+        self._require_numbers(matrix)
+        if "windows" in self.reading:
+            order, ends = self._windows_of(table)
+            length = self.sample_shape[0]
+            return self._inputs(windows.windows(matrix[order], ends - length + 1, length))
+        return self._inputs(matrix.reshape(len(matrix), *self.sample_shape))
+
+    def last_rows(self, table: Any) -> Array:
+        """Return the position in `table` of the last row of each sample of :meth:`from_table`.
+
+        Windows of a study whose samples are windows are all that fit into the rows of a series,
+        the series one after another; else each row is a sample.
+
+        Raises
+        ------
+        DataError
+            When the column of time or series is missing or no series is long enough.
+        """
+        if "windows" not in self.reading:
+            return np.arange(len(table))
+        order, ends = self._windows_of(table)
+        return order[ends]
+
+    def _windows_of(self, table: Any) -> tuple[Array, Array]:
+        """Return the order of rows in which windows are consecutive, and where there each ends."""
+        how = self.reading["windows"]
+        absent = [n for n in (how["time"], how["series"]) if n and n not in table.columns]
+        if absent:
+            raise DataError(
+                f"no column {', '.join(absent)}; there are {', '.join(map(str, table.columns))}"
+            )
+        series = np.zeros(len(table), np.int64)
+        if how["series"]:
+            series = np.unique(table[how["series"]].astype(str), return_inverse=True)[1]
+        order = windows.series_order(windows.times_of(table[how["time"]]), series, "table")
+        starts = windows.window_starts(series[order], how["length"], 1)
+        if not len(starts):
+            raise DataError(f"no series of {how['length']} rows, which a window needs")
+        return order, starts + how["length"] - 1
+
+    def _require_numbers(self, matrix: Array) -> None:
+        for position, column in enumerate(self.columns or ()):
+            values = matrix[:, position]
+            rule = None if self.encoding is None else self.encoding.columns[position]
+            is_filled = column.categories is not None or (
+                isinstance(rule, Number) and rule.fill is not None
+            )
+            bad = np.isinf(values) if is_filled else ~np.isfinite(values)
+            if bad.any():
+                raise DataError(
+                    f"column {column.name} has a missing or infinite value in row "
+                    f"{int(bad.argmax())}; a number is needed"
+                )
+
+    def from_images(self, files: Sequence[Path | str]) -> Array:
+        """Return the model's inputs for image files, decoded as those of the study were.
+
+        Parameters
+        ----------
+        files : sequence of path
+
+        Returns
+        -------
+        array of shape (files, *input_shape), float32
+
+        Raises
+        ------
+        DataError
+            When files can't be decoded; names all of them.
+        """
+        if "images" not in self.reading:
+            raise DataError("this model was not trained on image files")
+        pixels, errors = images.decode(files, self.reading["images"])
+        if errors:
+            named = ", ".join(f"{files[row]} ({text})" for row, text in sorted(errors.items()))
+            raise DataError(f"{len(errors)} of {len(files)} images can't be decoded: {named}")
+        return self._inputs(pixels.reshape(len(pixels), *self.sample_shape))
+
+    def from_array(self, samples: Any) -> Array:
+        """Return the model's inputs for samples as the study's source gives them.
+
+        Parameters
+        ----------
+        samples : array_like of shape (samples, ...)
+            Of the study's sample shape, or of another with as many numbers.
+
+        Raises
+        ------
+        DataError
+            When they don't fit.
+        """
+        array = np.asarray(samples)
+        if array.dtype.kind not in "biuf":
+            raise DataError(f"samples of type {array.dtype}; numbers are needed")
+        if array.ndim < 1 or array[:1].size != np.prod(self.sample_shape):
+            raise DataError(
+                f"samples of shape {array.shape[1:]}; this model takes {self.sample_shape}"
+            )
+        return self._inputs(array.reshape(len(array), *self.sample_shape))
+
+    def _inputs(self, samples: Array) -> Array:
+        return np.asarray(Preprocessing(self.encoding).encode(samples), np.float32)
+
+    def save(self, file: Path) -> None:
+        """Write the intake as JSON."""
+        columns, encoding = self.columns, self.encoding
+        stored = {
+            "format": _FORMAT,
+            "sample_shape": list(self.sample_shape),
+            "input_shape": list(self.input_shape),
+            "columns": None if columns is None else [column.as_json() for column in columns],
+            "encoding": None if encoding is None else list(map(_rule_as_json, encoding.columns)),
+            "class_names": self.class_names,
+            "target_names": self.target_names,
+            "reading": self.reading,
+        }
+        write_text(file, json.dumps(stored, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, file: Path) -> Intake:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        DataError
+            When the file is of another kind or of a later version.
+        """
+        try:
+            stored = json.loads(Path(file).read_text(encoding="utf-8"))
+            known = stored["format"] == _FORMAT
+        except (ValueError, KeyError, TypeError):
+            known = False
+        if not known:
+            raise DataError(f"{file} is not a preprocessing file that this gridfold can read")
+        columns, rules = stored["columns"], stored["encoding"]
+        return cls(
+            tuple(stored["sample_shape"]),
+            None if columns is None else [Column.from_json(column) for column in columns],
+            None if rules is None else Encoding(tuple(map(_rule_from_json, rules))),
+            stored["class_names"],
+            stored["target_names"],
+            stored["reading"],
+        )
+
+
+def _rule_as_json(rule: Number | Category) -> dict[str, Any]:
+    return {"kind": "number" if isinstance(rule, Number) else "category", **asdict(rule)}
+
+
+def _rule_from_json(stored: Mapping[str, Any]) -> Number | Category:
+    values = {key: value for key, value in stored.items() if key != "kind"}
+    if stored["kind"] == "number":
+        return Number(**values)
+    return Category(**{**values, "positions": tuple(values["positions"])})

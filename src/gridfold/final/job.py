@@ -1,0 +1,50 @@
+"""The jobs that fit what is kept of a study, each whole, so that a fork can do it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gridfold.jobs.frozen_imports import lasting
+from gridfold.jobs.job import job
+from gridfold.paths import StudyPaths
+from gridfold.plan.stages import with_catalogue
+
+
+def fit_final(
+    log_file: str, request: str, inputs: Mapping[str, str], threads: int, files: Mapping[str, str]
+) -> None:
+    """Train, score, save and describe the final model, in the files that the rule names."""
+    # Imported inside the job: TensorFlow prints while it is imported, and that belongs in the log.
+    with job(log_file, request):
+        with lasting():
+            from gridfold.final import fit
+
+        fit.fit_final(
+            with_catalogue(json.loads(request), inputs.get("catalogue", "")),
+            json.loads(Path(inputs["best"]).read_text()),
+            StudyPaths(Path(inputs["splits"]).parent),
+            threads,
+            json.loads(Path(inputs["ensemble"]).read_text()) if "ensemble" in inputs else None,
+        ).save(files)
+
+
+def fit_ensemble(
+    log_file: str,
+    request: str,
+    inputs: Mapping[str, str],
+    threads: int,
+    outputs: tuple[Sequence[str], Sequence[str], str],
+) -> None:
+    """Bring the split models together; `outputs` are their files, and that of their scores."""
+    with job(log_file, request):
+        with lasting():
+            from gridfold.final import ensemble
+
+        ensemble.fit_ensemble(
+            with_catalogue(json.loads(request), inputs.get("catalogue", "")),
+            json.loads(Path(inputs["best"]).read_text()),
+            StudyPaths(Path(inputs["splits"]).parent),
+            threads,
+        ).save(*outputs)

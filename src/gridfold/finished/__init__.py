@@ -1,0 +1,1 @@
+"""What is done with finished studies: read, compare, index, export."""

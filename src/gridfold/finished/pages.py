@@ -1,0 +1,289 @@
+"""Pages about several studies, as text for a terminal and as HTML: the index, and a comparison."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup
+
+from gridfold.finished.comparison import Difference, StudyComparison, conclusion
+from gridfold.finished.study import FinishedStudy, StudyState
+from gridfold.wording import (
+    MISSING,
+    counted,
+    decimals,
+    direction,
+    half_width,
+    measure_name,
+    number,
+    p_value,
+    percent,
+    shorten,
+)
+
+_TEMPLATE, _STYLE = "studies.html.j2", "pages.css"
+# Of a column in a terminal.
+_WIDEST = 46
+
+
+@dataclass(frozen=True)
+class Item:
+    """One cell: a text, and where a link on it leads (empty: no link)."""
+
+    text: str
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One section of a page.
+
+    Attributes
+    ----------
+    title : str
+    headings : list of str
+    rows : list of list of Item
+    sentences : list of str
+        Above the table.
+    """
+
+    title: str
+    headings: list[str] = field(default_factory=list)
+    rows: list[list[Item]] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class StudiesPage:
+    """A page about several studies.
+
+    Attributes
+    ----------
+    title, subtitle : str
+    parts : list of Part
+    """
+
+    title: str
+    subtitle: str
+    parts: list[Part]
+
+    def html(self) -> str:
+        """Return the page: self-contained, without script, everything escaped."""
+        folder = resources.files("gridfold") / "templates"
+        style = (folder / _STYLE).read_text(encoding="utf-8")
+        template = (folder / _TEMPLATE).read_text(encoding="utf-8")
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        environment = jinja2.Environment(
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        return environment.from_string(template).render(
+            policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+            "base-uri 'none'; form-action 'none'",
+            style=Markup(style),
+            title=self.title,
+            subtitle=self.subtitle,
+            parts=self.parts,
+        )
+
+    def text(self) -> str:
+        """Return the page for a terminal."""
+        lines = [self.title, self.subtitle]
+        for part in self.parts:
+            lines += ["", part.title, *(f"  - {sentence}" for sentence in part.sentences)]
+            if part.rows:
+                lines += _aligned([part.headings, *([i.text for i in row] for row in part.rows)])
+        return "\n".join(lines)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    last = len(rows[0]) - 1
+    cells = [
+        [shorten(text, _WIDEST * (2 if place == last else 1)) for place, text in enumerate(row)]
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    padded = [[t.ljust(w) for t, w in zip(row, widths, strict=True)] for row in cells]
+    return [f"  {'  '.join(row)}".rstrip() for row in padded]
+
+
+def _link(page: Path, target: Path) -> str:
+    """Return a relative link that survives whatever stands in the name of a folder."""
+    relative = os.path.relpath(target, page.parent)
+    return quote(Path(relative).as_posix())
+
+
+# -- index ----------------------------------------------------------------------------------------
+
+
+def index_page(states: Sequence[StudyState], page: Path) -> StudiesPage:
+    """Return the index of all studies of a results folder.
+
+    Parameters
+    ----------
+    states : sequence of StudyState
+    page : Path
+        Where the page will lie; links are relative to it.
+    """
+    finished = [state for state in states if state.finished]
+    others = [state for state in states if not state.finished]
+    parts = []
+    if finished:
+        headings = ["Study", "Problem", "Best configuration", "Score", "Test", "Final model of"]
+        parts.append(Part("Finished", headings, [_finished_row(s, page) for s in finished]))
+    if others:
+        rows = [[Item(s.name), Item(_progress(s))] for s in others]
+        parts.append(Part("Not finished", ["Study", "State"], rows))
+    if not states:
+        parts.append(Part("No studies", sentences=["There is no study in this folder yet."]))
+    subtitle = f"{len(finished)} finished, {len(others)} not finished"
+    return StudiesPage("Studies", subtitle, parts)
+
+
+def _finished_row(state: StudyState, page: Path) -> list[Item]:
+    best, card = state.best or {}, state.card or {}
+    report = state.paths.report
+    return [
+        Item(state.name, _link(page, report) if report.exists() else ""),
+        Item(str(card["configuration"]["settings"]["problem"]["type"]).replace("_", " ")),
+        Item(f"{best['label']} ({best['config_id']})"),
+        Item(_score(best)),
+        Item(_test_score(best, card)),
+        Item(str(card["created"])[:10] + (", running again" if state.running else "")),
+    ]
+
+
+def _progress(state: StudyState) -> str:
+    text = f"{state.done:,} of {counted(state.known, 'trial')} done"
+    if state.running:
+        return f"{text}, {counted(state.running, 'job')} running"
+    return f"{text}, nothing is running"
+
+
+def _places(best: Mapping[str, Any]) -> int:
+    return decimals([_half(best)], [best["mean"]])
+
+
+def _half(best: Mapping[str, Any]) -> float | None:
+    return None if best["low"] is None else half_width(best["mean"], best["low"], best["high"])
+
+
+def _score(best: Mapping[str, Any]) -> str:
+    places, half = _places(best), _half(best)
+    text = f"{measure_name(best['measure'])} {number(best['mean'], places)}"
+    if half is None:
+        return f"{text} ({counted(best['n_splits'], 'split')})"
+    return (
+        f"{text} ± {number(half, places)} ({percent(best['confidence'])}, "
+        f"{counted(best['n_splits'], 'split')})"
+    )
+
+
+def _test_score(best: Mapping[str, Any], card: Mapping[str, Any]) -> str:
+    test = card["test"]
+    if not test:
+        return MISSING
+    places = _places(best)
+    ends = f" [{number(test['low'], places)}, {number(test['high'], places)}]"
+    interval = ends if math.isfinite(test["low"]) else ""
+    return f"{number(test['score'], places)}{interval}, n = {test['samples']:,}"
+
+
+# -- comparison -----------------------------------------------------------------------------------
+
+
+def comparison_page(
+    reference: FinishedStudy, comparisons: Sequence[StudyComparison], page: Path
+) -> StudiesPage:
+    """Return the comparison of several studies with the first one.
+
+    Parameters
+    ----------
+    reference : FinishedStudy
+    comparisons : sequence of StudyComparison
+    page : Path
+        Where the page will lie; links are relative to it.
+    """
+    studies = [reference, *(c.study for c in comparisons)]
+    overview = [
+        [
+            Item(study.name, _link(page, study.paths.report)),
+            Item(f"{study.best['label']} ({study.best['config_id']})"),
+            Item(f"{study.best['configurations']:,}"),
+            Item(_score(study.best)),
+            Item(_test_score(study.best, study.card)),
+        ]
+        for study in studies
+    ]
+    rows = [
+        [Item(c.study.name), Item(kind), *_difference(d, reference)]
+        for c in comparisons
+        for kind, d in (("test samples", c.test), ("splits", c.splits))
+        if d is not None
+    ]
+    missing = [f"{c.study.name}: {text}" for c in comparisons for text in c.obstacles]
+    level = percent(reference.best["confidence"])
+    return StudiesPage(
+        " and ".join(study.name for study in studies)
+        if len(studies) == 2
+        else f"{reference.name} and {counted(len(comparisons), 'other study', 'other studies')}",
+        f"Compared by {measure_name(reference.measure)} ({direction(reference.measure)}); "
+        f"differences are to {reference.name}.",
+        [
+            Part("What differs", sentences=[conclusion(c, reference) for c in comparisons]),
+            Part(
+                "Studies",
+                ["Study", "Best configuration", "Of", "Score over splits", "Test score"],
+                overview,
+            ),
+            Part(
+                "Differences",
+                ["Study", "On", "Difference", f"{level} interval", "p", "Basis"],
+                rows,
+                missing,
+            ),
+            Part("How to read this", sentences=_notes(len(comparisons))),
+        ],
+    )
+
+
+def _difference(difference: Difference, reference: FinishedStudy) -> list[Item]:
+    places = decimals(
+        [difference.high - difference.value, _half(reference.best)], [difference.value]
+    )
+    interval = (
+        f"{number(difference.low, places)} to {number(difference.high, places)}"
+        if math.isfinite(difference.low)
+        else MISSING
+    )
+    return [
+        Item(number(difference.value, places, signed=True)),
+        Item(interval),
+        Item(p_value(difference.p_value)),
+        Item(difference.basis),
+    ]
+
+
+def _notes(count: int) -> list[str]:
+    lines = [
+        "Over splits: the corrected resampled t-test (Nadeau & Bengio, 2003) between the selected "
+        "configurations, Holm-adjusted. Each was the best of its study on these splits, which "
+        "flatters the study that tried more.",
+        "On test samples: percentile bootstrap of the difference between the final models, which "
+        "no study has selected by; the same samples are drawn for both where these are the same.",
+    ]
+    if count > 1:
+        lines.append("Intervals on test samples hold for all comparisons together (Bonferroni).")
+    return lines

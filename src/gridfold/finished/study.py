@@ -1,0 +1,201 @@
+"""Studies as they lie in the results folder: what is finished, and what the others have reached."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gridfold.arrays import Array
+from gridfold.data.dataset import Dataset
+from gridfold.data.splits import FINAL, Splits
+from gridfold.errors import Problem, StudyError
+from gridfold.paths import StudyPaths
+from gridfold.plan.shards import Ledger
+from gridfold.statistics.intervals import rounding_variance
+from gridfold.store.progress import read_jobs
+from gridfold.store.records import DamagedRecord, read_record
+from gridfold.tables.trials import stacked
+
+# A job writes its progress twice a second; one that was silent for so long is gone.
+_SILENCE = 600.0
+
+
+@dataclass(frozen=True)
+class FinishedStudy:
+    """What a comparison between studies needs to know of one.
+
+    Attributes
+    ----------
+    name : str
+    paths : StudyPaths
+    best : mapping
+        :func:`gridfold.statistics.summary.select`.
+    card : mapping
+        The model card.
+    scores : Series
+        Score of the selected configuration on each split, by the split's name.
+    ratio : float
+        Validation samples over training samples, the mean over its splits.
+    rounding : float
+        Variance that a score has by its resolution alone.
+    splits : dict of str to str
+        Digest of each split.
+    test : array of int64
+        Indices of the test samples.
+    """
+
+    name: str
+    paths: StudyPaths
+    best: Mapping[str, Any]
+    card: Mapping[str, Any]
+    scores: pd.Series
+    ratio: float
+    rounding: float
+    splits: dict[str, str]
+    test: Array
+
+    @classmethod
+    def read(cls, folder: Path) -> FinishedStudy:
+        """Read a study from its folder in the results.
+
+        Raises
+        ------
+        StudyError
+            When there is no finished study.
+        """
+        paths = StudyPaths(folder)
+        try:
+            best = read_record(paths.tables / "best.json")
+            card = read_record(paths.final / "card.json")
+            trials = pd.read_parquet(paths.tables / "trials.parquet")
+            splits = Splits.load(paths.splits)
+        except (FileNotFoundError, NotADirectoryError):
+            raise StudyError(
+                "gridfold compare",
+                [
+                    Problem(
+                        (), f"{folder} holds no finished study", "allowed: folders as results/demo"
+                    )
+                ],
+            ) from None
+        mine = trials[(trials["config_id"] == best["config_id"]) & (trials["status"] == "finished")]
+        return cls(
+            folder.resolve().name,
+            paths,
+            best,
+            card,
+            mine.set_index("split")[best["measure"]],
+            float((mine["n_validation"] / mine["n_train"]).mean()),
+            rounding_variance(best["measure"], mine[best["measure"]], mine["n_validation"]),
+            {name: split.digest for name, split in splits.by_name.items() if name != FINAL},
+            splits.test,
+        )
+
+    @property
+    def measure(self) -> str:
+        """The measure that ranked its configurations."""
+        return str(self.best["measure"])
+
+    @property
+    def problem(self) -> str:
+        """The type of its problem."""
+        return str(self.card["configuration"]["settings"]["problem"]["type"])
+
+    @property
+    def data_digest(self) -> str:
+        """Digest of all of its data."""
+        return str(self.card["data"]["digest"])
+
+    def test_digest(self) -> str:
+        """Return the digest of the test samples themselves, in their order; empty without any."""
+        if not len(self.test):
+            return ""
+        data = Dataset.load(self.paths.data)
+        result = hashlib.sha256(repr((data.class_names, data.target_names)).encode())
+        for array in (data.features, data.targets):
+            result.update(np.ascontiguousarray(array[self.test]).tobytes())
+        return result.hexdigest()
+
+    def test_results(self) -> tuple[Array, Array]:
+        """Return targets and predictions of the test samples, in the order of `test`."""
+        table = pd.read_parquet(self.paths.final / "test_predictions.parquet")
+        targets = Dataset.load(self.paths.data).targets
+        return np.asarray(targets[table["sample"]]), stacked(table["prediction"])
+
+
+@dataclass(frozen=True)
+class StudyState:
+    """One line of the index.
+
+    Attributes
+    ----------
+    name : str
+        Of the folder.
+    paths : StudyPaths
+    best, card : mapping or None
+        None while the study is not finished.
+    done, known : int
+        Trials with a result, of those that were ever given to a job.
+    running : int
+        Training jobs that have been heard of lately.
+    """
+
+    name: str
+    paths: StudyPaths
+    best: Mapping[str, Any] | None
+    card: Mapping[str, Any] | None
+    done: int
+    known: int
+    running: int
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is an answer."""
+        return self.best is not None and self.card is not None
+
+
+def find_studies(results: Path) -> Iterator[StudyState]:
+    """Yield all studies of a results folder, by name.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of all results; anything in it that is no study is passed over.
+    """
+    for folder in sorted(results.iterdir()) if results.is_dir() else []:
+        paths = StudyPaths(folder)
+        if folder.is_dir() and (paths.ledger.exists() or (paths.tables / "best.json").exists()):
+            yield _state(paths)
+
+
+def _state(paths: StudyPaths) -> StudyState:
+    ledger = Ledger.read(paths.ledger)
+    trials = {trial for members in ledger.shards.values() for trial in members}
+    done = sum(
+        any(paths.trial(trial.config_id, trial.split).glob("result-*.json")) for trial in trials
+    )
+    jobs = read_jobs(paths.progress, ledger.shards).values()
+    best, card = _json(paths.tables / "best.json"), _json(paths.final / "card.json")
+    return StudyState(
+        paths.root.name,
+        paths,
+        best if best and card else None,
+        card if best and card else None,
+        done,
+        len(trials),
+        sum(not job.ended and time.time() - job.updated < _SILENCE for job in jobs),
+    )
+
+
+def _json(file: Path) -> Mapping[str, Any] | None:
+    try:
+        return read_record(file)
+    except (OSError, DamagedRecord):
+        return None

@@ -1,0 +1,1 @@
+"""What runs inside a training job: the pool, the fork server, ranks, the shard."""

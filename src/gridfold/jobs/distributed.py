@@ -1,0 +1,91 @@
+"""The jobs whose trials need several processes or devices at once: a shard, and the final model.
+
+They are started by a command and read the study anew, as every job of Snakemake does: Slurm wants
+shell rules for MPI, and a command with a path is one that a person can repeat.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from gridfold.atomic import write_text
+from gridfold.cluster.placement import processes
+from gridfold.jobs import pool, ranks
+from gridfold.jobs.shard import ShardTables, TrialsFailed, run_shard
+from gridfold.jobs.work import final_folder, final_work
+from gridfold.plan.plan import Plan
+from gridfold.store.job_records import Asked
+from gridfold.store.locks import holding
+
+log = logging.getLogger(__name__)
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Return the parser of what both jobs are told."""
+    parser = argparse.ArgumentParser(description="Train on several processes or devices.")
+    parser.add_argument("--study", nargs="*", type=Path, required=True, help="study files")
+    parser.add_argument("--results", type=Path, required=True, help="folder of all results")
+    parser.add_argument("--set", type=json.loads, default={}, help="values over the study's, JSON")
+    parser.add_argument("--launcher", default=ranks.AUTO, help="command that starts the ranks")
+    parser.add_argument("--log", required=True, help="log of the job")
+    return parser
+
+
+def train_shard(plan: Plan, shard: str, launcher: str, outputs: ShardTables, attempt: int) -> None:
+    """Train the trials of one shard; see :func:`gridfold.jobs.shard.run_shard`."""
+    launch, folder = _launch(plan, launcher, plan.processes(shard)), plan.paths.ranks(shard)
+    cores = plan.study.execution.threads_per_worker * plan.processes(shard)
+    run_shard(
+        shard,
+        json.loads(plan.train_request(shard)),
+        plan.paths,
+        lambda works, on_event, meanwhile: ranks.run(works, launch, folder, on_event, meanwhile),
+        outputs,
+        last_attempt=attempt > plan.study.execution.retries,
+        first_attempt=attempt == 1,
+        asked=Asked(cores),
+    )
+
+
+def train_final(plan: Plan, best: Path, launcher: str, record: Path) -> None:
+    """Train the final model as its configuration was trained in cross-validation.
+
+    The weights go to the run store, where `fit_final` finds them. A configuration on one device is
+    left to `fit_final`.
+
+    Raises
+    ------
+    TrialsFailed
+        When the training fails.
+    """
+    selection = json.loads(best.read_text())
+    request = json.loads(plan.final_request())
+    with holding(final_folder(selection, plan.paths)):
+        work = final_work(request, selection, plan.paths, request["threads"])
+        is_distributed = "distribution" in work.task.settings["training"]
+        if is_distributed and work.store.result(work.task.epochs) is None:
+            launch = _launch(plan, launcher, processes(work.task.settings))
+            failures: list[str] = []
+            ranks.run([work], launch, plan.paths.ranks("final"), _listener(failures))
+            if failures:
+                raise TrialsFailed(f"the final model: {failures[0]}")
+    text = {"config_id": selection["config_id"], "trained_here": is_distributed}
+    write_text(record, json.dumps(text, indent=1) + "\n")
+
+
+def _launch(plan: Plan, launcher: str, count: int) -> ranks.Launch:
+    return ranks.Launch(launcher, count, plan.study.execution.start_timeout)
+
+
+def _listener(failures: list[str]) -> Callable[[pool.Event], None]:
+    def listen(event: pool.Event) -> None:
+        if event.failure is not None:
+            failures.append(event.failure.reason)
+        elif event.row is not None:
+            log.info("final model: epoch %d, loss %.6g", event.row["epoch"], event.row["loss"])
+
+    return listen

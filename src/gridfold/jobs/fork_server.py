@@ -1,0 +1,399 @@
+"""A process that has imported TensorFlow, and forks a process for each piece of work.
+
+Importing TensorFlow takes seconds, a fork of a process that has done it takes milliseconds and
+shares no state with other forks. As :mod:`multiprocessing.forkserver`, but one server can serve
+several jobs: on one machine Snakemake starts it (:class:`SharedServer`), so that the import is over
+when data and splits are prepared and no job waits for it again, as with the persistent workers of
+build systems. A job that finds no server, as every one on a cluster, starts its own.
+
+Who asks for a fork sends file descriptors over a Unix socket (``SCM_RIGHTS``): the end of a
+connection where the work is read from, what it prints to, and where the server tells how it ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from multiprocessing import Pipe, get_context
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from gridfold.errors import EXIT_CONTINUE, GridfoldError
+
+# What ends a job. Its own process decides what that means for its forks.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+ADDRESS = "GRIDFOLD_FORK_SERVER"
+_DESCRIPTORS = 3
+_NUMBER = struct.Struct("!i")
+# What `multiprocessing` says where the exit code was lost with the server.
+_UNKNOWN_EXIT_CODE = 255
+# Snakemake sets these for each job, all to the same number.
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class ForkServerFailed(GridfoldError):
+    """The fork server ended, most likely because TensorFlow can't be imported."""
+
+
+class Fork:
+    """A process that a server has forked.
+
+    Attributes
+    ----------
+    connection : Connection
+        To the process, which ends when this is closed. It may send, this end must not.
+    pid : int
+    """
+
+    def __init__(self, connection: Connection, pid: int, status: int) -> None:
+        self.connection = connection
+        self.pid = pid
+        self._status = status
+        self._exit_code: int | None = None
+
+    def join(self) -> int:
+        """Wait until the process has ended and return its exit code, -N after signal N."""
+        if self._exit_code is None:
+            code = _read_number(self._status)
+            os.close(self._status)
+            self._exit_code = _UNKNOWN_EXIT_CODE if code is None else code
+        return self._exit_code
+
+    def kill(self) -> None:
+        """End the process as SIGKILL does."""
+        if self._exit_code is None and not wait([self._status], timeout=0):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+
+class ForkServer:
+    """The fork server of a job: the shared one, or else one of its own that ends with the block.
+
+    Parameters
+    ----------
+    channel : socket, optional
+        To the shared one, where that has been reached already.
+    """
+
+    def __init__(self, channel: socket.socket | None = None) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel = channel or _shared_channel() or self._own_channel()
+
+    def __enter__(self) -> ForkServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        self._channel.close()
+        if self._process is not None:
+            # It may still be importing.
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether its forks are not below this process."""
+        return self._process is None
+
+    def _own_channel(self) -> socket.socket:
+        self._process, channel = _launch(None, output=None, environment={})
+        return channel
+
+    def start(self, target: Callable[..., None], *args: Any, output: int) -> Fork:
+        """Call ``target(connection, *args)`` in a fork, in the environment of this process.
+
+        Parameters
+        ----------
+        target : callable
+            Of a module, as for :mod:`pickle`.
+        *args
+        output : int
+            File descriptor to which the fork prints.
+
+        Raises
+        ------
+        ForkServerFailed
+        """
+        work = pickle.dumps((target, args))
+        fork = self._ask(work, output)
+        if fork is None:
+            # It was lost, as when memory runs out.
+            self._leave()
+            self._channel = self._own_channel()
+            fork = self._ask(work, output)
+        if fork is None:
+            raise ForkServerFailed("TensorFlow could not be imported; the reason is above")
+        return fork
+
+    def _ask(self, work: bytes, output: int) -> Fork | None:
+        ours, theirs = Pipe()
+        status, status_of_server = os.pipe()
+        try:
+            descriptors = [theirs.fileno(), output, status_of_server]
+            socket.send_fds(self._channel, [b"f"], descriptors)
+        except OSError:
+            descriptors = []
+        theirs.close()
+        os.close(status_of_server)
+        # Comes when TensorFlow is imported, and not at all from a server that has ended.
+        pid = _read_number(status) if descriptors else None
+        if pid is None:
+            ours.close()
+            os.close(status)
+            return None
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            ours.send((dict(os.environ), os.getcwd(), sys.path))
+            ours.send_bytes(work)
+        return Fork(ours, pid, status)
+
+
+def run(target: Callable[..., None], *args: Any) -> None:
+    """Call ``target(*args)`` in a fork of the shared server, or here where there is none.
+
+    A fork's exit code becomes that of this process.
+    """
+    channel = _shared_channel()
+    if channel is None:
+        target(*args)
+        return
+    with ForkServer(channel) as server:
+        fork = server.start(_call, target, args, output=2)
+        # The fork ends with this process, which has nothing to say about a Ctrl-C.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        code = fork.join()
+    sys.exit(code if code >= 0 else 128 - code)
+
+
+def _call(connection: Connection, target: Callable[..., None], args: tuple[Any, ...]) -> None:
+    target(*args)
+
+
+class SharedServer:
+    """The server of all jobs on this machine that this process and its children start."""
+
+    def __init__(self) -> None:
+        self._channel: socket.socket | None = None
+        # Kept, since Python warns of a child that nobody remembers.
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, threads: int) -> None:
+        """Start it; it may take seconds until it answers.
+
+        Parameters
+        ----------
+        threads : int
+            That linear algebra uses in most forks; those of a job with another number, which its
+            environment says, take a moment longer.
+        """
+        # Nobody else may ask for forks: they would run as this user.
+        folder = tempfile.mkdtemp(prefix="gridfold-")
+        address = str(Path(folder) / "forks")
+        with socket.socket(socket.AF_UNIX) as listener:
+            try:
+                listener.bind(address)
+            except OSError:
+                # The path of the temporary folder is too long for a socket. Jobs manage alone.
+                os.rmdir(folder)
+                return
+            listener.listen()
+            # What it has to say is said again by the job that has to do without it.
+            environment = dict.fromkeys(_THREAD_VARIABLES, str(threads))
+            self._process, self._channel = _launch(
+                listener, output=subprocess.DEVNULL, environment=environment
+            )
+        os.environ[ADDRESS] = address
+
+    def stop(self) -> None:
+        """Let it end when the last job has."""
+        os.environ.pop(ADDRESS, None)
+        if self._channel is not None:
+            self._channel.close()
+
+
+def _shared_channel() -> socket.socket | None:
+    address = os.environ.get(ADDRESS)
+    if address is None:
+        return None
+    channel = socket.socket(socket.AF_UNIX)
+    try:
+        channel.connect(address)
+    except OSError:
+        channel.close()
+        return None
+    return channel
+
+
+def _launch(
+    listener: socket.socket | None, output: int | None, environment: Mapping[str, str]
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, theirs = socket.socketpair()
+    sockets = [theirs] if listener is None else [theirs, listener]
+    numbers = [each.fileno() for each in sockets]
+    # Blocked until the server ignores them: they reach all processes of a job.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        process = subprocess.Popen(
+            # -P: a file of the working directory must not be taken for a module of Python.
+            [sys.executable, "-P", "-m", "gridfold.jobs.fork_server", *map(str, numbers)],
+            pass_fds=numbers,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **environment},
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    theirs.close()
+    return process, ours
+
+
+def _read_number(descriptor: int) -> int | None:
+    """Wait for a number; None when the other end is closed."""
+    found = os.read(descriptor, _NUMBER.size)
+    return _NUMBER.unpack(found)[0] if len(found) == _NUMBER.size else None
+
+
+class _Server:
+    """The server's side.
+
+    Parameters
+    ----------
+    channel : int
+        Of the process that started it.
+    listener : int, optional
+        Where others get channels of their own.
+    """
+
+    def __init__(self, channel: int, listener: int | None = None) -> None:
+        self._channels = [socket.socket(fileno=channel)]
+        self._listeners = [] if listener is None else [socket.socket(fileno=listener)]
+        self._wake, self._waker = os.pipe()
+        os.set_blocking(self._waker, False)
+        self._forks: dict[Any, int] = {}
+        self._context = get_context("fork")
+
+    def serve(self) -> None:
+        """Fork what is asked for, until nobody is left who could ask."""
+        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        while self._channels:
+            ready = wait([self._wake, *self._listeners, *self._channels])
+            for listener in [each for each in self._listeners if each in ready]:
+                self._channels.append(listener.accept()[0])
+            for channel in [each for each in self._channels if each in ready]:
+                self._answer(channel)
+            if self._wake in ready:
+                os.read(self._wake, 4096)
+            self._tell_ends()
+
+    def close(self) -> None:
+        """Remove the address."""
+        for listener in self._listeners:
+            shutil.rmtree(Path(listener.getsockname()).parent, ignore_errors=True)
+
+    def _answer(self, channel: socket.socket) -> None:
+        try:
+            asked, descriptors, *_ = socket.recv_fds(channel, 1, _DESCRIPTORS)
+        except ConnectionResetError:
+            asked, descriptors = b"", []
+        if not asked:
+            self._channels.remove(channel)
+            channel.close()
+            return
+        connection, output, status = descriptors
+        process = self._context.Process(target=self._become, args=(connection, output, status))
+        process.start()
+        os.close(connection)
+        os.close(output)
+        self._forks[process] = status
+        _tell(status, process.pid or 0)
+
+    def _tell_ends(self) -> None:
+        for process in [each for each in self._forks if each.exitcode is not None]:
+            status = self._forks.pop(process)
+            _tell(status, process.exitcode)
+            os.close(status)
+            process.join()
+
+    def _become(self, connection: int, output: int, status: int) -> None:
+        """Do the work; runs in the fork."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # Whoever waits for the end of these must not wait for this process.
+        for each in (*self._channels, *self._listeners):
+            each.close()
+        for descriptor in (self._wake, self._waker, status, *self._forks.values()):
+            os.close(descriptor)
+        for descriptor in (1, 2):
+            os.dup2(output, descriptor)
+        os.close(output)
+        starter = Connection(connection)
+        try:
+            _become_like(*starter.recv())
+            target, args = starter.recv()
+        except EOFError:
+            os._exit(EXIT_CONTINUE)
+        threading.Thread(target=_end_with, args=(starter,), daemon=True).start()
+        target(starter, *args)
+
+
+def _become_like(environment: dict[str, str], folder: str, path: list[str]) -> None:
+    # Not at the top, where Snakemake would load it to start a server; scikit-learn has it here.
+    import threadpoolctl
+
+    threads, threads_here = (each.get(_THREAD_VARIABLES[0]) for each in (environment, os.environ))
+    if threads != threads_here:
+        # Libraries read it when they are loaded, which they are. Not where nothing changes: it
+        # takes 20 ms, and their threads start at once, not when there is something to compute.
+        threadpoolctl.threadpool_limits(int(threads) if threads else None)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.path[:] = path
+
+
+def _tell(status: int, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        os.write(status, _NUMBER.pack(number))
+
+
+def _end_with(starter: Connection) -> None:
+    """End this process when the one that has asked for it is gone: no orphan may write on."""
+    wait([starter])
+    # Nothing more is ever sent: readable means that the other end is closed.
+    os._exit(EXIT_CONTINUE)
+
+
+def main() -> None:
+    """Run a server whose channel and listener were inherited."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    # TensorFlow announces instruction sets and missing GPUs at every start.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    server = _Server(*map(int, sys.argv[1:]))
+    try:
+        from gridfold.jobs import preloaded  # noqa: F401
+
+        server.serve()
+    finally:
+        server.close()
+    # Forks that are left end by themselves.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""What every job of the workflow does around its work: log, errors and exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from gridfold.errors import EXIT_CONTINUE, GridfoldError, Interrupted
+from gridfold.store import request_notes
+
+
+@contextlib.contextmanager
+def job(log_file: str, request: str | None = None) -> Iterator[None]:
+    """Run the work of one job with everything it prints in `log_file`.
+
+    Snakemake does not redirect what a script prints, so the file descriptors themselves are
+    redirected; what child processes and TensorFlow's C++ code print lands there too. The reason of
+    a failure is repeated on the terminal, in one line for an error that the user can mend.
+
+    Parameters
+    ----------
+    log_file : str
+    request : str, optional
+        What the job depends on. It is noted down when the work is done, for the case that no
+        Snakemake watches by then, see :mod:`gridfold.workflow.earlier_run`. A process that is only
+        a part of a job has none.
+    """
+    Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+    terminal = os.dup(2)
+    with open(log_file, "w", encoding="utf-8") as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+    # TensorFlow announces instruction sets and missing GPUs at every start.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
+    )
+    logging.getLogger("gridfold").addHandler(_Terminal(terminal))
+    try:
+        yield
+        if request is not None:
+            request_notes.write(log_file, request)
+    except Interrupted as interruption:
+        _say(terminal, f"{interruption} (log: {log_file})")
+        sys.exit(EXIT_CONTINUE)
+    except GridfoldError as error:
+        logging.error("%s", error)
+        _say(terminal, f"{error}\n(log: {log_file})")
+        sys.exit(1)
+    except Exception as error:
+        traceback.print_exc()
+        _say(terminal, f"{type(error).__name__}: {error} (traceback: {log_file})")
+        sys.exit(1)
+    finally:
+        # The process ends now, with all that it holds. Python would look through it once more:
+        # a second where TensorFlow was imported.
+        gc.freeze()
+
+
+class _Terminal(logging.Handler):
+    """Repeats a warning on the terminal that a user must hear of at once, :data:`errors.TOLD`."""
+
+    def __init__(self, terminal: int) -> None:
+        super().__init__(logging.WARNING)
+        self._terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "told", False):
+            _say(self._terminal, record.getMessage())
+
+
+def _say(terminal: int, text: str) -> None:
+    os.write(terminal, f"[gridfold] {text}\n".encode())

@@ -1,0 +1,64 @@
+"""A training job whose trials run side by side on one node: what it was given, and its pool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gridfold.cluster.allocation import Allocation
+from gridfold.jobs import pool
+from gridfold.jobs.shard import ShardTables, run_shard
+from gridfold.paths import StudyPaths
+from gridfold.store.job_records import Asked
+
+
+def train_here(
+    name: str,
+    request: Mapping[str, Any],
+    root: Path,
+    outputs: ShardTables,
+    *,
+    threads: int,
+    resources: Any,
+    retries: int,
+) -> None:
+    """Train the trials of a shard or slot; see :func:`gridfold.jobs.shard.run_shard`.
+
+    Parameters
+    ----------
+    name : str
+        Of the shard or slot.
+    request : mapping
+        Its trials and what they depend on.
+    root : Path
+        ``results/<study>``.
+    outputs : ShardTables
+    threads : int
+        CPU cores that the job has asked for.
+    resources
+        Of the job, as Snakemake has them: ``attempt``, ``remote``, ``workers``, ``mem_mb``,
+        ``runtime``.
+    retries : int
+        Attempts after the first.
+    """
+    given = Allocation.of_job(threads, remote=bool(resources.remote))
+    workers = given.workers(request["threads"], resources.workers)
+    run_shard(
+        name,
+        request,
+        StudyPaths(root),
+        lambda works, on_event, meanwhile: pool.run(
+            works, workers, on_event, given.gpus, meanwhile, given.share(workers)
+        ),
+        outputs,
+        last_attempt=resources.attempt > retries,
+        first_attempt=resources.attempt == 1,
+        asked=Asked(
+            given.cores,
+            len(given.gpus),
+            workers,
+            int(resources.mem_mb),
+            int(resources.runtime),
+        ),
+    )

@@ -1,0 +1,300 @@
+"""A pool of trials inside one job: one fresh process each, TensorFlow imported once for all.
+
+The fork server (:mod:`gridfold.jobs.fork_server`) has imported TensorFlow and every trial is forked
+from it, so a trial starts in a fraction of a second yet shares no state with another. A trial that
+dies takes nothing with it.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import logging
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from typing import Protocol
+
+from gridfold.cluster.allocation import Share
+from gridfold.errors import Interrupted, TrialFailure, summary_of
+from gridfold.jobs.fork_server import STOP_SIGNALS, Fork, ForkServer
+from gridfold.jobs.usage import Sampler
+from gridfold.store.trials import TrialStore, TrialTask
+
+log = logging.getLogger(__name__)
+
+# Of what a trial prints, so much is remembered for the case that it dies.
+_LAST_WORDS = 4000
+
+
+@dataclass(frozen=True)
+class Work:
+    """A trial to train and the place where its answer goes."""
+
+    task: TrialTask
+    store: TrialStore
+
+
+@dataclass(frozen=True)
+class Event:
+    """News of a trial.
+
+    Attributes
+    ----------
+    kind : {"started", "epoch", "finished", "failed"}
+    work : Work
+    row : dict
+        History row of an epoch.
+    failure : TrialFailure or None
+    usage : mapping or None
+        What a failed trial has used (:class:`gridfold.jobs.usage.Usage`), where it could still say
+        so; that of a finished one is in its result.
+    elsewhere : int or None
+        Process of a trial that has started, where it is not below this one.
+    """
+
+    kind: str
+    work: Work
+    row: dict[str, float] | None = None
+    failure: TrialFailure | None = None
+    usage: Mapping[str, float | None] | None = None
+    elsewhere: int | None = None
+
+
+class Supply(Protocol):
+    """Where trials come from whose number isn't known beforehand."""
+
+    def take(self) -> Work | None:
+        """Return the next trial; None when there is none at the moment."""
+
+    def is_over(self) -> bool:
+        """Tell whether there will be no more trials."""
+
+
+class _Listed:
+    def __init__(self, works: Sequence[Work]) -> None:
+        self._waiting = list(reversed(works))
+
+    def take(self) -> Work | None:
+        return self._waiting.pop() if self._waiting else None
+
+    def is_over(self) -> bool:
+        return not self._waiting
+
+
+def run(
+    works: Sequence[Work] | Supply,
+    workers: int,
+    on_event: Callable[[Event], None],
+    gpus: Sequence[str] = (),
+    meanwhile: Callable[[], None] = lambda: None,
+    share: Share | None = None,
+) -> None:
+    """Train trials, `workers` at a time, in the given order.
+
+    Parameters
+    ----------
+    works : sequence of Work, or Supply
+        A supply is asked whenever a worker is free, after `meanwhile`.
+    workers : int
+    on_event : callable
+        Called in this process.
+    gpus : sequence of str
+        GPUs of the job; each worker sees one of them. Without, a trial sees what this process sees.
+    meanwhile : callable
+        Called in this process while the fork server imports TensorFlow.
+    share : Share, optional
+        Of the job, for each trial; by default the cores that it computes with.
+
+    Raises
+    ------
+    Interrupted
+        After SIGTERM, SIGINT or SIGUSR1; the trials' checkpoints are complete.
+    """
+    supply = _Listed(works) if isinstance(works, Sequence) else works
+    if supply.is_over():
+        return
+    log.info("%d at a time, on GPUs %s", workers, ", ".join(gpus) or "none")
+    running: dict[Connection, _Running] = {}
+    desks = _Desks(gpus, workers)
+    with stop_signals() as stopped, ForkServer() as server:
+        try:
+            meanwhile()
+            while running or not supply.is_over():
+                if stopped.is_set():
+                    raise Interrupted
+                while len(running) < workers and (work := supply.take()) is not None:
+                    trial = _start(server, work, desks, share)
+                    running[trial.process.connection] = trial
+                    elsewhere = trial.process.pid if server.is_shared else None
+                    on_event(Event("started", work, elsewhere=elsewhere))
+                heard = [trial.output for trial in running.values() if not trial.output.closed]
+                ready = wait([*running, *heard], timeout=0.5)
+                for trial in running.values():
+                    if trial.output in ready:
+                        trial.relay()
+                for connection in [c for c in running if c in ready]:
+                    trial = running[connection]
+                    event = _receive(connection, trial)
+                    if event is None:
+                        continue
+                    died = event.failure is not None and event.failure.kind == "killed"
+                    # What kills all processes of a job may reach a trial a moment before us.
+                    if died and stopped.wait(0.5):
+                        raise Interrupted
+                    if event.kind != "epoch":
+                        del running[connection]
+                        desks.leave(trial.output)
+                        connection.close()
+                        trial.process.join()
+                        trial.relay(to_the_end=True)
+                    on_event(event)
+        finally:
+            for trial in running.values():
+                trial.process.kill()
+                trial.relay()
+
+
+@dataclass
+class _Running:
+    """A trial that is being trained.
+
+    Attributes
+    ----------
+    process : Fork
+    work : Work
+    output : Connection
+        The end of a pipe into which the trial prints.
+    last : deque of int
+        The last bytes that it has printed.
+    """
+
+    process: Fork
+    work: Work
+    output: Connection
+    last: collections.deque[int] = field(
+        default_factory=lambda: collections.deque(maxlen=_LAST_WORDS)
+    )
+
+    def relay(self, *, to_the_end: bool = False) -> None:
+        """Print what the trial has printed: into the log of the job."""
+        while not self.output.closed and wait([self.output], timeout=0):
+            text = os.read(self.output.fileno(), 65536)
+            if not text:
+                self.output.close()
+                return
+            os.write(2, text)
+            self.last.extend(text)
+            if not to_the_end:
+                return
+        if to_the_end:
+            # A process that the trial has started may hold the other end for ever.
+            self.output.close()
+
+    def last_words(self) -> str:
+        """Return the last lines that the trial has printed."""
+        lines = bytes(self.last).decode(errors="replace").splitlines()
+        # The first one may have lost its beginning.
+        return "\n".join(lines[1:] if len(self.last) == _LAST_WORDS else lines)
+
+
+class _Desks:
+    """Which running trial has which GPU.
+
+    Parameters
+    ----------
+    gpus : sequence of str
+    workers : int
+        More workers than GPUs share them evenly.
+    """
+
+    def __init__(self, gpus: Sequence[str], workers: int) -> None:
+        self._free = [gpus[i % len(gpus)] for i in range(workers)] if gpus else []
+        self._taken: dict[Connection, str] = {}
+        self._shared = workers > len(gpus)
+
+    def take(self, trial: Connection) -> dict[str, str]:
+        """Give a trial its GPU and return the environment that shows it this one alone."""
+        if not self._free:
+            return {}
+        gpu = self._taken[trial] = self._free.pop(0)
+        # TensorFlow takes all memory of every GPU it sees, unless it is told otherwise.
+        growth = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if self._shared else {}
+        return {"CUDA_VISIBLE_DEVICES": gpu, **growth}
+
+    def leave(self, trial: Connection) -> None:
+        """Take back the GPU of a trial that has ended."""
+        if trial in self._taken:
+            self._free.append(self._taken.pop(trial))
+
+
+def _start(server: ForkServer, work: Work, desks: _Desks, share: Share | None) -> _Running:
+    hearing, speaking = Pipe(duplex=False)
+    given = share or Share(work.task.threads or 1)
+    process = server.start(_train, work, desks.take(hearing), given, output=speaking.fileno())
+    speaking.close()
+    return _Running(process, work, hearing)
+
+
+def _receive(connection: Connection, trial: _Running) -> Event | None:
+    try:
+        kind, content, usage = connection.recv()
+    except (EOFError, ConnectionResetError):
+        exit_code = trial.process.join()
+        trial.relay(to_the_end=True)
+        failure = _silent_death(exit_code, trial.last_words())
+        return Event("failed", trial.work, failure=failure)
+    if kind == "epoch":
+        return Event("epoch", trial.work, row=content)
+    if kind == "failed":
+        return Event("failed", trial.work, failure=TrialFailure(*content), usage=usage)
+    return Event("finished", trial.work)
+
+
+def _silent_death(exit_code: int, last_words: str) -> TrialFailure:
+    if exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        hint = "; the kernel does this when memory runs out" if name == "SIGKILL" else ""
+        return TrialFailure("killed", f"ended by {name}{hint}", last_words)
+    return TrialFailure("killed", f"ended without a word, exit code {exit_code}", last_words)
+
+
+def _train(connection: Connection, work: Work, environment: dict[str, str], share: Share) -> None:
+    """Train one trial; runs in its own process."""
+    # In time: CUDA reads it at the first operation, and importing TensorFlow is none.
+    os.environ.update(environment)
+    from gridfold.training.trial import train_trial
+
+    def report(row: dict[str, float]) -> None:
+        connection.send(("epoch", row, None))
+
+    with Sampler(share) as sampler:
+        try:
+            result, predictions = train_trial(work.task, report)
+            usage = sampler.usage(result.device, result.world_size).record()
+            work.store.finish(replace(result, usage=usage), predictions)
+            connection.send(("finished", None, None))
+        except TrialFailure as failure:
+            content = (failure.kind, failure.reason, failure.detail)
+            connection.send(("failed", content, sampler.usage().record()))
+        except BaseException as error:
+            traceback.print_exc()
+            content = ("error", summary_of(error), traceback.format_exc())
+            connection.send(("failed", content, sampler.usage().record()))
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """Turn the signals that end a job into an event, for the time of the block."""
+    stopped = threading.Event()
+    previous = {number: signal.signal(number, lambda *_: stopped.set()) for number in STOP_SIGNALS}
+    try:
+        yield stopped
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,6 @@
+"""What the fork server imports before it forks the first trial."""
+
+from gridfold.jobs.frozen_imports import lasting
+
+with lasting():
+    import gridfold.jobs.usage  # noqa: F401

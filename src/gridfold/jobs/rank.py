@@ -1,0 +1,189 @@
+"""One rank of a distributed training job: ``python -m gridfold.jobs.rank FOLDER``.
+
+All ranks train the same trials, one after another, each with its share of every batch. What has
+happened is written, a line of JSON each time, to ``FOLDER/<rank>.jsonl``, where
+:mod:`gridfold.jobs.ranks` reads it; files reach it from any node.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import platform
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gridfold.cluster.allocation import Share
+from gridfold.errors import EXIT_CONTINUE, TrialFailure, summary_of
+from gridfold.jobs.fork_server import STOP_SIGNALS
+from gridfold.jobs.pool import Work
+from gridfold.jobs.usage import Sampler, as_row, from_row, joined
+
+# How launchers tell a process its rank: Open MPI, PMIx, MPICH and Intel MPI, Horovod's own, Slurm.
+_RANK_VARIABLES = (
+    "OMPI_COMM_WORLD_RANK",
+    "PMIX_RANK",
+    "PMI_RANK",
+    "HOROVOD_RANK",
+    "SLURM_PROCID",
+)
+
+
+_LOCAL_RANK_VARIABLES = (
+    "OMPI_COMM_WORLD_LOCAL_RANK",
+    "MPI_LOCALRANKID",
+    "HOROVOD_LOCAL_RANK",
+    "SLURM_LOCALID",
+)
+
+
+def launched_local_rank() -> int:
+    """Return which of the processes on its node this is; 0 without a launcher."""
+    for name in _LOCAL_RANK_VARIABLES:
+        if name in os.environ:
+            return int(os.environ[name])
+    return 0
+
+
+def take_gpu() -> None:
+    """See one GPU of the node alone: the steps of a job see all that the job has there.
+
+    Must come before TensorFlow looks for GPUs.
+    """
+    visible = [d for d in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if d.strip()]
+    if len(visible) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[launched_local_rank() % len(visible)]
+
+
+def launched_rank() -> int:
+    """Return the rank that the launcher gave to this process; 0 without a launcher."""
+    for name in _RANK_VARIABLES:
+        if name in os.environ:
+            return int(os.environ[name])
+    return 0
+
+
+class _Messages:
+    """Tells the supervisor what happens on this rank."""
+
+    def __init__(self, file: Path) -> None:
+        self._stream = file.open("a", encoding="utf-8")
+        # The thread that waits for signals speaks, too.
+        self._lock = threading.Lock()
+
+    def send(self, kind: str, **content: Any) -> None:
+        with self._lock:
+            self._stream.write(json.dumps({"kind": kind, **content}) + "\n")
+            self._stream.flush()
+
+
+def main(folder: Path) -> None:
+    """Train all trials of ``works.pkl`` in `folder` together with the other ranks."""
+    rank = launched_rank()
+    logging.basicConfig(
+        level=logging.INFO, format=f"%(asctime)s [rank {rank}] %(levelname)s %(message)s"
+    )
+    # TensorFlow announces instruction sets and missing GPUs at every start.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # It warns that graphs are traced again and again: one for each trial, as it must be.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    messages = _Messages(folder / f"{rank}.jsonl")
+    _stop_on_signals(messages)
+    messages.send("started", host=platform.node())
+    try:
+        works = pickle.loads((folder / "works.pkl").read_bytes())
+        _train_all(works, messages)
+    except BaseException as error:
+        # The others wait for this rank in the middle of a step; only the end of the job frees them.
+        messages.send("died", reason=summary_of(error), detail=traceback.format_exc())
+        logging.error("%s", traceback.format_exc())
+        os._exit(1)
+    messages.send("ended")
+
+
+def _train_all(works: Sequence[Work], messages: _Messages) -> None:
+    from gridfold.training import devices as distribution
+    from gridfold.training.trial import train_trial
+    from gridfold.usercode import functions
+
+    first = works[0].task
+    options = first.settings["training"].get("distribution")
+    if options is not None and options["backend"] == "horovod":
+        take_gpu()
+    devices = distribution.start(options, first.threads)
+    messages.send("ready", **_sees(first.threads, devices.device()))
+    for number, work in enumerate(works):
+        # A trial finds the user's module as it would in a process of its own.
+        functions.forget()
+        devices.configure(work.task.settings["training"].get("distribution"))
+        messages.send("trial", trial=number)
+
+        def report(row: dict[str, float], number: int = number) -> None:
+            if devices.is_chief:
+                messages.send("epoch", trial=number, row=row)
+
+        with Sampler(Share(work.task.threads or 1)) as sampler:
+            try:
+                result, predictions = train_trial(work.task, report, devices)
+            except TrialFailure as failure:
+                # Every rank gets here: such failures follow from what all of them know.
+                content = (failure.kind, failure.reason, failure.detail)
+                usage = sampler.usage().record()
+                messages.send("failed", trial=number, failure=content, usage=usage)
+                continue
+            own = sampler.usage(result.device)
+        rows = devices.gather(np.array([as_row(own)]))
+        # A replica has a device of its own, in a process of its own or not.
+        gpus = 0.0 if result.device == "CPU" else float(result.world_size)
+        usage = replace(joined(map(from_row, rows)), gpus=gpus).record()
+        if devices.is_chief:
+            work.store.finish(replace(result, usage=usage), predictions)
+        messages.send("finished", trial=number)
+
+
+def _sees(threads: int, device: str) -> dict[str, Any]:
+    """Return where this rank runs and what it sees there, in the order in which it is logged."""
+    return {
+        # Slurm's name of the node, where there is one: that of its scheduler and its logs.
+        "host": os.environ.get("SLURMD_NODENAME") or platform.node(),
+        "local_rank": launched_local_rank(),
+        "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "none"),
+        "threads": threads,
+        "device": device,
+    }
+
+
+def _stop_on_signals(messages: _Messages) -> None:
+    """End this process at once when the job is told to stop; its last epoch is in the run store.
+
+    A thread learns of the signal, because the main thread may be inside an operation that waits for
+    other ranks, where Python runs no handler.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: None)
+
+    def wait() -> None:
+        # Other signals wake this thread, too.
+        while os.read(reader, 1)[0] not in STOP_SIGNALS:
+            pass
+        messages.send("stopped")
+        os._exit(EXIT_CONTINUE)
+
+    threading.Thread(target=wait, name="gridfold-signals", daemon=True).start()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""What runs, in which jobs, and what each job must know; imported by the rules, therefore light."""

@@ -1,0 +1,48 @@
+"""The files that a study reads: its data and the user's code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gridfold.data.sources.arrays import npy_files
+from gridfold.data.sources.images import class_folders
+from gridfold.study import Study
+from gridfold.usercode.functions import split_reference
+
+
+def data_files(study: Study) -> dict[str, list[str]]:
+    """Return the data files whose change must be noticed, as inputs of a rule.
+
+    Of a folder of images, the folders of its classes: they change when files come and go.
+    """
+    data = study.data
+    paths = [getattr(data, key, None) for key in ("path", "test_path")]
+    files = [path for path in paths if path is not None]
+    if data.source == "images":
+        files += [
+            str(folder)
+            for path in files
+            if os.path.isdir(path)
+            for folder in class_folders(Path(path))
+        ]
+    if data.source == "npy":
+        names = (data.features, data.targets)
+        files += [str(file) for name in names for file in npy_files(Path(data.path), name)]
+    return {"source": files} if files else {}
+
+
+def code_and_data_files(study: Study) -> list[Path]:
+    """Return the files of data, models and functions that jobs read where they lie."""
+    references = [
+        getattr(study.data, "function", None),
+        study.model.python and study.model.python.build,
+        study.model.custom and study.model.custom.train,
+    ]
+    code = [split_reference(reference)[0] for reference in references if reference]
+    weights = [
+        study.model.application and study.model.application.weights,
+        study.model.saved and study.model.saved.path,
+        study.model.saved and study.model.saved.objects,
+    ]
+    return [Path(file) for file in (*data_files(study).get("source", []), *code, *weights) if file]

@@ -1,0 +1,32 @@
+"""The digest of all code that decides numbers: the folder `training`, and the code of the user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gridfold.canonical import digest
+from gridfold.study import Study
+from gridfold.usercode.digests import code_digest, file_digest, source_digest
+from gridfold.usercode.functions import split_reference
+
+# Beside the folder `training`, what its numbers depend on. Editing any other module (a table, a
+# figure, the command line) retrains nothing.
+_PACKAGE = Path(__file__).parent.parent
+_ALSO = ("arrays.py", "store/checkpoints.py")
+
+
+def training_code_digest(study: Study) -> str:
+    """Return a digest of all code that can change a trial's result, the user's included."""
+    modules = [*sorted((_PACKAGE / "training").rglob("*.py")), *(_PACKAGE / name for name in _ALSO)]
+    files = {module.relative_to(_PACKAGE).as_posix(): source_digest(module) for module in modules}
+    model = study.model
+    for name, own in (("model.python", model.python), ("model.custom", model.custom)):
+        if own is not None:
+            files[name] = code_digest(split_reference(own.reference)[0])
+    if model.saved is not None:
+        files["model.saved"] = file_digest(Path(model.saved.path))
+        if model.saved.objects is not None:
+            files["model.saved.objects"] = code_digest(Path(model.saved.objects))
+    if model.application is not None and model.application.weights is not None:
+        files["model.application"] = file_digest(Path(model.application.weights))
+    return digest(files)

@@ -1,0 +1,133 @@
+"""A plan in words, for those who want to know before anything runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gridfold.plan.cost import seconds_per_trial
+from gridfold.plan.tuner_schedule import tuner_lines, tuner_of
+from gridfold.space.space import describe_axis
+from gridfold.study.checks import table
+from gridfold.wording import format_seconds
+
+if TYPE_CHECKING:
+    from gridfold.plan.plan import Plan
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from gridfold.plan.stages import Stage
+from gridfold.space.space import Configuration
+from gridfold.study import Study
+from gridfold.study.sections.resampling import share_of
+
+_HEADINGS = ("stage", "configurations", "epochs", "splits", "trials", "new epochs", "cost")
+
+
+def description(plan: Plan, cores: int | None) -> str:
+    """Return the plan in a few readable lines.
+
+    Parameters
+    ----------
+    plan : Plan
+    cores : int or None
+        CPU cores of a job; None for what a cluster's job gets.
+    """
+    study, resampling = plan.study, plan.study.resampling
+    duplicates = len(plan.expansion.duplicates)
+    tuner = tuner_of(study)
+    drawn = (
+        f"  configurations  {len(plan.configurations)}"
+        + f" ({duplicates} duplicates left out)" * bool(duplicates)
+    )
+    lines = [
+        f"Study {study.study}: {study.problem.type} on {study.data.source}, "
+        f"{' and '.join(study.model.families)}",
+        *(tuner_lines(study, tuner) if tuner else [drawn]),
+        f"  splits          {len(plan.splits)} ({resampling.method}, {resampling.folds} folds"
+        f" x {resampling.repeats})",
+        *(_stages(plan) if plan.stages else _trials(plan, cores)),
+    ]
+    lines += [f"  axis            {describe_axis(n, a)}" for n, a in study.search.space.items()]
+    lines += [f"  note            {note}" for note in table.notes(study.data)]
+    return "\n".join(lines)
+
+
+def _trials(plan: Plan, cores: int | None) -> list[str]:
+    done = plan.finished()
+    remaining = [t for t in plan.trials if t not in done]
+    by_id = {c.id: c for c in plan.configurations}
+    seconds = sum(seconds_per_trial(plan.study, by_id[t.config_id]) for t in remaining)
+    workers = plan.workers(cores)
+    jobs = [s for s, members in plan.shards.items() if not set(remaining).isdisjoint(members)]
+    return [
+        f"  trials          {len(plan.trials)}, of which {len(done)} are done and "
+        f"{len(remaining)} are to be trained in {len(jobs)} jobs",
+        f"  estimated cost  {format_seconds(seconds)} on one worker, "
+        f"{format_seconds(seconds / workers)} on {workers} (rough)",
+    ]
+
+
+def _stages(plan: Plan) -> list[str]:
+    trials = sum(stage.trials for stage in plan.stages)
+    jobs = len(plan.shards) + sum(len(stage.slots) for stage in plan.stages)
+    return [
+        f"  trials          at most {trials}, in {jobs} jobs of {len(plan.stages)} stages",
+        *schedule_lines(plan.study, plan.stages, plan.configurations),
+    ]
+
+
+def schedule_lines(
+    study: Study, stages: Sequence[Stage], configurations: Iterable[Configuration]
+) -> list[str]:
+    """Return the stages as a table: what each trains at most, and what that costs on one worker.
+
+    Parameters
+    ----------
+    study : Study
+    stages : sequence of Stage
+    configurations : iterable of Configuration
+        Those known; the others are taken to be as slow as their mean.
+    """
+    known = list(configurations)
+    rows, seconds = [], 0.0
+    for stage in stages:
+        cost = _seconds(study, stage, known)
+        seconds += cost
+        epochs = "own" if stage.epochs is None else str(stage.epochs)
+        if stage.epochs is None and "training.epochs" not in study.search.space:
+            epochs = str(study.training.epochs)
+        new = "" if epochs == "own" else f"{stage.trials * (int(epochs) - stage.before):,}"
+        rows.append(
+            (
+                stage.title,
+                f"{'' if stage.is_exact else 'up to '}{stage.most:,}",
+                epochs,
+                str(len(stage.splits)),
+                f"{stage.trials:,}",
+                new,
+                format_seconds(cost),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
+    lines = [_line(row, widths) for row in (_HEADINGS, *rows)]
+    return [*lines, f"  estimated cost  {format_seconds(seconds)} on one worker (rough)"]
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+    return "    " + "  ".join([row[0].ljust(widths[0]), *cells[1:]])
+
+
+def _seconds(study: Study, stage: Stage, known: Sequence[Configuration]) -> float:
+    """Return what a stage costs at most on one worker."""
+    share = share_of(stage.splits[0])
+    each = statistics.fmean(
+        seconds_per_trial(
+            study,
+            replace(c, epochs=(stage.epochs or study.training.epochs) - stage.before),
+        )
+        for c in known
+    )
+    return each * share * stage.trials

@@ -1,0 +1,187 @@
+"""The reference of all tables, `docs/tables.md`, written from the columns' own descriptions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from gridfold.atomic import write_text
+from gridfold.figures.architecture import LAYER_COLUMNS
+from gridfold.figures.misclassified import MISTAKE_COLUMNS
+from gridfold.figures.scaling import SCALING_COLUMNS
+from gridfold.problems import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
+from gridfold.search.tables import SEARCH_COLUMNS
+from gridfold.statistics.classes import CLASS_COLUMNS
+from gridfold.statistics.importance import IMPORTANCE_COLUMNS
+from gridfold.statistics.pairwise import COMPARISON_COLUMNS
+from gridfold.statistics.scientific import SCIENTIFIC_COLUMNS
+from gridfold.statistics.summary import CONFIGURATION_COLUMNS
+from gridfold.tables.jobs import JOB_COLUMNS
+from gridfold.tables.trials import (
+    EPOCH_COLUMNS,
+    PREDICTION_COLUMNS,
+    STUDY_COLUMNS,
+    TRIAL_COLUMNS,
+    Column,
+)
+
+FILE = Path("docs/tables.md")
+REPAIR = "uv run python -m gridfold.reference.tables"
+
+_AXES = Column(
+    "<section>.<name>",
+    "any",
+    "",
+    "One for each axis, as `mlp.units`; empty where the configuration has no such axis; lists, "
+    "mappings and null are text",
+)
+_FEATURES = Column(
+    "feature_<i>", "float", "", "From 0, as read; only where samples are rows of numbers"
+)
+_MEASURES = Column("<measure>", "float", "", "One for each measure, on the validation part")
+_SUMMARIES = (
+    Column("<measure>_mean", "float", "", "Mean over the splits"),
+    Column("<measure>_sd", "float", "", "Standard deviation over the splits"),
+    Column(
+        "<measure>_low, <measure>_high",
+        "float",
+        "",
+        "Confidence interval of the mean, corrected for shared training samples and cut at the "
+        "measure's range",
+    ),
+)
+_SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
+    (
+        "`tables/trials.csv`, `tables/trials.parquet`",
+        "One row for each trial of the study, failed ones included, in the order of the study's\n"
+        "configurations and splits.",
+        (*TRIAL_COLUMNS, *STUDY_COLUMNS, _AXES, _MEASURES),
+    ),
+    (
+        "`tables/configurations.csv`, `tables/configurations.parquet`",
+        "One row for each configuration, best first.",
+        (*CONFIGURATION_COLUMNS, _AXES, *_SUMMARIES),
+    ),
+    (
+        "`tables/comparisons.csv`, `tables/comparisons.parquet`",
+        "One row for each configuration without a failed trial: how it compares with the selected\n"
+        "one, which stands first. How each figure is made: [statistics](statistics.md).",
+        COMPARISON_COLUMNS,
+    ),
+    (
+        "`tables/scientific.csv`, `tables/scientific.parquet`",
+        "The best configuration at each value of each scientific axis.",
+        SCIENTIFIC_COLUMNS,
+    ),
+    (
+        "`tables/importance.csv`, `tables/importance.parquet`",
+        "How much each axis matters, in each set of configurations in which it is defined.",
+        IMPORTANCE_COLUMNS,
+    ),
+    (
+        "`tables/jobs.csv`, `tables/jobs.parquet`",
+        "One row for each training job that trained something, failed ones included: what it\n"
+        "asked for and what it used. Jobs of earlier versions of the study are in it as long as\n"
+        "their shard is.",
+        JOB_COLUMNS,
+    ),
+    (
+        "`tables/epochs.parquet`",
+        "One row for each trained epoch of each trial: the learning curves.",
+        EPOCH_COLUMNS,
+    ),
+    (
+        "`tables/best_predictions.parquet`",
+        "What the selected configuration predicts for samples it was not trained on: one row for\n"
+        "each sample of each validation part.",
+        PREDICTION_COLUMNS,
+    ),
+    (
+        "`final/test_predictions.parquet`",
+        "What the final model predicts for the held-out test set.",
+        PREDICTION_COLUMNS[2:],
+    ),
+    (
+        "`tables/search.csv`, `tables/search.parquet`",
+        "One row for each configuration of each stage; only of a [search in stages](search.md).",
+        SEARCH_COLUMNS,
+    ),
+    (
+        "`tables/search_trials.parquet`",
+        "As `tables/trials.parquet`, for all stages of a search and with `stage` before the other\n"
+        "columns. A trial that several stages have trained stands in it several times.",
+        (SEARCH_COLUMNS[0],),
+    ),
+    (
+        "`tables/scaling.csv`, `tables/scaling.parquet`",
+        "One row for each configuration of a study that compares world sizes.",
+        SCALING_COLUMNS,
+    ),
+    (
+        "`tables/layers.csv`",
+        "One row for each layer of the final model, those of models inside it after its own row.",
+        LAYER_COLUMNS,
+    ),
+    (
+        "`tables/classes.csv`",
+        "One row for each class and part of the samples: out of fold (the mean over repeats), and\n"
+        "the held-out test set.",
+        CLASS_COLUMNS,
+    ),
+    (
+        "`tables/misclassified.csv`",
+        "One row for each misclassified sample, the most confident mistakes of each part first.",
+        (*MISTAKE_COLUMNS, _FEATURES),
+    ),
+    (
+        "`shards/<shard>.<table>.parquet`",
+        "What one training job writes: `trials`, `epochs` and `predictions` of its shard, with\n"
+        "the columns above; its trials have no label, model and axes yet.",
+        (),
+    ),
+)
+
+
+def columns_markdown() -> str:
+    """Return the reference of all tables as Markdown."""
+    lines = [
+        "# Tables",
+        "",
+        "<!-- Generated from src/gridfold/tables/trials.py, summary.py and jobtable.py by "
+        f"`{REPAIR}`. -->",
+        "",
+        "All files lie below `results/<study>/`. Every table is written as Parquet, which keeps",
+        "the types; those for readers also as CSV, where a missing value is an empty cell.",
+    ]
+    for title, text, columns in _SECTIONS:
+        lines += ["", f"## {title}", "", text]
+        if columns:
+            lines += ["", *_table(columns)]
+    lines += ["", "## Measures", "", *_measures()]
+    return "\n".join(lines) + "\n"
+
+
+def _table(columns: Iterable[Column]) -> list[str]:
+    lines = ["| Column | Type | Unit | Meaning |", "| --- | --- | --- | --- |"]
+    for column in columns:
+        # Else Markdown takes r<repeat> for a tag.
+        meaning = column.meaning.replace("<", "&lt;")
+        lines.append(f"| `{column.name}` | {column.type} | {column.unit} | {meaning} |")
+    return lines
+
+
+def _measures() -> list[str]:
+    lines = ["| Measure | Range | Better | Problems |", "| --- | --- | --- | --- |"]
+    for name, (low, high) in MEASURE_RANGES.items():
+        reach = f"from {low:g}" if high == math.inf else f"{low:g} to {high:g}"
+        if low == -math.inf:
+            reach = f"up to {high:g}"
+        better = "lower" if name in LOWER_IS_BETTER else "higher"
+        problems = ", ".join(p for p, kind in PROBLEM_KINDS.items() if name in kind.measures)
+        lines.append(f"| `{name}` | {reach} | {better} | {problems} |")
+    return lines
+
+
+if __name__ == "__main__":
+    write_text(FILE, columns_markdown())

@@ -1,0 +1,126 @@
+"""What the report is made of: the results of a study, its figures, and the sections of the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gridfold.paths import StudyPaths
+from gridfold.statistics.result import Comparison
+from gridfold.tables.trials import StudyTables
+
+BESIDE = StudyPaths(Path())
+"""Links in the report are relative to it, so that the folder can be moved or published."""
+
+
+@dataclass(frozen=True)
+class FigureFile:
+    """A figure as it lies on disk.
+
+    Attributes
+    ----------
+    svg, png : Path
+    caption, alt : str
+    """
+
+    svg: Path
+    png: Path
+    caption: str
+    alt: str
+
+
+def read_figures(words: Iterable[Path]) -> dict[str, FigureFile]:
+    """Return the figures that lie beside their words, ``<name>.json``."""
+    return {
+        file.stem: FigureFile(
+            file.with_suffix(".svg"),
+            file.with_suffix(".png"),
+            **json.loads(file.read_text(encoding="utf-8")),
+        )
+        for file in words
+    }
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """What sections of the report are written from.
+
+    Attributes
+    ----------
+    request : mapping
+        :meth:`gridfold.plan.plan.Plan.report_request`.
+    tables : StudyTables
+    jobs : DataFrame
+        :func:`gridfold.tables.jobs.job_table`.
+    best : mapping
+        :func:`gridfold.statistics.summary.select`.
+    card : mapping
+        The model card.
+    manifest : mapping
+        What the prepared data are.
+    figures : mapping of str to FigureFile
+        By the names in :data:`gridfold.figures.study.FIGURES`.
+    scaling : DataFrame, optional
+        The scaling table, of a study that compares world sizes.
+    search, search_trials : DataFrame, optional
+        The path of a search in stages, :func:`gridfold.search.tables.collect_search`.
+    comparison : Comparison, optional
+        Without it, the page has no section on it.
+    """
+
+    request: Mapping[str, Any]
+    tables: StudyTables
+    jobs: pd.DataFrame
+    best: Mapping[str, Any]
+    card: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+    figures: Mapping[str, FigureFile]
+    scaling: pd.DataFrame | None = None
+    search: pd.DataFrame | None = None
+    search_trials: pd.DataFrame | None = None
+
+    @property
+    def all_trials(self) -> pd.DataFrame:
+        """What was trained: also what a search in stages has left behind, each trial once."""
+        if self.search_trials is None:
+            return self.tables.trials
+        return self.search_trials.drop_duplicates(["config_id", "split"], keep="last")
+
+    comparison: Comparison | None = None
+
+    @property
+    def study(self) -> Mapping[str, Any]:
+        """The resolved study."""
+        study: Mapping[str, Any] = self.request["study"]
+        return study
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of the page.
+
+    Attributes
+    ----------
+    name : str
+        Its id in the page, and its files: ``workflow/report/sections/<name>.html.j2`` and, where
+        it needs them, ``<name>.css`` and ``<name>.js`` beside it.
+    title : str
+        In the list of sections: a word or two.
+    heading : str
+    content : mapping
+        What its template is rendered with, beside `figures` and the macros.
+    """
+
+    name: str
+    title: str
+    heading: str
+    content: Mapping[str, Any]
+
+
+WriteSection = Callable[[ReportInput], Section | None]
+"""Returns a section, or None for a study that has nothing to say in it."""

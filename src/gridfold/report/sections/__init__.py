@@ -1,0 +1,1 @@
+"""What the sections of the report say: one subject in each module."""

@@ -1,0 +1,271 @@
+"""The answer of a study in words and large numbers, for the top of the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from gridfold.problems import LOWER_IS_BETTER
+from gridfold.report.cautions import find_cautions
+from gridfold.report.input import BESIDE, ReportInput, Section
+from gridfold.wording import (
+    MISSING,
+    counted,
+    decimals,
+    half_width,
+    measure_name,
+    number,
+    percent,
+    shorten,
+)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One of the large numbers at the top.
+
+    Attributes
+    ----------
+    name, value, spread, basis : str
+        As in ``accuracy``, ``0.987``, ``0.016`` and what both rest on.
+    """
+
+    name: str
+    value: str
+    spread: str
+    basis: str
+
+
+def subtitle(
+    study: Mapping[str, Any],
+    trials: pd.DataFrame,
+    configurations: pd.DataFrame,
+    card: Mapping[str, Any],
+) -> str:
+    """Return what the study was, in one line."""
+    kind = study["problem"]["type"].replace("_", "-").replace("multiclass", "multi-class")
+    splits = trials["split"].nunique()
+    return (
+        f"{kind.capitalize()} problem on {study['data']['source']} · "
+        f"{counted(len(configurations), 'configuration')} × {counted(splits, 'split')} = "
+        f"{counted(len(trials), 'trial')} · final model of {card['created'][:10]}"
+    )
+
+
+def selected(configurations: pd.DataFrame, best: Mapping[str, Any]) -> dict[str, Any]:
+    """Return id and axis values of the selected configuration."""
+    row = configurations[configurations["config_id"] == best["config_id"]].iloc[0]
+    axes = {
+        str(name): f"{row[name]:g}" if isinstance(row[name], int | float) else str(row[name])
+        for name in configurations.columns
+        if "." in str(name) and not pd.isna(row[name])
+    }
+    return {"id": best["config_id"], "axes": {"model": str(row["model"]), **axes}}
+
+
+def _places(best: Mapping[str, Any]) -> int:
+    return decimals([_half(best)], [best["mean"]])
+
+
+def _estimate(best: Mapping[str, Any]) -> str:
+    """Name the score over the splits; a single split crosses nothing."""
+    return "cross-validated mean" if best["n_splits"] > 1 else "validation score"
+
+
+def _half(interval: Mapping[str, Any]) -> float | None:
+    if interval["low"] is None or not math.isfinite(interval["low"]):
+        return None
+    return half_width(interval["mean"], interval["low"], interval["high"])
+
+
+def scores(best: Mapping[str, Any], card: Mapping[str, Any]) -> list[Score]:
+    """Return the cross-validated and the held-out score."""
+    name, places, half = measure_name(best["measure"]), _places(best), _half(best)
+    level = percent(best["confidence"])
+    kind = "Cross-validated" if best["n_splits"] > 1 else "Validation"
+    over = counted(best["n_splits"], "split")
+    if half is None:
+        basis = f"on {over}; no interval can be given" if best["n_splits"] < 2 else f"over {over}"
+        spread = ""
+    else:
+        basis, spread = f"mean with {level} confidence interval over {over}", number(half, places)
+    shown = [Score(f"{kind} {name}", number(best["mean"], places), spread, basis)]
+    test = card["test"]
+    if not test:
+        shown.append(Score(f"Held-out test {name}", MISSING, "", "no test set was held out"))
+        return shown
+    basis = f"{test_interval(test, places, level)}{counted(test['samples'], 'sample')}, scored once"
+    shown.append(Score(f"Held-out test {name}", number(test["score"], places), "", basis))
+    return shown
+
+
+_METHODS = {"wilson": " (Wilson)", "bootstrap": " (bootstrap)"}
+
+
+def test_interval(test: Mapping[str, Any], places: int, level: str) -> str:
+    """Return the interval of the test score in words that end with a comma, or why there is none.
+
+    Parameters
+    ----------
+    test : mapping
+        :func:`gridfold.final.test_score.test_scores`.
+    places : int
+    level : str
+        Such as ``95%``.
+    """
+    if not math.isfinite(test["low"]):
+        # Cards of earlier versions don't say why.
+        reason = test.get("obstacle")
+        return f"no confidence interval: {reason}; " if reason else ""
+    text = (
+        f"{level} confidence interval {number(test['low'], places)} to "
+        f"{number(test['high'], places)}{_METHODS.get(test.get('method', ''), '')}, "
+    )
+    if test.get("undefined_draws"):
+        text += (
+            f"without {counted(test['undefined_draws'], 'bootstrap sample')} in which a class is "
+            "missing, "
+        )
+    return text
+
+
+def sentences(
+    configurations: pd.DataFrame, best: Mapping[str, Any], card: Mapping[str, Any]
+) -> list[str]:
+    """Return what the scores mean: rivals, a smaller choice, and the gap between both estimates.
+
+    Parameters
+    ----------
+    configurations : DataFrame
+    best : mapping
+        :func:`gridfold.statistics.summary.select`.
+    card : mapping
+        The model card.
+    """
+    return [
+        _comparison(configurations, best),
+        *_smallest_equal(configurations, best),
+        _gap(best, card),
+        *_ensemble(best, card),
+    ]
+
+
+def _ensemble(best: Mapping[str, Any], card: Mapping[str, Any]) -> list[str]:
+    together = card.get("ensemble")
+    if not together or not together["test"]:
+        return []
+    return [
+        f"The mean of the models of its {counted(len(together['members']), 'split')} reaches "
+        f"{number(together['test']['score'], _places(best))} on the same test samples."
+    ]
+
+
+def _comparison(configurations: pd.DataFrame, best: Mapping[str, Any]) -> str:
+    level = percent(best["confidence"])
+    if len(configurations) == 1:
+        return "The study has one configuration, so there is nothing to compare it with."
+    if best["n_splits"] < 2:
+        return (
+            "With one split, no test can tell how many of the other "
+            f"{counted(len(configurations) - 1, 'configuration')} are as good."
+        )
+    compared = int(configurations["p_value"].notna().sum())
+    equal = best["not_distinguishable"]
+    lost = int((configurations["n_failed"] > 0).sum())
+    note = (
+        f" {counted(lost, 'configuration')} with failed trials can't be compared fairly."
+        if lost
+        else ""
+    )
+    if not compared:
+        return f"No other configuration finished all its trials.{note}"
+    others = f"the {counted(compared, 'other configuration')}"
+    if compared == 1:
+        text = f"The other configuration is {'not ' * equal}distinguishable from it"
+    elif equal == compared:
+        text = f"None of {others} is distinguishable from it"
+    elif equal:
+        text = f"{equal:,} of {others} {'is' if equal == 1 else 'are'} not distinguishable from it"
+    else:
+        text = f"Each of {others} is distinguishable from it, and worse,"
+    test = "paired corrected resampled t-test, adjusted for all pairs"
+    return f"{text} at {level} confidence ({test}).{note}"
+
+
+def _smallest_equal(configurations: pd.DataFrame, best: Mapping[str, Any]) -> list[str]:
+    """Name the smallest configuration that may be as good: often the better choice."""
+    equal = configurations[configurations["p_value"] > 1 - best["confidence"]]
+    own = configurations.loc[configurations["config_id"] == best["config_id"], "parameters"].iloc[0]
+    if not len(equal) or equal["parameters"].min() >= own:
+        return []
+    row = equal.loc[equal["parameters"].idxmin()]
+    mean = number(row[f"{best['measure']}_mean"], _places(best))
+    return [
+        f"The smallest configuration that is not distinguishable is number {row['rank']}, "
+        f"“{shorten(row['label'], 90)}”: {row['parameters']:,} instead of {own:,} weights, "
+        f"mean {mean}."
+    ]
+
+
+def _gap(best: Mapping[str, Any], card: Mapping[str, Any]) -> str:
+    test, places = card["test"], _places(best)
+    estimate, only = _estimate(best), best["configurations"] == 1
+    if not test or not math.isfinite(test["score"]):
+        if only:
+            return f"There is no held-out test score to set beside the {estimate}."
+        return (
+            f"Without a held-out test score, how much of the {estimate} is luck of the selection "
+            "stays unknown."
+        )
+    gap = test["score"] - best["mean"]
+    worse = gap > 0 if best["measure"] in LOWER_IS_BETTER else gap < 0
+    size = number(abs(gap), places)
+    if not number(gap, places).strip("0.,"):
+        text = f"The test score equals the {estimate} to the digits shown"
+        worse = False
+    else:
+        how = "worse" if worse else "better"
+        text = f"The test score is {size} {how} than the {estimate}"
+    if not worse:
+        return f"{text}: no sign that the selection made the {estimate} look too good."
+    if not math.isfinite(test["low"]):
+        return f"{text}; without an interval, nothing says whether that is chance."
+    inside = test["low"] <= best["mean"] <= test["high"]
+    if inside:
+        text += f", which is within the uncertainty of {counted(test['samples'], 'test sample')}"
+        if only:
+            return f"{text}."
+        return (
+            f"{text}; a small loss is expected, since the {estimate} is that of the "
+            f"best of {counted(best['configurations'], 'configuration')}."
+        )
+    return (
+        f"{text}, more than the choice of test samples explains: expect the test score on new "
+        "data, not the other."
+    )
+
+
+def answer(study: ReportInput) -> Section:
+    """Return what was found, in large numbers and few sentences."""
+    return Section(
+        "answer",
+        "Answer",
+        "The answer",
+        {
+            "selected": selected(study.tables.configurations, study.best),
+            "scores": scores(study.best, study.card),
+            "sentences": sentences(study.tables.configurations, study.best, study.card),
+            "card_file": BESIDE.final / "card.md",
+            "model_file": BESIDE.final / "model.keras",
+        },
+    )
+
+
+def cautions(study: ReportInput) -> Section:
+    """Return what limits the trust in the answer."""
+    found = find_cautions(study.request, study.tables, study.card)
+    return Section("cautions", "Warnings", "Warnings", {"cautions": found})

@@ -1,0 +1,282 @@
+"""The report's section on the comparison: how sure the choice is, and what matters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from gridfold.report.input import BESIDE, ReportInput, Section
+from gridfold.report.tables import Cell, Heading, Table
+from gridfold.statistics.result import Comparison
+from gridfold.wording import (
+    MISSING,
+    counted,
+    decimals,
+    half_width,
+    measure_name,
+    number,
+    p_value,
+    percent,
+)
+
+_MOST_ROWS = 20
+
+
+def comparison(study: ReportInput) -> Section | None:
+    """Return how sure the choice is and what matters; None where nothing was compared.
+
+    Parameters
+    ----------
+    study : ReportInput
+    """
+    found = study.comparison
+    if found is None:
+        return None
+    compared = len(found.comparisons) > 1
+    content = {
+        "estimates": _estimates(found.facts, study.best, study.card),
+        "sentences": [
+            *_selection(found, study.best),
+            *_significance(found),
+            *_ranks(found),
+        ],
+        "comparisons": _comparisons(found) if compared else None,
+        "scientific": _scientific(found) if len(found.scientific) else None,
+        "notes": _notes(found) if compared else [],
+        "files": [
+            (name, BESIDE.tables / f"{name}.csv")
+            for name in ("comparisons", "scientific", "importance")
+        ],
+    }
+    return Section("comparison", "Comparison", "How sure is the choice?", content)
+
+
+def _places(best: Mapping[str, Any]) -> int:
+    half = None if best["low"] is None else half_width(best["mean"], best["low"], best["high"])
+    return decimals([half], [best["mean"]])
+
+
+def _estimates(facts: Mapping[str, Any], best: Mapping[str, Any], card: Mapping[str, Any]) -> Table:
+    """Return the winner's score with and without the luck of the selection, and on the test set."""
+    places, selection, test = _places(best), facts["selection"], card["test"]
+    name = measure_name(best["measure"])
+
+    def row(how: str, score: float | None, low: Any, high: Any, basis: str) -> list[Cell]:
+        return [
+            Cell(how),
+            Cell(number(score, places)),
+            Cell(_between(low, high, places)),
+            Cell(basis),
+        ]
+
+    over = counted(best["n_splits"], "split")
+    rows = [row("As selected", best["mean"], best["low"], best["high"], f"mean over {over}")]
+    if selection["corrected"] is not None:
+        rows.append(
+            row(
+                "Corrected for the selection",
+                selection["corrected"],
+                selection["low"],
+                selection["high"],
+                f"{counted(selection['candidates'], 'configuration')}, "
+                f"{counted(selection['resamples'], 'bootstrap sample')} of "
+                f"{counted(selection['samples'], 'sample')}",
+            )
+        )
+    if test:
+        basis = f"{counted(test['samples'], 'sample')}, scored once"
+        rows.append(row("Held-out test set", test["score"], test["low"], test["high"], basis))
+    level = percent(best["confidence"])
+    headings = [
+        Heading("Estimate", numeric=False),
+        Heading(f"{name[0].upper()}{name[1:]}"),
+        Heading(f"{level} interval", numeric=False),
+        Heading("Basis", numeric=False),
+    ]
+    return Table(headings, rows, len(rows))
+
+
+def _between(low: float | None, high: float | None, places: int) -> str:
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return MISSING
+    return f"{number(low, places)} to {number(high, places)}"
+
+
+def _selection(comparison: Comparison, best: Mapping[str, Any]) -> list[str]:
+    selection = comparison.facts["selection"]
+    if selection["corrected"] is None:
+        return [selection["obstacle"]]
+    share = float(comparison.comparisons["chosen"].iloc[0])
+    return [
+        f"Being the best of {counted(selection['candidates'], 'configuration')} flatters the "
+        f"selected one by about {number(max(0.0, selection['optimism']), _places(best))} "
+        f"{measure_name(best['measure'])}. It would have been selected on "
+        f"{percent(round(share, 2))} of the bootstrap samples."
+    ]
+
+
+def _significance(comparison: Comparison) -> list[str]:
+    table, facts = comparison.comparisons, comparison.facts
+    others = table.iloc[1:]
+    if not len(others):
+        return []
+    if not others["p_value"].notna().any():
+        return ["No test can tell the configurations apart: that takes two splits at least."]
+    alpha = 1 - facts["confidence"]
+    holm, strict = (int((others[name] <= alpha).sum()) for name in ("p_holm", "p_any_pair"))
+    found = (
+        f"{strict:,} of {counted(len(others), 'comparison')} with the selected configuration "
+        f"{'is' if strict == 1 else 'are'} significant at {percent(facts['confidence'])} confidence"
+        " when it counts that the selected one was picked by these very scores"
+    )
+    if holm != strict:
+        found += f"; {holm:,} if that is ignored (Holm)"
+    lines = [f"{found}."]
+    if facts["wilcoxon"]:
+        lines.append(facts["wilcoxon"])
+    else:
+        agreeing = int((others["wilcoxon_p"] <= alpha).sum())
+        lines.append(
+            f"Wilcoxon’s signed-rank test, Holm-adjusted, finds {agreeing:,} of "
+            f"{len(others):,}; it takes the splits for independent and so finds too many."
+        )
+    return lines
+
+
+def _ranks(comparison: Comparison) -> list[str]:
+    lines = []
+    for title, test in comparison.rank_tests().items():
+        first = f"{title}: Friedman’s test {'finds' if test.p_value <= test.alpha else 'finds no'}"
+        text = f"{first} differences (p {_p_text(test.p_value)})"
+        if not test.can_separate:
+            text += (
+                f". Nemenyi’s test can’t tell any two apart: the critical difference, "
+                f"{test.critical_difference:.2f}, is more than ranks can differ, "
+                f"{len(test.ranks) - 1}. Only more splits change that"
+            )
+        lines.append(f"{text}.")
+    return lines
+
+
+def _p_text(p: float) -> str:
+    text = p_value(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _comparisons(comparison: Comparison) -> Table:
+    table, facts = comparison.comparisons, comparison.facts
+    shown = table.iloc[1 : _MOST_ROWS + 1]
+    places = decimals(shown["difference_high"] - shown["difference"], shown["difference"])
+    level = percent(facts["confidence"])
+    columns: list[tuple[Heading, Callable[[Any], Cell]]] = [
+        (Heading("Rank"), lambda row: Cell(str(row["rank"]))),
+        (
+            Heading("Configuration", numeric=False),
+            lambda row: Cell(str(row["label"]), detail=str(row["config_id"])),
+        ),
+        (
+            Heading("Difference", "mean minus that of the selected configuration"),
+            lambda row: Cell(number(row["difference"], places, signed=True)),
+        ),
+        (
+            Heading(f"{level} interval", "of the difference, corrected", numeric=False),
+            lambda row: Cell(_between(row["difference_low"], row["difference_high"], places)),
+        ),
+        (Heading("p", "alone"), lambda row: Cell(p_value(row["p_value"]))),
+        (Heading("p, Holm"), lambda row: Cell(p_value(row["p_holm"]))),
+        (
+            Heading("p, any pair", "counts that the selected one was picked by these scores"),
+            lambda row: Cell(p_value(row["p_any_pair"])),
+        ),
+        (
+            Heading("Effect", "Cohen’s d of the paired differences, with its interval"),
+            lambda row: Cell(_effect(row)),
+        ),
+        (
+            Heading("Wins", "share of splits on which the selected one is better"),
+            lambda row: Cell(_share(row["superiority"])),
+        ),
+        (
+            Heading("Chosen", "share of bootstrap samples that would have selected it"),
+            lambda row: Cell(_share(row["chosen"])),
+        ),
+    ]
+    return _table(columns, shown, len(table) - 1)
+
+
+def _effect(row: Any) -> str:
+    if not math.isfinite(row["effect_size"]):
+        return MISSING
+    return f"{number(row['effect_size'], 2)} ({_between(row['effect_low'], row['effect_high'], 2)})"
+
+
+def _share(value: float) -> str:
+    return percent(round(value, 2)) if math.isfinite(value) else MISSING
+
+
+def _scientific(comparison: Comparison) -> Table:
+    table = comparison.scientific
+    places = decimals(table["high"] - table["mean"], table["mean"])
+    name = measure_name(comparison.facts["measure"])
+    columns: list[tuple[Heading, Callable[[Any], Cell]]] = [
+        (Heading("Axis", numeric=False), lambda row: Cell(str(row["axis"]))),
+        (Heading("Value", numeric=False), lambda row: Cell(str(row["value"]))),
+        (
+            Heading("Of", "configurations with this value"),
+            lambda row: Cell(f"{row['n_configurations']:,}"),
+        ),
+        (
+            Heading("Best configuration", numeric=False),
+            lambda row: Cell(str(row["label"]), detail=str(row["config_id"])),
+        ),
+        (Heading(f"{name[0].upper()}{name[1:]}"), lambda row: Cell(number(row["mean"], places))),
+        (
+            Heading(f"{percent(comparison.facts['confidence'])} interval", numeric=False),
+            lambda row: Cell(_between(row["low"], row["high"], places)),
+        ),
+        (
+            Heading("Difference", "mean minus that at the best value of the axis"),
+            lambda row: Cell(number(row["difference"], places, signed=True)),
+        ),
+        (
+            Heading("p, any pair", "against the best value"),
+            lambda row: Cell(p_value(row["p_any_pair"])),
+        ),
+    ]
+    return _table(columns, table.head(5 * _MOST_ROWS), len(table))
+
+
+def _table(
+    columns: list[tuple[Heading, Callable[[Any], Cell]]], shown: pd.DataFrame, total: int
+) -> Table:
+    rows = [[cell(row) for _, cell in columns] for _, row in shown.iterrows()]
+    return Table([heading for heading, _ in columns], rows, total)
+
+
+def _notes(comparison: Comparison) -> list[str]:
+    lines = [
+        "All tests are two-sided and paired by split, and take into account that splits share "
+        "training samples (Nadeau & Bengio, 2003; Bouckaert & Frank, 2004 for repeats).",
+        "“p, Holm” corrects for the number of comparisons, but not for picking the reference: the "
+        "best of many is better than it deserves. “p, any pair” is corrected for all pairs "
+        "(Bonferroni), whichever is picked; claim significance by this one.",
+        "The effect is the mean over the standard deviation of the differences by split, positive "
+        "where the selected configuration is better. It says how regular an advantage is, not how "
+        "large.",
+    ]
+    if comparison.facts["selection"]["corrected"] is not None:
+        lines.append(
+            "“Corrected for the selection”: the selection is repeated on bootstrap samples and "
+            "judged on the samples they leave out (BBC-CV; Tsamardinos et al., 2018). It corrects "
+            "for this search, not for what was tried before it."
+        )
+    if len(comparison.scientific):
+        lines.append(
+            "At each value of an axis stands the best configuration over all values of the other "
+            "axes. The best of more configurations has had more luck, so compare values that have "
+            "equally many."
+        )
+    return lines

@@ -1,0 +1,167 @@
+"""The section of the report about the path of a search in stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from gridfold.plan.stage_names import CONFIRM, title_of
+from gridfold.problems import LOWER_IS_BETTER
+from gridfold.report.input import BESIDE, ReportInput, Section
+from gridfold.report.tables import Cell, Heading, Table
+from gridfold.wording import counted, decimals, duration, measure_name, number, percent
+
+
+def search(study: ReportInput) -> Section | None:
+    """Return how a search in stages came to its answer, what it cost, and how optimistic it was."""
+    if study.search is None:
+        return None
+    measure = study.request["measure"]
+    stages = stage_summary(study.search, measure)
+    content = {
+        "sentences": [
+            _effort(study.search, stages),
+            *optimism(study.search, study.best["config_id"], measure),
+        ],
+        "stages": _table(stages, measure),
+        "search_file": BESIDE.tables / "search.csv",
+    }
+    return Section("search", "Search", "The path of the search", content)
+
+
+def stage_summary(steps: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Return one row for each stage.
+
+    Parameters
+    ----------
+    steps : DataFrame
+        The search table.
+    measure : str
+        That ranks.
+
+    Returns
+    -------
+    DataFrame
+        ``stage``, ``configurations``, ``epochs``, ``n_splits``, ``n_failed``, ``score`` (the
+        best), ``budget`` (epochs x samples) and ``fit_seconds``.
+    """
+    best = "min" if measure in LOWER_IS_BETTER else "max"
+    return (
+        steps.groupby("stage", sort=False)
+        .agg(
+            configurations=("config_id", "nunique"),
+            epochs=("epochs", "max"),
+            n_splits=("n_splits", "max"),
+            n_failed=("n_failed", "sum"),
+            score=("score", best),
+            budget=("budget", "sum"),
+            fit_seconds=("fit_seconds", "sum"),
+        )
+        .reset_index()
+    )
+
+
+def _effort(steps: pd.DataFrame, stages: pd.DataFrame) -> str:
+    last = stages.iloc[-1]
+    share = last["budget"] / stages["budget"].sum() if stages["budget"].sum() else 0.0
+    tried = counted(steps["config_id"].nunique(), "configuration")
+    text = f"The search tried {tried} in {counted(len(stages), 'stage')}"
+    if last["stage"] == CONFIRM:
+        finalists = counted(int(last["configurations"]), "finalist")
+        text += (
+            f". {finalists[0].upper()}{finalists[1:]} went through the confirmation, which took "
+            f"{percent(round(share, 2))} of the budget"
+        )
+    return (
+        f"{text}. Scores of different stages come from trainings of different length, or on other "
+        "samples, and are not compared; the ranking above is of the last stage alone."
+        if last["stage"] == CONFIRM
+        else f"{text}. The ranking above is of those that were trained in full; scores of shorter "
+        "trainings are not compared with theirs."
+    )
+
+
+def optimism(steps: pd.DataFrame, selected: str, measure: str) -> Iterator[str]:
+    """Say how the search's own estimates compare with the confirmed ones.
+
+    Parameters
+    ----------
+    steps : DataFrame
+        The search table.
+    selected : str
+        Id of the selected configuration.
+    measure : str
+    """
+    confirmed = steps[steps["stage"] == CONFIRM].set_index("config_id")["score"].dropna()
+    if not len(confirmed):
+        yield (
+            "No stage confirms the winner on splits of its own, so its score is the best of many "
+            "and a little optimistic; `search.confirm` would tell by how much."
+        )
+        return
+    earlier = steps[(steps["stage"] != CONFIRM) & steps["config_id"].isin(confirmed.index)]
+    before = earlier.dropna(subset="score").groupby("config_id").last().reindex(confirmed.index)
+    sign = -1 if measure in LOWER_IS_BETTER else 1
+    gain = sign * (before["score"] - confirmed)
+    places = decimals([float(gain.std())], confirmed.tolist())
+    name = measure_name(measure)
+    if selected in confirmed.index:
+        own = before.loc[[selected]].to_dict("records")[0]
+        yield (
+            f"The search itself gave the selected configuration {name} "
+            f"{number(float(own['score']), places)} ({title_of(str(own['stage']))}, "
+            f"{counted(int(own['epochs']), 'epoch')}, {counted(int(own['n_splits']), 'split')}); "
+            f"confirmed is {number(float(confirmed[selected]), places)}. "
+            + _judged(float(gain[selected]), places)
+        )
+    if len(confirmed) > 1:
+        mean = float(gain.mean())
+        side = "above" if sign * mean > 0 else "below"
+        yield (
+            f"Over the {len(confirmed)} finalists, the search's estimates lay "
+            f"{number(abs(mean), places)} {side} the confirmed ones on average. Two things act "
+            "against each other: shorter trainings on fewer samples score worse, and the best of "
+            "many scores is too good."
+        )
+
+
+def _judged(gain: float, places: int) -> str:
+    if not np.isfinite(gain) or number(abs(gain), places).strip("0.") == "":
+        return "The two agree."
+    kind = "optimistic" if gain > 0 else "pessimistic"
+    return f"The search's estimate was {number(abs(gain), places)} too {kind}."
+
+
+def _table(stages: pd.DataFrame, measure: str) -> Table:
+    total = int(stages["budget"].sum())
+    name = measure_name(measure)
+    headings = [
+        Heading("Stage", numeric=False),
+        Heading("Configurations"),
+        Heading("Epochs", "that each trial has had at its end"),
+        Heading("Splits", "of each configuration"),
+        Heading("Failed", "trials"),
+        Heading(f"Best {name}", "of the stage, mean over its splits"),
+        Heading("Budget", "epochs times samples that were trained in this stage"),
+        Heading("Share", "of the budget of the whole search"),
+        Heading("Training time", "of these epochs, all trials"),
+    ]
+    places = decimals([], stages["score"].tolist())
+    rows = []
+    for row in stages.to_dict("records"):
+        share = row["budget"] / total if total else 0.0
+        texts = [
+            title_of(row["stage"]),
+            f"{row['configurations']:,}",
+            str(row["epochs"]),
+            str(row["n_splits"]),
+            str(row["n_failed"]),
+            number(row["score"], places),
+            f"{row['budget']:,}",
+            percent(round(share, 2)),
+            duration(row["fit_seconds"]),
+        ]
+        rows.append([Cell(text) for text in texts])
+    return Table(headings, rows, len(rows))

@@ -1,0 +1,146 @@
+"""The tables of a search in stages: all trials of its path, and what each step has cost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gridfold.search.decisions import ranked
+from gridfold.tables.trials import Column, axis_columns, collect, typed_axis
+
+SEARCH_COLUMNS = (
+    Column("stage", "string", "", "explore, b<bracket>r<rung>, refine<round> or confirm"),
+    Column("bracket", "int", "", "Of Hyperband; else empty"),
+    Column("rung", "int", "", "Of Hyperband; else empty"),
+    Column("config_id", "string", "", "Configuration"),
+    Column("label", "string", "", "Its axis values in one line"),
+    Column("epochs", "int", "epochs", "Asked for in this stage"),
+    Column("n_splits", "int", "", "Splits with a score"),
+    Column("n_failed", "int", "", "Trials that failed"),
+    Column("score", "float", "", "Mean of the ranking measure; empty where a trial failed"),
+    Column("new_epochs", "int", "epochs", "Trained in this stage, all splits; not those known"),
+    Column("budget", "int", "epochs x samples", "The same times the samples of each training part"),
+    Column("fit_seconds", "float", "s", "Wall time of these epochs"),
+    Column("went_on", "bool", "", "Whether a later stage has this configuration, too"),
+)
+
+
+def collect_search(
+    request: Mapping[str, Any],
+    files: Sequence[Mapping[str, Any]],
+    trial_files: Sequence[Path],
+    epoch_files: Sequence[Path],
+) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """Bring the tables of all stages together.
+
+    Parameters
+    ----------
+    request : mapping
+        :meth:`gridfold.plan.search_plan.SearchPlan.collect_request`.
+    files : sequence of mapping
+        Of the stages, in their order.
+    trial_files, epoch_files : sequence of Path
+        Of all shards and slots; their names begin with that of the shard.
+
+    Returns
+    -------
+    tables : dict of str to DataFrame
+        ``trials`` and ``epochs``: those of the stages that answer, comparable with each other.
+        ``search_trials``: those of all stages, with ``stage`` as first column. ``search``: a row
+        for each configuration of each stage, :data:`SEARCH_COLUMNS`.
+    catalogue : dict of str to dict
+        ``label``, ``settings`` and ``epochs`` of every configuration by its id.
+    """
+    tables = {file.name.partition(".")[0]: file for file in trial_files}
+    curves_of = {file.name.partition(".")[0]: file for file in epoch_files}
+    parts, curves, rows, catalogue = [], [], [], {}
+    known: dict[tuple[str, str], tuple[int, float]] = {}
+    for stage, file in zip(request["stages"], files, strict=True):
+        own = [tables[shard] for shard in stage["shards"]]
+        if not file["configurations"]:
+            continue
+        trials, epochs = collect(file, own, [curves_of[s] for s in stage["shards"]])
+        trials.insert(0, "stage", stage["name"])
+        parts.append(trials)
+        if stage["answers"]:
+            curves.append(epochs)
+        rows.append(_steps(stage["name"], file, trials, request["measure"], known))
+        for configuration in file["configurations"]:
+            # A later stage may train less; what is answered with has the last word.
+            if stage["answers"] or configuration["id"] not in catalogue:
+                catalogue[configuration["id"]] = {
+                    key: configuration[key] for key in ("label", "settings", "epochs")
+                }
+    answers = [stage["name"] for stage in request["stages"] if stage["answers"]]
+    keys = ["config_id", "split"]
+    compared = [part for part in parts if part["stage"].iloc[0] in answers]
+    answer = _joined(compared).drop_duplicates(keys, keep="last").drop(columns="stage")
+    epochs = pd.concat(curves, ignore_index=True).drop_duplicates([*keys, "epoch"], keep="last")
+    return {
+        "trials": answer,
+        "epochs": epochs,
+        "search_trials": _joined(parts),
+        "search": _with_future(pd.concat(rows, ignore_index=True)),
+    }, catalogue
+
+
+def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Put the trials of stages below each other; axes that only some of them have stay typed."""
+    joined = pd.concat(parts, ignore_index=True)
+    axes = axis_columns(joined)
+    return joined.assign(**{name: typed_axis(joined[name]) for name in axes})
+
+
+def _steps(
+    stage: str,
+    file: Mapping[str, Any],
+    trials: pd.DataFrame,
+    measure: str,
+    known: dict[tuple[str, str], tuple[int, float]],
+) -> pd.DataFrame:
+    """Return the rows of one stage; `known` holds epochs and seconds of each trial so far."""
+    scores = {c["id"]: c["score"] for c in ranked([file], trials, measure)}
+    found = re.fullmatch(r"b(\d+)r(\d+)", stage)
+    rows = []
+    for config_id, group in trials.groupby("config_id", sort=False):
+        finished = int((group["status"] == "finished").sum())
+        row = {
+            "stage": stage,
+            "bracket": int(found[1]) if found else None,
+            "rung": int(found[2]) if found else None,
+            "config_id": config_id,
+            "label": group["label"].iloc[0],
+            "epochs": int(group["epochs"].iloc[0]),
+            "n_splits": finished,
+            "n_failed": len(group) - finished,
+            "score": scores.get(str(config_id)),
+            "new_epochs": 0,
+            "budget": 0,
+            "fit_seconds": 0.0,
+        }
+        for trial in group.to_dict("records"):
+            key = (str(config_id), str(trial["split"]))
+            epochs, seconds = int(trial["epochs_trained"]), float(trial["fit_seconds"])
+            before = known.get(key, (0, 0.0))
+            if epochs > before[0]:
+                known[key] = (epochs, seconds)
+                row["new_epochs"] += epochs - before[0]
+                row["budget"] += (epochs - before[0]) * int(trial["n_train"])
+                row["fit_seconds"] += max(0.0, seconds - before[1])
+        rows.append(row)
+    types = {"bracket": "Int64", "rung": "Int64", "score": "float64"}
+    return pd.DataFrame(rows).astype(types)
+
+
+def _with_future(search: pd.DataFrame) -> pd.DataFrame:
+    """Add whether a later stage has the same configuration."""
+    later: set[str] = set()
+    went_on: list[bool] = []
+    for _, stage in reversed(list(search.groupby("stage", sort=False))):
+        went_on = [*(stage["config_id"].isin(later)), *went_on]
+        later |= set(stage["config_id"])
+    return search.assign(went_on=went_on)

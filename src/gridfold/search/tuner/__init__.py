@@ -1,0 +1,1 @@
+"""Searches in which Keras Tuner chooses the configurations."""

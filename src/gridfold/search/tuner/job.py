@@ -1,0 +1,94 @@
+"""The job of the rule `tune`: a search with Keras Tuner, in one process or with workers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from gridfold.atomic import write_text
+from gridfold.canonical import canonical_json
+from gridfold.cluster.allocation import Allocation
+from gridfold.jobs import pool
+from gridfold.jobs.distributed import arguments
+from gridfold.jobs.shard import ShardTables
+from gridfold.plan.plan import Plan
+from gridfold.plan.search_plan import SearchPlan
+from gridfold.search.tuner.crew import Crew, run_distributed
+from gridfold.search.tuner.desk import open_desk
+from gridfold.search.tuner.outcome import explored, results
+from gridfold.search.tuner.search import TuningStudy, run_search
+from gridfold.store.job_records import Asked
+
+# Of the job, in tables and progress: the one slot of the stage `explore`.
+SLOT = "explore-001"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the job writes.
+
+    Attributes
+    ----------
+    chosen : Path
+        What was explored.
+    tables : ShardTables
+    """
+
+    chosen: Path
+    tables: ShardTables
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of what the job is told."""
+    options = arguments()
+    options.description = "Search with Keras Tuner."
+    options.add_argument("--threads", type=int, required=True, help="cores that it has asked for")
+    options.add_argument(
+        "--remote", type=int, required=True, help="1 with an allocation of its own"
+    )
+    options.add_argument("--on-node", type=int, required=True, help="workers on a node")
+    options.add_argument("--outputs", nargs=4, type=Path, required=True)
+    return options
+
+
+def tune(plan: Plan, options: argparse.Namespace) -> None:
+    """Search, and write what was found.
+
+    Parameters
+    ----------
+    plan : Plan
+    options : Namespace
+        Of :func:`parser`.
+    """
+    request = json.loads(SearchPlan(plan).tune_request())
+    study = TuningStudy(request, plan.paths)
+    processes, threads = SearchPlan(plan).tuner_processes, options.threads
+    if study.strategy.workers:
+        cores = threads if options.remote else max(1, threads // processes)
+        run_distributed(study, request, Crew(processes, cores, options.on_node, options.launcher))
+    else:
+        _search_here(plan, study, Allocation.of_job(threads, remote=bool(options.remote)))
+    _write(study, Outputs(options.outputs[0], ShardTables(*options.outputs[1:])))
+
+
+def _search_here(plan: Plan, study: TuningStudy, given: Allocation) -> None:
+    workers = given.workers(plan.study.execution.threads_per_worker, plan.fixed_workers)
+    run_search(
+        study,
+        lambda: open_desk(study),
+        SLOT,
+        lambda search, meanwhile: pool.run(
+            search, workers, search, given.gpus, meanwhile, given.share(workers)
+        ),
+        Asked(given.cores, len(given.gpus), workers),
+    )
+
+
+def _write(study: TuningStudy, outputs: Outputs) -> None:
+    from gridfold.tables import trials
+
+    chosen, files = explored(study), outputs.tables
+    trials.write_shard(results(study), study.splits, files.trials, files.epochs, files.predictions)
+    write_text(outputs.chosen, canonical_json(chosen) + "\n")

@@ -1,0 +1,123 @@
+"""The oracle of a search: brought to where it was, and what it has found in the end."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gridfold.plan.shards import Trial
+from gridfold.plan.stage_names import EXPLORE
+from gridfold.plan.stages import entry, stage_file
+from gridfold.search.tuner.protocol import COMPLETED, TuningFailed
+from gridfold.search.tuner.search import Piece, TuningStudy
+from gridfold.search.tuner.space import Values
+from gridfold.store.trials import TrialResult, TrialStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TunerTrial:
+    """One trial of a search, as its memory has it.
+
+    Attributes
+    ----------
+    trial_id, status, message : str
+    values : dict
+        Hyperparameters.
+    score : float or None
+        Of the objective.
+    metrics : dict of str to float
+        Means of all objectives.
+    """
+
+    trial_id: str
+    status: str
+    message: str
+    values: Values
+    score: float | None
+    metrics: dict[str, float]
+
+
+def read_trials(file: Path) -> list[TunerTrial]:
+    """Return the trials of a search in the order in which they began."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    found = []
+    for trial_id in content["state"]["start_order"]:
+        kept = content["trials"][trial_id]
+        metrics = {
+            name: history["observations"][-1]["value"][-1]
+            for name, history in kept["metrics"]["metrics"].items()
+            if history["observations"]
+        }
+        found.append(
+            TunerTrial(
+                trial_id,
+                kept["status"],
+                kept["message"] or "",
+                kept["values"],
+                kept["score"],
+                metrics,
+            )
+        )
+    return found
+
+
+def finalists(study: TuningStudy) -> dict[str, tuple[TunerTrial, list[Piece]]]:
+    """Return for each configuration its longest trial with a score, and what it was trained for.
+
+    Configurations without a score have their last trial. Of several executions it is the first that
+    speaks for the configuration.
+    """
+    found: dict[str, tuple[TunerTrial, list[Piece]]] = {}
+    for trial in read_trials(study.paths.tuner_state):
+        pieces = [piece for piece in study.pieces(trial.values) if piece.execution == 0]
+        key = pieces[0].configuration.id
+        if key in found and found[key][0].status == COMPLETED:
+            longer = pieces[0].epochs >= found[key][1][0].epochs
+            if trial.status != COMPLETED or not longer:
+                continue
+        found[key] = (trial, pieces)
+    return found
+
+
+def explored(study: TuningStudy) -> dict[str, Any]:
+    """Return the file of the stage `explore`: what was tried, with its scores.
+
+    Raises
+    ------
+    TuningFailed
+        When nothing has a score.
+    """
+    entries, splits = [], []
+    for trial, pieces in finalists(study).values():
+        score = {} if trial.score is None else {"score": trial.score}
+        more = {**score, "tuner_trial": trial.trial_id}
+        entries.append(entry(pieces[0].configuration, pieces[0].epochs, **more))
+        splits = [piece.split for piece in pieces]
+    if not any("score" in found for found in entries):
+        raise TuningFailed("no trial of the search has a score")
+    return stage_file(EXPLORE, splits, entries)
+
+
+def results(study: TuningStudy) -> list[tuple[Trial, TrialResult, TrialStore]]:
+    """Return what the run store knows of the configurations of :func:`explored`."""
+    rows = []
+    for trial, pieces in finalists(study).values():
+        for piece in pieces:
+            store = study.work(piece).store
+            result = store.result(piece.epochs)
+            if result is None:
+                known = store.failure()
+                result = TrialResult(
+                    "failed",
+                    piece.epochs,
+                    kind=known[0].kind if known else "error",
+                    reason=known[0].reason if known else f"left out: {trial.message}",
+                    usage=known[1] if known else {},
+                )
+            rows.append((piece.trial, result, store))
+    return rows

@@ -1,0 +1,88 @@
+"""One worker of a distributed search: ``python -m gridfold.search.tuner.worker results/<study>``.
+
+It takes the chief's address from Keras Tuner's variables or, started by hand while the search is
+under way, from the chief's file. It may come late and leave early.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+from gridfold.cluster.allocation import Allocation
+from gridfold.jobs import pool
+from gridfold.jobs.job import job
+from gridfold.paths import StudyPaths
+from gridfold.search.tuner.search import TuningStudy, run_search
+from gridfold.store.job_records import Asked
+
+TUNER_ID = "KERASTUNER_TUNER_ID"
+
+
+def worker_name(environment: Mapping[str, str]) -> str:
+    """Return the name of this worker among those of its search."""
+    if TUNER_ID in environment:
+        return environment[TUNER_ID]
+    if "SLURM_PROCID" in environment:
+        return f"worker{environment['SLURM_PROCID']}"
+    return f"{platform.node()}.{os.getpid()}"
+
+
+def own_gpus(gpus: tuple[str, ...], place: int, workers: int) -> tuple[str, ...]:
+    """Return this worker's share of the GPUs of a node; with more workers than GPUs, one of them.
+
+    Parameters
+    ----------
+    gpus : tuple of str
+        Those of the node that the job has; its steps see all of them.
+    place : int
+        Of this worker among those on the node, from 0.
+    workers : int
+        On the node.
+    """
+    return gpus[place::workers] or gpus[place % len(gpus) :][:1] if gpus else ()
+
+
+def work(root: Path) -> None:
+    """Train what the chief asks for until the search is over."""
+    # gRPC need not look after children: all are other programs, or forks of the fork server.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    paths = StudyPaths(root)
+    content = json.loads(paths.tuner_job.read_text(encoding="utf-8"))
+    request = content["request"]
+    name = worker_name(os.environ)
+    given = Allocation.of_job(content["cores"], remote="SLURM_JOB_ID" in os.environ)
+    place = int(os.environ.get("SLURM_LOCALID", os.environ.get("GRIDFOLD_LOCALID", "0")))
+    given = Allocation(given.cores, own_gpus(given.gpus, place, content["on_node"]))
+    workers = given.workers(request["threads"])
+
+    from gridfold.search.tuner.chief import RemoteDesk
+
+    desk = RemoteDesk(paths.tuner_chief, name)
+    with desk.beating():
+        run_search(
+            TuningStudy(request, paths),
+            lambda: desk,
+            name,
+            lambda search, meanwhile: pool.run(
+                search, workers, search, given.gpus, meanwhile, given.share(workers)
+            ),
+            Asked(given.cores, len(given.gpus), workers),
+        )
+
+
+def main() -> None:
+    """Run one worker with its own log."""
+    parser = argparse.ArgumentParser(description="One worker of a distributed search.")
+    parser.add_argument("root", type=Path, help="results/<study>")
+    options = parser.parse_args()
+    with job(StudyPaths(options.root).log("tune_workers", worker_name(os.environ))):
+        work(options.root)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The comparison of a study's configurations as a whole: tables, rank tests and the selection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gridfold.arrays import Array
+from gridfold.statistics.importance import importance
+from gridfold.statistics.pairwise import Scored, compare_with_selected, wilcoxon_obstacle
+from gridfold.statistics.ranks import rank_test
+from gridfold.statistics.result import Comparison
+from gridfold.statistics.scientific import scientific_values
+from gridfold.statistics.selection import SelectionEstimate, estimate_selection
+
+_MOST_RANKED = 10
+_FEWEST_RANKED = 2
+# Axes with three and more values, whose values are compared by ranks like configurations.
+_FEWEST_VALUES, _MOST_AXES = 3, 3
+
+
+def compare(
+    request: Mapping[str, Any],
+    trials: pd.DataFrame,
+    configurations: pd.DataFrame,
+    *,
+    targets: Array,
+    groups: Array,
+    predictions: Sequence[Path],
+) -> Comparison:
+    """Compare the configurations of a study.
+
+    Parameters
+    ----------
+    request : mapping
+        :meth:`gridfold.plan.plan.Plan.comparison_request`.
+    trials, configurations : DataFrame
+    targets, groups : array
+        Of all samples.
+    predictions : sequence of Path
+        The shards' tables of predictions.
+    """
+    scored = Scored.of(trials, configurations, request)
+    labels = dict(zip(configurations["config_id"], configurations["label"], strict=True))
+    table = compare_with_selected(scored, labels)
+    selection = _selection(scored, targets, groups, predictions)
+    table["chosen"] = [(selection.chosen or {}).get(i, np.nan) for i in table["config_id"]]
+    values = scientific_values(scored, configurations, request["space"])
+    ranks = [
+        {"title": title, **asdict(rank_test(scores, scored.blocks, scored.alpha))}
+        for title, scores in _ranked(scored, labels, values).items()
+    ]
+    splits, count = scored.scores.shape
+    return Comparison(
+        table,
+        values,
+        importance(configurations, request["space"], request["measure"]),
+        {
+            "measure": request["measure"],
+            "confidence": request["confidence"],
+            "blocks": scored.blocks,
+            "wilcoxon": wilcoxon_obstacle(splits, scored.repeats, count - 1, scored.alpha)
+            if count > 1
+            else "",
+            "ranks": ranks,
+            "selection": selection.plain(),
+        },
+    )
+
+
+def _selection(
+    scored: Scored, targets: Array, groups: Array, predictions: Sequence[Path]
+) -> SelectionEstimate:
+    candidates = list(map(str, scored.scores.columns))
+    if not candidates:
+        return SelectionEstimate(obstacle="No configuration finished all its trials.")
+    selected = scored.scores[candidates[0]]
+    return estimate_selection(
+        scored.measure,
+        float(selected.mean()),
+        targets,
+        groups,
+        predictions,
+        candidates,
+        {str(split): float(score) for split, score in selected.items()},
+        scored.confidence,
+    )
+
+
+def _ranked(
+    scored: Scored, labels: Mapping[str, str], values: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Return what is compared by ranks: the best configurations, and the best at each value."""
+    oriented = (scored.scores * scored.sign).dropna()
+    if len(oriented) < 2 or oriented.shape[1] < _FEWEST_RANKED:
+        return {}
+    top = oriented.iloc[:, :_MOST_RANKED]
+    count = f"The best {top.shape[1]} of {scored.scores.shape[1]:,} configurations"
+    if top.shape[1] == scored.scores.shape[1]:
+        count = f"All {top.shape[1]} configurations"
+    # Labels of different configurations can be equal once they are shortened; ranks are not.
+    names = [f"{place + 1}: {labels[config]}" for place, config in enumerate(top.columns)]
+    found = {count: top.set_axis(names, axis=1)}
+    for axis, rows in values.groupby("axis", sort=False):
+        if _FEWEST_VALUES <= len(rows) <= _MOST_RANKED and len(found) <= _MOST_AXES:
+            best = oriented[rows["config_id"].tolist()]
+            found[f"The best configuration at each value of {axis}"] = best.set_axis(
+                rows["value"].tolist(), axis=1
+            )
+    return found

@@ -1,0 +1,192 @@
+"""From trials to configurations: means with intervals, ranks, and the one that is selected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gridfold.problems import LOWER_IS_BETTER, MEASURE_RANGES
+from gridfold.statistics.intervals import (
+    mean_interval,
+    of_all_pairs,
+    paired_p_value,
+    rounding_variance,
+)
+from gridfold.tables.trials import USAGE_COLUMNS, Column, all_measures, axis_columns
+
+CONFIGURATION_COLUMNS = (
+    Column("rank", "int", "", "1 is best by the mean of the ranking measure; failed ones last"),
+    Column("config_id", "string", "", "Configuration"),
+    Column("label", "string", "", "Its axis values in one line"),
+    Column("model", "string", "", "Model family"),
+    Column("difference", "float", "", "Mean of the ranking measure minus that of the best"),
+    Column(
+        "p_value",
+        "float",
+        "",
+        "Corrected resampled t-test against the best, adjusted for all pairs; empty where trials "
+        "failed",
+    ),
+    Column("n_splits", "int", "", "Splits with a score"),
+    Column("n_failed", "int", "", "Trials that failed"),
+    Column("epochs_mean", "float", "epochs", "Mean of the epochs that were trained"),
+    Column("best_epoch_median", "float", "epochs", "Median of the epochs that were scored"),
+    Column("parameters", "int", "", "Trainable weights"),
+    Column("fit_seconds_mean", "float", "s", "Mean wall time in epochs of a trial"),
+    Column("fit_seconds_sum", "float", "s", "The same, summed over splits"),
+    Column("core_hours", "float", "h", "CPU cores times wall time, all trials"),
+    Column("gpu_hours", "float", "h", "GPUs times wall time, all trials"),
+    Column("cpu_efficiency", "float", "", "Processor time over what the cores could have given"),
+    Column("memory_mb", "float", "MB", "Most memory of any trial (peak RSS)"),
+    Column("gpu_busy", "float", "", "Mean fraction of time in which the GPU computed (NVML)"),
+)
+
+
+def summarise(trials: pd.DataFrame, request: Mapping[str, Any]) -> pd.DataFrame:
+    """Return one row for each configuration, best first.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        The trials table.
+    request : mapping
+        ``measure`` (for the ranking) and ``confidence``.
+
+    Returns
+    -------
+    DataFrame
+        :data:`CONFIGURATION_COLUMNS`, the axis columns, and ``<measure>_mean``, ``_sd``,
+        ``_low``, ``_high`` for every measure, the last two within the measure's range.
+    """
+    measure = request["measure"]
+    if measure not in trials:
+        # Not one trial has a score.
+        trials = trials.assign(**{measure: np.nan})
+    # Tables of earlier versions know of no usage.
+    missing = dict.fromkeys(set(USAGE_COLUMNS) - set(trials.columns), np.nan)
+    trials = trials.assign(**missing)
+    measures, axes = all_measures(trials), axis_columns(trials)
+    rows, scores = [], {}
+    for config_id, group in trials.groupby("config_id", sort=False):
+        good = group[group["status"] == "finished"]
+        ratio = float((good["n_validation"] / good["n_train"]).mean()) if len(good) else 0.0
+        first = group.iloc[0]
+        row = {
+            "config_id": config_id,
+            "label": first["label"],
+            "model": first["model"],
+            **{axis: first[axis] for axis in axes},
+            "n_splits": int(good[measure].notna().sum()) if len(good) else 0,
+            "n_failed": len(group) - len(good),
+            "epochs_mean": good["epochs_trained"].mean(),
+            "best_epoch_median": good["best_epoch"].median(),
+            "parameters": int(good["parameters"].max()) if len(good) else 0,
+            "fit_seconds_mean": good["fit_seconds"].mean(),
+            "fit_seconds_sum": good["fit_seconds"].sum(),
+            **_cost(group),
+            "test_train_ratio": ratio,
+        }
+        for name in measures:
+            least = rounding_variance(name, good[name], good["n_validation"])
+            interval = mean_interval(good[name], ratio, request["confidence"], least)
+            low, high = np.clip([interval.low, interval.high], *MEASURE_RANGES[name])
+            row |= {
+                f"{name}_mean": interval.mean,
+                f"{name}_sd": interval.sd,
+                f"{name}_low": low,
+                f"{name}_high": high,
+            }
+        rows.append(row)
+        scores[config_id] = good.set_index("split")[measure] if len(good) else pd.Series()
+    # Whole numbers stay whole although configurations without this axis have none.
+    table = pd.DataFrame(rows).astype({axis: trials[axis].dtype for axis in axes})
+    table = _ranked(table, measure)
+    finished = trials[trials["status"] == "finished"]
+    least = 2 * rounding_variance(measure, finished[measure], finished["n_validation"])
+    return _compared(table, scores, measure, least)
+
+
+def _cost(trials: pd.DataFrame) -> dict[str, float]:
+    """Return what the trials of a configuration cost, failed ones included."""
+    known = trials[trials["cpu_efficiency"] > 0]
+    offered = (known["cpu_seconds"] / known["cpu_efficiency"]).sum()
+    return {
+        "core_hours": trials["core_hours"].sum(min_count=1),
+        "gpu_hours": trials["gpu_hours"].sum(min_count=1),
+        "cpu_efficiency": known["cpu_seconds"].sum() / offered if offered else np.nan,
+        "memory_mb": trials["memory_mb"].max(),
+        "gpu_busy": trials["gpu_busy"].mean(),
+    }
+
+
+def _ranked(table: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Sort best first; configurations that lost trials come after all complete ones.
+
+    A mean over the splits that happened to survive is not comparable with a mean over all.
+    """
+    table = table.assign(_incomplete=table["n_failed"] > 0)
+    table = table.sort_values(
+        ["_incomplete", f"{measure}_mean"],
+        ascending=[True, measure in LOWER_IS_BETTER],
+        kind="stable",
+        na_position="last",
+    ).drop(columns="_incomplete")
+    table.insert(0, "rank", np.arange(1, len(table) + 1))
+    return table.reset_index(drop=True)
+
+
+def _compared(
+    table: pd.DataFrame, scores: Mapping[Any, pd.Series], measure: str, least_variance: float
+) -> pd.DataFrame:
+    """Add difference and adjusted p-value against the first row."""
+    best = scores[table.loc[0, "config_id"]]
+    p_values = []
+    for position, row in table.iterrows():
+        pair = pd.concat([scores[row["config_id"]], best], axis=1, join="inner")
+        # A mean over the splits that happened to survive can't be compared fairly.
+        left_out = position == 0 or not len(pair) or row["n_failed"]
+        p_values.append(
+            np.nan
+            if left_out
+            else paired_p_value(
+                pair.iloc[:, 0], pair.iloc[:, 1], row["test_train_ratio"], least_variance
+            )
+        )
+    means = table[f"{measure}_mean"].astype(float)
+    place = list(table.columns).index("model") + 1
+    table.insert(place, "difference", means - means.iloc[0])
+    table.insert(place + 1, "p_value", of_all_pairs(p_values))
+    return table.drop(columns="test_train_ratio")
+
+
+def select(table: pd.DataFrame, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the selected configuration: the best mean of the ranking measure.
+
+    Raises
+    ------
+    ValueError
+        When no configuration has a score.
+    """
+    best, measure = table.iloc[0], request["measure"]
+    if np.isnan(best[f"{measure}_mean"]):
+        raise ValueError(f"no trial of the study has a score ({measure}); see trials.csv")
+    ties = table[table["p_value"] > 1 - request["confidence"]]
+    return {
+        "config_id": best["config_id"],
+        "label": best["label"],
+        "measure": measure,
+        "confidence": request["confidence"],
+        **{name: _number(best[f"{measure}_{name}"]) for name in ("mean", "sd", "low", "high")},
+        "n_splits": int(best["n_splits"]),
+        # Without validation data nothing can stop the final fit, so it takes the typical epoch.
+        "final_epochs": max(1, round(float(best["best_epoch_median"]))),
+        "not_distinguishable": len(ties),
+        "configurations": len(table),
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,264 @@
+"""The run store: what is known about each trial, kept through every kind of failure.
+
+A request is (configuration, split, epochs). The store answers it with a result, or hands out the
+newest checkpoint to go on from, or lets the trial start. Raising `epochs`, a retry after a crash
+and a requeue after preemption are therefore one code path.
+
+The folder of a trial holds at most five files, and two more for each other number of epochs that
+was answered before::
+
+    trial.json               what is trained: settings and fingerprint
+    checkpoint-00020.npz     where it can go on; until the trial is finished also the one before
+    result-00020.json        the answer for 20 epochs; written last
+    predictions-00020.npy    predictions for the validation part
+    failure.json             why the latest attempt has no answer
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gridfold.arrays import Array
+from gridfold.atomic import replacing, write_text
+from gridfold.canonical import canonical, digest
+from gridfold.errors import TrialFailure
+from gridfold.paths import result_file
+from gridfold.store import checkpoints
+from gridfold.store.locks import TrialBusy, held_by_other
+
+log = logging.getLogger(__name__)
+
+# A loss that is not finite is where the configuration leads; trying again leads there again.
+DIVERGED = "diverged"
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """The answer to a request.
+
+    Attributes
+    ----------
+    status : {"finished", "failed"}
+    kind, reason : str
+        Of a failure; empty otherwise.
+    epochs : int
+        Epochs that were asked for.
+    epochs_trained : int
+        Epochs that were trained, fewer after early stopping.
+    best_epoch : int
+        Epoch (from 1) whose weights were scored.
+    scores : dict of str to float
+        Every measure of the problem on the validation part.
+    history : list of dict
+        For each epoch: ``epoch`` (from 1), ``loss``, ``val_loss``, ``metric``, ``val_metric``,
+        ``learning_rate``, ``seconds``, ``training_seconds`` (without validation).
+    segments : list of dict
+        Stretches of uninterrupted training: ``first`` and ``last`` epoch, ``host``, ``started``.
+    n_train, n_validation, parameters : int
+        Samples of both parts; trainable weights.
+    world_size, batch_size : int
+        Replicas; samples of one step over all of them.
+    device : str
+        What each replica computed on: the name of a GPU, or ``CPU``.
+    precision : str
+        Keras' dtype policy, as ``mixed_float16``.
+    fit_seconds, seconds : float
+        Time in epochs; time of the attempt that finished the trial, start-up included.
+    usage : dict of str to float or None
+        What it used (:class:`gridfold.jobs.usage.Usage`); empty where nobody looked.
+    """
+
+    status: str
+    epochs: int
+    kind: str = ""
+    reason: str = ""
+    epochs_trained: int = 0
+    best_epoch: int = 0
+    scores: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    segments: list[dict[str, Any]] = field(default_factory=list)
+    n_train: int = 0
+    n_validation: int = 0
+    parameters: int = 0
+    world_size: int = 0
+    batch_size: int = 0
+    device: str = ""
+    precision: str = ""
+    fit_seconds: float = 0.0
+    seconds: float = 0.0
+    usage: dict[str, float | None] = field(default_factory=dict)
+
+
+class TrialStore:
+    """What the run store knows about one trial.
+
+    Parameters
+    ----------
+    folder : Path
+        Of this trial.
+    set_aside : Path
+        Where records go that belong to other code, data or versions.
+    fingerprint : mapping
+        Everything a result depends on; JSON-like.
+    """
+
+    def __init__(self, folder: Path, set_aside: Path, fingerprint: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self._set_aside = set_aside
+        self._fingerprint = canonical(fingerprint)
+
+    def open(self) -> None:
+        """Make the folder ready; records with another fingerprint are moved out of the way.
+
+        Raises
+        ------
+        TrialBusy
+            When a live job trains this trial: what looks left over is what it is writing.
+        """
+        other = held_by_other(self.folder)
+        if other:
+            raise TrialBusy(f"{'/'.join(self.folder.parts[-2:])} is being trained by {other}")
+        # What a killed process was just writing.
+        for unfinished in self.folder.glob(".*"):
+            unfinished.unlink()
+        file = self.folder / "trial.json"
+        try:
+            recorded = json.loads(file.read_text())["fingerprint"]
+        except FileNotFoundError:
+            # Records of unknown origin are as foreign as those of another fingerprint.
+            recorded = {} if self.folder.is_dir() and any(self.folder.iterdir()) else None
+        except (ValueError, KeyError, TypeError):
+            recorded = {}
+        if recorded == self._fingerprint:
+            return
+        if recorded is not None:
+            self._move_away(_differences(recorded, self._fingerprint), digest(recorded)[:12])
+        text = json.dumps({"fingerprint": self._fingerprint}, indent=1)
+        write_text(file, text + "\n")
+
+    def _move_away(self, differences: list[str], name: str) -> None:
+        config_id, split = self.folder.parts[-2:]
+        target = self._set_aside / config_id / f"{split}-{name}"
+        number = 1
+        while target.exists():
+            number += 1
+            target = target.with_name(f"{split}-{name}-{number}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.rename(target)
+        log.warning(
+            "%s/%s: the earlier record differs in %s; set aside as %s and trained anew",
+            config_id,
+            split,
+            ", ".join(differences),
+            target,
+        )
+
+    def result(self, epochs: int) -> TrialResult | None:
+        """Return the answer for `epochs`, if there is one."""
+        try:
+            return TrialResult(**json.loads(self._result_file(epochs).read_text()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as error:
+            log.warning("%s can't be read (%s)", self._result_file(epochs), error)
+            return None
+
+    def predictions(self, epochs: int) -> Array | None:
+        """Return the predictions for the validation part, (samples, outputs) float32."""
+        try:
+            return np.load(self._predictions_file(epochs))  # type: ignore[no-any-return]
+        except (OSError, ValueError):
+            return None
+
+    def finish(self, result: TrialResult, predictions: Array | None) -> None:
+        """Record the answer; predictions first, so that a result is never without them."""
+        if predictions is not None:
+            with replacing(self._predictions_file(result.epochs)) as temporary:
+                np.save(temporary, predictions)
+        write_text(self._result_file(result.epochs), json.dumps(asdict(result)) + "\n")
+        checkpoints.prune(self.folder)
+        (self.folder / "failure.json").unlink(missing_ok=True)
+
+    def fail(
+        self,
+        epochs: int,
+        failure: TrialFailure,
+        usage: Mapping[str, float | None] | None = None,
+    ) -> TrialResult:
+        """Record that there is no score, and why; final if the configuration is the reason."""
+        result = TrialResult(
+            "failed", epochs, kind=failure.kind, reason=failure.reason, usage=dict(usage or {})
+        )
+        if failure.kind == DIVERGED:
+            self.finish(result, None)
+        else:
+            text = json.dumps({**asdict(result), "detail": failure.detail}, indent=1)
+            write_text(self.folder / "failure.json", text + "\n")
+        return result
+
+    def failure(self) -> tuple[TrialFailure, dict[str, float | None]] | None:
+        """Return why the latest attempt has no answer, and what it has used."""
+        try:
+            found = json.loads((self.folder / "failure.json").read_text())
+            failure = TrialFailure(found["kind"], found["reason"], found["detail"])
+            return failure, dict(found.get("usage", {}))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def forget_failure(self) -> None:
+        """Let a new run judge for itself."""
+        (self.folder / "failure.json").unlink(missing_ok=True)
+
+    def _result_file(self, epochs: int) -> Path:
+        return result_file(self.folder, epochs)
+
+    def _predictions_file(self, epochs: int) -> Path:
+        return self.folder / f"predictions-{epochs:05d}.npy"
+
+
+def _differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+    names = sorted(set(recorded) | set(current))
+    return [name for name in names if recorded.get(name) != current.get(name)]
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """A request to train, with all that it takes.
+
+    Attributes
+    ----------
+    config_id, split : str
+        Which trial.
+    epochs : int
+        Epochs to reach.
+    settings : dict
+        The settings of the configuration.
+    data, splits, folder : Path
+        Prepared arrays, splits, and the trial's folder in the run store.
+    threads : int
+        CPU threads; 0 leaves the choice to TensorFlow.
+    steps_per_execution : int or "auto"
+    checkpoint_every : int
+        Epochs between checkpoints.
+    in_memory_mb : int
+        MB of samples that are kept in memory; more are read when they are needed.
+    """
+
+    config_id: str
+    split: str
+    epochs: int
+    settings: dict[str, Any]
+    data: Path
+    splits: Path
+    folder: Path
+    threads: int = 0
+    steps_per_execution: int | str = "auto"
+    checkpoint_every: int = 1
+    in_memory_mb: int = 1024

@@ -1,0 +1,164 @@
+"""What must hold for a search in stages, between its section and the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gridfold.errors import KeyPath, Problem
+from gridfold.study.objectives import known_objectives
+from gridfold.study.sections.explain import shown
+from gridfold.study.sections.resampling import split_names
+from gridfold.study.sections.search import HyperbandStrategy
+from gridfold.study.sections.tuner import KerasTunerStrategy
+
+_STRATEGY: KeyPath = ("search", "strategy")
+
+
+def stage_problems(search: Any, training: Any, resampling: Any) -> Iterator[Problem]:
+    """Yield what is wrong with the stages of a search.
+
+    Parameters
+    ----------
+    search, training, resampling
+        Valid sections of a study.
+    """
+    if not search.is_staged:
+        return
+    yield from _distribution_problems(search, training)
+    is_hyperband = isinstance(search.strategy, HyperbandStrategy)
+    if is_hyperband and "training.epochs" in search.space:
+        yield Problem(
+            ("search", "space", "training.epochs"),
+            "an axis that Hyperband itself decides",
+            "allowed: leave it out; `training.epochs` is the longest training",
+        )
+    if is_hyperband and search.explore is not None and search.explore.epochs is not None:
+        yield Problem(
+            ("search", "explore", "epochs"),
+            f"{search.explore.epochs} with `strategy: hyperband`, which decides them itself",
+            "allowed: leave it out; `training.epochs` is the longest training",
+        )
+    count = len(split_names(resampling))
+    for name in ("explore", "refine"):
+        wanted = getattr(search, name)
+        if wanted is None:
+            continue
+        path: KeyPath = ("search", name)
+        if wanted.splits is not None and wanted.splits > count:
+            yield Problem(
+                (*path, "splits"),
+                str(wanted.splits),
+                f"allowed: at most {count}, the splits of `resampling`",
+            )
+        if wanted.epochs is not None:
+            yield from _epochs_problems((*path, "epochs"), wanted.epochs, search, training)
+    if search.refine is not None and search.refine.top > search.refine.max_configurations:
+        yield Problem(
+            ("search", "refine", "top"),
+            str(search.refine.top),
+            f"allowed: at most max_configurations, {search.refine.max_configurations}",
+        )
+    yield from _hyperband_problems(search)
+    last = "refine" if search.refine is not None else "explore"
+    wanted = getattr(search, last)
+    if search.confirm is None and wanted is not None and not wanted.is_full:
+        saved = ("epochs", "splits", "training_fraction")
+        given = [f"`{key}`" for key in saved if key in wanted.model_fields_set]
+        yield Problem(
+            ("search", last),
+            f"{' and '.join(given)} in the last stage: nothing would be trained in full",
+            "allowed: leave it out here, or add `confirm` (`confirm: {}` will do)",
+        )
+
+
+def _hyperband_problems(search: Any) -> Iterator[Problem]:
+    """Refuse what contradicts a tuner that chooses epochs by itself."""
+    if getattr(search.strategy, "tuner", None) != "hyperband":
+        return
+    if search.refine is None and search.confirm is None:
+        yield Problem(
+            ("search", "strategy"),
+            "`tuner: hyperband` in the last stage: most trials are not trained in full",
+            "allowed: add `confirm` (`confirm: {}` will do) or `refine`",
+        )
+    if search.explore is not None and search.explore.epochs is not None:
+        yield Problem(
+            ("search", "explore", "epochs"),
+            f"{search.explore.epochs} with `tuner: hyperband`, which chooses them itself",
+            "allowed: `max_epochs` of the strategy",
+        )
+
+
+def _epochs_problems(path: KeyPath, epochs: int, search: Any, training: Any) -> Iterator[Problem]:
+    if epochs > training.epochs:
+        yield Problem(path, str(epochs), f"allowed: at most training.epochs, {training.epochs}")
+    if "training.epochs" in search.space:
+        yield Problem(path, f"{epochs} with an axis `training.epochs`", "allowed: one of the two")
+
+
+def _distribution_problems(search: Any, training: Any) -> Iterator[Problem]:
+    """Refuse trials on several devices: the jobs of later stages do not know of them yet."""
+    axes = [name for name in search.space if name.startswith("training.distribution.")]
+    if axes or training.distribution.world_size > 1:
+        stages = [k for k in ("explore", "refine", "confirm") if getattr(search, k) is not None]
+        yield Problem(
+            ("search", stages[0] if stages else "strategy"),
+            "a search in stages of trials on several devices",
+            "allowed: training.distribution.world_size 1, or no stages",
+        )
+
+
+def objective_problems(problem: Any, search: Any) -> Iterator[Problem]:
+    """Refuse objectives that the problem does not have."""
+    strategy = search.strategy
+    if not isinstance(strategy, KerasTunerStrategy):
+        return
+    known = known_objectives(problem.type)
+    is_list = isinstance(strategy.objective, list)
+    for index, name in enumerate(strategy.objectives):
+        if name not in known:
+            yield Problem(
+                (*_STRATEGY, "objective", *([index] if is_list else [])),
+                f"{shown(name)} with `problem.type: {problem.type}`",
+                f"allowed: {', '.join(known)}",
+            )
+
+
+def tuner_training_problems(training: Any, search: Any) -> Iterator[Problem]:
+    """Refuse trainings that a tuner can't steer."""
+    strategy = search.strategy
+    if not isinstance(strategy, KerasTunerStrategy):
+        return
+    if strategy.tuner == "hyperband":
+        if "training.epochs" in search.space:
+            yield Problem(
+                ("search", "space", "training.epochs"),
+                "an axis of epochs with `tuner: hyperband`, which chooses them itself",
+                "allowed: `max_epochs` of the strategy",
+            )
+        if strategy.max_epochs is None and training.epochs < 2:
+            yield Problem(
+                (*_STRATEGY, "max_epochs"),
+                f"left out, with `training.epochs: {training.epochs}`",
+                "allowed: at least 2",
+            )
+
+
+def tuner_model_problems(model: Any, search: Any) -> Iterator[Problem]:
+    """Refuse what only a model function can answer, and a search for nothing."""
+    strategy = search.strategy
+    if not isinstance(strategy, KerasTunerStrategy):
+        return
+    if model.python is None:
+        for name, value in (("tune_new_entries", True), ("allow_new_entries", False)):
+            if getattr(strategy, name) is value:
+                yield Problem(
+                    (*_STRATEGY, name),
+                    f"{shown(value)} without `model.python`",
+                    "allowed: left out; the other models ask for nothing that the space has not",
+                )
+    if not search.space and len(model.families) == 1 and not strategy.tune_new_entries:
+        yield Problem(
+            ("search", "space"), "nothing to tune", "allowed: at least one axis, or two models"
+        )

@@ -1,0 +1,1 @@
+"""One typed section of the study file in each module."""

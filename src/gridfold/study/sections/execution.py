@@ -1,0 +1,43 @@
+"""The `execution` section: how trials become jobs. Nothing here changes a result."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from gridfold.study.sections.base import NonNegativeInt, PositiveFloat, PositiveInt, Section
+
+
+class Execution(Section):
+    """How trials become jobs; what a machine offers belongs to the profile instead."""
+
+    trials_per_job: Literal["auto", "split", "configuration"] | PositiveInt = Field(
+        "auto",
+        description="`split`: one trial a job; `configuration`: all splits of one configuration; "
+        "a number; or `auto`: about half an hour of estimated work.",
+    )
+    workers: Literal["auto"] | PositiveInt = Field(
+        "auto", description="Trials that run at the same time in one job; `auto` uses its cores."
+    )
+    threads_per_worker: PositiveInt = Field(
+        1, description="CPU threads of each trial; with Horovod, of each rank."
+    )
+    start_timeout: PositiveFloat = Field(
+        180.0,
+        description="Seconds from the start of the first rank until all must be ready, in "
+        "distributed training; more on a slow file system.",
+    )
+    in_memory_mb: NonNegativeInt = Field(
+        1024,
+        description="MB of samples that a trial keeps in memory, 4 bytes for each number; more are "
+        "read from disk batch by batch. Changes no result.",
+    )
+    retries: NonNegativeInt = Field(
+        1, description="Times a failed job is repeated; only what is missing runs again."
+    )
+    failed_trials: Literal["stop", "report"] = Field(
+        "stop",
+        description="After the last retry: `stop` without a report, or go on and `report` failed "
+        "trials as such. A diverged trial (NaN loss) is a result, and always reported.",
+    )

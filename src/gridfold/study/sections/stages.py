@@ -1,0 +1,65 @@
+"""What `search.explore`, `search.refine` and `search.confirm` may say."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from gridfold.study.sections.base import NonNegativeInt, PositiveInt, Section
+
+Share = Annotated[float, Field(gt=0, le=1)]
+OpenShare = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Effort(Section):
+    """How much each configuration of a stage is trained."""
+
+    epochs: PositiveInt | None = Field(
+        None, description="Epochs of each trial, at most `training.epochs`, which is the default."
+    )
+    splits: PositiveInt | None = Field(
+        None, description="How many of the splits of `resampling`, from the first; default all."
+    )
+    training_fraction: Share = Field(
+        1.0, description="Share of each split's training part; the validation part stays whole."
+    )
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing is saved."""
+        return self.epochs is None and self.splits is None and self.training_fraction == 1
+
+
+class Explore(_Effort):
+    """How the configurations of the strategy are trained: cheaper than a full training."""
+
+
+class Refine(_Effort):
+    """Trains the neighbours of the best configurations."""
+
+    top: PositiveInt = Field(3, description="Configurations whose neighbours are tried.")
+    rounds: PositiveInt = Field(1, description="Rounds; each goes on from the best so far.")
+    step: OpenShare = Field(
+        0.5,
+        description="Distance of neighbours in the first round: a part of the distance between "
+        "the values of the axis, or of a quarter of an interval.",
+    )
+    shrink: OpenShare = Field(0.5, description="Factor on the distance from round to round.")
+    swap: bool = Field(True, description="Whether values without an order are exchanged, too.")
+    max_configurations: PositiveInt = Field(
+        20, description="Most configurations of a round, the best ones themselves included."
+    )
+
+
+class Confirm(Section):
+    """Trains the finalists in full on splits that the search has not seen."""
+
+    top: PositiveInt = Field(5, description="Number of finalists.")
+    folds: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="Folds; default those of `resampling`."
+    )
+    repeats: PositiveInt | None = Field(
+        None, description="Repetitions; default those of `resampling`."
+    )
+    seed: NonNegativeInt = Field(0, description="Seed of the splits, with that of `resampling`.")

@@ -1,0 +1,1 @@
+"""Tables of trials, jobs and predictions: columns, reading, writing."""

@@ -1,0 +1,335 @@
+"""The tables of a study: what each holds, how shards write them and how they come together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from gridfold.atomic import replacing
+from gridfold.canonical import canonical_json
+from gridfold.errors import GridfoldError
+
+if TYPE_CHECKING:
+    from gridfold.data.splits import Split
+    from gridfold.paths import StudyPaths
+    from gridfold.plan.shards import Trial
+    from gridfold.store.trials import TrialResult, TrialStore
+
+from gridfold.problems import PROBLEM_KINDS
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: name, type, unit and meaning."""
+
+    name: str
+    type: str
+    unit: str
+    meaning: str
+
+
+# In the shards' tables, with one column for each measure (`accuracy`) after them.
+TRIAL_COLUMNS = (
+    Column("config_id", "string", "", "Configuration: first 12 hex digits of its digest"),
+    Column("split", "string", "", "r<repeat>f<fold>, both from 0"),
+    Column("status", "string", "", "finished or failed"),
+    Column("failure", "string", "", "Kind of failure: diverged, error, killed; else empty"),
+    Column("reason", "string", "", "Why it failed; else empty"),
+    Column("epochs", "int", "epochs", "Asked for"),
+    Column("epochs_trained", "int", "epochs", "Trained, fewer after early stopping"),
+    Column("best_epoch", "int", "epochs", "Epoch (from 1) whose weights were scored"),
+    Column("resumptions", "int", "", "Times the trial went on from a checkpoint"),
+    Column("n_train", "int", "samples", "Size of the training part"),
+    Column("n_validation", "int", "samples", "Size of the validation part"),
+    Column("parameters", "int", "", "Trainable weights"),
+    Column("world_size", "int", "replicas", "Copies of the model that shared each batch"),
+    Column("batch_size", "int", "samples", "Of one step, over all replicas"),
+    Column("device", "string", "", "What each replica computed on: the name of a GPU, or CPU"),
+    Column("precision", "string", "", "Keras' dtype policy, as mixed_float16"),
+    Column("fit_seconds", "float", "s", "Wall time in epochs, validation included"),
+    Column("seconds", "float", "s", "Wall time of the finishing attempt, start-up included"),
+    Column("cores", "float", "", "CPU cores that the trial had of its job, used or not"),
+    Column("gpus", "float", "", "GPUs that the trial had, shared ones in part"),
+    Column("core_hours", "float", "h", "Cores times wall time, interrupted attempts included"),
+    Column("gpu_hours", "float", "h", "GPUs times wall time, interrupted attempts included"),
+    Column("cpu_seconds", "float", "s", "Processor time of the last attempt, all threads"),
+    Column("cpu_efficiency", "float", "", "Processor time over what its cores could have given"),
+    Column("memory_mb", "float", "MB", "Most memory, what trials share included (peak RSS)"),
+    Column("added_memory_mb", "float", "MB", "How much of it came after the trial's start"),
+    Column("gpu_busy", "float", "", "Mean fraction of time in which its GPU computed (NVML)"),
+    Column("gpu_memory_mb", "float", "MB", "Most memory in use on its GPU (NVML)"),
+    Column("gpu_tensors_mb", "float", "MB", "Most memory of tensors on its GPU (TensorFlow)"),
+)
+USAGE_COLUMNS = (
+    "cores",
+    "gpus",
+    "core_hours",
+    "gpu_hours",
+    "cpu_seconds",
+    "cpu_efficiency",
+    "memory_mb",
+    "added_memory_mb",
+    "gpu_busy",
+    "gpu_memory_mb",
+    "gpu_tensors_mb",
+)
+# What `collect` adds, with one column for each axis (`mlp.units`) after them.
+STUDY_COLUMNS = (
+    Column("label", "string", "", "The configuration's axis values in one line"),
+    Column("model", "string", "", "Model family"),
+)
+EPOCH_COLUMNS = (
+    Column("config_id", "string", "", "Configuration"),
+    Column("split", "string", "", "Split"),
+    Column("epoch", "int", "epochs", "From 1"),
+    Column("loss", "float", "", "Mean training loss while the epoch ran, penalties included"),
+    Column("val_loss", "float", "", "Validation loss at its end"),
+    Column("metric", "float", "", "Training accuracy (classes) or MAE (numbers)"),
+    Column("val_metric", "float", "", "The same on the validation part"),
+    Column("learning_rate", "float", "", "At its end"),
+    Column("seconds", "float", "s", "Wall time, validation included"),
+    Column("training_seconds", "float", "s", "Wall time without validation"),
+)
+PREDICTION_COLUMNS = (
+    Column("config_id", "string", "", "Configuration"),
+    Column("split", "string", "", "Split"),
+    Column("sample", "int", "", "Row in the prepared arrays"),
+    Column("prediction", "list of float", "", "Probabilities, or numbers in the target's units"),
+)
+
+
+@dataclass(frozen=True)
+class StudyTables:
+    """The tables of a finished study.
+
+    Attributes
+    ----------
+    trials, epochs : DataFrame
+        As of :func:`collect`.
+    configurations : DataFrame
+        As of :func:`gridfold.statistics.summary.summarise`.
+    """
+
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+    configurations: pd.DataFrame
+
+    @classmethod
+    def read(cls, files: Mapping[str, str]) -> StudyTables:
+        """Read the tables from Parquet files, by their names."""
+        return cls(
+            *(pd.read_parquet(files[name]) for name in ("trials", "epochs", "configurations"))
+        )
+
+    @classmethod
+    def of_study(cls, paths: StudyPaths) -> StudyTables:
+        """Read the tables of a study.
+
+        Raises
+        ------
+        GridfoldError
+            When it has none yet.
+        """
+        names = ("trials", "epochs", "configurations")
+        files = {name: str(paths.tables / f"{name}.parquet") for name in names}
+        missing = [file for file in files.values() if not Path(file).exists()]
+        if missing:
+            raise GridfoldError(
+                f"{missing[0]} is not there yet: run the study first, with snakemake --configfile"
+            )
+        return cls.read(files)
+
+
+def write_shard(
+    rows: Iterable[tuple[Trial, TrialResult, TrialStore]],
+    splits: Mapping[str, Split],
+    trials_file: Path,
+    epochs_file: Path,
+    predictions_file: Path,
+) -> None:
+    """Write the tables of one shard, so that later steps read few files."""
+    trials, epochs, predictions = [], [], []
+    for trial, result, store in rows:
+        identity = {"config_id": trial.config_id, "split": trial.split}
+        trials.append(
+            {
+                **identity,
+                "status": result.status,
+                "failure": result.kind,
+                "reason": result.reason,
+                "epochs": result.epochs,
+                "epochs_trained": result.epochs_trained,
+                "best_epoch": result.best_epoch,
+                "resumptions": max(0, len(result.segments) - 1),
+                "n_train": result.n_train,
+                "n_validation": result.n_validation,
+                "parameters": result.parameters,
+                "world_size": result.world_size,
+                "batch_size": result.batch_size,
+                "device": result.device,
+                "precision": result.precision,
+                "fit_seconds": result.fit_seconds,
+                "seconds": result.seconds,
+                **_usage(result),
+                **result.scores,
+            }
+        )
+        epochs += [{**identity, **row} for row in result.history]
+        predicted = store.predictions(result.epochs) if result.status == "finished" else None
+        if predicted is not None:
+            predictions.append(
+                pd.DataFrame(
+                    {
+                        **identity,
+                        "sample": splits[trial.split].validation,
+                        "prediction": list(predicted),
+                    }
+                )
+            )
+    # A shard without trials still has the columns, so that it can be joined with others.
+    table = pd.DataFrame(trials) if trials else _typed(pd.DataFrame(), TRIAL_COLUMNS)
+    write(trials_file, table)
+    write(epochs_file, _typed(pd.DataFrame(epochs), EPOCH_COLUMNS))
+    joined = pd.concat(predictions) if predictions else pd.DataFrame()
+    write(predictions_file, _typed(joined, PREDICTION_COLUMNS))
+
+
+def _usage(result: TrialResult) -> dict[str, float]:
+    """Return what a trial used and what that comes to; empty cells where nobody looked."""
+    if not result.usage:
+        return dict.fromkeys(USAGE_COLUMNS, np.nan)
+    used = {name: np.nan if value is None else value for name, value in result.usage.items()}
+    seconds, cores = used["seconds"], used["cores"]
+    # Of the attempts before the last, the epochs are known.
+    first = result.segments[-1]["first"] if len(result.segments) > 1 else 1
+    before = sum(row["seconds"] for row in result.history if row["epoch"] < first)
+    hours = (seconds + before) / 3600
+    used |= {
+        "core_hours": cores * hours,
+        "gpu_hours": used["gpus"] * hours,
+        "cpu_efficiency": used["cpu_seconds"] / (cores * seconds or np.nan),
+    }
+    return {name: used.get(name, np.nan) for name in USAGE_COLUMNS}
+
+
+def _typed(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
+    """Give a table its columns and their types, which an empty one can't show by its values."""
+    types = {"string": "str", "int": "int64", "float": "float64"}
+    whole = table.reindex(columns=[column.name for column in columns])
+    return whole.astype({c.name: types[c.type] for c in columns if c.type in types})
+
+
+def collect(
+    request: Mapping[str, Any], trial_files: Sequence[Path], epoch_files: Sequence[Path]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Bring the shards' tables together, for the trials that belong to the study.
+
+    Parameters
+    ----------
+    request : mapping
+        :meth:`gridfold.plan.plan.Plan.collect_request`.
+    trial_files, epoch_files : sequence of Path
+
+    Returns
+    -------
+    trials, epochs : DataFrame
+        In the order of the study's configurations and splits; `trials` with ``model``, ``label``
+        and one column for each axis.
+
+    Raises
+    ------
+    ValueError
+        When a trial is missing.
+    """
+    order = pd.DataFrame(
+        [
+            {
+                "config_id": c["id"],
+                "label": c["label"],
+                **{name: _cell(value) for name, value in c["axes"].items()},
+            }
+            for c in request["configurations"]
+        ]
+    )
+    for name in order.columns[2:]:
+        order[name] = typed_axis(order[name])
+    wanted = order.merge(pd.DataFrame({"split": request["splits"]}), how="cross")
+    found = pd.concat([pd.read_parquet(f) for f in trial_files], ignore_index=True)
+    found = found.drop_duplicates(["config_id", "split"], keep="last")
+    # Tables of earlier versions know of no usage.
+    for name in set(USAGE_COLUMNS) - set(found.columns):
+        found[name] = np.nan
+    trials = wanted.merge(found, on=["config_id", "split"], how="left", validate="one_to_one")
+    lost = trials[trials["status"].isna()]
+    if len(lost):
+        raise ValueError(f"{len(lost)} trials are in no shard table, the first: {lost.iloc[0]}")
+    epochs = pd.concat([pd.read_parquet(f) for f in epoch_files], ignore_index=True)
+    epochs = epochs.drop_duplicates(["config_id", "split", "epoch"], keep="last")
+    keys = wanted[["config_id", "split"]]
+    epochs = keys.merge(epochs, on=["config_id", "split"], how="inner")
+    leading = ["config_id", "split", "label", "model"]
+    rest = [column for column in trials.columns if column not in leading]
+    return trials[leading + rest], epochs
+
+
+def predictions_of(config_id: str, files: Sequence[Path]) -> pd.DataFrame:
+    """Return the out-of-fold predictions of one configuration from the shards' tables."""
+    parts = [pd.read_parquet(f, filters=[("config_id", "==", config_id)]) for f in files]
+    joined = pd.concat(parts, ignore_index=True)
+    return joined.drop_duplicates(["config_id", "split", "sample"], keep="last")
+
+
+def write(file: Path, table: pd.DataFrame) -> None:
+    """Write a table, whole or not at all, in the format of the file's suffix."""
+    with replacing(file, durable=False) as temporary:
+        if file.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
+
+
+def stacked(predictions: pd.Series) -> np.ndarray[Any, Any]:
+    """Return a column of lists as one array of shape (rows, outputs)."""
+    return np.stack(predictions.to_list()).astype(np.float32)
+
+
+def typed_axis(values: pd.Series) -> pd.Series:
+    """Give an axis one type, although configurations without it have no value.
+
+    Whole numbers stay whole and switches stay switches; values of several types become text.
+    """
+    kinds = set(values.dropna().map(type))
+    if all(issubclass(kind, bool) for kind in kinds):
+        return values.astype("boolean")
+    if values.dtype == object and len(kinds) > 1:
+        return values.map(str, na_action="ignore")
+    if values.dtype == float and (values.dropna() % 1 == 0).all() and values.hasnans:
+        return values.astype("Int64")
+    return values
+
+
+def _cell(value: Any) -> Any:
+    """Return what stands for `value` in a flat table: text for lists, mappings and null.
+
+    An empty cell means that the configuration has no such axis, which null does not.
+    """
+    if isinstance(value, list):
+        return "-".join(map(str, value))
+    return canonical_json(value) if value is None or isinstance(value, Mapping) else value
+
+
+def all_measures(trials: pd.DataFrame) -> list[str]:
+    """Return the measures that the trials table holds, in the order of the problem's kind."""
+    known = dict.fromkeys(m for kind in PROBLEM_KINDS.values() for m in kind.measures)
+    return [name for name in known if name in trials.columns]
+
+
+def axis_columns(trials: pd.DataFrame) -> list[str]:
+    """Return the columns that hold axis values: ``section.name``."""
+    fixed = {column.name for column in TRIAL_COLUMNS}
+    return [name for name in trials.columns if "." in name and name not in fixed]

@@ -1,0 +1,4 @@
+"""Train one trial.
+
+All here decides numbers: the digest of this folder is part of every fingerprint.
+"""

@@ -1,0 +1,151 @@
+"""How samples reach the training step: from tensors in memory, or read as they are needed.
+
+Both give the same numbers. Tensors are faster; reading needs room for a few batches only, so data
+may be larger than memory. tf.data reads ahead while a step is computed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from gridfold.arrays import Array
+from gridfold.training.devices import Distribution
+from gridfold.training.preprocessing import Preprocessing
+
+# Batches that are read ahead.
+_AHEAD = 2
+
+
+class Rows:
+    """Samples that are read from their file, and preprocessed, each time they are needed.
+
+    Parameters
+    ----------
+    samples : array
+        All samples as they are kept, mapped into memory.
+    rows : array of int64
+        The part of them.
+    fitted : Preprocessing
+    """
+
+    def __init__(self, samples: Array, rows: Array, fitted: Preprocessing) -> None:
+        self._samples, self._rows, self._fitted = samples, rows, fitted
+        self.shape = (len(rows), *fitted.shape(samples.shape[1:]))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, positions: Any) -> Array:
+        """Return the preprocessed samples at `positions` of the part, float32."""
+        return self._fitted.apply(self._samples[self._rows[positions]])
+
+
+class Feed:
+    """The samples of one part, batch by batch.
+
+    Parameters
+    ----------
+    arrays : tuple
+        Features, as an array or as :class:`Rows`, then arrays of targets and perhaps weights.
+    batch_size : int
+        Samples of one step, over all replicas.
+    devices : Distribution
+    """
+
+    def __init__(self, arrays: tuple[Any, ...], batch_size: int, devices: Distribution) -> None:
+        features, *others = arrays
+        self._rows = features if isinstance(features, Rows) else None
+        self._features = None if self._rows is not None else tf.constant(features)
+        self._others = [tf.constant(array) for array in others]
+        self._devices = devices
+        self.batch_size = batch_size
+        self.samples = len(features)
+        # Full batches, and with the smaller last one.
+        self.full = self.samples // batch_size
+        self.steps = -(-self.samples // batch_size)
+
+    def positions(self, order: Any, step: Any) -> Any:
+        """Return the positions of the samples of a step, over all replicas."""
+        return order[step * self.batch_size : (step + 1) * self.batch_size]
+
+    def stream(self, order: Any, first: Any, last: Any) -> Any:
+        """Return an iterator over what is read for steps `first` to `last`; None if nothing is.
+
+        To be called in a graph, like all the following.
+        """
+        if self._rows is None:
+            return None
+        steps = tf.data.Dataset.range(tf.cast(first, tf.int64), tf.cast(last, tf.int64))
+        return iter(
+            steps.map(
+                lambda step: self.read(self.positions(order, tf.cast(step, tf.int32)))
+            ).prefetch(_AHEAD)
+        )
+
+    def read(self, positions: Any) -> Any:
+        """Return the features at `positions` that this process needs; None if in memory."""
+        if self._rows is None:
+            return None
+        if self._devices.reads_own_part:
+            part, _, _ = own_part(tf.shape(positions)[0], self._devices)
+            positions = positions[part]
+        features = tf.numpy_function(self._rows.__getitem__, [positions], tf.float32)
+        return tf.ensure_shape(features, (None, *self._rows.shape[1:]))
+
+    def take(self, positions: Any, features: Any, part: slice = slice(None)) -> tuple[Any, ...]:
+        """Return a batch for the training step.
+
+        Parameters
+        ----------
+        positions : tensor of int32
+            Of the samples of a step, over all replicas.
+        features : tensor or None
+            What :meth:`read` returned for them.
+        part : slice
+            The samples of this replica.
+        """
+        own = positions[part]
+        if features is None:
+            features = tf.gather(self._features, own)
+        elif not self._devices.reads_own_part:
+            features = features[part]
+        return (features, *(tf.gather(tensor, own) for tensor in self._others))
+
+    def first(self, count: int) -> tuple[Any, ...]:
+        """Return the first samples as tensors, outside of a graph."""
+        positions = np.arange(min(count, self.samples))
+        features = (
+            tf.constant(self._rows[positions]) if self._rows is not None else self._features[:count]  # type: ignore[index]
+        )
+        return (features, *(tensor[:count] for tensor in self._others))
+
+
+def own_part(size: Any, devices: Distribution) -> tuple[slice, Any, Any]:
+    """Return a replica's part of a batch, its number of samples, and its weight.
+
+    Parts differ by at most one sample; the weight makes the mean over replicas the mean over
+    samples. Without samples of its own a replica gets one of another's, with weight 0: a step needs
+    data, and all replicas must take it.
+
+    Parameters
+    ----------
+    size : scalar tensor of int32
+        Samples of the batch.
+    devices : Distribution
+
+    Returns
+    -------
+    part : slice
+        Of at least one sample.
+    count : scalar tensor of int32
+    weight : scalar tensor of float64
+    """
+    replicas, replica = devices.world_size, devices.replica()
+    base, extra = size // replicas, size % replicas
+    count = base + tf.cast(replica < extra, tf.int32)
+    start = tf.minimum(replica * base + tf.minimum(replica, extra), size - 1)
+    weight = tf.cast(count * replicas, tf.float64) / tf.cast(size, tf.float64)
+    return slice(start, start + tf.maximum(count, 1)), count, weight

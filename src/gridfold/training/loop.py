@@ -1,0 +1,250 @@
+"""The training loop: Keras' own training step, many times in one graph.
+
+`Model.fit` fetches every batch through an iterator, which for small models costs as much as the
+training itself. Here features and targets are tensors, an epoch is a permutation, and a graph
+gathers each batch where it is needed; only what is too large for memory is read on the way. The
+step is the model's `train_step`, so losses, metrics, regularisers, loss scaling and a user's own
+`train_step` work as in `fit`, and so do callbacks.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from gridfold.training.augmentation import Augmentation
+from gridfold.training.devices import Distribution, statistics
+from gridfold.training.feeds import Feed, own_part
+
+_EVALUATION_BATCH = 4096
+_EVALUATION_BYTES = 64 * 2**20
+
+
+def steps_per_epoch(samples: int, batch_size: int) -> int:
+    """Return the optimiser steps of one epoch; the last one may be smaller."""
+    return math.ceil(samples / batch_size)
+
+
+def epoch_order(samples: int, seed: int, epoch: int) -> Any:
+    """Return the order of the samples in an epoch.
+
+    A stateless shuffle: a function of (seed, epoch), never of the process's history, so that a
+    resumed training sees what an uninterrupted one would have seen.
+
+    Parameters
+    ----------
+    samples : int
+    seed : int
+        In [0, 2^31).
+    epoch : int
+        From 0.
+
+    Returns
+    -------
+    tf.Tensor of int32, shape (samples,)
+    """
+    return tf.random.experimental.stateless_shuffle(tf.range(samples), seed=[seed, epoch])
+
+
+class TrainingLoop:
+    """Trains a compiled model on arrays.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled.
+    training : tuple of array
+        Features, targets and perhaps sample weights, samples first. Features may be
+        :class:`~gridfold.training.feeds.Rows`, which are read when they are needed.
+    validation : tuple of array or None
+        Likewise.
+    batch_size : int
+        Samples of one step, over all replicas.
+    seed : int
+        In [0, 2^31).
+    steps_per_execution : int or "auto"
+        Optimiser steps between returns to Python; "auto" is a whole epoch.
+    distribution : Distribution
+    augmentation : Augmentation, optional
+        What is done to training samples, and to no others.
+
+    Attributes
+    ----------
+    training_seconds : float
+        Wall time of the last epoch without validation.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        training: tuple[Any, ...],
+        validation: tuple[Any, ...] | None,
+        batch_size: int,
+        seed: int,
+        steps_per_execution: int | str = "auto",
+        distribution: Distribution | None = None,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        self._model = model
+        self._distribution = distribution or Distribution()
+        self.training_seconds = 0.0
+        self._samples = len(training[0])
+        self._seed = seed
+        self.steps = steps_per_epoch(self._samples, batch_size)
+        self._augmentation = augmentation
+        self._at_once = self.steps if steps_per_execution == "auto" else int(steps_per_execution)
+        feed = Feed(training, batch_size, self._distribution)
+        with self._distribution.scope():
+            _build_metrics(model, feed.first(2))
+        self._train = self._over_batches(model.train_step, feed, augmentation)
+        self._test = None
+        if validation is not None:
+            seen = Feed(validation, _evaluation_batch(validation[0]), self._distribution)
+            self._test = self._over_batches(model.test_step, seen)
+            self._everything = tf.range(seen.samples)
+            self._test_steps = seen.steps
+
+    def run(
+        self, first_epoch: int, last_epoch: int, callbacks: Sequence[keras.callbacks.Callback]
+    ) -> None:
+        """Train from `first_epoch` (from 0) until `last_epoch` (not included).
+
+        Callbacks are called around the training and each epoch, with the logs that `fit` gives:
+        the metrics, and ``val_`` before those of the validation. They may set
+        `model.stop_training`.
+        """
+        model, distribution = self._model, self._distribution
+        followers = keras.callbacks.CallbackList(list(callbacks), model=model)
+        model.stop_training = False
+        followers.on_train_begin()
+        for epoch in range(first_epoch, last_epoch):
+            model.reset_metrics()
+            followers.on_epoch_begin(epoch)
+            began = time.perf_counter()
+            order = epoch_order(self._samples, self._seed, epoch)
+            noise = self._augmentation.seed_of(epoch) if self._augmentation else 0
+            for step in range(0, self.steps, self._at_once):
+                self._train(order, step, min(step + self._at_once, self.steps), noise)
+            distribution.total_metrics(model)
+            distribution.average_statistics(model)
+            logs = _numbers(model.get_metrics_result())
+            self.training_seconds = time.perf_counter() - began
+            if self._test is not None:
+                model.reset_metrics()
+                self._test(self._everything, 0, self._test_steps, 0)
+                distribution.total_metrics(model)
+                validated = _numbers(model.get_metrics_result())
+                logs |= {f"val_{name}": value for name, value in validated.items()}
+            followers.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+        followers.on_train_end()
+
+    def _over_batches(
+        self, step: Callable[[Any], Any], feed: Feed, augmentation: Augmentation | None = None
+    ) -> Callable[[Any, int, int, int], None]:
+        """Return a function that takes steps `first` to `last` of an order of samples, in a graph.
+
+        XLA wants static shapes, so it gets the full batches and a smaller last one as two programs.
+        Otherwise one graph serves both sizes, which halves the time for tracing.
+        """
+        devices, full = self._distribution, feed.full
+        replicas = devices.world_size
+        # With fewer samples than replicas, those without must leave no trace of that step.
+        is_scarce = 0 < feed.samples - full * feed.batch_size < replicas
+
+        def augmented(batch: tuple[Any, ...], noise: Any, number: Any) -> tuple[Any, ...]:
+            if augmentation is None:
+                return batch
+            return (augmentation.apply(batch[0], noise, number), *batch[1:])
+
+        def step_on(positions: Any, features: Any, noise: Any, number: Any) -> Any:
+            """Take a step on this replica's part of a batch; return the size of the part."""
+            if replicas == 1:
+                step(augmented(feed.take(positions, features), noise, number))
+                return tf.shape(positions)[0]
+            part, count, weight = own_part(tf.shape(positions)[0], devices)
+            with devices.weighing(weight):
+                step(augmented(feed.take(positions, features, part), noise, number))
+            return count
+
+        def own_step(*batch: Any) -> None:
+            step_on(*batch)
+
+        def scarce_step(*batch: Any) -> None:
+            traces = [*self._model.metrics_variables, *statistics(self._model)]
+            kept = [tf.identity(variable.value) for variable in traces]
+            count = step_on(*batch)
+            for variable, before in zip(traces, kept, strict=True):
+                variable.assign(tf.where(count > 0, variable.value, before))
+
+        @tf.function  # type: ignore[untyped-decorator]
+        def batches(order: Any, first: Any, last: Any, noise: Any) -> None:
+            stream = feed.stream(order, first, last)
+            for number in tf.range(first, last):
+                positions = feed.positions(order, number)
+                features = None if stream is None else next(stream)
+                devices.run(own_step, positions, features, noise, number)
+
+        @tf.function  # type: ignore[untyped-decorator]
+        def scarce_batch(order: Any, noise: Any) -> None:
+            positions = feed.positions(order, full)
+            devices.run(scarce_step, positions, feed.read(positions), noise, tf.constant(full))
+
+        compiled = tf.function(step, jit_compile=True)
+
+        @tf.function  # type: ignore[untyped-decorator]
+        def compiled_batches(order: Any, first: Any, last: Any, noise: Any) -> None:
+            size = feed.batch_size
+            stream = feed.stream(order, first, last)
+            for number in tf.range(first, last):
+                positions = tf.slice(order, [number * size], [size])
+                features = None
+                if stream is not None:
+                    read = next(stream)
+                    features = tf.ensure_shape(read, (size, *read.shape[1:]))
+                compiled(augmented(feed.take(positions, features), noise, number))
+
+        @tf.function  # type: ignore[untyped-decorator]
+        def last_batch(order: Any, noise: Any) -> tuple[Any, ...]:
+            positions = feed.positions(order, full)
+            return augmented(feed.take(positions, feed.read(positions)), noise, tf.constant(full))
+
+        def run(order: Any, first: int, last: int, noise: int) -> None:
+            seed = tf.constant(noise)
+            if self._model.jit_compile:
+                compiled_batches(order, tf.constant(first), tf.constant(min(last, full)), seed)
+                if last > full:
+                    compiled(last_batch(order, seed))
+                return
+            end = min(last, full) if is_scarce else last
+            batches(order, tf.constant(first), tf.constant(end), seed)
+            if is_scarce and last > full:
+                scarce_batch(order, seed)
+
+        return run
+
+
+def _build_metrics(model: keras.Model, batch: tuple[Any, ...]) -> None:
+    """Let loss and metrics create their variables, which they can't do inside a graph's loop."""
+    x, y, *weights = batch
+    prediction = model(x, training=False)
+    sample_weight = weights[0] if weights else None
+    model.compute_loss(x, y, prediction, sample_weight, training=False)
+    model.compute_metrics(x, y, prediction, sample_weight)
+    model.reset_metrics()
+
+
+def _evaluation_batch(features: Any) -> int:
+    """Return how many samples are validated at once: many, but not more than is small."""
+    bytes_of_one = 4 * int(math.prod(features.shape[1:]))
+    return max(1, min(_EVALUATION_BATCH, _EVALUATION_BYTES // bytes_of_one, len(features)))
+
+
+def _numbers(logs: dict[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in logs.items()}

@@ -1,0 +1,131 @@
+"""The state of a trial in training: followed, kept after each epoch, brought back."""
+
+from __future__ import annotations
+
+import math
+import platform
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import keras
+import numpy as np
+
+from gridfold.canonical import derive_seed
+from gridfold.errors import TrialFailure
+from gridfold.store.checkpoints import Checkpoint
+from gridfold.store.trials import DIVERGED, TrialTask
+from gridfold.training import optimisers
+from gridfold.training.devices import Distribution
+from gridfold.training.loop import TrainingLoop
+
+EpochReport = Callable[[dict[str, float]], None]
+
+
+class TrainingState(keras.callbacks.Callback):
+    """Follows the training, writes checkpoints, and stops on a loss that is not finite."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        stopping: optimisers.ResumableEarlyStopping | None,
+        task: TrialTask,
+        metric: str,
+        seed: int,
+        on_epoch: EpochReport,
+        devices: Distribution,
+    ) -> None:
+        super().__init__()
+        self._devices = devices
+        self.loop: TrainingLoop | None = None
+        self._model = model
+        self._stopping = stopping
+        self._task = task
+        self._metric = metric
+        self._on_epoch = on_epoch
+        self._seed = seed
+        self.epoch = 0
+        self.stopped = False
+        self._is_running = False
+        self.history: list[dict[str, float]] = []
+        self.segments: list[dict[str, Any]] = []
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Go back to where the checkpoint was written."""
+        self.epoch = saved.epoch
+        self.history = saved.meta["history"]
+        self.segments = saved.meta["segments"]
+        self.stopped = saved.meta["stopped"]
+        for variable, value in zip(self._model.variables, saved.variables, strict=True):
+            variable.assign(value)
+        for variable, value in zip(self._model.optimizer.variables, saved.optimizer, strict=True):
+            variable.assign(value)
+        if self._stopping is not None and saved.meta["stopping"] is not None:
+            self._stopping.set_model(self._model)
+            self._stopping.restore(saved.meta["stopping"], saved.best_weights)
+            if self.epoch >= self._task.epochs or self.stopped:
+                self._stopping.on_train_begin()
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Open a segment: a stretch of training without interruption, whatever its phases."""
+        if self._is_running:
+            return
+        self._is_running = True
+        self.segments.append(
+            {
+                "first": self.epoch + 1,
+                "last": self.epoch,
+                "host": platform.node(),
+                "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+        )
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Make the process's generators a function of (seed, epoch), for code that uses them."""
+        rank = self._devices.rank
+        epoch_seed = derive_seed(self._seed, "epoch", epoch, *([rank] if rank else []))
+        random.seed(epoch_seed)
+        np.random.seed(epoch_seed)
+        self._began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Record the epoch; write a checkpoint; refuse to go on without a finite loss."""
+        logs = logs or {}
+        row = {
+            "epoch": epoch + 1,
+            "loss": float(logs["loss"]),
+            "val_loss": float(logs.get("val_loss", math.nan)),
+            "metric": float(logs.get(self._metric, math.nan)),
+            "val_metric": float(logs.get(f"val_{self._metric}", math.nan)),
+            "learning_rate": float(keras.ops.convert_to_numpy(self._model.optimizer.learning_rate)),
+        }
+        self.epoch = epoch + 1
+        for name in ("loss", "val_loss"):
+            if not math.isfinite(row[name]) and name in logs:
+                raise TrialFailure(DIVERGED, f"{name} is {row[name]} in epoch {epoch + 1}")
+        self.segments[-1]["last"] = self.epoch
+        self.stopped = bool(self._model.stop_training)
+        last = self.stopped or self.epoch == self._task.epochs
+        row["seconds"] = time.perf_counter() - self._began
+        row["training_seconds"] = self.loop.training_seconds if self.loop else math.nan
+        self.history.append(row)
+        if self._devices.is_chief and (last or self.epoch % self._task.checkpoint_every == 0):
+            self._save()
+        self._on_epoch(row)
+
+    def _save(self) -> None:
+        best = getattr(self._stopping, "best_weights", None)
+        Checkpoint(
+            self.epoch,
+            [keras.ops.convert_to_numpy(v) for v in self._model.variables],
+            [keras.ops.convert_to_numpy(v) for v in self._model.optimizer.variables],
+            best,
+            {
+                "history": self.history,
+                "segments": self.segments,
+                "stopped": self.stopped,
+                "stopping": self._stopping.state() if self._stopping else None,
+            },
+        ).save(self._task.folder)

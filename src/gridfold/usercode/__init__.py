@@ -1,0 +1,1 @@
+"""What users bring: functions `file.py:function`, the modules beside them, notebooks."""

@@ -1,0 +1,141 @@
+"""The user's own functions, `file.py:function`: found, inspected without import, digested, loaded.
+
+Inspection reads the syntax tree only, so that a study can be refused before any job starts and
+without importing TensorFlow.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gridfold.errors import DataError
+from gridfold.usercode.digests import local_modules, syntax_tree
+
+_MODULE_PREFIX = "gridfold_user_"
+_HP_METHODS = frozenset({"Int", "Float", "Choice", "Boolean", "Fixed"})
+
+
+def split_reference(reference: str) -> tuple[Path, str]:
+    """Return file and function name of ``file.py:function``."""
+    file, _, function = reference.rpartition(":")
+    return Path(file), function
+
+
+def problem_with(reference: str) -> tuple[str, str] | None:
+    """Return (found, allowed) when `reference` leads to no function, else None."""
+    file, function = split_reference(reference)
+    problem = problem_with_file(file)
+    if problem:
+        return problem
+    names = [node.name for node in syntax_tree(file).body if isinstance(node, ast.FunctionDef)]
+    if function not in names:
+        return f"no function `{function}` in {file}", ", ".join(names) or "a file with functions"
+    return None
+
+
+def problem_with_file(file: Path | str) -> tuple[str, str] | None:
+    """Return (found, allowed) when `file`, or a local module of it, is not valid Python."""
+    # Unlike `Path.is_file`, this takes any name, however long, for that of a missing file.
+    if not os.path.isfile(file):
+        return f"no such file: {file}", "a Python file, relative to the working directory"
+    try:
+        syntax_tree(Path(file))
+        local_modules(Path(file))
+    except SyntaxError as error:
+        where = f", line {error.lineno}" if error.lineno else ""
+        return f"{error.filename or file}{where}: {error.msg}", "a file with valid Python"
+    except (OSError, ValueError, RecursionError) as error:
+        # Unreadable, not UTF-8, with NUL characters, or nested beyond Python's parser.
+        return f"{file}: {error}", "a file with valid Python"
+    return None
+
+
+def hyperparameter_names(reference: str) -> set[str] | None:
+    """Return the names that a model function asks `hp` for, or None if they can't be read.
+
+    A name that is computed (``hp.Int(f"units_{i}", ...)``) can't be read from the source, nor
+    can those that a function of another module asks for when `hp` is handed on to it.
+    """
+    file, function = split_reference(reference)
+    tree = syntax_tree(file)
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    arguments = functions[function].args
+    given = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    hp = given[0] if given else "hp"
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        handed_on = [*node.args, *(keyword.value for keyword in node.keywords)]
+        if any(_is_hp(a, hp) for a in handed_on) and not (
+            isinstance(node.func, ast.Name) and node.func.id in functions
+        ):
+            return None
+        if isinstance(node.func, ast.Attribute) and node.func.attr in _HP_METHODS:
+            keywords = {k.arg: k.value for k in node.keywords}
+            name = node.args[0] if node.args else keywords.get("name")
+            if not (isinstance(name, ast.Constant) and isinstance(name.value, str)):
+                return None
+            names.add(name.value)
+    return names
+
+
+def _is_hp(argument: ast.expr, hp: str) -> bool:
+    """Tell whether an argument is the first one of the user's function, or its attribute `hp`."""
+    return (isinstance(argument, ast.Name) and argument.id == hp) or (
+        isinstance(argument, ast.Attribute) and argument.attr == "hp"
+    )
+
+
+def load(reference: str) -> Callable[..., Any]:
+    """Import the file and return the function.
+
+    Raises
+    ------
+    DataError
+        When there is no such function, or its file fails on import.
+    """
+    problem = problem_with(reference)
+    if problem:
+        raise DataError(f"{reference}: {problem[0]}; allowed: {problem[1]}")
+    file, function = split_reference(reference)
+    return getattr(load_file(file), function)  # type: ignore[no-any-return]
+
+
+def load_file(file: Path) -> ModuleType:
+    """Import a file of the user's, once in a process.
+
+    Raises
+    ------
+    DataError
+        When it fails on import.
+    """
+    name = f"{_MODULE_PREFIX}{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        sys.path.insert(0, str(file.resolve().parent))
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            # Else a second call would find half a module.
+            del sys.modules[name]
+            raise DataError(f"{file} fails on import: {type(error).__name__}: {error}") from error
+    return sys.modules[name]
+
+
+def forget() -> None:
+    """Let the next :func:`load` import users' files anew, as a fresh process would."""
+    for name in [name for name in sys.modules if name.startswith(_MODULE_PREFIX)]:
+        del sys.modules[name]

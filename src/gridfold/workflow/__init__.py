@@ -1,0 +1,1 @@
+"""Between Snakemake and the plan."""

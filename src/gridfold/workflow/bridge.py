@@ -1,0 +1,296 @@
+"""The bridge from Snakemake's workflow object to the plan; read while the Snakefile is parsed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
+
+from gridfold.advice import advice_in_log
+from gridfold.cluster.placement import Site
+from gridfold.errors import Problem, StudyError
+from gridfold.jobs.fork_server import SharedServer
+from gridfold.plan.files import code_and_data_files
+from gridfold.plan.plan import Plan
+from gridfold.plan.search_plan import SearchPlan
+from gridfold.plan.status import answer, change_notice, counts, finished_shards
+from gridfold.store.progress import Monitor
+from gridfold.store.records import DamagedRecord
+from gridfold.study.yaml_file import typed
+from gridfold.terminal import say
+from gridfold.workflow import earlier_run
+from gridfold.workflow_files import workflow_files
+
+DEFAULT_STUDY = "config/demo.yaml"
+DEFAULT_RESULTS = "results"
+# What a Snakefile may say to gridfold beside the study itself.
+_STUDY_FILES, _RESULTS = "study_files", "results"
+# Rules whose cores, where a profile sets them, bound those of other rules that could use several.
+_TRAINING_RULES = ("train", "train_stage", "tune")
+# Rules whose jobs fork what needs TensorFlow.
+_FORKING_RULES = frozenset({"train", "train_stage", "tune", "fit_final", "fit_ensemble"})
+
+
+def load_plan(workflow: Any, config: Mapping[str, Any]) -> Plan:
+    """Return the plan of the study that Snakemake was started with, or that a module was given.
+
+    A dry run prints the plan. A study that can't be run ends Snakemake with its problems and
+    without a traceback.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    config : mapping
+        Snakemake's `config` as the rules see it. In a module it may name the files of a study
+        (``study_files``) and the folder of all results (``results``); other keys are values of the
+        study over those of the files.
+    """
+    files, overrides, results = _sources(workflow.config_settings, config)
+    try:
+        _refuse_moved_paths(workflow)
+        plan = Plan.load(files, overrides, results)
+    except StudyError as error:
+        sys.exit(str(error))
+    if workflow.is_main_process and workflow.output_settings.dryrun:
+        print(plan.describe(available_cores(workflow)), file=sys.stderr)
+        if notice := change_notice(plan):
+            print(f"  {notice}", file=sys.stderr)
+    return plan
+
+
+def _sources(settings: Any, config: Mapping[str, Any]) -> tuple[list[Path], dict[str, Any], Path]:
+    """Return study files, values over theirs, and the folder of all results.
+
+    Files of the command line are read by gridfold itself; the mapping that Snakemake makes of them
+    has lost their lines and duplicate keys.
+    """
+    named = config.get(_STUDY_FILES, [])
+    results = Path(config.get(_RESULTS, DEFAULT_RESULTS))
+    values, typed_in, said = (
+        {key: value for key, value in mapping.items() if key not in (_STUDY_FILES, _RESULTS)}
+        for mapping in (config, settings.overwrite_config, settings.config)
+    )
+    given = [_as_typed(file) for file in settings.configfiles]
+    if given and (values == typed_in or not (values or named)):
+        return given, typed(said), results
+    if named:
+        files = [named] if isinstance(named, str | Path) else named
+        return [Path(file) for file in files], typed(values), results
+    if values != typed_in and values:
+        return [], typed(values), results
+    return [Path(DEFAULT_STUDY)], typed(said), results
+
+
+def _refuse_moved_paths(workflow: Any) -> None:
+    """Refuse a module's `prefix`: what is not declared to Snakemake would lie elsewhere."""
+    if workflow.modifier.modify_path(DEFAULT_RESULTS) != DEFAULT_RESULTS:
+        raise StudyError(
+            "the Snakefile's module statement",
+            [
+                Problem(
+                    ("prefix",),
+                    "moves declared files only, not checkpoints and records",
+                    'allowed: no prefix; `config: {"study_files": [...], "results": "folder"}`',
+                )
+            ],
+        )
+
+
+def scripts_folder(workflow: Any) -> Path:
+    """Return the folder of the scripts that belong to the rules which are being read."""
+    here = workflow.current_basedir
+    # Rules of a repository on the web have no folder here, but the installed package has one.
+    root = Path(here).parent if isinstance(here, str) else workflow_files()
+    return root / "workflow" / "scripts"
+
+
+def _as_typed(file: Path) -> Path:
+    """Undo Snakemake's absolute paths, so that reports name files as on any other machine."""
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+
+
+def greet(workflow: Any, plan: Plan, *, is_outdated: bool) -> None:
+    """Say what is known already; where nothing is left to do, this is all that a run says.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    plan : Plan
+    is_outdated : bool
+        Whether some of what lies there is no answer to this study,
+        :func:`gridfold.workflow.earlier_run.drop_outdated`.
+    """
+    if not earlier_run.runs_jobs(workflow) or workflow.output_settings.dryrun:
+        return
+    (done, total), notice = counts(plan), change_notice(plan)
+    text = (
+        f"study {plan.study.study}: {len(plan.configurations)} configurations, "
+        f"{done} of {total} trials done before"
+    )
+    say("; ".join(filter(None, [text, notice])))
+    if done == total and not notice and not is_outdated:
+        say_answer(plan, "Found before: ")
+
+
+def say_answer(plan: Plan, before: str = "") -> None:
+    """Print the answer of a study, if it is complete; a run may have been asked for a part."""
+    # A damaged record is made again before anything is said, and a dry run says which it is.
+    with contextlib.suppress(FileNotFoundError, DamagedRecord):
+        print(f"{before}{answer(plan.paths)}", file=sys.stderr)
+
+
+def say_what_is_left(plan: Plan) -> None:
+    """Say, after jobs have failed in all their attempts, what is kept and how it goes on."""
+    (done, total), retries = counts(plan), plan.study.execution.retries
+    if done < total:
+        say(
+            f"stopped with {done} of {total} trials done. A training job "
+            f"gets {retries + 1} attempts (execution.retries: {retries}); each goes on where the "
+            "last one was, and so does the same command now: every finished epoch is kept. Where "
+            "jobs reached their time limit, raise execution.retries or the resource runtime first."
+        )
+
+
+def say_advice(logs: str | Iterable[str]) -> None:
+    """Say what to do about what Slurm has said in Snakemake's own logs of a run that failed."""
+    text = ""
+    # Older versions of Snakemake hand over one path.
+    for file in [logs] if isinstance(logs, str) else logs:
+        with contextlib.suppress(OSError):
+            text += Path(file).read_text(encoding="utf-8", errors="replace")
+    for line in advice_in_log(text):
+        say(line)
+
+
+def study_arguments(plan: Plan) -> str:
+    """Return the options that tell a command which study it works for, quoted for a shell."""
+    options = ["--study", *map(str, plan.files), "--results", str(plan.paths.root.parent)]
+    if plan.overrides:
+        options += ["--set", json.dumps(plan.overrides)]
+    # Braces would be taken for Snakemake's own.
+    return shlex.join(options).replace("{", "{{").replace("}", "}}")
+
+
+def uses_container(workflow: Any) -> bool:
+    """Return whether jobs run in the container, ``--sdm apptainer``."""
+    return DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+
+
+def interpreter(workflow: Any) -> str:
+    """Return the Python of rules that run a command: this one, or that of the container."""
+    return "python" if uses_container(workflow) else sys.executable
+
+
+def bind_into_container(workflow: Any, plan: Plan) -> None:
+    """Let jobs in a container see the folders outside the working directory that they read.
+
+    Snakemake binds the working directory; the rules, the study, its data and the user's code may
+    lie elsewhere.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    plan : Plan
+    """
+    if not uses_container(workflow):
+        return
+    rules = scripts_folder(workflow).parent.parent
+    files = [*plan.files, *code_and_data_files(plan.study)]
+    folders = {rules, *(file.absolute().parent for file in files)}
+    settings = workflow.deployment_settings
+    for folder in sorted(folders):
+        option = f"--bind {shlex.quote(str(folder))}"
+        # In a job on a cluster it is there already.
+        if not folder.is_relative_to(Path.cwd()) and option not in settings.apptainer_args:
+            settings.apptainer_args += f" {option}"
+
+
+def available_cores(workflow: Any) -> int | None:
+    """Return the number of ``--cores``; None on a cluster, where it says nothing about a job.
+
+    There every Snakemake that reads the rules, on the login node and inside a job, must come to the
+    same number, or a job would ask for other threads than it was given.
+    """
+    if workflow.remote_exec or workflow.nodes is not None:
+        return None
+    try:
+        return int(workflow.cores)
+    except WorkflowError:
+        return None
+
+
+def cores_of_a_job(workflow: Any, cores: int | None) -> int | None:
+    """Return how many cores a job may ask for: this machine's, or those of training on a site.
+
+    None where neither is known.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    cores : int, optional
+        Those of this machine, see `available_cores`.
+    """
+    if cores is not None:
+        return cores
+    said = workflow.resource_settings.overwrite_threads
+    names = (workflow.modifier.modify_rulename(rule) for rule in _TRAINING_RULES)
+    given = [_raw(said[name]) for name in names if name in said]
+    return min((int(number) for number in given if str(number).isdigit()), default=None)
+
+
+def keep_jobs_of_slurm(workflow: Any) -> None:
+    """Let no job be forgotten when Slurm does not answer (:mod:`gridfold.cluster.executor`)."""
+    if workflow.is_main_process and workflow.nodes is not None:
+        # Only here: the plugin, which Snakemake has imported by now, brings pandas.
+        from gridfold.cluster import executor
+
+        executor.use()
+
+
+def site(workflow: Any, rule: str) -> Site:
+    """Return what the profile says about the nodes that a rule's jobs run on.
+
+    Resources of a rule can't be computed from each other, so what `set-resources` says is read
+    from where Snakemake keeps it; Snakemakes inside jobs are told the same.
+    """
+    # In a module that is used `as a_*`, the profile knows the rule by its new name.
+    name = workflow.modifier.modify_rulename(rule)
+    said = workflow.resource_settings.overwrite_resources.get(name, {})
+    return Site.of({name: _raw(value) for name, value in said.items()})
+
+
+def _raw(value: Any) -> Any:
+    """Return what was written in a profile; an expression has no value yet."""
+    return getattr(value, "raw", value)
+
+
+def start_forks(workflow: Any, server: SharedServer, threads: int) -> None:
+    """Start the fork server of a run whose jobs are on this machine, if one of them will want it.
+
+    Jobs in a container, or with software of another environment, have a TensorFlow of their own.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    server : SharedServer
+    threads : int
+        Of a training job.
+    """
+    if available_cores(workflow) is None or workflow.deployment_settings.deployment_method:
+        return
+    if _FORKING_RULES & {job.rule.name for job in workflow.dag.needrun_jobs()}:
+        server.start(threads)
+
+
+def monitor(plan: Plan) -> Monitor:
+    """Return the progress monitor of a plan."""
+    labels = {c.id: c.label for c in plan.configurations}
+    shards, (_, total) = SearchPlan(plan).all_shards, counts(plan)
+    return Monitor(plan.paths.progress, shards, total, finished_shards(plan), labels)
