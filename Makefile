@@ -44,6 +44,7 @@ lint: setup ## Check format, types, rules and generated files
 	@$(RUN) ruff check
 	@$(RUN) ruff format --check
 	@$(RUN) mypy
+	@$(RUN) lint-imports --no-logo
 	@$(RUN) snakefmt --check --compact-diff Snakefile rules
 	@$(RUN) snakemake --lint --configfile config/demo.yaml
 

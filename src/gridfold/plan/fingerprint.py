@@ -9,15 +9,18 @@ from gridfold.study import Study
 from gridfold.usercode.digests import code_digest, file_digest, source_digest
 from gridfold.usercode.functions import split_reference
 
+_PACKAGE = Path(__file__).parent.parent
 # Beside the folder `training`, what its numbers depend on. Editing any other module (a table, a
 # figure, the command line) retrains nothing.
-_PACKAGE = Path(__file__).parent.parent
-_ALSO = ("arrays.py", "store/checkpoints.py")
+OUTSIDE_THE_FOLDER = ("arrays.py", "store/checkpoints.py")
 
 
 def training_code_digest(study: Study) -> str:
     """Return a digest of all code that can change a trial's result, the user's included."""
-    modules = [*sorted((_PACKAGE / "training").rglob("*.py")), *(_PACKAGE / name for name in _ALSO)]
+    modules = [
+        *sorted((_PACKAGE / "training").rglob("*.py")),
+        *(_PACKAGE / name for name in OUTSIDE_THE_FOLDER),
+    ]
     files = {module.relative_to(_PACKAGE).as_posix(): source_digest(module) for module in modules}
     model = study.model
     for name, own in (("model.python", model.python), ("model.custom", model.custom)):

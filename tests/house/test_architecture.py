@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from workbench import ROOT
+
+from gridfold.plan import fingerprint
 
 RULE_FILES = sorted((ROOT / "rules").glob("*.smk"))
 SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
@@ -40,7 +45,7 @@ def test_the_command_line_starts_without_heavy_imports() -> None:
     assert not {"tensorflow", "keras", "pandas"} & set(loaded)
 
 
-@pytest.mark.parametrize("module", ["tables", "summary"])
+@pytest.mark.parametrize("module", ["tables.trials", "statistics.summary"])
 def test_jobs_between_tables_import_only_what_reads_tables(module: str) -> None:
     code = f"import sys, gridfold.{module}; print(*sys.modules)"
     loaded = subprocess.run(
@@ -81,32 +86,57 @@ def test_scripts_are_thin_adapters_of_a_rule(script: object) -> None:
             assert "snakemake" not in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
-def test_training_modules_are_named_in_the_fingerprint() -> None:
-    """Whatever training imports from the package can change its numbers, or is listed here."""
-    from gridfold.environment import versions
+# Modules that `training` uses and whose edits retrain nothing: they carry requests and results, or
+# hold declarations that are part of a trial's settings.
+NEUTRAL = {
+    "canonical",
+    "data.columns",
+    "data.dataset",
+    "data.splits",
+    "errors",
+    "problems",
+    "store.trials",
+    "study.sections.training",
+    "usercode.functions",
+}
 
-    # These carry requests and results, or hold declarations that are part of the settings.
-    neutral = {"canonical", "data", "errors", "runstore", "splits", "task", "atomic", "references"}
-    neutral |= {"columns", "kinds"}
-    seen: set[str] = set()
-    todo = ["training"]
-    while todo:
-        name = todo.pop()
-        if name in seen or name in neutral or name.startswith("study"):
-            continue
-        seen.add(name)
-        tree = ast.parse((ROOT / "src" / "gridfold" / f"{name}.py").read_text())
-        for node in ast.walk(tree):
+
+def test_what_training_uses_is_in_its_fingerprint_or_neutral() -> None:
+    """Whatever training imports from the package can change its numbers, or is listed above."""
+    package = ROOT / "src" / "gridfold"
+    used = set()
+    for file in (package / "training").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gridfold"):
-                inner = (node.module or "").partition(".")[2]
-                todo += [inner.partition(".")[0]] if inner else [a.name for a in node.names]
-    assert seen == set(versions._TRAINING_MODULES)
-
-
-def test_long_modules_are_few() -> None:
-    long = {
-        file.name: count
-        for file in (ROOT / "src" / "gridfold").rglob("*.py")
-        if (count := len(file.read_text().splitlines())) > 400
+                inner = (node.module or "").partition(".")[2].replace(".", "/")
+                names = [f"{inner}/{alias.name}".strip("/") for alias in node.names]
+                used |= {n if (package / f"{n}.py").exists() else inner for n in names}
+    outside = {name.replace("/", ".") for name in used if not name.startswith("training")}
+    in_fingerprint = {
+        name.removesuffix(".py").replace("/", ".") for name in fingerprint.OUTSIDE_THE_FOLDER
     }
-    assert not long
+    assert outside == NEUTRAL | in_fingerprint
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Check the imports of a copy of the package by the contract of the project."""
+    environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
+    return subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache", "--no-logo"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_an_import_against_the_layers_is_refused(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(ROOT / "src", tmp_path / "src")
+    assert lint_imports(tmp_path).returncode == 0
+    with (tmp_path / "src" / "gridfold" / "study" / "objectives.py").open("a") as module:
+        module.write("\nfrom gridfold.report import page  # noqa\n")
+    refused = lint_imports(tmp_path)
+    assert refused.returncode != 0
+    assert "gridfold.study is not allowed to import gridfold.report" in refused.stdout

@@ -24,7 +24,7 @@ from gridfold.study.sections.report import Report
 from gridfold.study.sections.search import Search
 from gridfold.study.sections.training import Training
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads(generated_files()["config/study.schema.json"])
 VALIDATOR = Draft202012Validator(SCHEMA)
 

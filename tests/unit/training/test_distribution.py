@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from distributed import horovod, needs_horovod, needs_mpi, run_on_ranks
-from workbench import Bench, prepare_bench
+from workbench import ROOT, Bench, prepare_bench
 
 from gridfold.jobs.ranks import Launch
 from gridfold.store.trials import TrialTask
 from gridfold.training.optimisers import learning_rate
 from gridfold.training.trial import global_batch_size
 
-PROBE = Path(__file__).parent / "rankprobe.py"
-MODELS = Path(__file__).parent / "exactmodels.py"
+PROBE = ROOT / "tests" / "support" / "rankprobe.py"
+MODELS = ROOT / "tests" / "support" / "exactmodels.py"
 # Of 201 samples a split trains on 134: 5 batches of 24 and one of 14, or 2 of 66 and one of 2.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "remainder": ("exact", {"batch_size": 24}),

@@ -25,7 +25,7 @@ from gridfold.plan.shards import Trial
 from gridfold.store import checkpoints
 from gridfold.store.trials import TrialResult
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass

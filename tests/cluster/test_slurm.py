@@ -28,7 +28,7 @@ from gridfold.store.locks import Holder, TrialLock
 
 pytestmark = [pytest.mark.slurm, pytest.mark.workflow]
 
-GOLDEN = ROOT / "tests" / "golden" / "sbatch.txt"
+GOLDEN = ROOT / "tests" / "cluster" / "golden" / "sbatch.txt"
 # What a user would not say: these tests should wait for their jobs no longer than the jobs take.
 IMPATIENT = ("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "20")
 # In seconds; other tests run at the same time, on few cores.
