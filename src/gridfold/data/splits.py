@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gridfold.requests import SplitsRequest
 from gridfold.arrays import Array
 from gridfold.atomic import replacing
 from gridfold.canonical import derive_seed
@@ -80,32 +81,29 @@ class Splits:
             )
 
 
-def make_splits(dataset: Dataset, request: Mapping[str, Any]) -> Splits:
+def make_splits(dataset: Dataset, request: SplitsRequest) -> Splits:
     """Draw the test set and the splits.
 
     Parameters
     ----------
     dataset : Dataset
-    request : mapping
-        ``resampling`` (the section), ``test_fraction``, ``test_seed``, ``classification``; of a
-        search in stages also ``training_fractions`` and ``confirm``, a plan of its own; and
-        ``measure``, where it needs samples of two classes.
+    request : SplitsRequest
 
     Raises
     ------
     DataError
         When the data has too few samples, groups or members of a class.
     """
-    classes = dataset.targets if request["classification"] else None
+    classes = dataset.targets if request.classification else None
     everything = np.arange(len(dataset.features))
-    plan = request["resampling"]
+    plan = request.resampling
     try:
         development, test = _held_out(dataset, everything, classes, request)
         by_name = dict(_draw(dataset, development, classes, plan))
-        for share in request.get("training_fractions", ()):
+        for share in request.training_fractions:
             by_name |= _reduced(by_name, classes, plan["seed"], share)
-        if request.get("confirm"):
-            by_name |= _draw_confirming(dataset, development, classes, request["confirm"])
+        if request.confirm is not None:
+            by_name |= _draw_confirming(dataset, development, classes, request.confirm)
     except ValueError as error:
         raise DataError(
             f"the samples can't be split as data.test_fraction and resampling ask: {error}"
@@ -113,8 +111,8 @@ def make_splits(dataset: Dataset, request: Mapping[str, Any]) -> Splits:
     by_name[FINAL] = Split(development, everything[:0])
     splits = Splits(test, by_name)
     check(splits, dataset, plan["method"])
-    if classes is not None and "measure" in request:
-        _check_classes(splits, classes, request["measure"])
+    if classes is not None and request.measure is not None:
+        _check_classes(splits, classes, request.measure)
     return splits
 
 
@@ -149,18 +147,18 @@ def _check_classes(splits: Splits, classes: Array, measure: str) -> None:
 
 
 def _held_out(
-    dataset: Dataset, everything: Array, classes: Array | None, request: Mapping[str, Any]
+    dataset: Dataset, everything: Array, classes: Array | None, request: SplitsRequest
 ) -> tuple[Array, Array]:
     if dataset.test_start is not None:
         return everything[: dataset.test_start], everything[dataset.test_start :]
     from sklearn import model_selection
 
-    fraction, plan = request["test_fraction"], request["resampling"]
+    fraction, plan = request.test_fraction, request.resampling
     if not fraction:
         return everything, everything[:0]
     if plan["method"] in time_splits.METHODS:
         return time_splits.held_out(time_splits.spans_of(dataset), fraction, plan["gap"])
-    seed = derive_seed(request["test_seed"], "test")
+    seed = derive_seed(request.test_seed, "test")
     splitter: Any
     if _has_groups(dataset):
         splitter = model_selection.GroupShuffleSplit(1, test_size=fraction, random_state=seed)
