@@ -12,6 +12,7 @@ from studies import tiny_study
 from synthetic import inside
 from workbench import prepare_bench
 
+from gridfold.plan.job_requests import JobRequests
 from gridfold.data.dataset import Dataset
 from gridfold.paths import StudyPaths
 from gridfold.plan.plan import Plan
@@ -71,7 +72,7 @@ def write_finished(
                 }
             )
             predicted.append(_table(part.validation, chances, **identity))
-    trials, request = pd.DataFrame(rows), json.loads(plan.summary_request())
+    trials, request = pd.DataFrame(rows), JobRequests(plan).summary()
     configurations = summarise(trials, request)
     best = select(configurations, request)
     tested = _predict(random, dataset.targets[bench.splits.test], skill)

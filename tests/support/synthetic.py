@@ -13,6 +13,8 @@ import pandas as pd
 from studies import tiny_study, write_study
 from workbench import ROOT
 
+from dataclasses import replace
+from gridfold.plan.job_requests import JobRequests
 from gridfold.figures import study as figures
 from gridfold.final.inside import Inside, Layer, Stage
 from gridfold.plan.plan import Plan
@@ -177,7 +179,7 @@ def finished(
         **{"training": {"epochs": epochs}} | sections,
     )
     plan = Plan.load([write_study(folder / "study.yaml", study)], results=folder / "results")
-    request = json.loads(plan.report_request()) | {"files": ["config/my study.yaml"]}
+    request = replace(JobRequests(plan).report(), files=("config/my study.yaml",))
     random = np.random.default_rng(0)
     kind = PROBLEM_KINDS[problem]
     rows, history = [], []

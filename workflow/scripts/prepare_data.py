@@ -9,4 +9,4 @@ from gridfold.requests import DataRequest
 if __name__ == "__main__":
     with script_job(snakemake, DataRequest) as request:
         folder = Path(snakemake.output.manifest).parent
-        prepare(request, folder).save(folder)
+        prepare(request.data, request.problem, folder).save(folder)

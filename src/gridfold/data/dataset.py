@@ -15,7 +15,6 @@ from gridfold import arrays as bigarrays
 from gridfold.arrays import Array
 from gridfold.atomic import replacing, write_text
 from gridfold.csvfiles.numbers import in_order
-from gridfold.requests import DataRequest
 from gridfold.data import sources
 from gridfold.data.columns import Column, label
 from gridfold.data.precision import lost_columns
@@ -123,12 +122,14 @@ class Dataset:
         )
 
 
-def prepare(request: DataRequest, folder: Path | None = None) -> Dataset:
+def prepare(data: Mapping[str, Any], problem: str, folder: Path | None = None) -> Dataset:
     """Read and check the data of a study.
 
     Parameters
     ----------
-    request : DataRequest
+    data : mapping
+        The ``data`` section.
+    problem : {"regression", "multi_output", "binary", "multiclass"}
     folder : Path, optional
         Where there is room for arrays that are too large for memory.
 
@@ -137,7 +138,6 @@ def prepare(request: DataRequest, folder: Path | None = None) -> Dataset:
     DataError
         When the data can't serve the problem; says what to change.
     """
-    data, problem = request.data, request.problem
     raw = sources.read(data, folder, classes=problem in ("binary", "multiclass"))
     parts, targets, test_start = _with_test_set(raw)
     features = _checked_features(parts, data.get("reshape"), raw.columns, folder)

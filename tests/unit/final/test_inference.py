@@ -23,7 +23,7 @@ from gridfold.final import fit
 from gridfold.final.ensemble import fit_ensemble
 from gridfold.final.inference import FinalModel, NotReady, write_table
 from gridfold.final.inputs import Intake
-from gridfold.plan.search_plan import SearchPlan
+from gridfold.plan.job_requests import JobRequests
 
 STUDY: dict[str, Any] = {
     "study": "patients",
@@ -233,7 +233,7 @@ def test_several_outputs_come_back_in_their_units(tmp_path: Path) -> None:
         "final_epochs": 2,
         **dict.fromkeys(("measure", "mean", "sd", "low", "high", "n_splits", "confidence")),
     }
-    request = json.loads(SearchPlan(bench.plan).ensemble_request())
+    request = JobRequests(bench.plan).ensemble()
     folder = tmp_path / "final"
     together = fit_ensemble(request, selection, bench.plan.paths, 0)
     members = [str(folder / "ensemble" / f"{name}.keras") for name in together.members]

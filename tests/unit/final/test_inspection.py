@@ -13,6 +13,7 @@ import pytest
 from scipy.signal import correlate
 from workbench import Bench, prepare_bench
 
+from gridfold.plan.job_requests import JobRequests
 from gridfold.data.dataset import Dataset
 from gridfold.data.splits import FINAL, Splits
 from gridfold.figures import model as modelfigures
@@ -125,7 +126,7 @@ def _trained(folder: Path, model: dict[str, Any]) -> Look:
     )
     configuration = bench.plan.configurations[0]
     selection = {"config_id": configuration.id, "final_epochs": 1}
-    request = json.loads(bench.plan.final_request())
+    request = JobRequests(bench.plan).final()
     task = final_work(request, selection, bench.plan.paths, 0).task
     dataset = Dataset.load(bench.plan.paths.data)
     splits = Splits.load(bench.plan.paths.splits, FINAL)

@@ -18,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from ondisk import write_finished
 
+from gridfold.plan.job_requests import JobRequests
 from gridfold.cli.main import main
 from gridfold.data.dataset import Dataset
 from gridfold.figures.comparison import draw_comparison
@@ -46,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan = Plan.load([folder / "paper.yaml"], results=folder / "results")
     data = Dataset.load(paths.data)
     compare(
-        json.loads(plan.comparison_request()),
+        JobRequests(plan).comparison(),
         pd.read_parquet(paths.tables / "trials.parquet"),
         pd.read_parquet(paths.tables / "configurations.parquet"),
         targets=data.targets,

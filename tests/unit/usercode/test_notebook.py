@@ -17,6 +17,7 @@ from studies import tiny_study, write_study
 from synthetic import Finished, finished
 from workbench import ROOT
 
+from gridfold.plan.job_requests import JobRequests
 from gridfold.errors import StudyError
 from gridfold.plan.loading import load_study
 from gridfold.plan.plan import Plan
@@ -26,7 +27,7 @@ SHIPPED = ROOT / "workflow" / "notebooks" / "analysis.ipynb"
 RUN = """
 import json, sys
 from pathlib import Path
-from gridfold import notebookrun
+from gridfold.report import notebook as notebookrun
 from gridfold.jobs import job
 source, parameters, folder = sys.argv[1:]
 with job(f"{folder}/run.log"):
@@ -194,13 +195,13 @@ def test_only_the_code_of_a_notebook_makes_it_run_again(tmp_path: Path) -> None:
     file = write_notebook(tmp_path / "mine.ipynb", "1 + 1")
     study = write_study(tmp_path / "study.yaml", tiny_study(report={"notebook": str(file)}))
     plan = Plan.load([study], results=tmp_path / "results")
-    before = plan.notebook_request(str(file))
+    before = JobRequests(plan).notebook(str(file))
     content = nbformat.read(file, as_version=4)
     content.cells[2].execution_count = 7
     content.metadata["kernelspec"]["display_name"] = "mine"
     nbformat.write(content, file)
-    assert plan.notebook_request(str(file)) == before
+    assert JobRequests(plan).notebook(str(file)) == before
     content.cells[2].source = "1 + 2"
     nbformat.write(content, file)
-    assert plan.notebook_request(str(file)) != before
+    assert JobRequests(plan).notebook(str(file)) != before
     assert notebooks.problem_with(str(file)) is None
