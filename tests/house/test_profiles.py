@@ -21,6 +21,7 @@ from studies import tiny_study, write_study
 from test_architecture import RULES
 from workbench import ROOT
 
+from gridfold.plan.plan import Plan
 from gridfold.cli import new
 
 PROFILES = sorted(ROOT.glob("profiles/*/config.yaml"))
@@ -65,14 +66,10 @@ def test_profiles_speak_of_rules_that_exist(file: Path) -> None:
     assert named <= set(RULES)
     # What trains stands alone, and so does what trainings wait for and are waited for by;
     # everything else would wait in the queue for seconds of work.
-    deciding = {"promote", "refine", "confirm"}
+    # `choose` says itself which of its jobs those are.
     assert set(profile["groups"]) == {
-        r for r in RULES if not r.startswith(("train", "fit", "tune")) and r not in deciding
+        r for r in RULES if not r.startswith(("train", "fit", "tune")) and r != "choose"
     }
-    # What is said of training in one way holds for the other, too.
-    for key in ("set-threads", "set-resources"):
-        said = profile.get(key, {})
-        assert said.get("train") == said.get("train_stage")
 
 
 def searched(strategy: dict[str, Any] | None = None, **stages: Any) -> dict[str, Any]:
@@ -153,9 +150,12 @@ def test_every_search_has_a_plan_with_every_profile(profile: str, tmp_path: Path
         assert run.ended, f"{file}: {run.said}"
         if profile != "default":
             check_groups(run, {"slurm": 4, "expanse": 10}[profile])
-            # All that depends on nothing that trains is one job.
-            begin = {"prepare_data", "explore"}
-            assert sum(not begin.isdisjoint(job["rules"]) for job in run.jobs) == 1
+            # All that depends on nothing that trains is one job; each decision is another.
+            (begin,) = (job for job in run.jobs if job["group"] == "data")
+            assert {"prepare_data", "make_splits"} <= set(begin["rules"])
+            deciding = [job for job in run.jobs if set(job["rules"]) == {"choose"}]
+            stages = Plan.load([tmp_path / file]).stages
+            assert len(deciding) == sum(bool(stage.sources) for stage in stages)
 
 
 @pytest.mark.parametrize("cores", [1, 2])
