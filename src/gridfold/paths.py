@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+# Relative to the project, as all paths of a study are.
+DEFAULT_STUDY = "config/demo.yaml"
+
 
 @dataclass(frozen=True)
 class StudyPaths:

@@ -17,7 +17,7 @@ from gridfold.atomic import write_text
 from gridfold.data.dataset import Dataset
 from gridfold.data.splits import FINAL, Splits
 from gridfold.final.fit import save_model, with_scaling
-from gridfold.final.inputs import Intake
+from gridfold.final.inputs import ModelInputs
 from gridfold.final.test_score import test_scores
 from gridfold.jobs.work import trial_work
 from gridfold.paths import StudyPaths
@@ -37,21 +37,21 @@ class Ensemble:
 
     Attributes
     ----------
-    members : dict of str to (keras.Model, Intake)
+    members : dict of str to (keras.Model, ModelInputs)
         By split.
     scores : dict
         ``members`` (names of the splits) and ``test`` (as in the model card).
     """
 
-    members: dict[str, tuple[keras.Model, Intake]]
+    members: dict[str, tuple[keras.Model, ModelInputs]]
     scores: dict[str, Any]
 
     def save(self, models: Sequence[str], preprocessing: Sequence[str], scores: str) -> None:
         """Write each member to the files that have the name of its split, and the scores."""
-        for model_file, intake_file in zip(models, preprocessing, strict=True):
-            model, intake = self.members[Path(model_file).stem]
+        for model_file, inputs_file in zip(models, preprocessing, strict=True):
+            model, inputs = self.members[Path(model_file).stem]
             save_model(model, Path(model_file))
-            intake.save(Path(intake_file))
+            inputs.save(Path(inputs_file))
         write_text(Path(scores), json.dumps(self.scores, indent=1) + "\n")
 
 
@@ -89,8 +89,8 @@ def fit_ensemble(
         prediction = member.predict(dataset.features, splits.test)
         # Each has a target scaling of its own, so the mean is taken in the user's units.
         total += member.targets.invert(prediction) if member.scaled_scores else prediction
-        intake = Intake.of(dataset, member.features)
-        members[name] = (with_scaling(member, intake.input_shape), intake)
+        inputs = ModelInputs.of(dataset, member.features)
+        members[name] = (with_scaling(member, inputs.input_shape), inputs)
     scale = UNCHANGED
     if settings["problem"]["type"] == "multi_output":
         scale = _final_scale(settings, dataset, splits)

@@ -16,7 +16,7 @@ from gridfold.data.dataset import Dataset
 from gridfold.data.splits import FINAL, Splits
 from gridfold.environment.versions import environment
 from gridfold.final.card import write_card
-from gridfold.final.inputs import Intake
+from gridfold.final.inputs import ModelInputs
 from gridfold.final.inside import Inside
 from gridfold.final.inspection import inspect
 from gridfold.final.test_score import test_scores
@@ -39,7 +39,7 @@ class FinalModel:
     ----------
     model : keras.Model
         The scaling is inside.
-    intake : Intake
+    inputs : ModelInputs
         What makes its inputs of raw samples.
     predictions : DataFrame
         ``sample``, ``prediction``, and ``id`` where samples have one, for the test set.
@@ -50,7 +50,7 @@ class FinalModel:
     """
 
     model: keras.Model
-    intake: Intake
+    inputs: ModelInputs
     predictions: pd.DataFrame
     card: dict[str, Any]
     inside: Inside
@@ -58,7 +58,7 @@ class FinalModel:
     def save(self, files: Mapping[str, str]) -> None:
         """Write everything to the files of the rule `fit_final`, by their names there."""
         save_model(self.model, Path(files["model"]))
-        self.intake.save(Path(files["preprocessing"]))
+        self.inputs.save(Path(files["preprocessing"]))
         trials.write(Path(files["predictions"]), self.predictions)
         write_card(self.card, Path(files["card"]), Path(files["card_text"]))
         self.inside.save(Path(files["inside"]))
@@ -93,8 +93,8 @@ def fit_final(
         task = final_work(request, selection, paths, threads).task
         fitted = fit(task, dataset, development.training, development.validation, lambda row: None)
     predictions = fitted.predict(dataset.features, splits.test)
-    intake = Intake.of(dataset, fitted.features)
-    model = with_scaling(fitted, intake.input_shape)
+    inputs = ModelInputs.of(dataset, fitted.features)
+    model = with_scaling(fitted, inputs.input_shape)
     card = {
         "study": request.study,
         "created": fitted.segments[-1]["started"],
@@ -120,8 +120,8 @@ def fit_final(
         "data": {
             "digest": dataset.digest,
             "sample_shape": list(dataset.features.shape[1:]),
-            "columns": [column.name for column in intake.columns or ()],
-            "reading": intake.reading,
+            "columns": [column.name for column in inputs.columns or ()],
+            "reading": inputs.reading,
             "classes": dataset.class_names,
             "outputs": dataset.target_names,
         },
@@ -136,7 +136,7 @@ def fit_final(
     table = pd.DataFrame({"sample": splits.test, "prediction": list(predictions)})
     if dataset.ids is not None:
         table["id"] = dataset.ids[splits.test]
-    return FinalModel(model, intake, table, card, inspect(fitted, dataset, splits))
+    return FinalModel(model, inputs, table, card, inspect(fitted, dataset, splits))
 
 
 def _answers(fitted: Fitted, dataset: Dataset) -> str:

@@ -17,6 +17,7 @@ from gridfold.advice import advice_in_log
 from gridfold.cluster.placement import Site
 from gridfold.errors import Problem, StudyError
 from gridfold.jobs.fork_server import SharedServer
+from gridfold.paths import DEFAULT_STUDY
 from gridfold.plan.files import code_and_data_files
 from gridfold.plan.plan import Plan
 from gridfold.plan.status import answer, change_notice, counts, finished_shards
@@ -28,7 +29,6 @@ from gridfold.terminal import say
 from gridfold.workflow import earlier_run
 from gridfold.workflow_files import workflow_files
 
-DEFAULT_STUDY = "config/demo.yaml"
 DEFAULT_RESULTS = "results"
 # What a Snakefile may say to gridfold beside the study itself.
 _STUDY_FILES, _RESULTS = "study_files", "results"

@@ -18,7 +18,7 @@ from gridfold.data.dataset import Dataset, prepare
 from gridfold.data.splits import FINAL, Split, check, make_splits
 from gridfold.data.time_splits import share_time
 from gridfold.errors import DataError
-from gridfold.final.inputs import Intake
+from gridfold.final.inputs import ModelInputs
 from gridfold.study import Study
 from gridfold.training import preprocessing
 
@@ -113,9 +113,9 @@ def test_windows_may_hold_gaps_and_categories(tmp_path: Path) -> None:
     features = fitted.apply(dataset.features)
     assert features.shape[1:] == (4, 5) == fitted.shape(dataset.features.shape[1:])
     assert np.isfinite(features).all()
-    Intake.of(dataset, fitted).save(tmp_path / "preprocessing.json")
-    intake = Intake.load(tmp_path / "preprocessing.json")
-    inputs, ends = intake.from_table(table), intake.last_rows(table)
+    ModelInputs.of(dataset, fitted).save(tmp_path / "preprocessing.json")
+    model_inputs = ModelInputs.load(tmp_path / "preprocessing.json")
+    inputs, ends = model_inputs.from_table(table), model_inputs.last_rows(table)
     # Two more windows at each end than have a target.
     assert len(inputs) == len(ends) == len(features) + 2 * 2
     np.testing.assert_array_equal(inputs[:55], fitted.encode(dataset.features)[:55])

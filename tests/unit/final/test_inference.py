@@ -22,7 +22,7 @@ from gridfold.errors import DataError
 from gridfold.final import fit
 from gridfold.final.ensemble import fit_ensemble
 from gridfold.final.inference import FinalModel, NotReady, write_table
-from gridfold.final.inputs import Intake
+from gridfold.final.inputs import ModelInputs
 from gridfold.plan.job_requests import JobRequests
 
 STUDY: dict[str, Any] = {
@@ -178,15 +178,15 @@ def test_exported_models_answer_like_the_saved_one(
 ) -> None:
     import tensorflow as tf
 
-    intake = Intake.load(finished / "final" / "preprocessing.json")
-    inputs = intake.from_table(test_rows[0])
+    model_inputs = ModelInputs.load(finished / "final" / "preprocessing.json")
+    inputs = model_inputs.from_table(test_rows[0])
     expected = keras.saving.load_model(finished / "final" / "model.keras").predict(inputs)
     saved = tmp_path / "saved"
     assert main(["export", str(finished), "-o", str(saved)]) == 0
     # The module must outlive its function.
     loaded = tf.saved_model.load(saved)
     np.testing.assert_allclose(loaded.serve(inputs), expected, atol=1e-6)
-    assert Intake.load(saved / "preprocessing.json") == intake
+    assert ModelInputs.load(saved / "preprocessing.json") == model_inputs
     assert main(["export", str(finished), "-o", str(saved)]) == 1
 
     onnxruntime = pytest.importorskip("onnxruntime")
