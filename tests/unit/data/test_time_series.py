@@ -19,6 +19,7 @@ from gridfold.data.splits import FINAL, Split, check, make_splits
 from gridfold.data.time_splits import share_time
 from gridfold.errors import DataError
 from gridfold.final.inputs import Intake
+from gridfold.plan.stages import confirming_plan
 from gridfold.study import Study
 from gridfold.training import preprocessing
 
@@ -162,6 +163,34 @@ def test_no_point_in_time_is_known_on_both_sides(
         assert not ours & theirs
         if theirs:
             assert min(abs(a - b) for a in ours for b in theirs) > gap
+
+
+@pytest.mark.parametrize("method", ["blocked", "forward"])
+def test_stages_have_splits_by_time_of_their_own(tmp_path: Path, method: str) -> None:
+    search = {
+        "space": {"mlp.units": [4, 8]},
+        "explore": {"training_fraction": 0.5},
+        "confirm": {"folds": 4},
+    }
+    plan = {"method": method, "folds": 3}
+    study = Study.model_validate(tiny_study(search=search, resampling=plan))
+    dataset = load(measurements(), tmp_path)
+    asked = {"training_fractions": [0.5], "confirm": confirming_plan(study)}
+    splits = make_splits(dataset, request(method, folds=3) | asked)
+    search_splits = {f"r0f{fold}" for fold in range(3)}
+    reduced = {f"{name}@0.5" for name in search_splits}
+    confirming = {f"c0f{fold}" for fold in range(4)}
+    assert set(splits.by_name) == {*search_splits, *reduced, *confirming, FINAL}
+    for name in search_splits:
+        whole, half = splits.by_name[name], splits.by_name[f"{name}@0.5"]
+        assert set(half.training) < set(whole.training)
+        np.testing.assert_array_equal(half.validation, whole.validation)
+    seen = {split.digest for name, split in splits.by_name.items() if name in search_splits}
+    for name in confirming:
+        split = splits.by_name[name]
+        assert split.digest not in seen
+        known = known_times(dataset, split.training)
+        assert not known & known_times(dataset, split.validation)
 
 
 def test_forward_validates_only_with_what_comes_later(tmp_path: Path) -> None:
