@@ -91,9 +91,9 @@ FINAL_ENSEMBLE = (
 
 rule fit_final:
     input:
-        catalogue=rules.collect.output.catalogue,
         **FINAL_TRAINING,
         **FINAL_ENSEMBLE,
+        catalogue=rules.collect.output.catalogue,
         best=rules.select_best.output.best,
         data=rules.prepare_data.output.features,
         splits=rules.make_splits.output.splits,

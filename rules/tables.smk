@@ -91,9 +91,7 @@ rule select_best:
     input:
         catalogue=rules.collect.output.catalogue,
         configurations=rules.summarise.output.configurations,
-        predictions=expand(
-            rules.train.output.predictions, shard=PLAN.answering_shards
-        ),
+        predictions=expand(rules.train.output.predictions, shard=PLAN.answering_shards),
     output:
         best=PATHS.tables / "best.json",
         predictions=PATHS.tables / "best_predictions.parquet",
@@ -119,9 +117,7 @@ rule compare_configurations:
     input:
         trials=rules.collect.output.trials,
         configurations=rules.summarise.output.configurations,
-        predictions=expand(
-            rules.train.output.predictions, shard=PLAN.answering_shards
-        ),
+        predictions=expand(rules.train.output.predictions, shard=PLAN.answering_shards),
         targets=rules.prepare_data.output.targets,
         groups=rules.prepare_data.output.groups,
     output:

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from typing_extensions import Self
+from typing import Any, Self
 
 from gridfold import typed_json
 
@@ -194,7 +192,7 @@ class TrainRequest(Request):
     failed_trials : {"stop", "report"}
         ``execution.failed_trials``.
     trials : tuple of str
-        Trials to train, as ``config_id/split``. Those of a slot are known when its stage is decided.
+        Trials to train, as ``config_id/split``; of a slot, once its stage is decided.
     configurations : mapping of str to WantedConfiguration
         The configurations of these trials by id.
     trials_per_job : int or None

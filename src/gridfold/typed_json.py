@@ -26,7 +26,9 @@ class DamagedRecord(GridfoldError):
 
 
 def text_of(value: Any) -> str:
-    """Return a dataclass, or a dictionary of such, as canonical JSON; fields that are None are left out.
+    """Return a dataclass, or a dictionary of such, as canonical JSON.
+
+    Fields that are None are left out.
 
     Raises
     ------

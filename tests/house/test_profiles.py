@@ -21,8 +21,8 @@ from studies import tiny_study, write_study
 from test_architecture import RULES
 from workbench import ROOT
 
-from gridfold.plan.plan import Plan
 from gridfold.cli import new
+from gridfold.plan.plan import Plan
 
 PROFILES = sorted(ROOT.glob("profiles/*/config.yaml"))
 CLUSTERS = [file for file in PROFILES if file.parent.name != "default"]

@@ -12,9 +12,9 @@ from studies import tiny_study
 from synthetic import inside
 from workbench import prepare_bench
 
-from gridfold.plan.job_requests import JobRequests
 from gridfold.data.dataset import Dataset
 from gridfold.paths import StudyPaths
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.statistics.summary import select, summarise
 from gridfold.tables.trials import write

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ import pandas as pd
 from studies import tiny_study, write_study
 from workbench import ROOT
 
-from dataclasses import replace
-from gridfold.plan.job_requests import JobRequests
 from gridfold.figures import study as figures
 from gridfold.final.inside import Inside, Layer, Stage
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.problems import PROBLEM_KINDS
 from gridfold.report import input, page

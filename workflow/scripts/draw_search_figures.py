@@ -13,7 +13,7 @@ if __name__ == "__main__":
     with script_job(snakemake, ReportRequest) as request:
         tables = StudyTables.read(dict(snakemake.input.items()))
         drawings = study.draw_search(request, tables)
-        if "search_path_svg" in snakemake.output.keys():
+        if snakemake.output.get("search_path_svg"):
             drawings["search_path"] = search_path.draw_search_path(
                 pd.read_parquet(snakemake.input.search),
                 tables.configurations["config_id"].iloc[0],

@@ -46,7 +46,9 @@ def validate(plan: Plan) -> None:
         f"{len(plan.trials)} trials"
     )
     if tuner_of(plan.study):
-        size = f"up to {plan.stages[0].max_configurations} configurations x {len(plan.splits)} splits"
+        size = (
+            f"up to {plan.stages[0].max_configurations} configurations x {len(plan.splits)} splits"
+        )
     print(f"{', '.join(map(str, plan.files))}: valid, {size}{more}")
     for note in table.notes(plan.study.data):
         print(f"  note: {note}")

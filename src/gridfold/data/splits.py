@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from gridfold.requests import SplitsRequest
 from gridfold.arrays import Array
 from gridfold.atomic import replacing
 from gridfold.canonical import derive_seed
 from gridfold.data import time_splits
 from gridfold.data.dataset import Dataset
 from gridfold.errors import TOLD, DataError
+from gridfold.requests import SplitsRequest
 from gridfold.study.sections.resampling import ORDERED_METHODS, reduced, share_of
 
 log = logging.getLogger(__name__)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from gridfold.requests import ReportRequest
 from gridfold.arrays import Array
 from gridfold.figures import calibration, roc
 from gridfold.figures import misclassified as mistakes
 from gridfold.figures.style import Drawing, style
+from gridfold.requests import ReportRequest
 from gridfold.statistics.classes import class_table
 from gridfold.tables.predictions import parts_of
 

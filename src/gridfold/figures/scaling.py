@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from gridfold.requests import ScalingRequest
 from gridfold.figures.style import GREY, Drawing, family_looks, log_axis, panels, style
+from gridfold.requests import ScalingRequest
 from gridfold.tables.trials import Column
 from gridfold.wording import counted, shorten
 

@@ -14,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gridfold.requests import ReportRequest
 from gridfold.arrays import Array
 from gridfold.atomic import write_text
 from gridfold.figures import errors, hyperparameters, pairs
@@ -34,6 +33,7 @@ from gridfold.figures.style import (
     style,
 )
 from gridfold.problems import PROBLEM_KINDS
+from gridfold.requests import ReportRequest
 from gridfold.tables.axes import curve_over_splits
 from gridfold.tables.trials import StudyTables
 from gridfold.wording import (

@@ -21,9 +21,9 @@ from gridfold.final.inputs import ModelInputs
 from gridfold.final.test_score import test_scores
 from gridfold.jobs.work import trial_work
 from gridfold.paths import StudyPaths
+from gridfold.plan.shards import Trial
 from gridfold.plan.stage_file import read_catalogue
 from gridfold.requests import FinalRequest
-from gridfold.plan.shards import Trial
 from gridfold.store.locks import holding
 from gridfold.training.preprocessing import UNCHANGED, Affine, fit_affine
 from gridfold.training.trial import Fitted, fit

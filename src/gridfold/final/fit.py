@@ -21,9 +21,9 @@ from gridfold.final.inside import Inside
 from gridfold.final.inspection import inspect
 from gridfold.final.test_score import test_scores
 from gridfold.jobs.work import final_folder, final_work
+from gridfold.paths import StudyPaths
 from gridfold.plan.stage_file import read_catalogue
 from gridfold.requests import FinalRequest
-from gridfold.paths import StudyPaths
 from gridfold.store.locks import holding
 from gridfold.tables import trials
 from gridfold.training import models

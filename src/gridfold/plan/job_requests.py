@@ -146,9 +146,7 @@ class JobRequests:
         """Return what `summarise` and `select_best` depend on."""
         study = self._study
         axes = (AxisFacts(name, a.role, a.form) for name, a in study.search.space.items())
-        return SummaryRequest(
-            study.problem.ranking_measure, study.report.confidence, tuple(axes)
-        )
+        return SummaryRequest(study.problem.ranking_measure, study.report.confidence, tuple(axes))
 
     def comparison(self) -> ComparisonRequest:
         """Return what `compare_configurations` depends on, besides tables and predictions."""

@@ -15,7 +15,7 @@ from gridfold.plan.cost import seconds_per_trial
 from gridfold.plan.loading import load_study
 from gridfold.plan.shards import DISTRIBUTED, SINGLE, Ledger, Trial, trials_per_job
 from gridfold.plan.stage_file import StageFile
-from gridfold.plan.stage_names import EXPLORE, SLOT_PATTERN, stage_of
+from gridfold.plan.stage_names import SLOT_PATTERN, stage_of
 from gridfold.plan.stages import Stage, answering, chosen, effort, first_trials, stages_of
 from gridfold.plan.tuner_schedule import tuner_of
 from gridfold.space.space import Configuration, Expansion
@@ -304,6 +304,7 @@ class Plan:
     def threads(self, cores: int | None) -> int:
         """Return the CPU cores that a training job asks for."""
         return self.workers(cores) * self.study.execution.threads_per_worker
+
 
 def _unique(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))

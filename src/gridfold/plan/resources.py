@@ -87,9 +87,7 @@ class JobSizes:
             stage = self._stage(shard)
             rounds = math.ceil(stage.trials_per_job / workers)
             slowest = max(
-                self._trial_seconds(
-                    replace(c, epochs=stage.epochs or self._plan.all_epochs(c))
-                )
+                self._trial_seconds(replace(c, epochs=stage.epochs or self._plan.all_epochs(c)))
                 for c in self._plan.configurations
             )
             return _minutes(_STAGE_MARGIN * rounds * slowest) * attempt

@@ -1,7 +1,7 @@
 """The files that say which configurations a stage trains, and the catalogue of all of them.
 
-``search/<stage>.json`` says which trials fall to the jobs of a stage, ``search/catalogue.json`` what
-each configuration of the study is. Both are read by jobs that need nothing else of a study.
+``search/<stage>.json`` says which trials fall to the jobs of a stage, ``search/catalogue.json``
+what each configuration of the study is. Jobs read them that need nothing else of a study.
 """
 
 from __future__ import annotations

@@ -180,9 +180,7 @@ def stages_of(study: Study, configurations: Iterable[Configuration]) -> tuple[St
         for number in range(1, search.refine.rounds + 1):
             before = tuple(stage.name for stage in refined) or sources
             most = search.refine.max_configurations
-            refined.append(
-                _stage(study, seconds, f"refine{number}", most, search.refine, before)
-            )
+            refined.append(_stage(study, seconds, f"refine{number}", most, search.refine, before))
         stages += refined
         sources = tuple(stage.name for stage in refined)
     if search.confirm is not None:

@@ -19,7 +19,8 @@ from gridfold.plan.stages import Stage
 from gridfold.requests import ChosenConfiguration, Request
 from gridfold.store import request_notes
 from gridfold.store.progress import progress_line, read_jobs
-from gridfold.store.records import DamagedRecord, read_record
+from gridfold.store.records import read_record
+from gridfold.typed_json import DamagedRecord
 from gridfold.wording import counted, half_width, listed
 
 _BAR = 30

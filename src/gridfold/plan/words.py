@@ -8,16 +8,14 @@ from dataclasses import replace
 
 from gridfold.plan.cost import seconds_per_trial
 from gridfold.plan.plan import Plan
+from gridfold.plan.stages import Stage
 from gridfold.plan.status import finished, stage_file
 from gridfold.plan.tuner_schedule import tuner_lines, tuner_of
-from gridfold.space.space import describe_axis
-from gridfold.study.checks import table
-from gridfold.wording import format_seconds
-
-from gridfold.plan.stages import Stage
-from gridfold.space.space import Configuration
+from gridfold.space.space import Configuration, describe_axis
 from gridfold.study import Study
+from gridfold.study.checks import table
 from gridfold.study.sections.resampling import share_of
+from gridfold.wording import format_seconds
 
 _HEADINGS = ("stage", "configurations", "epochs", "splits", "trials", "new epochs", "cost")
 

@@ -17,9 +17,7 @@ from gridfold.space.space import Space
 from gridfold.study.request import study_of
 
 
-def choose(
-    request: ChoiceRequest, files: Sequence[StageFile], trials: Sequence[Path]
-) -> StageFile:
+def choose(request: ChoiceRequest, files: Sequence[StageFile], trials: Sequence[Path]) -> StageFile:
     """Return the file of a stage: what the strategy has drawn, or what the scores so far say.
 
     Parameters

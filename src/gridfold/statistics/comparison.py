@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gridfold.requests import ComparisonRequest
 from gridfold.arrays import Array
+from gridfold.requests import ComparisonRequest
 from gridfold.statistics.importance import importance
 from gridfold.statistics.pairwise import Scored, compare_with_selected, wilcoxon_obstacle
 from gridfold.statistics.ranks import rank_test

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from gridfold.requests import ComparisonRequest
 from gridfold.arrays import Scores
 from gridfold.problems import LOWER_IS_BETTER
+from gridfold.requests import ComparisonRequest
 from gridfold.statistics.intervals import (
     holm,
     mean_interval,

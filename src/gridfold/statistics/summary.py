@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridfold.requests import SummaryRequest
 from gridfold.problems import LOWER_IS_BETTER, MEASURE_RANGES
+from gridfold.requests import SummaryRequest
 from gridfold.statistics.intervals import (
     mean_interval,
     of_all_pairs,

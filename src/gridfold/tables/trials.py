@@ -15,10 +15,10 @@ from gridfold.canonical import canonical_json
 from gridfold.errors import GridfoldError
 
 if TYPE_CHECKING:
-    from gridfold.plan.stage_file import StageFile
     from gridfold.data.splits import Split
     from gridfold.paths import StudyPaths
     from gridfold.plan.shards import Trial
+    from gridfold.plan.stage_file import StageFile
     from gridfold.store.trials import TrialResult, TrialStore
 
 from gridfold.problems import PROBLEM_KINDS

@@ -23,9 +23,9 @@ from gridfold.plan.plan import Plan
 from gridfold.plan.status import answer, change_notice, counts, finished_shards
 from gridfold.plan.words import description
 from gridfold.store.progress import Monitor
-from gridfold.store.records import DamagedRecord
 from gridfold.study.yaml_file import typed
 from gridfold.terminal import say
+from gridfold.typed_json import DamagedRecord
 from gridfold.workflow import earlier_run
 from gridfold.workflow_files import workflow_files
 

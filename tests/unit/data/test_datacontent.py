@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from studies import tiny_study
 
 from gridfold.data.content import content_digest
 from gridfold.paths import result_file
-from gridfold.plan.plan import Plan
 from gridfold.plan.job_requests import JobRequests
+from gridfold.plan.plan import Plan
 from gridfold.plan.status import counts
 from gridfold.store.request_notes import write
 from gridfold.study import Study

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from studies import tiny_study
 
-from gridfold.requests import SplitsRequest
 from gridfold.data.dataset import Dataset, prepare
 from gridfold.data.splits import FINAL, Split, Splits, check, make_splits
 from gridfold.errors import DataError
+from gridfold.requests import SplitsRequest
 from gridfold.study import Study
 from gridfold.study.sections.resampling import split_names
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,8 @@ import pandas as pd
 import pytest
 from studies import tiny_study, write_study
 
-from gridfold.plan.job_requests import JobRequests
 from gridfold.figures.scaling import SCALING_COLUMNS, draw_scaling, scaling_table
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 
 

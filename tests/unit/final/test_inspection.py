@@ -13,13 +13,13 @@ import pytest
 from scipy.signal import correlate
 from workbench import Bench, prepare_bench
 
-from gridfold.plan.job_requests import JobRequests
 from gridfold.data.dataset import Dataset
 from gridfold.data.splits import FINAL, Splits
 from gridfold.figures import model as modelfigures
 from gridfold.final.inside import Inside
 from gridfold.final.inspection import exemplars, inspect
 from gridfold.jobs.work import final_work
+from gridfold.plan.job_requests import JobRequests
 from gridfold.training.trial import Fitted, fit
 
 MODELS = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -18,7 +17,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from ondisk import write_finished
 
-from gridfold.plan.job_requests import JobRequests
 from gridfold.cli.main import main
 from gridfold.data.dataset import Dataset
 from gridfold.figures.comparison import draw_comparison
@@ -26,6 +24,7 @@ from gridfold.figures.study import FIGURES
 from gridfold.finished.journal import COLUMNS, Column, fit, save
 from gridfold.finished.latex import escape, ranking_table, stars
 from gridfold.finished.paper import export
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.statistics.comparison import compare
 

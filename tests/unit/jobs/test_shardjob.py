@@ -26,8 +26,8 @@ from workbench import (
     without_times,
 )
 
-from gridfold.plan.job_requests import JobRequests
 from gridfold.errors import EXIT_CONTINUE
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.shards import Trial
 from gridfold.store import checkpoints
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from studies import tiny_study, write_study
 
-from gridfold.plan.job_requests import JobRequests
-from gridfold.plan.status import finished
-from gridfold.plan.words import description
 from gridfold.canonical import canonical_json
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.plan.shards import Trial
+from gridfold.plan.status import finished
+from gridfold.plan.words import description
 
 REQUESTS = (
     "data",
@@ -34,7 +34,11 @@ def plan(folder: Path, **sections: Any) -> Plan:
 def changed(folder: Path, **sections: Any) -> set[str]:
     """Return the requests that differ from the tiny study's."""
     one, other = plan(folder), plan(folder, **sections)
-    different = {name for name in REQUESTS if getattr(JobRequests(one), name)() != getattr(JobRequests(other), name)()}
+    different = {
+        name
+        for name in REQUESTS
+        if getattr(JobRequests(one), name)() != getattr(JobRequests(other), name)()
+    }
     if JobRequests(one).train("s0001") != JobRequests(other).train("s0001"):
         different.add("train")
     return different

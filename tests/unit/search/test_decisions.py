@@ -16,9 +16,7 @@ from gridfold.search import decisions
 from gridfold.search.ranking import ranked
 
 
-def file(
-    *names: str, splits: tuple[str, ...] = ("r0f0", "r0f1"), stage: str = "b2r0"
-) -> StageFile:
+def file(*names: str, splits: tuple[str, ...] = ("r0f0", "r0f1"), stage: str = "b2r0") -> StageFile:
     configurations = (ChosenConfiguration(n, n, {}, {"training": {}}, 1) for n in names)
     return StageFile(stage, splits, tuple(configurations))
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridfold.plan.stage_file import StageFile
-from gridfold.requests import ChosenConfiguration
 from gridfold.data.splits import Split
 from gridfold.plan.shards import Trial
+from gridfold.plan.stage_file import StageFile
+from gridfold.requests import ChosenConfiguration
 from gridfold.store.trials import TrialResult, TrialStore
 from gridfold.tables import trials as tables
 

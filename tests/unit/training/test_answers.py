@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -431,9 +430,7 @@ def test_an_uncompiled_model_that_ends_in_numbers_is_refused(tmp_path: Path) -> 
 def test_a_class_with_a_call_alone_trains_and_is_saved(tmp_path: Path) -> None:
     bench = bench_of(tmp_path, "subclass", source="iris")
     assert bench.trained().parameters == 4 * 8 + 8 + 8 * 3 + 3
-    made = fit.fit_final(
-        JobRequests(bench.plan).final(), selection_of(bench), bench.plan.paths, 0
-    )
+    made = fit.fit_final(JobRequests(bench.plan).final(), selection_of(bench), bench.plan.paths, 0)
     fit.save_model(made.model, Path("model.keras"))
     loaded = keras.saving.load_model("model.keras")
     dataset = Dataset.load(bench.plan.paths.data)

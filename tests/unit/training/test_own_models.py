@@ -23,9 +23,9 @@ from workbench import (
     without_times,
 )
 
-from gridfold.plan.job_requests import JobRequests
 from gridfold.errors import StudyError
 from gridfold.final import fit
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.loading import load_study
 from gridfold.plan.plan import Plan
 from gridfold.study.sections.pretrained import Application

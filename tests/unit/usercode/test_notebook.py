@@ -17,8 +17,8 @@ from studies import tiny_study, write_study
 from synthetic import Finished, finished
 from workbench import ROOT
 
-from gridfold.plan.job_requests import JobRequests
 from gridfold.errors import StudyError
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.loading import load_study
 from gridfold.plan.plan import Plan
 from gridfold.usercode import notebooks
