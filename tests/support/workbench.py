@@ -19,7 +19,7 @@ from gridfold.data.dataset import Dataset, prepare
 from gridfold.data.splits import Splits, make_splits
 from gridfold.jobs import pool
 from gridfold.jobs.shard import ShardTables
-from gridfold.jobs.work import trial_work
+from gridfold.jobs.work import JobInputs
 from gridfold.plan.plan import Plan
 from gridfold.plan.shards import Trial
 from gridfold.store import checkpoints
@@ -41,15 +41,11 @@ class Bench:
         configuration = self.plan.configurations[position]
         (shard,) = self.plan.shards
         request = json.loads(self.plan.train_request(shard))
-        return trial_work(
-            request,
-            Trial(configuration.id, split),
-            configuration.settings,
-            configuration.epochs,
-            self.plan.paths,
-            self.data_digest,
-            self.splits.by_name[split].digest,
-            threads=1,
+        inputs = JobInputs(
+            request, self.plan.paths, self.splits.by_name, self.data_digest, threads=1
+        )
+        return inputs.work(
+            Trial(configuration.id, split), configuration.settings, configuration.epochs
         )
 
     def train(self, *works: pool.Work, workers: int = 2) -> list[pool.Event]:
@@ -102,18 +98,18 @@ def start_shard_job(
     code = """
 import json, sys
 from pathlib import Path
-from gridfold import pool
-from gridfold.jobs import job
+from gridfold.jobs import pool
+from gridfold.jobs.job import job
+from gridfold.jobs.shard import Attempt, ShardJob, ShardTables
 from gridfold.paths import StudyPaths
-from gridfold.shardjob import ShardTables, run_shard
+from gridfold.store.job_records import JobResources
 root, request, log, workers, first, last = sys.argv[1:]
 with job(log, request):
-    run_shard("s0001", json.loads(request), StudyPaths(Path(root)),
-              lambda works, listener, meanwhile:
-                  pool.run(works, int(workers), listener, (), meanwhile),
-              ShardTables(*(Path(root) / "shards" / f"s0001.{n}.parquet"
-                            for n in ("trials", "epochs", "predictions"))),
-              first_attempt=first == "True", last_attempt=last == "True")
+    ShardJob("s0001", json.loads(request), StudyPaths(Path(root)),
+             Attempt(first == "True", last == "True"), JobResources(1)).run(
+        lambda works, listener, meanwhile: pool.run(works, int(workers), listener, (), meanwhile),
+        ShardTables(*(Path(root) / "shards" / f"s0001.{n}.parquet"
+                      for n in ("trials", "epochs", "predictions"))))
 """
     return subprocess.Popen(
         [

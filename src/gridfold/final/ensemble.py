@@ -19,7 +19,7 @@ from gridfold.data.splits import FINAL, Splits
 from gridfold.final.fit import save_model, with_scaling
 from gridfold.final.inputs import Intake
 from gridfold.final.test_score import test_scores
-from gridfold.jobs.work import trial_work
+from gridfold.jobs.work import JobInputs
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Trial
 from gridfold.store.locks import holding
@@ -75,11 +75,13 @@ def fit_ensemble(
     TrialFailure
         When a split of the selected configuration has no model.
     """
-    settings = request["settings"][selection["config_id"]]["settings"]
+    wanted = request["settings"][selection["config_id"]]
+    settings = wanted["settings"]
     dataset = Dataset.load(paths.data)
     splits = Splits.load(paths.splits)
+    inputs = JobInputs(request, paths, splits.by_name, dataset.digest, threads)
     fitted = {
-        name: _split_model(request, selection["config_id"], name, paths, dataset, splits, threads)
+        name: _split_model(inputs, Trial(selection["config_id"], name), wanted, dataset)
         for name in request["splits"]
     }
     total = np.zeros((len(splits.test), dataset.outputs), np.float64)
@@ -104,26 +106,11 @@ def fit_ensemble(
 
 
 def _split_model(
-    request: Mapping[str, Any],
-    config_id: str,
-    name: str,
-    paths: StudyPaths,
-    dataset: Dataset,
-    splits: Splits,
-    threads: int,
+    inputs: JobInputs, trial: Trial, wanted: Mapping[str, Any], dataset: Dataset
 ) -> Fitted:
-    wanted, split = request["settings"][config_id], splits.by_name[name]
-    with holding(paths.trial(config_id, name)):
-        task = trial_work(
-            request,
-            Trial(config_id, name),
-            wanted["settings"],
-            wanted["epochs"],
-            paths,
-            dataset.digest,
-            split.digest,
-            threads,
-        ).task
+    split = inputs.splits[trial.split]
+    with holding(inputs.paths.trial(trial.config_id, trial.split)):
+        task = inputs.work(trial, wanted["settings"], wanted["epochs"]).task
         return fit(task, dataset, split.training, split.validation, lambda row: None)
 
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 from gridfold.atomic import write_text
 from gridfold.cluster.placement import processes
 from gridfold.jobs import pool, ranks
-from gridfold.jobs.shard import ShardTables, TrialsFailed, run_shard
+from gridfold.jobs.shard import Attempt, ShardJob, ShardTables, TrialsFailed
 from gridfold.jobs.work import final_folder, final_work
 from gridfold.plan.plan import Plan
-from gridfold.store.job_records import Asked
+from gridfold.store.job_records import JobResources
 from gridfold.store.locks import holding
 
 log = logging.getLogger(__name__)
@@ -36,18 +35,19 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def train_shard(plan: Plan, shard: str, launcher: str, outputs: ShardTables, attempt: int) -> None:
-    """Train the trials of one shard; see :func:`gridfold.jobs.shard.run_shard`."""
+    """Train the trials of one shard; see :class:`gridfold.jobs.shard.ShardJob`."""
     launch, folder = _launch(plan, launcher, plan.processes(shard)), plan.paths.ranks(shard)
     cores = plan.study.execution.threads_per_worker * plan.processes(shard)
-    run_shard(
+    job = ShardJob(
         shard,
         json.loads(plan.train_request(shard)),
         plan.paths,
+        Attempt.of(attempt, plan.study.execution.retries),
+        JobResources(cores),
+    )
+    job.run(
         lambda works, on_event, meanwhile: ranks.run(works, launch, folder, on_event, meanwhile),
         outputs,
-        last_attempt=attempt > plan.study.execution.retries,
-        first_attempt=attempt == 1,
-        asked=Asked(cores),
     )
 
 
@@ -81,7 +81,7 @@ def _launch(plan: Plan, launcher: str, count: int) -> ranks.Launch:
     return ranks.Launch(launcher, count, plan.study.execution.start_timeout)
 
 
-def _listener(failures: list[str]) -> Callable[[pool.Event], None]:
+def _listener(failures: list[str]) -> pool.Listener:
     def listen(event: pool.Event) -> None:
         if event.failure is not None:
             failures.append(event.failure.reason)

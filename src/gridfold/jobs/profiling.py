@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gridfold.errors import not_run_yet
-from gridfold.jobs.work import digest_of_data, trial_task
+from gridfold.jobs.work import JobInputs
 from gridfold.plan.plan import Plan
 from gridfold.plan.shards import Trial
 from gridfold.store.trials import TrialTask
@@ -82,22 +82,15 @@ def profile(plan: Plan, configuration: Mapping[str, Any], split: str) -> Profile
         When the trial fails, or its own training ends before the second epoch.
     """
     paths = plan.paths
+    request = plan.training_request()
     try:
-        digest_of_data(paths)
+        inputs = JobInputs.load(request, paths, request["threads"])
     except FileNotFoundError:
         missing = f"{paths.root} has no prepared data"
         raise not_run_yet("profile", missing, plan.files) from None
-    request = plan.training_request()
+    trial = Trial(configuration["id"], split)
     with tempfile.TemporaryDirectory(prefix="gridfold-profile-") as scratch:
-        task = trial_task(
-            request,
-            Trial(configuration["id"], split),
-            configuration["settings"],
-            _PROFILED,
-            paths,
-            Path(scratch),
-            request["threads"],
-        )
+        task = inputs.task(trial, configuration["settings"], _PROFILED, Path(scratch))
         folder = paths.profiles / f"{configuration['id']}-{split}"
         seconds, file = _record(task, folder)
     return Profile(folder, seconds, operations(file))

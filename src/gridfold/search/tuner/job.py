@@ -19,7 +19,7 @@ from gridfold.search.tuner.crew import Crew, run_distributed
 from gridfold.search.tuner.desk import open_desk
 from gridfold.search.tuner.outcome import explored, results
 from gridfold.search.tuner.search import TuningStudy, run_search
-from gridfold.store.job_records import Asked
+from gridfold.store.job_records import JobResources
 
 # Of the job, in tables and progress: the one slot of the stage `explore`.
 SLOT = "explore-001"
@@ -79,10 +79,8 @@ def _search_here(plan: Plan, study: TuningStudy, given: Allocation) -> None:
         study,
         lambda: open_desk(study),
         SLOT,
-        lambda search, meanwhile: pool.run(
-            search, workers, search, given.gpus, meanwhile, given.share(workers)
-        ),
-        Asked(given.cores, len(given.gpus), workers),
+        pool.trainer(given, workers),
+        JobResources(given.cores, len(given.gpus), workers),
     )
 
 

@@ -18,7 +18,7 @@ from gridfold.jobs import pool
 from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
 from gridfold.search.tuner.search import TuningStudy, run_search
-from gridfold.store.job_records import Asked
+from gridfold.store.job_records import JobResources
 
 TUNER_ID = "KERASTUNER_TUNER_ID"
 
@@ -68,10 +68,8 @@ def work(root: Path) -> None:
             TuningStudy(request, paths),
             lambda: desk,
             name,
-            lambda search, meanwhile: pool.run(
-                search, workers, search, given.gpus, meanwhile, given.share(workers)
-            ),
-            Asked(given.cores, len(given.gpus), workers),
+            pool.trainer(given, workers),
+            JobResources(given.cores, len(given.gpus), workers),
         )
 
 
