@@ -16,11 +16,11 @@ from studies import tiny_study
 from workbench import ROOT, prepare_bench
 
 from gridfold.jobs import pool
-from gridfold.plan.search_plan import SearchPlan
+from gridfold.plan.job_requests import JobRequests
 from gridfold.search.tuner.desk import OracleDesk, open_desk
 from gridfold.search.tuner.outcome import TunerTrial, read_trials
 from gridfold.search.tuner.search import TuningStudy, run_search
-from gridfold.store import job_records
+from gridfold.store.job_records import JobResources
 
 SPACE: dict[str, Any] = {
     "mlp.units": [4, 8],
@@ -44,7 +44,7 @@ def prepared(folder: Path, study: dict[str, Any]) -> TuningStudy:
     """Prepare data and splits of a study and return its search; it is confirmed afterwards."""
     study["search"].setdefault("confirm", {})
     plan = prepare_bench(folder, study).plan
-    return TuningStudy(json.loads(SearchPlan(plan).tune_request()), plan.paths)
+    return TuningStudy(JobRequests(plan).tune(), plan.paths)
 
 
 def searched(study: TuningStudy, workers: int = 1) -> OracleDesk:
@@ -59,8 +59,8 @@ def searched(study: TuningStudy, workers: int = 1) -> OracleDesk:
         study,
         desk,
         "tune",
-        lambda search, meanwhile: pool.run(search, workers, search, (), meanwhile),
-        job_records.Asked(workers),
+        lambda search, listener, meanwhile: pool.run(search, workers, listener, (), meanwhile),
+        JobResources(workers),
     )
     return desks[0]
 
@@ -78,14 +78,15 @@ def ended(study: TuningStudy) -> int:
 
 
 _PROGRAM = """
-import json, sys
+import sys
 from pathlib import Path
-from gridfold.jobs import job
+from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
-from gridfold.tuning import TuningStudy
+from gridfold.requests import TuneRequest
+from gridfold.search.tuner.search import TuningStudy
 from searches import searched
 with job(sys.argv[3]):
-    searched(TuningStudy(json.loads(sys.argv[2]), StudyPaths(Path(sys.argv[1]))))
+    searched(TuningStudy(TuneRequest.parse(sys.argv[2]), StudyPaths(Path(sys.argv[1]))))
 """
 
 
@@ -94,7 +95,7 @@ def start_search(study: TuningStudy, request: str) -> subprocess.Popen[bytes]:
     paths = study.paths
     return subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, str(paths.root), request, paths.log("tune")],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests" / "support")},
         start_new_session=True,
     )
 

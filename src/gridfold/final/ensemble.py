@@ -19,11 +19,11 @@ from gridfold.data.splits import FINAL, Splits
 from gridfold.final.fit import save_model, with_scaling
 from gridfold.final.inputs import ModelInputs
 from gridfold.final.test_score import test_scores
-from gridfold.jobs.work import trial_work
+from gridfold.jobs.work import JobInputs
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Trial
 from gridfold.plan.stage_file import read_catalogue
-from gridfold.requests import FinalRequest
+from gridfold.requests import FinalRequest, WantedConfiguration
 from gridfold.store.locks import holding
 from gridfold.training.preprocessing import UNCHANGED, Affine, fit_affine
 from gridfold.training.trial import Fitted, fit
@@ -76,11 +76,13 @@ def fit_ensemble(
     TrialFailure
         When a split of the selected configuration has no model.
     """
-    settings = read_catalogue(paths)[selection["config_id"]].settings
+    wanted = read_catalogue(paths)[selection["config_id"]].wanted
+    settings = wanted.settings
     dataset = Dataset.load(paths.data)
     splits = Splits.load(paths.splits)
+    inputs = JobInputs(request.conditions, paths, splits.by_name, dataset.digest, threads)
     fitted = {
-        name: _split_model(request, selection["config_id"], name, paths, dataset, splits, threads)
+        name: _split_model(inputs, Trial(selection["config_id"], name), wanted, dataset)
         for name in request.splits
     }
     total = np.zeros((len(splits.test), dataset.outputs), np.float64)
@@ -105,26 +107,11 @@ def fit_ensemble(
 
 
 def _split_model(
-    request: FinalRequest,
-    config_id: str,
-    name: str,
-    paths: StudyPaths,
-    dataset: Dataset,
-    splits: Splits,
-    threads: int,
+    inputs: JobInputs, trial: Trial, wanted: WantedConfiguration, dataset: Dataset
 ) -> Fitted:
-    wanted, split = read_catalogue(paths)[config_id], splits.by_name[name]
-    with holding(paths.trial(config_id, name)):
-        task = trial_work(
-            request,
-            Trial(config_id, name),
-            wanted.settings,
-            wanted.epochs,
-            paths,
-            dataset.digest,
-            split.digest,
-            threads,
-        ).task
+    split = inputs.splits[trial.split]
+    with holding(inputs.paths.trial(trial.config_id, trial.split)):
+        task = inputs.work(trial, wanted).task
         return fit(task, dataset, split.training, split.validation, lambda row: None)
 
 

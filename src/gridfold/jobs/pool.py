@@ -20,7 +20,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
-from gridfold.cluster.allocation import Share
+from gridfold.cluster.allocation import Allocation, Share
 from gridfold.errors import Interrupted, TrialFailure, summary_of
 from gridfold.jobs.fork_server import STOP_SIGNALS, Fork, ForkServer
 from gridfold.jobs.usage import Sampler
@@ -66,6 +66,10 @@ class Event:
     elsewhere: int | None = None
 
 
+# Hears of every event, in the process of the pool.
+Listener = Callable[[Event], None]
+
+
 class Supply(Protocol):
     """Where trials come from whose number isn't known beforehand."""
 
@@ -90,7 +94,7 @@ class _Listed:
 def run(
     works: Sequence[Work] | Supply,
     workers: int,
-    on_event: Callable[[Event], None],
+    on_event: Listener,
     gpus: Sequence[str] = (),
     meanwhile: Callable[[], None] = lambda: None,
     share: Share | None = None,
@@ -120,8 +124,8 @@ def run(
     if supply.is_over():
         return
     log.info("%d at a time, on GPUs %s", workers, ", ".join(gpus) or "none")
-    running: dict[Connection, _Running] = {}
-    desks = _Desks(gpus, workers)
+    running: dict[Connection, _RunningTrial] = {}
+    slots = GpuSlots(gpus, workers)
     with stop_signals() as stopped, ForkServer() as server:
         try:
             meanwhile()
@@ -129,7 +133,7 @@ def run(
                 if stopped.is_set():
                     raise Interrupted
                 while len(running) < workers and (work := supply.take()) is not None:
-                    trial = _start(server, work, desks, share)
+                    trial = _start(server, work, slots, share)
                     running[trial.process.connection] = trial
                     elsewhere = trial.process.pid if server.is_shared else None
                     on_event(Event("started", work, elsewhere=elsewhere))
@@ -149,7 +153,7 @@ def run(
                         raise Interrupted
                     if event.kind != "epoch":
                         del running[connection]
-                        desks.leave(trial.output)
+                        slots.leave(trial.output)
                         connection.close()
                         trial.process.join()
                         trial.relay(to_the_end=True)
@@ -161,7 +165,7 @@ def run(
 
 
 @dataclass
-class _Running:
+class _RunningTrial:
     """A trial that is being trained.
 
     Attributes
@@ -203,8 +207,8 @@ class _Running:
         return "\n".join(lines[1:] if len(self.last) == _LAST_WORDS else lines)
 
 
-class _Desks:
-    """Which running trial has which GPU.
+class GpuSlots:
+    """Gives each running trial its GPU.
 
     Parameters
     ----------
@@ -233,15 +237,15 @@ class _Desks:
             self._free.append(self._taken.pop(trial))
 
 
-def _start(server: ForkServer, work: Work, desks: _Desks, share: Share | None) -> _Running:
+def _start(server: ForkServer, work: Work, slots: GpuSlots, share: Share | None) -> _RunningTrial:
     hearing, speaking = Pipe(duplex=False)
     given = share or Share(work.task.threads or 1)
-    process = server.start(_train, work, desks.take(hearing), given, output=speaking.fileno())
+    process = server.start(_train, work, slots.take(hearing), given, output=speaking.fileno())
     speaking.close()
-    return _Running(process, work, hearing)
+    return _RunningTrial(process, work, hearing)
 
 
-def _receive(connection: Connection, trial: _Running) -> Event | None:
+def _receive(connection: Connection, trial: _RunningTrial) -> Event | None:
     try:
         kind, content, usage = connection.recv()
     except (EOFError, ConnectionResetError):
@@ -286,6 +290,19 @@ def _train(connection: Connection, work: Work, environment: dict[str, str], shar
             traceback.print_exc()
             content = ("error", summary_of(error), traceback.format_exc())
             connection.send(("failed", content, sampler.usage().record()))
+
+
+def trainer(
+    given: Allocation, workers: int
+) -> Callable[[Sequence[Work] | Supply, Listener, Callable[[], None]], None]:
+    """Return what trains `workers` trials at a time with all that a job was given."""
+
+    def train(
+        works: Sequence[Work] | Supply, on_event: Listener, meanwhile: Callable[[], None]
+    ) -> None:
+        run(works, workers, on_event, given.gpus, meanwhile, given.share(workers))
+
+    return train
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ from typing import Any
 
 from gridfold.cluster.slurm import Node, ranks_on, slurm_nodes, slurm_variables
 from gridfold.errors import GridfoldError, Interrupted, TrialFailure
-from gridfold.jobs.pool import Event, Work, stop_signals
+from gridfold.jobs.pool import Event, Listener, Work, stop_signals
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ def run(
     works: Sequence[Work],
     launch: Launch,
     folder: Path,
-    on_event: Callable[[Event], None],
+    on_event: Listener,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
     """Train trials one after another on all ranks, in the given order.
@@ -222,7 +222,7 @@ class _Session:
         works: Sequence[Work],
         launch: Launch,
         folder: Path,
-        on_event: Callable[[Event], None],
+        on_event: Listener,
     ) -> None:
         self._works = list(works)
         self._launch = launch

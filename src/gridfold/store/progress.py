@@ -49,11 +49,26 @@ class JobProgress:
 
 
 class ProgressFile:
-    """Writes the progress of one job, at most twice a second."""
+    """Writes the progress of one job, at most twice a second, and its end after a ``with`` block.
+
+    Parameters
+    ----------
+    file : Path
+    progress : JobProgress
+        Changed by whoever trains.
+    """
 
     def __init__(self, file: Path, progress: JobProgress) -> None:
         self.progress = progress
         self._file = file
+
+    def __enter__(self) -> ProgressFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.running.clear()
+        self.progress.ended = True
+        self.write(now=True)
 
     def write(self, *, now: bool = False) -> None:
         """Write, unless that was done a moment ago and `now` is false."""

@@ -14,12 +14,12 @@ from gridfold.jobs import pool
 from gridfold.jobs.distributed import arguments
 from gridfold.jobs.shard import ShardTables
 from gridfold.plan.plan import Plan
-from gridfold.plan.search_plan import SearchPlan
+from gridfold.requests import TuneRequest
 from gridfold.search.tuner.crew import Crew, run_distributed
 from gridfold.search.tuner.desk import open_desk
 from gridfold.search.tuner.outcome import explored, results
 from gridfold.search.tuner.search import TuningStudy, run_search
-from gridfold.store.job_records import Asked
+from gridfold.store.job_records import JobResources
 
 # Of the job, in tables and progress: the one slot of the stage `explore`.
 SLOT = "explore-001"
@@ -53,18 +53,18 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def tune(plan: Plan, options: argparse.Namespace) -> None:
+def tune(plan: Plan, request: TuneRequest, options: argparse.Namespace) -> None:
     """Search, and write what was found.
 
     Parameters
     ----------
     plan : Plan
+    request : TuneRequest
     options : Namespace
         Of :func:`parser`.
     """
-    request = json.loads(SearchPlan(plan).tune_request())
     study = TuningStudy(request, plan.paths)
-    processes, threads = SearchPlan(plan).tuner_processes, options.threads
+    processes, threads = plan.tuner_processes, options.threads
     if study.strategy.workers:
         cores = threads if options.remote else max(1, threads // processes)
         run_distributed(study, request, Crew(processes, cores, options.on_node, options.launcher))
@@ -79,10 +79,8 @@ def _search_here(plan: Plan, study: TuningStudy, given: Allocation) -> None:
         study,
         lambda: open_desk(study),
         SLOT,
-        lambda search, meanwhile: pool.run(
-            search, workers, search, given.gpus, meanwhile, given.share(workers)
-        ),
-        Asked(given.cores, len(given.gpus), workers),
+        pool.trainer(given, workers),
+        JobResources(given.cores, len(given.gpus), workers),
     )
 
 
@@ -91,4 +89,4 @@ def _write(study: TuningStudy, outputs: Outputs) -> None:
 
     chosen, files = explored(study), outputs.tables
     trials.write_shard(results(study), study.splits, files.trials, files.epochs, files.predictions)
-    write_text(outputs.chosen, canonical_json(chosen) + "\n")
+    chosen.write(outputs.chosen)

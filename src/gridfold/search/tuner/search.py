@@ -14,12 +14,14 @@ from typing import Any
 
 from gridfold import advice
 from gridfold.canonical import digest
-from gridfold.data.splits import Split, Splits
+from gridfold.data.splits import Split
 from gridfold.errors import TrialFailure
 from gridfold.jobs import pool
-from gridfold.jobs.work import digest_of_data, trial_work
+from gridfold.jobs.watcher import TrialWatcher
+from gridfold.jobs.work import JobInputs
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Trial
+from gridfold.requests import TuneRequest, WantedConfiguration
 from gridfold.search.tuner.protocol import (
     COMPLETED,
     FAILED,
@@ -32,12 +34,12 @@ from gridfold.search.tuner.protocol import (
 from gridfold.search.tuner.scores import mean_objectives
 from gridfold.search.tuner.space import TuningSpace
 from gridfold.space.space import Configuration, Space
-from gridfold.store import job_records
+from gridfold.store.job_records import JobRecorder, JobResources
 from gridfold.store.locks import Heartbeat
 from gridfold.store.progress import JobProgress, ProgressFile
 from gridfold.store.trials import DIVERGED, TrialResult
 from gridfold.study.objectives import chosen_objectives
-from gridfold.study.request import requested_study
+from gridfold.study.request import study_of
 from gridfold.study.sections.tuner import KerasTunerStrategy
 
 log = logging.getLogger(__name__)
@@ -83,15 +85,16 @@ class TuningStudy:
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.search_plan.SearchPlan.tune_request`.
+    request : TuneRequest
     paths : StudyPaths
     """
 
-    def __init__(self, request: Mapping[str, Any], paths: StudyPaths) -> None:
-        self._request = request
+    def __init__(self, request: TuneRequest, paths: StudyPaths) -> None:
+        conditions = request.conditions
+        self._inputs = JobInputs.load(conditions, paths, conditions.threads)
+        self._split_names = request.splits
         self.paths = paths
-        self.study = requested_study(request)
+        self.study = study_of(request.study)
         strategy = self.study.search.strategy
         assert isinstance(strategy, KerasTunerStrategy)
         self.strategy = strategy
@@ -110,9 +113,12 @@ class TuningStudy:
             as_grid=strategy.tuner == "grid",
         )
         self.objectives = chosen_objectives(strategy.objectives, self.study.problem)
-        self.starts = [self.space.values_of(start) for start in request["starts"]]
-        self._data_digest = digest_of_data(paths)
-        self.splits: Mapping[str, Split] = Splits.load(paths.splits).by_name
+        self.starts = [self.space.values_of(start) for start in request.starts]
+
+    @property
+    def splits(self) -> Mapping[str, Split]:
+        """All splits of the study, by name."""
+        return self._inputs.splits
 
     def pieces(self, values: Mapping[str, Any]) -> list[Piece]:
         """Return what must be trained to judge a tuner's values."""
@@ -121,21 +127,14 @@ class TuningStudy:
             configuration = self.space.configuration(values, execution)
             epochs = int(values.get(_EPOCHS, self._own_epochs or configuration.epochs))
             pieces += [
-                Piece(configuration, split, epochs, execution) for split in self._request["splits"]
+                Piece(configuration, split, epochs, execution) for split in self._split_names
             ]
         return pieces
 
     def work(self, piece: Piece) -> pool.Work:
         """Return the work of one training, its store opened."""
-        return trial_work(
-            self._request,
-            piece.trial,
-            piece.configuration.settings,
-            piece.epochs,
-            self.paths,
-            self._data_digest,
-            self.splits[piece.split].digest,
-            self._request["threads"],
+        return self._inputs.work(
+            piece.trial, WantedConfiguration(piece.configuration.settings, piece.epochs)
         )
 
     def fingerprint(self) -> dict[str, str]:
@@ -148,10 +147,14 @@ class TuningStudy:
             "model": self.study.model.model_dump(mode="json"),
             "training": self.study.training.model_dump(mode="json"),
             "problem": self.study.problem.model_dump(mode="json"),
-            "data": [self._data_digest, self.study.data.normalise, self.study.data.scale_targets],
-            "splits": {name: self.splits[name].digest for name in self._request["splits"]},
-            "code": self._request["code"],
-            "versions": self._request["versions"],
+            "data": [
+                self._inputs.data_digest,
+                self.study.data.normalise,
+                self.study.data.scale_targets,
+            ],
+            "splits": {name: self.splits[name].digest for name in self._split_names},
+            "code": self._inputs.conditions.code,
+            "versions": self._inputs.conditions.versions,
         }
         return {name: digest(part)[:12] for name, part in parts.items()}
 
@@ -180,7 +183,7 @@ class _Open:
 class Search:
     """Asks a desk for trials, gives their trainings to a pool, and tells the desk the outcome.
 
-    It is the pool's supply and its listener.
+    It is the pool's supply, and hears from a :class:`TrialWatcher` how the trainings went.
 
     Parameters
     ----------
@@ -191,7 +194,6 @@ class Search:
         Under which to ask.
     locks : Heartbeat
     progress : ProgressFile
-    record : JobRecord
     """
 
     def __init__(
@@ -201,12 +203,11 @@ class Search:
         name: str,
         locks: Heartbeat,
         progress: ProgressFile,
-        record: job_records.JobRecord,
     ) -> None:
         self._study, self._name = study, name
         self._open_desk = desk
         self._desk: Desk | None = None
-        self._locks, self._progress, self._record = locks, progress, record
+        self._locks, self._progress = locks, progress
         self._open: list[_Open] = []
         self._owners: dict[Trial, tuple[_Open, Piece]] = {}
         self._stopped = False
@@ -274,47 +275,16 @@ class Search:
             self._close(trial)
         return None
 
-    # -- listener --------------------------------------------------------------------------------
+    # -- what the trainings come to --------------------------------------------------------------
 
-    def __call__(self, event: pool.Event) -> None:
-        """Take note of what a training says."""
-        task, state = event.work.task, self._progress.progress
-        name = Trial(task.config_id, task.split)
-        if event.kind == "started":
-            state.running[str(name)] = {
-                "epoch": 0,
-                "epochs": task.epochs,
-                "metric": self._study.study.problem.kind.metric,
-                "val_metric": None,
-            }
-            self._record.adopt(event.elsewhere)
-        elif event.kind == "epoch" and event.row is not None:
-            state.running[str(name)].update(
-                epoch=int(event.row["epoch"]), val_metric=event.row["val_metric"]
-            )
-        else:
-            self._ended(name, event)
-        self._progress.write(now=event.kind in ("finished", "failed"))
-
-    def _ended(self, name: Trial, event: pool.Event) -> None:
-        trial, piece = self._owners.pop(name)
-        state = self._progress.progress
-        state.running.pop(str(name), None)
-        state.trained += 1
+    def end(self, work: pool.Work, result: TrialResult, failure: TrialFailure | None) -> None:
+        """Take note of how a training went; tell the desk when its trial is complete."""
+        trial, piece = self._owners.pop(Trial(work.task.config_id, work.task.split))
         trial.running -= 1
-        if event.failure is not None:
-            result = event.work.store.fail(piece.epochs, event.failure, event.usage)
-            state.failed += 1
-            log.error("%s failed (%s): %s", name, event.failure.kind, event.failure.reason)
-            trial.fail(event.failure)
+        if failure is not None:
+            trial.fail(failure)
         else:
-            found = event.work.store.result(piece.epochs)
-            assert found is not None, f"{name} ended well but left no result"
-            result = found
-            state.done += 1
             self._note(trial, piece, result)
-        self._record.count(result.usage, failed=event.failure is not None)
-        self._locks.release(event.work.task.folder)
         if trial.is_complete:
             self._close(trial)
 
@@ -338,12 +308,15 @@ class Search:
         self.desk.tell(trial.proposal.trial_id, report)
 
 
+Trainer = Callable[[Search, pool.Listener, Callable[[], None]], None]
+
+
 def run_search(
     study: TuningStudy,
     desk: Callable[[], Desk],
     name: str,
-    train: Callable[[Search, Callable[[], None]], None],
-    asked: job_records.Asked,
+    train: Trainer,
+    resources: JobResources,
 ) -> None:
     """Ask and train until the desk has nothing more to try.
 
@@ -355,21 +328,16 @@ def run_search(
     name : str
         Of this process among those that ask.
     train : callable
-        Gives the trainings of a search to a pool; its second argument is what can be done while the
-        pool starts.
-    asked : Asked
-        What the job was given.
+        Gives the trainings of a search to a pool (:func:`gridfold.jobs.pool.run`). Its other
+        arguments are who wants to hear of them, and what can be done while the pool starts.
+    resources : JobResources
+        Of the job, for its record.
     """
-    progress = ProgressFile(study.paths.progress / f"{name}.json", JobProgress(0))
-    try:
-        with (
-            Heartbeat() as locks,
-            job_records.recording(study.paths.jobs, name, asked) as record,
-        ):
-            search = Search(study, desk, name, locks, progress, record)
-            progress.write(now=True)
-            train(search, search.prepare)
-    finally:
-        progress.progress.running.clear()
-        progress.progress.ended = True
+    with (
+        Heartbeat() as locks,
+        ProgressFile(study.paths.progress / f"{name}.json", JobProgress(0)) as progress,
+        JobRecorder(study.paths.jobs, name, resources) as record,
+    ):
+        search = Search(study, desk, name, locks, progress)
         progress.write(now=True)
+        train(search, TrialWatcher(progress, record, locks, search.end), search.prepare)

@@ -22,7 +22,7 @@ from searches import (
 )
 
 from gridfold.plan.plan import Plan
-from gridfold.plan.search_plan import SearchPlan
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.tuner_schedule import hyperband_turns
 from gridfold.search.tuner.desk import OracleDesk, open_desk
 from gridfold.search.tuner.oracles import Memory, make_oracle
@@ -77,14 +77,14 @@ def test_every_configuration_is_summed_up_once_with_its_longest_training(
     hyperband: TuningStudy,
 ) -> None:
     file = explored(hyperband)
-    assert file["stage"] == "explore"
-    assert file["splits"] == ["r0f0", "r0f1"]
-    epochs = {c["id"]: c["epochs"] for c in file["configurations"]}
+    assert file.stage == "explore"
+    assert file.splits == ("r0f0", "r0f1")
+    epochs = {c.id: c.epochs for c in file.configurations}
     assert sorted(epochs.values()) == [1, 2, 2, 2]
-    assert all(c["axes"]["model"] == "mlp" for c in file["configurations"])
+    assert all(c.axes["model"] == "mlp" for c in file.configurations)
     rows = results(hyperband)
     assert {(t.config_id, t.split) for t, _, _ in rows} == {
-        (config_id, split) for config_id in epochs for split in file["splits"]
+        (config_id, split) for config_id in epochs for split in file.splits
     }
     assert all(r.epochs == epochs[t.config_id] for t, r, _ in rows)
 
@@ -96,10 +96,10 @@ def test_a_search_that_is_killed_ends_with_the_trials_of_one_that_is_not(
     search = prepared(tmp_path, study)
     plan = Plan.load([tmp_path / "tiny.yaml"], results=tmp_path / "results")
     for count in (1, 3):
-        process = start_search(search, SearchPlan(plan).tune_request())
+        process = start_search(search, JobRequests(plan).tune().text())
         wait_until(lambda count=count: ended(search) >= count)  # type: ignore[misc]
         kill(process)
-    assert start_search(search, SearchPlan(plan).tune_request()).wait(timeout=300) == 0
+    assert start_search(search, JobRequests(plan).tune().text()).wait(timeout=300) == 0
     assert without_paths(trials_of(search)) == without_paths(trials_of(hyperband))
     for trial in trials_of(search):
         ours, theirs = stored(search, trial), stored(hyperband, trial)
@@ -185,7 +185,7 @@ def test_executions_of_a_trial_differ_and_their_mean_counts(tmp_path: Path) -> N
     assert len(results) == 4
     assert len({tuple(sorted(r.scores.items())) for r in results}) > 2
     assert trial.score == pytest.approx(fmean(r.scores["accuracy"] for r in results), abs=1e-12)
-    assert len(explored(search)["configurations"]) == 1
+    assert len(explored(search).configurations) == 1
 
 
 def test_a_model_function_is_searched_in_its_own_ranges(
@@ -247,7 +247,7 @@ def test_trials_that_fail_are_left_behind_until_they_are_too_many(
     assert (failed.status, finished.status) == ("FAILED", "COMPLETED")
     assert "no five" in failed.message
     file = explored(search)
-    assert ["score" in c for c in file["configurations"]] == [False, True]
+    assert [c.score is not None for c in file.configurations] == [False, True]
     assert [r.status for _, r, _ in results(search)] == ["failed"] * 2 + ["finished"] * 2
 
     other = tuned({**tuner, "max_consecutive_failed_trials": 1}, {"python.width": [5, 4]})

@@ -15,19 +15,20 @@ from keras_tuner.src import protos
 from searches import kill, prepared, trials_of, tuned, wait_until
 
 from gridfold.plan.plan import Plan
-from gridfold.plan.search_plan import SearchPlan
+from gridfold.plan.job_requests import JobRequests
 from gridfold.search.tuner.search import TuningStudy
 from gridfold.search.tuner.worker import own_gpus, worker_name
 
 TRIALS = 6
 CHIEF = """
-import json, sys
+import sys
 from pathlib import Path
-from gridfold.jobs import job
+from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
-from gridfold.tuning import TuningStudy
-from gridfold.tuningworkers import Crew, run_distributed
-request = json.loads(sys.argv[2])
+from gridfold.requests import TuneRequest
+from gridfold.search.tuner.search import TuningStudy
+from gridfold.search.tuner.crew import Crew, run_distributed
+request = TuneRequest.parse(sys.argv[2])
 with job(sys.argv[3]):
     study = TuningStudy(request, StudyPaths(Path(sys.argv[1])))
     run_distributed(study, request, Crew(2, 1, 2, lost_after=8))
@@ -49,7 +50,7 @@ class Disturbed:
                 "-c",
                 CHIEF,
                 str(paths.root),
-                SearchPlan(plan).tune_request(),
+                JobRequests(plan).tune().text(),
                 self.log,
             ],
             start_new_session=True,
