@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,17 +14,17 @@ from typing import Any
 import numpy as np
 import yaml
 
+from gridfold import typed_json
 from gridfold.data.dataset import Dataset, prepare
 from gridfold.data.splits import Splits, make_splits
 from gridfold.jobs import pool
 from gridfold.jobs.shard import ShardTables
 from gridfold.jobs.work import JobInputs
-from gridfold import typed_json
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
+from gridfold.plan.shards import Trial
 from gridfold.plan.stage_file import CatalogueEntry
 from gridfold.requests import WantedConfiguration
-from gridfold.plan.shards import Trial
 from gridfold.store import checkpoints
 from gridfold.store.trials import TrialResult
 
@@ -44,7 +43,11 @@ class Bench:
         """Return the work of one trial, its store opened."""
         configuration = self.plan.configurations[position]
         inputs = JobInputs(
-            JobRequests(self.plan).conditions, self.plan.paths, self.splits.by_name, self.data_digest, threads=1
+            JobRequests(self.plan).conditions,
+            self.plan.paths,
+            self.splits.by_name,
+            self.data_digest,
+            threads=1,
         )
         wanted = WantedConfiguration(configuration.settings, configuration.epochs)
         return inputs.work(Trial(configuration.id, split), wanted)

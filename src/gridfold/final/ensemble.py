@@ -80,9 +80,9 @@ def fit_ensemble(
     settings = wanted.settings
     dataset = Dataset.load(paths.data)
     splits = Splits.load(paths.splits)
-    inputs = JobInputs(request.conditions, paths, splits.by_name, dataset.digest, threads)
+    job = JobInputs(request.conditions, paths, splits.by_name, dataset.digest, threads)
     fitted = {
-        name: _split_model(inputs, Trial(selection["config_id"], name), wanted, dataset)
+        name: _split_model(job, Trial(selection["config_id"], name), wanted, dataset)
         for name in request.splits
     }
     total = np.zeros((len(splits.test), dataset.outputs), np.float64)
@@ -107,11 +107,11 @@ def fit_ensemble(
 
 
 def _split_model(
-    inputs: JobInputs, trial: Trial, wanted: WantedConfiguration, dataset: Dataset
+    job: JobInputs, trial: Trial, wanted: WantedConfiguration, dataset: Dataset
 ) -> Fitted:
-    split = inputs.splits[trial.split]
-    with holding(inputs.paths.trial(trial.config_id, trial.split)):
-        task = inputs.work(trial, wanted).task
+    split = job.splits[trial.split]
+    with holding(job.paths.trial(trial.config_id, trial.split)):
+        task = job.work(trial, wanted).task
         return fit(task, dataset, split.training, split.validation, lambda row: None)
 
 

@@ -59,9 +59,7 @@ def train_shard(
     )
 
 
-def train_final(
-    plan: Plan, request: FinalRequest, best: Path, launcher: str, record: Path
-) -> None:
+def train_final(plan: Plan, request: FinalRequest, best: Path, launcher: str, record: Path) -> None:
     """Train the final model as its configuration was trained in cross-validation.
 
     The weights go to the run store, where `fit_final` finds them. A configuration on one device is

@@ -14,8 +14,8 @@ from gridfold.errors import not_run_yet
 from gridfold.jobs.work import JobInputs
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
-from gridfold.requests import ChosenConfiguration, WantedConfiguration
 from gridfold.plan.shards import Trial
+from gridfold.requests import ChosenConfiguration, WantedConfiguration
 from gridfold.store.trials import TrialTask
 
 # The first epoch traces and compiles the graph, the second is as all that follow.

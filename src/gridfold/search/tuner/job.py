@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from gridfold.atomic import write_text
-from gridfold.canonical import canonical_json
 from gridfold.cluster.allocation import Allocation
 from gridfold.jobs import pool
 from gridfold.jobs.distributed import arguments

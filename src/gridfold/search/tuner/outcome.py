@@ -6,11 +6,10 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gridfold.plan.shards import Trial
-from gridfold.plan.stage_names import EXPLORE
 from gridfold.plan.stage_file import StageFile
+from gridfold.plan.stage_names import EXPLORE
 from gridfold.plan.stages import chosen
 from gridfold.requests import ChosenConfiguration
 from gridfold.search.tuner.protocol import COMPLETED, TuningFailed

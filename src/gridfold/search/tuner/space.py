@@ -207,7 +207,7 @@ class TuningSpace:
             return list(values)
         return _matching(knob, name, frozenset(map(canonical_json, values)))
 
-    def values_of(self, assignment: Assignment) -> Values:
+    def values_of(self, assignment: Mapping[str, Any]) -> Values:
         """Return the tuner's values for one combination of axis values.
 
         Raises

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ from searches import kill, prepared, searched, start_search, trials_of, tuned, w
 from studies import load
 
 from gridfold import typed_json
-from gridfold.plan.stage_file import CatalogueEntry
 from gridfold.final.fit import fit_final
-from gridfold.plan.plan import Plan
 from gridfold.plan.job_requests import JobRequests
+from gridfold.plan.plan import Plan
+from gridfold.plan.stage_file import CatalogueEntry
 from gridfold.search.neighbours import neighbourhood
 from gridfold.search.tuner.asking import ModelFunction
 from gridfold.search.tuner.desk import OracleDesk, open_desk

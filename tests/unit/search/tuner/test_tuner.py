@@ -21,8 +21,8 @@ from searches import (
     wait_until,
 )
 
-from gridfold.plan.plan import Plan
 from gridfold.plan.job_requests import JobRequests
+from gridfold.plan.plan import Plan
 from gridfold.plan.tuner_schedule import hyperband_turns
 from gridfold.search.tuner.desk import OracleDesk, open_desk
 from gridfold.search.tuner.oracles import Memory, make_oracle

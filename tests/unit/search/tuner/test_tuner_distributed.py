@@ -14,8 +14,8 @@ import pytest
 from keras_tuner.src import protos
 from searches import kill, prepared, trials_of, tuned, wait_until
 
-from gridfold.plan.plan import Plan
 from gridfold.plan.job_requests import JobRequests
+from gridfold.plan.plan import Plan
 from gridfold.search.tuner.search import TuningStudy
 from gridfold.search.tuner.worker import own_gpus, worker_name
 
