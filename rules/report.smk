@@ -1,5 +1,7 @@
 """Report: the figures, and one self-contained page."""
 
+from gridfold.report.files import page_files
+
 SEARCH_FIGURES = {
     "learning_curves": "Learning curves",
     "hyperparameters": "Scores against hyperparameters",
@@ -13,8 +15,6 @@ TEST_FIGURES = {
     "scores": "Scores of the configurations",
     "errors": "Errors of the selected configuration",
 }
-# Template, style and script of the report, with those of its sections.
-PAGE = SCRIPTS.parent / "report"
 COMPARISON_FIGURES = {
     "critical_difference": "Critical differences of mean ranks",
     "importance": "Importance of the axes",
@@ -176,10 +176,7 @@ rule report:
         search=rules.collect.output.search if PLAN.stages else [],
         search_trials=rules.collect.output.search_trials if PLAN.stages else [],
         notebook=rules.run_notebook.output.html if PLAN.study.report.notebook else [],
-        page=PAGE / "report.html.j2",
-        parts=sorted(
-            file for kind in ("j2", "css", "js") for file in PAGE.rglob(f"*.{kind}")
-        ),
+        page=page_files(),
     output:
         html=report(
             PATHS.report,

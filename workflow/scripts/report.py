@@ -34,7 +34,7 @@ def write_report(
             if inputs[name]
         },
     )
-    write_text(html, render(study, Path(inputs["page"]).parent))
+    write_text(html, render(study))
 
 
 if __name__ == "__main__":

@@ -107,8 +107,8 @@ class Section:
     Attributes
     ----------
     name : str
-        Its id in the page, and its files: ``workflow/report/sections/<name>.html.j2`` and, where
-        it needs them, ``<name>.css`` and ``<name>.js`` beside it.
+        Its id in the page, and its files in ``report/sections``: ``<name>.py``,
+        ``<name>.html.j2`` and, where it needs them, ``<name>.css`` and ``<name>.js``.
     title : str
         In the list of sections: a word or two.
     heading : str

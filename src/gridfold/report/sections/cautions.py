@@ -1,4 +1,4 @@
-"""What a reader must know before trusting a study's numbers, found in its tables."""
+"""The section of warnings: what a reader must know before trusting a study's numbers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gridfold.problems import LOWER_IS_BETTER
+from gridfold.report.input import ReportInput, Section
 from gridfold.statistics.intervals import (
     corrected_standard_error,
     pairs_among,
@@ -52,6 +53,12 @@ class Caution:
     severity: Severity
     sentence: str
     remedy: str
+
+
+def cautions(study: ReportInput) -> Section:
+    """Return what limits the trust in the answer."""
+    found = find_cautions(study.request, study.tables, study.card)
+    return Section("cautions", "Warnings", "Warnings", {"cautions": found})
 
 
 def find_cautions(
