@@ -54,7 +54,7 @@ format: setup ## Rewrite all files in the project's format
 	@$(RUN) snakefmt Snakefile rules
 
 d3: setup ## Fetch the report's chart library anew, as its record says
-	@$(RUN) python workflow/report/vendor/fetch.py
+	@$(RUN) python src/gridfold/report/templates/vendor/fetch.py
 
 schema: setup ## Regenerate schema, reference study and reference table
 	@$(RUN) gridfold schema --write

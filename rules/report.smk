@@ -1,10 +1,10 @@
 """The report: one self-contained page, and the notebook that a study may bring."""
 
+from gridfold.report.files import page_files
+
 NOTEBOOK = PLAN.study.report.notebook
 if not isinstance(NOTEBOOK, str):
     NOTEBOOK = str(SCRIPTS.parent / "notebooks" / "analysis.ipynb")
-# Template, style and script of the report, with those of its sections.
-PAGE = SCRIPTS.parent / "report"
 
 
 # Only where the study asks for it (`report.notebook`).
@@ -64,10 +64,7 @@ rule report:
         search=rules.collect.output.search,
         search_trials=rules.collect.output.search_trials,
         notebook=rules.run_notebook.output.html if PLAN.study.report.notebook else [],
-        page=PAGE / "report.html.j2",
-        parts=sorted(
-            file for kind in ("j2", "css", "js") for file in PAGE.rglob(f"*.{kind}")
-        ),
+        page=page_files(),
     output:
         html=report(
             PATHS.report,

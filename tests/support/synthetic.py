@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from studies import tiny_study, write_study
-from workbench import ROOT
 
 from gridfold.figures import study as figures
 from gridfold.final.inside import Inside, Layer, Stage
@@ -22,7 +21,6 @@ from gridfold.statistics.summary import select, summarise
 from gridfold.tables.jobs import job_table
 from gridfold.tables.trials import StudyTables
 
-TEMPLATES = ROOT / "workflow" / "report"
 DATA = {
     "multiclass": {"source": "iris"},
     "binary": {"source": "breast_cancer"},
@@ -117,7 +115,7 @@ class Finished:
             manifest=self.manifest,
             figures=files,
         )
-        return page.render(study, TEMPLATES)
+        return page.render(study)
 
 
 def figures_in(folder: Path) -> dict[str, input.FigureFile]:

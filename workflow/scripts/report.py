@@ -29,4 +29,4 @@ if __name__ == "__main__":
             search_trials=pd.read_parquet(inputs["search_trials"]),
             scaling=pd.read_parquet(inputs["scaling"]) if inputs["scaling"] else None,
         )
-        write_text(Path(snakemake.output.html), render(study, Path(inputs["page"]).parent))
+        write_text(Path(snakemake.output.html), render(study))

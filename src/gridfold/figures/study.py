@@ -32,7 +32,6 @@ from gridfold.figures.style import (
     spans_decades,
     style,
 )
-from gridfold.problems import PROBLEM_KINDS
 from gridfold.requests import ReportRequest
 from gridfold.tables.axes import curve_over_splits
 from gridfold.tables.trials import StudyTables
@@ -45,6 +44,7 @@ from gridfold.wording import (
     number,
     percent,
     shorten,
+    training_metric,
 )
 
 FIGURES = ("scores", "learning_curves", "hyperparameters", "pairs", "parallel", "errors")
@@ -239,9 +239,7 @@ def draw_learning_curves(
     """Draw training and validation loss and metric of the best configurations."""
     wanted = min(study["report"]["curves"], _MOST_CURVES)
     shown = configurations[configurations["n_splits"] > 0].head(wanted)
-    metric = measure_name(PROBLEM_KINDS[study["problem"]["type"]].metric)
-    if study["data"]["scale_targets"] != "none":
-        metric += " (scaled targets)"
+    metric = training_metric(study)
     figure, grid = panels(len(shown), 5, 2.3, rows_of=2, sharex="col", sharey="row")
     chosen = epochs[epochs["config_id"].isin(shown["config_id"])]
     logarithmic = spans_decades(chosen[["loss", "val_loss"]], 10)

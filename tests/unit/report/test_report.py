@@ -16,17 +16,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from synthetic import TEMPLATES, Finished, figures_in, finished, levels_off
+from synthetic import Finished, figures_in, finished, levels_off
 
 from gridfold import wording
 from gridfold.figures import study as figures
-from gridfold.report.cautions import Caution, detectable_difference, edge, find_cautions
+from gridfold.report.files import FOLDER, page_files
+from gridfold.report.sections.cautions import Caution, detectable_difference, edge, find_cautions
 from gridfold.statistics.summary import summarise
 from gridfold.store.job_records import JobRecord
 from gridfold.study import Study
 from gridfold.tables.axes import curve_over_splits, curves_over_splits
 from gridfold.tables.jobs import job_table
 from gridfold.tables.trials import USAGE_COLUMNS
+from gridfold.webpage.page import joined
+from gridfold.webpage.style import BASE_STYLE
 
 THEMES = ["light", "dark", "print"]
 VOID = {"meta", "link", "img", "input", "br"}
@@ -364,7 +367,7 @@ def test_nothing_is_asked_of_a_network(page: Page) -> None:
     for link in page.all("a"):
         assert not re.match(r"(\w+:|//|/)", str(link.attributes["href"]))
     assert [e.attributes["href"] for e in page.all("link")] == ["data:,"]
-    own = [*TEMPLATES.glob("*.css"), *TEMPLATES.glob("*.js"), *TEMPLATES.glob("sections/*.js")]
+    own = [file for file in page_files() if file.suffix in (".css", ".js") and file.stem != "d3"]
     assert len(own) > 5
     for file in own:
         assert not re.search(r"https?:|url\(|@import|fetch\(", file.read_text()), file.name
@@ -474,7 +477,7 @@ def lab(rgb: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def colours_of(theme: str) -> dict[str, str]:
     """Return the variables of the style, as a theme sets them."""
-    style = (TEMPLATES / "report.css").read_text()
+    style = joined((BASE_STYLE, FOLDER / "templates" / "report.css"))
     screen, paper = style.split("@media print")
     pairs = re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", screen)
     colours = {name: dark if theme == "dark" else light for name, light, dark in pairs}
@@ -547,7 +550,7 @@ def test_selected_marks_are_told_apart_with_every_colour_vision(theme: str, visi
 
 
 def test_the_chart_library_is_the_recorded_one() -> None:
-    folder = TEMPLATES / "vendor"
+    folder = FOLDER / "templates" / "vendor"
     record = json.loads((folder / "d3.json").read_text())
     code = (folder / "d3.js").read_text(encoding="utf-8")
     assert hashlib.sha256(code.encode()).hexdigest() == record["sha256"]

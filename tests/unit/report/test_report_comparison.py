@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from comparing import compared
-from synthetic import TEMPLATES, Finished
+from synthetic import Finished
 from test_report import EVIL, Page
 
 from gridfold.figures import comparison as comparisonfigures
@@ -50,7 +50,7 @@ def input_of(study: Finished, comparison: Comparison, folder: Path) -> input.Rep
 
 
 def page_of(study: Finished, comparison: Comparison, folder: Path) -> Page:
-    return Page(report.render(input_of(study, comparison, folder), TEMPLATES))
+    return Page(report.render(input_of(study, comparison, folder)))
 
 
 def words(study: Finished, comparison: Comparison, folder: Path) -> str:

@@ -51,7 +51,7 @@ class Knob:
             return {self.name: _snapped(self.interval, code)}
         return dict(zip(self.axes, self.values[self.codes.index(code)], strict=True))
 
-    def encode(self, assignment: Assignment) -> Any:
+    def encode(self, assignment: Mapping[str, Any]) -> Any:
         """Return the code for the values of the axes.
 
         Raises

@@ -1,4 +1,4 @@
-"""What a reader must know before trusting a study's numbers, found in its tables."""
+"""The section of warnings: what a reader must know before trusting a study's numbers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from gridfold.problems import LOWER_IS_BETTER
+from gridfold.report.input import ReportInput, Section
+from gridfold.requests import ReportRequest
 from gridfold.statistics.intervals import (
     corrected_standard_error,
     pairs_among,
@@ -54,15 +56,20 @@ class Caution:
     remedy: str
 
 
+def cautions(study: ReportInput) -> Section:
+    """Return what limits the trust in the answer."""
+    found = find_cautions(study.request, study.tables, study.card)
+    return Section("cautions", "Warnings", "Warnings", {"cautions": found})
+
+
 def find_cautions(
-    request: Mapping[str, Any], tables: StudyTables, card: Mapping[str, Any]
+    request: ReportRequest, tables: StudyTables, card: Mapping[str, Any]
 ) -> list[Caution]:
     """Return all cautions of a study, warnings first.
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.report_request`.
+    request : ReportRequest
     tables : StudyTables
     card : mapping
         The model card.
@@ -75,11 +82,11 @@ def find_cautions(
         *_failures(trials, configurations, card["cross_validation"]["measure"]),
         *_undefined(trials, card["cross_validation"]["measure"]),
         *_no_test_set(configurations, card),
-        *_edges(configurations, request["study"]["search"]["space"], selected),
+        *_edges(configurations, request.study["search"]["space"], selected),
         *_training_length(epochs[epochs["config_id"] == selected], settings),
         *_optimism(configurations, card),
         *_no_significance(trials, configurations, card),
-        *_duplicates(request["duplicates"]),
+        *_duplicates(request.duplicates),
     ]
     return sorted(found, key=lambda caution: caution.severity == "note")
 
