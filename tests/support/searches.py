@@ -80,9 +80,9 @@ def ended(study: TuningStudy) -> int:
 _PROGRAM = """
 import json, sys
 from pathlib import Path
-from gridfold.jobs import job
+from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
-from gridfold.tuning import TuningStudy
+from gridfold.search.tuner.search import TuningStudy
 from searches import searched
 with job(sys.argv[3]):
     searched(TuningStudy(json.loads(sys.argv[2]), StudyPaths(Path(sys.argv[1]))))
@@ -94,7 +94,7 @@ def start_search(study: TuningStudy, request: str) -> subprocess.Popen[bytes]:
     paths = study.paths
     return subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, str(paths.root), request, paths.log("tune")],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests" / "support")},
         start_new_session=True,
     )
 

@@ -102,10 +102,10 @@ def start_shard_job(
     code = """
 import json, sys
 from pathlib import Path
-from gridfold import pool
-from gridfold.jobs import job
+from gridfold.jobs import pool
+from gridfold.jobs.job import job
+from gridfold.jobs.shard import ShardTables, run_shard
 from gridfold.paths import StudyPaths
-from gridfold.shardjob import ShardTables, run_shard
 root, request, log, workers, first, last = sys.argv[1:]
 with job(log, request):
     run_shard("s0001", json.loads(request), StudyPaths(Path(root)),

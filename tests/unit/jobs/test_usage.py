@@ -25,7 +25,8 @@ from gridfold.tables import trials
 # What follows `sampler` sees a fresh interpreter, in which nothing else has happened.
 HUNGRY = """
 import time
-from gridfold.usage import Sampler, Share
+from gridfold.cluster.allocation import Share
+from gridfold.jobs.usage import Sampler
 with Sampler(Share(2.0)) as sampler:
     block = bytearray(100_000_000)
     block[::4096] = b"x" * len(block[::4096])

@@ -26,12 +26,12 @@ SHIPPED = ROOT / "workflow" / "notebooks" / "analysis.ipynb"
 RUN = """
 import json, sys
 from pathlib import Path
-from gridfold import notebookrun
-from gridfold.jobs import job
+from gridfold.jobs.job import job
+from gridfold.report import notebook
 source, parameters, folder = sys.argv[1:]
 with job(f"{folder}/run.log"):
-    notebookrun.run(Path(source), json.loads(parameters),
-                    Path(folder) / "notebook.ipynb", Path(folder) / "notebook.html")
+    notebook.run(Path(source), json.loads(parameters),
+                 Path(folder) / "notebook.ipynb", Path(folder) / "notebook.html")
 """
 
 

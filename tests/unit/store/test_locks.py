@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_shardjob import EPOCHS, epochs_reached, finish, segments, study
+from shardjobs import EPOCHS, epochs_reached, finish, segments, study
 from workbench import (
     Bench,
     final_state,
@@ -87,7 +87,7 @@ def test_a_job_that_waits_takes_over_from_one_that_is_killed(
 HOLD = """
 import sys, time
 from pathlib import Path
-from gridfold.triallock import TrialLock
+from gridfold.store.locks import TrialLock
 lock = TrialLock(Path(sys.argv[1]))
 print("ours" if lock.acquire() else "taken", flush=True)
 time.sleep(float(sys.argv[2]))

@@ -23,10 +23,10 @@ TRIALS = 6
 CHIEF = """
 import json, sys
 from pathlib import Path
-from gridfold.jobs import job
+from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
-from gridfold.tuning import TuningStudy
-from gridfold.tuningworkers import Crew, run_distributed
+from gridfold.search.tuner.crew import Crew, run_distributed
+from gridfold.search.tuner.search import TuningStudy
 request = json.loads(sys.argv[2])
 with job(sys.argv[3]):
     study = TuningStudy(request, StudyPaths(Path(sys.argv[1])))
