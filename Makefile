@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format d3 schema docs horovod horovod-tested mpi browser slurm clean
+.PHONY: help setup demo test test-unit lint format d3 schema docs horovod horovod-tested mpi browser slurm clean
 
 UV_VERSION := 0.13
 # The machine's own certificates, which a proxy of an institution may need.
@@ -39,6 +39,9 @@ demo: setup ## Run the default study and print where its report is
 
 test: setup browser horovod-tested slurm lint ## Lint, then run every test
 	@$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder
+
+test-unit: setup ## Run the tests that need no cluster, workflow or browser
+	@$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder tests/unit
 
 lint: setup ## Check format, types, rules and generated files
 	@$(RUN) ruff check

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clones import IMPATIENT, PATIENCE, Clone, ended, flag, new_cluster, submissions
 from slurmcluster import SlurmCluster
-from test_slurm import IMPATIENT, PATIENCE, Clone, ended, flag, new_cluster, submissions, tiny
 from workbench import wait_for
-
-pytestmark = [pytest.mark.slurm, pytest.mark.workflow]
+from workspaces import tiny
 
 CORES = 4
 PROFILE = ("--profile", "slurm", *IMPATIENT, "--verbose")

@@ -11,17 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from rulefiles import RULES
 from workbench import ROOT
 
 from gridfold.plan import fingerprint
 
-RULE_FILES = sorted((ROOT / "rules").glob("*.smk"))
 SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
-RULES = {
-    match[1]: match[2]
-    for file in RULE_FILES
-    for match in re.finditer(r"^rule (\w+):\n((?:    .*\n|\n)+)", file.read_text(), re.M)
-}
 
 
 def test_there_are_rules_to_check() -> None:

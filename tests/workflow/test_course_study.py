@@ -15,8 +15,8 @@ import pytest
 import yaml
 from scipy import ndimage
 from sklearn.datasets import load_digits
-from test_workflow import Workspace
 from workbench import ROOT
+from workspaces import Workspace
 
 from gridfold.plan.plan import Plan
 
@@ -79,7 +79,6 @@ def test_the_space_is_the_one_of_the_course(
     ]
 
 
-@pytest.mark.workflow
 def test_the_study_runs_to_its_report(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     study = stand_in_study(tmp_path, epochs=3, batch_size=32)

@@ -13,10 +13,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from finalmodels import ensemble_score
-from test_workflow import Workspace
 from workbench import ROOT, wait_for
-
-pytestmark = pytest.mark.workflow
+from workspaces import Workspace
 
 # R = 4 and factor 2: brackets of 4, 2 and 3 configurations.
 RUNGS = {

@@ -11,9 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from finalmodels import ensemble_score
-from test_workflow import Workspace
-
-pytestmark = pytest.mark.workflow
+from workspaces import Workspace
 
 
 def staged(**changes: Any) -> dict[str, Any]:

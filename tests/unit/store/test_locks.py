@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_shardjob import EPOCHS, epochs_reached, finish, segments, study
+from shardjobs import EPOCHS, epochs_reached, finish, segments, study
 from workbench import (
     Bench,
     final_state,

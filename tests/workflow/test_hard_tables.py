@@ -7,10 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-import pytest
-from test_workflow import Workspace
-
-pytestmark = pytest.mark.workflow
+from workspaces import Workspace
 
 
 def write_rare(file: Path, positives: int, step: int) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from comparing import compared
+from pages import EVIL, Page
 from synthetic import Finished
-from test_report import EVIL, Page
 
 from gridfold.figures import comparison as comparisonfigures
 from gridfold.figures import study as figures
