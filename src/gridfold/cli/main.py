@@ -1,4 +1,4 @@
-"""The command line: what Snakemake has no verb for.
+"""Runs the verb that the command line names: what Snakemake has no command for.
 
 The verbs import what they need when they run, so that `--help` and the completion of a shell answer
 at once.

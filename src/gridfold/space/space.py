@@ -1,4 +1,4 @@
-"""From a search space to configurations: every one resolved, validated and named by its content."""
+"""`Space` resolves and validates each configuration and names it by its content."""
 
 from __future__ import annotations
 
