@@ -1,4 +1,4 @@
-"""Verbs for what comes after a study: predictions, exports, comparisons, papers."""
+"""Verbs that use finished studies: they predict, export, compare and write for papers."""
 
 from __future__ import annotations
 

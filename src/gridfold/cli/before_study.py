@@ -1,4 +1,4 @@
-"""Verbs that begin a study: a new folder, checks, the plan."""
+"""Verbs that begin a study: they write its folder, check it and show its plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs that look at a study: its state, one configuration, where the time of a trial goes."""
+"""Verbs that look at a study: they show its state, one configuration, or where time goes."""
 
 from __future__ import annotations
 

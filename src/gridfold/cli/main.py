@@ -1,4 +1,4 @@
-"""The command line: what Snakemake has no verb for.
+"""Runs the verb that the command line names: what Snakemake has no command for.
 
 The verbs import what they need when they run, so that `--help` and the completion of a shell answer
 at once.
@@ -65,15 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, 1 after an error that was explained, or 130 after an interruption.
-
-    Raises
-    ------
-    SystemExit
-        With 0 after ``--help`` and ``--version``, with 2 for arguments that no verb takes.
+        0, 1 after an error that was explained, 2 for arguments that no verb takes, or 130 after an
+        interruption.
     """
     try:
-        ended = _gridfold.main(arguments, "gridfold", standalone_mode=False)
+        # What click returns is the exit code of `--help` and its like, and None after a verb.
+        return _gridfold.main(arguments, "gridfold", standalone_mode=False) or 0
     except GridfoldError as error:
         print(error, file=sys.stderr)
         return 1
@@ -81,10 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except click.UsageError as error:
         _with_allowed(error).show()
-        raise SystemExit(error.exit_code) from None
-    if ended is not None:
-        raise SystemExit(ended)
-    return 0
+        return error.exit_code
 
 
 def _with_allowed(error: click.UsageError) -> click.UsageError:

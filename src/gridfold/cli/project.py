@@ -1,4 +1,4 @@
-"""Verbs about this machine and this project."""
+"""Verbs that examine this machine and bring generated files up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs that stand in groups, and the options that several of them share."""
+"""`Verbs` lists verbs in groups; the other names are options that several verbs share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan in words, for those who want to know before anything runs."""
+"""Describes a plan in words: what would run and what it would cost."""
 
 from __future__ import annotations
 

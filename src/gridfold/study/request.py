@@ -1,4 +1,4 @@
-"""A study as it travels to jobs that find configurations of their own."""
+"""Writes a study into the request of a job that chooses its own configurations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bridge from Snakemake's workflow object to the plan; read while the Snakefile is parsed."""
+"""Connects Snakemake's workflow object with the plan, while the Snakefile is parsed."""
 
 from __future__ import annotations
 

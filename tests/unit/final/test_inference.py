@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from gridfold.errors import DataError
 from gridfold.final import fit
 from gridfold.final.ensemble import fit_ensemble
 from gridfold.final.inference import FinalModel, NotReady, write_table
-from gridfold.final.inputs import ModelInputs
 from gridfold.plan.job_requests import JobRequests
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -319,7 +319,7 @@ def detectable_difference(
     return float(np.median(needed))
 
 
-def _duplicates(duplicates: list[Any]) -> Iterator[Caution]:
+def _duplicates(duplicates: Sequence[Any]) -> Iterator[Caution]:
     if duplicates:
         yield Caution(
             "note",

@@ -1,4 +1,4 @@
-"""What must hold for a search in stages, between its section and the others."""
+"""Checks the section `search` against the others: stages, and Keras Tuner."""
 
 from __future__ import annotations
 
