@@ -96,7 +96,9 @@ def test_chief_and_workers_share_one_allocation(search: Search) -> None:
     assert re.search(r"--ntasks[= ]3\b", call)
     assert "--cpus-per-task=1" in call
     assert re.search(r"--gres[= ]'?gpu:3", call)
-    command = re.search(r"srun .*--ntasks=3 .*gridfold\.search\.tuner\.worker.*", search.log("tune.log"))
+    command = re.search(
+        r"srun .*--ntasks=3 .*gridfold\.search\.tuner\.worker.*", search.log("tune.log")
+    )
     assert command is not None
 
 

@@ -20,6 +20,8 @@ from typing import Any
 
 import psutil
 
+from gridfold.cluster.job import job_number
+
 log = logging.getLogger(__name__)
 
 _INTERVAL_SECONDS = 1.0
@@ -103,7 +105,7 @@ class JobRecorder:
     """
 
     def __init__(self, folder: Path, shard: str, resources: JobResources) -> None:
-        number = os.environ.get("SLURM_JOB_ID", "")
+        number = job_number()
         self.record = JobRecord(shard, platform.node(), number, asdict(resources), time.time())
         self._file = folder / f"{shard}-{self.record.started:.0f}-{number or os.getpid()}.jsonl"
         self._elsewhere: set[int] = set()

@@ -28,6 +28,7 @@ from pathlib import Path
 
 import psutil
 
+from gridfold.cluster.job import job_number
 from gridfold.cluster.slurm import has_processes
 from gridfold.errors import GridfoldError
 
@@ -74,8 +75,7 @@ class Holder:
         """Return this process as a holder of a new lock."""
         pid = os.getpid()
         started = psutil.Process(pid).create_time()
-        job = os.environ.get("SLURM_JOB_ID", "")
-        return cls(uuid.uuid4().hex, platform.node(), _machine(), pid, started, job)
+        return cls(uuid.uuid4().hex, platform.node(), _machine(), pid, started, job_number())
 
     def __str__(self) -> str:
         job = f", Slurm job {self.job}" if self.job else ""
@@ -251,7 +251,7 @@ def _is_gone(holder: Holder, silent: float) -> bool:
             return True
         return abs(began - holder.started) > 1
     if holder.job:
-        if holder.job == os.environ.get("SLURM_JOB_ID"):
+        if holder.job == job_number():
             # This very job, before it was requeued. On a node that Slurm has only lost sight of it
             # may go on for a while, and then it is heard.
             return silent > _REQUEUED_SECONDS

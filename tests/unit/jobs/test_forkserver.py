@@ -140,7 +140,10 @@ def test_a_whole_job_ends_as_its_fork_does(
     is_shared: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(ADDRESS, raising=False)
-    code = "import forked; from gridfold.jobs import fork_server; fork_server.run(forked.leave_plainly, 3)"
+    code = (
+        "import forked; from gridfold.jobs import fork_server\n"
+        "fork_server.run(forked.leave_plainly, 3)"
+    )
     server = SharedServer()
     if is_shared:
         server.start(threads=1)

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gridfold.atomic import write_text
+from gridfold.cluster.launchers import launcher_of_job, options_for_workers
 from gridfold.errors import Interrupted
 from gridfold.jobs.pool import stop_signals
 from gridfold.jobs.ranks import AUTO, end_process, end_with_parent
@@ -82,16 +82,12 @@ class Crew:
                 end_process(process)
 
     def _commands(self, program: list[str]) -> Iterator[tuple[list[str], dict[str, str]]]:
-        inside_slurm = "SLURM_JOB_ID" in os.environ and shutil.which("srun") is not None
-        if self.launcher == AUTO and not inside_slurm:
+        words = launcher_of_job() if self.launcher == AUTO else shlex.split(self.launcher)
+        if words is None:
             for place in range(self.workers):
                 yield program, {TUNER_ID: f"worker{place}", "GRIDFOLD_LOCALID": str(place)}
             return
-        words = ["srun", "--mpi=none"] if self.launcher == AUTO else shlex.split(self.launcher)
-        options = [f"--ntasks={self.workers}", f"--cpus-per-task={self.cores}"]
-        # One worker that dies takes no other with it, at whatever time after.
-        options += ["--kill-on-bad-exit=0", "--wait=0"]
-        yield [*words, *options, *program], {}
+        yield [*words, *options_for_workers(self.workers, self.cores), *program], {}
 
 
 def run_distributed(study: TuningStudy, request: Mapping[str, Any], crew: Crew) -> None:

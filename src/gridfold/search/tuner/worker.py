@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gridfold.cluster.allocation import Allocation
+from gridfold.cluster.job import job_number, task_number, task_on_node
 from gridfold.jobs import pool
 from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
@@ -27,9 +28,8 @@ def worker_name(environment: Mapping[str, str]) -> str:
     """Return the name of this worker among those of its search."""
     if TUNER_ID in environment:
         return environment[TUNER_ID]
-    if "SLURM_PROCID" in environment:
-        return f"worker{environment['SLURM_PROCID']}"
-    return f"{platform.node()}.{os.getpid()}"
+    task = task_number(environment)
+    return f"{platform.node()}.{os.getpid()}" if task is None else f"worker{task}"
 
 
 def own_gpus(gpus: tuple[str, ...], place: int, workers: int) -> tuple[str, ...]:
@@ -55,8 +55,10 @@ def work(root: Path) -> None:
     content = json.loads(paths.tuner_job.read_text(encoding="utf-8"))
     request = content["request"]
     name = worker_name(os.environ)
-    given = Allocation.of_job(content["cores"], remote="SLURM_JOB_ID" in os.environ)
-    place = int(os.environ.get("SLURM_LOCALID", os.environ.get("GRIDFOLD_LOCALID", "0")))
+    given = Allocation.of_job(content["cores"], remote=bool(job_number()))
+    place = task_on_node()
+    if place is None:
+        place = int(os.environ.get("GRIDFOLD_LOCALID", "0"))
     given = Allocation(given.cores, own_gpus(given.gpus, place, content["on_node"]))
     workers = given.workers(request["threads"])
 
