@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -16,7 +15,7 @@ from studies import tiny_study
 from workbench import ROOT, prepare_bench
 
 from gridfold.jobs import pool
-from gridfold.plan.search_plan import SearchPlan
+from gridfold.plan.job_requests import JobRequests
 from gridfold.search.tuner.desk import OracleDesk, open_desk
 from gridfold.search.tuner.outcome import TunerTrial, read_trials
 from gridfold.search.tuner.search import TuningStudy, run_search
@@ -44,7 +43,7 @@ def prepared(folder: Path, study: dict[str, Any]) -> TuningStudy:
     """Prepare data and splits of a study and return its search; it is confirmed afterwards."""
     study["search"].setdefault("confirm", {})
     plan = prepare_bench(folder, study).plan
-    return TuningStudy(json.loads(SearchPlan(plan).tune_request()), plan.paths)
+    return TuningStudy(JobRequests(plan).tune(), plan.paths)
 
 
 def searched(study: TuningStudy, workers: int = 1) -> OracleDesk:
@@ -78,14 +77,15 @@ def ended(study: TuningStudy) -> int:
 
 
 _PROGRAM = """
-import json, sys
+import sys
 from pathlib import Path
 from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
+from gridfold.requests import TuneRequest
 from gridfold.search.tuner.search import TuningStudy
 from searches import searched
 with job(sys.argv[3]):
-    searched(TuningStudy(json.loads(sys.argv[2]), StudyPaths(Path(sys.argv[1]))))
+    searched(TuningStudy(TuneRequest.parse(sys.argv[2]), StudyPaths(Path(sys.argv[1]))))
 """
 
 

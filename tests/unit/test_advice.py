@@ -233,7 +233,7 @@ def test_tensorflow_without_memory_for_a_tensor() -> None:
 
 
 # Not produced here: what TensorFlow says on a GPU (from its sources and issue threads), what Slurm
-# 22.05 has answered (tests/test_slurm.py asks it again), and what its executor writes into the log.
+# 22.05 has answered (tests/cluster asks it again), and what its executor writes into the log.
 @pytest.mark.parametrize(
     ("text", "cause"),
     [

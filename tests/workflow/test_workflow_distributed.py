@@ -11,9 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from distributed import needs_horovod, needs_mpi
-from test_workflow import Workspace, tiny
-
-pytestmark = pytest.mark.workflow
+from workspaces import Workspace, tiny
 
 
 def shared(backend: str, sizes: list[int], **changes: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from gridfold.jobs import pool, ranks
 from gridfold.jobs.shard import Attempt, ShardJob, ShardTables, TrialsFailed
 from gridfold.jobs.work import final_folder, final_work
 from gridfold.plan.plan import Plan
+from gridfold.requests import FinalRequest, TrainRequest
 from gridfold.store.job_records import JobResources
 from gridfold.store.locks import holding
 
@@ -34,13 +35,20 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def train_shard(plan: Plan, shard: str, launcher: str, outputs: ShardTables, attempt: int) -> None:
+def train_shard(
+    plan: Plan,
+    request: TrainRequest,
+    shard: str,
+    launcher: str,
+    outputs: ShardTables,
+    attempt: int,
+) -> None:
     """Train the trials of one shard; see :class:`gridfold.jobs.shard.ShardJob`."""
     launch, folder = _launch(plan, launcher, plan.processes(shard)), plan.paths.ranks(shard)
     cores = plan.study.execution.threads_per_worker * plan.processes(shard)
     job = ShardJob(
         shard,
-        json.loads(plan.train_request(shard)),
+        request,
         plan.paths,
         Attempt.of(attempt, plan.study.execution.retries),
         JobResources(cores),
@@ -51,7 +59,7 @@ def train_shard(plan: Plan, shard: str, launcher: str, outputs: ShardTables, att
     )
 
 
-def train_final(plan: Plan, best: Path, launcher: str, record: Path) -> None:
+def train_final(plan: Plan, request: FinalRequest, best: Path, launcher: str, record: Path) -> None:
     """Train the final model as its configuration was trained in cross-validation.
 
     The weights go to the run store, where `fit_final` finds them. A configuration on one device is
@@ -63,9 +71,8 @@ def train_final(plan: Plan, best: Path, launcher: str, record: Path) -> None:
         When the training fails.
     """
     selection = json.loads(best.read_text())
-    request = json.loads(plan.final_request())
     with holding(final_folder(selection, plan.paths)):
-        work = final_work(request, selection, plan.paths, request["threads"])
+        work = final_work(request, selection, plan.paths, request.conditions.threads)
         is_distributed = "distribution" in work.task.settings["training"]
         if is_distributed and work.store.result(work.task.epochs) is None:
             launch = _launch(plan, launcher, processes(work.task.settings))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,13 @@ from gridfold.cluster.allocation import Allocation
 from gridfold.jobs import pool
 from gridfold.jobs.shard import Attempt, ShardJob, ShardTables
 from gridfold.paths import StudyPaths
+from gridfold.requests import TrainRequest
 from gridfold.store.job_records import JobResources
 
 
 def train_here(
     name: str,
-    request: Mapping[str, Any],
+    request: TrainRequest,
     root: Path,
     outputs: ShardTables,
     *,
@@ -29,8 +29,8 @@ def train_here(
     ----------
     name : str
         Of the shard or slot.
-    request : mapping
-        Its trials and what they depend on.
+    request : TrainRequest
+        With the trials of the shard or slot.
     root : Path
         ``results/<study>``.
     outputs : ShardTables
@@ -43,7 +43,7 @@ def train_here(
         Attempts after the first.
     """
     given = Allocation.of_job(threads, remote=bool(resources.remote))
-    workers = given.workers(request["threads"], resources.workers)
+    workers = given.workers(request.conditions.threads, resources.workers)
     job = ShardJob(
         name,
         request,

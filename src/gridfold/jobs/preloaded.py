@@ -3,4 +3,5 @@
 from gridfold.jobs.frozen_imports import lasting
 
 with lasting():
-    import gridfold.jobs.usage  # noqa: F401
+    import gridfold.jobs.usage
+    import gridfold.training.trial  # noqa: F401

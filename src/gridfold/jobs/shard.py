@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from gridfold import advice
 from gridfold.errors import GridfoldError, Interrupted, TrialFailure
@@ -16,6 +15,7 @@ from gridfold.jobs.watcher import TrialWatcher
 from gridfold.jobs.work import JobInputs
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Trial
+from gridfold.requests import TrainRequest
 from gridfold.store.job_records import JobRecorder, JobResources
 from gridfold.store.locks import Heartbeat, TrialLock
 from gridfold.store.progress import JobProgress, ProgressFile
@@ -74,8 +74,7 @@ class ShardJob:
     ----------
     name : str
         Of the shard.
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.train_request`.
+    request : TrainRequest
     paths : StudyPaths
     attempt : Attempt
     resources : JobResources
@@ -85,17 +84,17 @@ class ShardJob:
     def __init__(
         self,
         name: str,
-        request: Mapping[str, Any],
+        request: TrainRequest,
         paths: StudyPaths,
         attempt: Attempt,
         resources: JobResources,
     ) -> None:
         self._name, self._paths = name, paths
         self._attempt, self._resources = attempt, resources
-        self._inputs = JobInputs.load(request, paths, request["threads"])
-        self._trials = [Trial.parse(text) for text in request["trials"]]
-        self._configurations: Mapping[str, Any] = request["configurations"]
-        self._reports_failed = request["failed_trials"] == "report"
+        self._inputs = JobInputs.load(request.conditions, paths, request.conditions.threads)
+        self._trials = [Trial.parse(text) for text in request.trials]
+        self._configurations = request.configurations
+        self._reports_failed = request.failed_trials == "report"
         self._works: dict[Trial, pool.Work] = {}
         self._results: dict[Trial, TrialResult] = {}
         self._failures: dict[Trial, TrialFailure] = {}
@@ -135,8 +134,7 @@ class ShardJob:
 
     def work(self, trial: Trial) -> pool.Work:
         """Return the work of one trial, its store opened; its lock should be held."""
-        configuration = self._configurations[trial.config_id]
-        return self._inputs.work(trial, configuration["settings"], configuration["epochs"])
+        return self._inputs.work(trial, self._configurations[trial.config_id])
 
     def _folder(self, trial: Trial) -> Path:
         return self._paths.trial(trial.config_id, trial.split)

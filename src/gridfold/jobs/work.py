@@ -12,6 +12,8 @@ from gridfold.data.splits import FINAL, Split, Splits
 from gridfold.jobs.pool import Work
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Trial
+from gridfold.plan.stage_file import read_catalogue
+from gridfold.requests import Conditions, FinalRequest, WantedConfiguration
 from gridfold.store.trials import TrialStore, TrialTask
 
 
@@ -21,9 +23,7 @@ class JobInputs:
 
     Attributes
     ----------
-    request : mapping
-        What the job was asked for; read here are ``code``, ``versions``, ``steps_per_execution``,
-        ``checkpoint_every`` and ``in_memory_mb``.
+    conditions : Conditions
     paths : StudyPaths
     splits : mapping of str to Split
         By name.
@@ -33,7 +33,7 @@ class JobInputs:
         CPU threads of each process; 0 leaves the choice to TensorFlow.
     """
 
-    request: Mapping[str, Any]
+    conditions: Conditions
     paths: StudyPaths
     splits: Mapping[str, Split]
     data_digest: str
@@ -41,7 +41,7 @@ class JobInputs:
 
     @classmethod
     def load(
-        cls, request: Mapping[str, Any], paths: StudyPaths, threads: int, only: str | None = None
+        cls, conditions: Conditions, paths: StudyPaths, threads: int, only: str | None = None
     ) -> JobInputs:
         """Read the splits (all, or `only` one) and the digest of the data.
 
@@ -51,50 +51,47 @@ class JobInputs:
             When the study has no prepared data.
         """
         digest: str = json.loads((paths.data / "manifest.json").read_text())["digest"]
-        return cls(request, paths, Splits.load(paths.splits, only).by_name, digest, threads)
+        return cls(conditions, paths, Splits.load(paths.splits, only).by_name, digest, threads)
 
-    def work(self, trial: Trial, settings: Mapping[str, Any], epochs: int) -> Work:
+    def work(self, trial: Trial, wanted: WantedConfiguration) -> Work:
         """Return the work of one trial, its store opened; its lock should be held."""
         folder = self.paths.trial(trial.config_id, trial.split)
         fingerprint = {
-            "settings": settings,
+            "settings": wanted.settings,
             "data": self.data_digest,
             "split": self.splits[trial.split].digest,
-            "code": self.request["code"],
-            "versions": self.request["versions"],
+            "code": self.conditions.code,
+            "versions": self.conditions.versions,
         }
         store = TrialStore(folder, self.paths.set_aside, fingerprint)
         store.open()
-        return Work(self.task(trial, settings, epochs, folder), store)
+        return Work(self.task(trial, wanted, folder), store)
 
-    def task(
-        self, trial: Trial, settings: Mapping[str, Any], epochs: int, folder: Path
-    ) -> TrialTask:
+    def task(self, trial: Trial, wanted: WantedConfiguration, folder: Path) -> TrialTask:
         """Return the task of one trial, its checkpoints in `folder`."""
         return TrialTask(
             trial.config_id,
             trial.split,
-            epochs,
-            dict(settings),
+            wanted.epochs,
+            dict(wanted.settings),
             self.paths.data,
             self.paths.splits,
             folder,
             self.threads,
-            self.request["steps_per_execution"],
-            self.request["checkpoint_every"],
-            self.request["in_memory_mb"],
+            self.conditions.steps_per_execution,
+            self.conditions.checkpoint_every,
+            self.conditions.in_memory_mb,
         )
 
 
 def final_work(
-    request: Mapping[str, Any], selection: Mapping[str, Any], paths: StudyPaths, threads: int
+    request: FinalRequest, selection: Mapping[str, Any], paths: StudyPaths, threads: int
 ) -> Work:
     """Return the work of training the final model; its lock should be held (`final_folder`).
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.final_request`.
+    request : FinalRequest
     selection : mapping
         :func:`gridfold.statistics.summary.select`.
     paths : StudyPaths
@@ -102,9 +99,11 @@ def final_work(
         CPU threads of each process.
     """
     config_id = selection["config_id"]
-    settings = request["settings"][config_id]["settings"]
-    inputs = JobInputs.load(request, paths, threads, FINAL)
-    return inputs.work(Trial(config_id, FINAL), settings, selection["final_epochs"])
+    settings = read_catalogue(paths)[config_id].settings
+    inputs = JobInputs.load(request.conditions, paths, threads, FINAL)
+    return inputs.work(
+        Trial(config_id, FINAL), WantedConfiguration(settings, selection["final_epochs"])
+    )
 
 
 def final_folder(selection: Mapping[str, Any], paths: StudyPaths) -> Path:

@@ -1,4 +1,4 @@
-"""The reference of all tables, `docs/tables.md`, written from the columns' own descriptions."""
+"""Writes the reference of all tables, `docs/tables.md`, from the descriptions of the columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the example and the tables both ask about a section of the study model."""
+"""Answers what the example and the tables both ask about a section of the study model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schedule of Hyperband: brackets, rungs, and how many configurations train for how long."""
+"""Computes Hyperband's schedule: how many configurations each rung trains, and for how long."""
 
 from __future__ import annotations
 

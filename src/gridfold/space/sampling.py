@@ -1,4 +1,4 @@
-"""Points of the unit cube, for strategies that draw configurations: one number for each axis."""
+"""Draws points of the unit cube, one number for each axis, for strategies that sample."""
 
 from __future__ import annotations
 

@@ -6,11 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gridfold.errors import GridfoldError
-
-
-class DamagedRecord(GridfoldError):
-    """A record breaks off, or is none."""
+from gridfold.typed_json import DamagedRecord
 
 
 def read_record(file: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Jobs that an earlier Snakemake has submitted and that still run."""
+"""Finds the jobs that an earlier Snakemake has submitted and that still run, and waits for them."""
 
 from __future__ import annotations
 

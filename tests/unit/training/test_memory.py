@@ -34,22 +34,24 @@ def limit():
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 """
 PREPARE = """
-from gridfold.data import Dataset, prepare
-from gridfold.plan import Plan
-from gridfold.splits import make_splits
+from gridfold.data.dataset import Dataset, prepare
+from gridfold.data.splits import make_splits
+from gridfold.plan.job_requests import JobRequests
+from gridfold.plan.plan import Plan
 
 plan = Plan.load([sys.argv[1]], results=Path(sys.argv[1]).parent / "results")
-request = json.loads(plan.data_request())
+requests = JobRequests(plan)
+request = requests.data()
 limit()
-prepare(request["data"], request["problem"], plan.paths.data).save(plan.paths.data)
-splits = make_splits(Dataset.load(plan.paths.data), json.loads(plan.splits_request()))
+prepare(request.data, request.problem, plan.paths.data).save(plan.paths.data)
+splits = make_splits(Dataset.load(plan.paths.data), requests.splits())
 splits.save(plan.paths.splits)
 """
 TRAIN = """
 import numpy as np, tensorflow as tf
-from gridfold.plan import Plan
-from gridfold.task import TrialTask
-from gridfold.training import train_trial
+from gridfold.plan.plan import Plan
+from gridfold.store.trials import TrialTask
+from gridfold.training.trial import train_trial
 
 plan = Plan.load([sys.argv[1]], results=Path(sys.argv[1]).parent / "results")
 (configuration,) = plan.configurations

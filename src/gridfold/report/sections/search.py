@@ -16,9 +16,9 @@ from gridfold.wording import counted, decimals, duration, measure_name, number, 
 
 def search(study: ReportInput) -> Section | None:
     """Return how a search in stages came to its answer, what it cost, and how optimistic it was."""
-    if study.search is None:
+    if study.search is None or "search_path" not in study.figures:
         return None
-    measure = study.request["measure"]
+    measure = study.request.measure
     stages = stage_summary(study.search, measure)
     content = {
         "sentences": [

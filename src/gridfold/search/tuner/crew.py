@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import shlex
@@ -12,17 +11,17 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from gridfold.atomic import write_text
+from gridfold import typed_json
 from gridfold.cluster.launchers import launcher_of_job, options_for_workers
 from gridfold.errors import Interrupted
 from gridfold.jobs.pool import stop_signals
 from gridfold.jobs.ranks import AUTO, end_process, end_with_parent
+from gridfold.requests import TuneRequest
 from gridfold.search.tuner.desk import open_desk
 from gridfold.search.tuner.protocol import LOST_SECONDS, TuningFailed
 from gridfold.search.tuner.search import TuningStudy
-from gridfold.search.tuner.worker import TUNER_ID
+from gridfold.search.tuner.worker import TUNER_ID, WorkerJob
 
 log = logging.getLogger(__name__)
 
@@ -90,14 +89,13 @@ class Crew:
         yield [*words, *options_for_workers(self.workers, self.cores), *program], {}
 
 
-def run_distributed(study: TuningStudy, request: Mapping[str, Any], crew: Crew) -> None:
+def run_distributed(study: TuningStudy, request: TuneRequest, crew: Crew) -> None:
     """Search with a chief, which is this process, and workers.
 
     Parameters
     ----------
     study : TuningStudy
-    request : mapping
-        :meth:`gridfold.plan.search_plan.SearchPlan.tune_request`.
+    request : TuneRequest
     crew : Crew
 
     Raises
@@ -107,10 +105,9 @@ def run_distributed(study: TuningStudy, request: Mapping[str, Any], crew: Crew) 
     Interrupted
         After SIGTERM, SIGINT or SIGUSR1.
     """
-    content = {"request": request, "cores": crew.cores, "on_node": crew.on_node}
     # gRPC need not look after children: all are other programs.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    write_text(study.paths.tuner_job, json.dumps(content) + "\n")
+    typed_json.write(study.paths.tuner_job, WorkerJob(request, crew.cores, crew.on_node))
     with stop_signals() as stopped:
         desk = open_desk(study)
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from gridfold.atomic import write_text
-from gridfold.canonical import canonical_json
 from gridfold.cluster.allocation import Allocation
 from gridfold.jobs import pool
 from gridfold.jobs.distributed import arguments
 from gridfold.jobs.shard import ShardTables
 from gridfold.plan.plan import Plan
-from gridfold.plan.search_plan import SearchPlan
+from gridfold.requests import TuneRequest
 from gridfold.search.tuner.crew import Crew, run_distributed
 from gridfold.search.tuner.desk import open_desk
 from gridfold.search.tuner.outcome import explored, results
@@ -53,18 +50,18 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def tune(plan: Plan, options: argparse.Namespace) -> None:
+def tune(plan: Plan, request: TuneRequest, options: argparse.Namespace) -> None:
     """Search, and write what was found.
 
     Parameters
     ----------
     plan : Plan
+    request : TuneRequest
     options : Namespace
         Of :func:`parser`.
     """
-    request = json.loads(SearchPlan(plan).tune_request())
     study = TuningStudy(request, plan.paths)
-    processes, threads = SearchPlan(plan).tuner_processes, options.threads
+    processes, threads = plan.tuner_processes, options.threads
     if study.strategy.workers:
         cores = threads if options.remote else max(1, threads // processes)
         run_distributed(study, request, Crew(processes, cores, options.on_node, options.launcher))
@@ -89,4 +86,4 @@ def _write(study: TuningStudy, outputs: Outputs) -> None:
 
     chosen, files = explored(study), outputs.tables
     trials.write_shard(results(study), study.splits, files.trials, files.epochs, files.predictions)
-    write_text(outputs.chosen, canonical_json(chosen) + "\n")
+    chosen.write(outputs.chosen)

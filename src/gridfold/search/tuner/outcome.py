@@ -6,11 +6,12 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gridfold.plan.shards import Trial
+from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stage_names import EXPLORE
-from gridfold.plan.stages import entry, stage_file
+from gridfold.plan.stages import chosen
+from gridfold.requests import ChosenConfiguration
 from gridfold.search.tuner.protocol import COMPLETED, TuningFailed
 from gridfold.search.tuner.search import Piece, TuningStudy
 from gridfold.search.tuner.space import Values
@@ -84,7 +85,7 @@ def finalists(study: TuningStudy) -> dict[str, tuple[TunerTrial, list[Piece]]]:
     return found
 
 
-def explored(study: TuningStudy) -> dict[str, Any]:
+def explored(study: TuningStudy) -> StageFile:
     """Return the file of the stage `explore`: what was tried, with its scores.
 
     Raises
@@ -92,15 +93,15 @@ def explored(study: TuningStudy) -> dict[str, Any]:
     TuningFailed
         When nothing has a score.
     """
-    entries, splits = [], []
+    found: list[ChosenConfiguration] = []
+    splits: list[str] = []
     for trial, pieces in finalists(study).values():
-        score = {} if trial.score is None else {"score": trial.score}
-        more = {**score, "tuner_trial": trial.trial_id}
-        entries.append(entry(pieces[0].configuration, pieces[0].epochs, **more))
+        configuration, epochs = pieces[0].configuration, pieces[0].epochs
+        found.append(chosen(configuration, epochs, trial.score, trial.trial_id))
         splits = [piece.split for piece in pieces]
-    if not any("score" in found for found in entries):
+    if all(configuration.score is None for configuration in found):
         raise TuningFailed("no trial of the search has a score")
-    return stage_file(EXPLORE, splits, entries)
+    return StageFile(EXPLORE, tuple(splits), tuple(found))
 
 
 def results(study: TuningStudy) -> list[tuple[Trial, TrialResult, TrialStore]]:

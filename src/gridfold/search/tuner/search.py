@@ -21,6 +21,7 @@ from gridfold.jobs.watcher import TrialWatcher
 from gridfold.jobs.work import JobInputs
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Trial
+from gridfold.requests import TuneRequest, WantedConfiguration
 from gridfold.search.tuner.protocol import (
     COMPLETED,
     FAILED,
@@ -38,7 +39,7 @@ from gridfold.store.locks import Heartbeat
 from gridfold.store.progress import JobProgress, ProgressFile
 from gridfold.store.trials import DIVERGED, TrialResult
 from gridfold.study.objectives import chosen_objectives
-from gridfold.study.request import requested_study
+from gridfold.study.request import study_of
 from gridfold.study.sections.tuner import KerasTunerStrategy
 
 log = logging.getLogger(__name__)
@@ -84,17 +85,16 @@ class TuningStudy:
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.search_plan.SearchPlan.tune_request`.
+    request : TuneRequest
     paths : StudyPaths
     """
 
-    def __init__(self, request: Mapping[str, Any], paths: StudyPaths) -> None:
-        self._inputs = JobInputs.load(request, paths, request["threads"])
-        self._split_names: list[str] = request["splits"]
-        self._versions = {"code": request["code"], "versions": request["versions"]}
+    def __init__(self, request: TuneRequest, paths: StudyPaths) -> None:
+        conditions = request.conditions
+        self._inputs = JobInputs.load(conditions, paths, conditions.threads)
+        self._split_names = request.splits
         self.paths = paths
-        self.study = requested_study(request)
+        self.study = study_of(request.study)
         strategy = self.study.search.strategy
         assert isinstance(strategy, KerasTunerStrategy)
         self.strategy = strategy
@@ -113,7 +113,7 @@ class TuningStudy:
             as_grid=strategy.tuner == "grid",
         )
         self.objectives = chosen_objectives(strategy.objectives, self.study.problem)
-        self.starts = [self.space.values_of(start) for start in request["starts"]]
+        self.starts = [self.space.values_of(start) for start in request.starts]
 
     @property
     def splits(self) -> Mapping[str, Split]:
@@ -133,7 +133,9 @@ class TuningStudy:
 
     def work(self, piece: Piece) -> pool.Work:
         """Return the work of one training, its store opened."""
-        return self._inputs.work(piece.trial, piece.configuration.settings, piece.epochs)
+        return self._inputs.work(
+            piece.trial, WantedConfiguration(piece.configuration.settings, piece.epochs)
+        )
 
     def fingerprint(self) -> dict[str, str]:
         """Return what the scores of a search depend on, one digest for each part."""
@@ -151,7 +153,8 @@ class TuningStudy:
                 self.study.data.scale_targets,
             ],
             "splits": {name: self.splits[name].digest for name in self._split_names},
-            **self._versions,
+            "code": self._inputs.conditions.code,
+            "versions": self._inputs.conditions.versions,
         }
         return {name: digest(part)[:12] for name, part in parts.items()}
 

@@ -51,7 +51,7 @@ class Knob:
             return {self.name: _snapped(self.interval, code)}
         return dict(zip(self.axes, self.values[self.codes.index(code)], strict=True))
 
-    def encode(self, assignment: Assignment) -> Any:
+    def encode(self, assignment: Mapping[str, Any]) -> Any:
         """Return the code for the values of the axes.
 
         Raises
@@ -207,7 +207,7 @@ class TuningSpace:
             return list(values)
         return _matching(knob, name, frozenset(map(canonical_json, values)))
 
-    def values_of(self, assignment: Assignment) -> Values:
+    def values_of(self, assignment: Mapping[str, Any]) -> Values:
         """Return the tuner's values for one combination of axis values.
 
         Raises

@@ -7,21 +7,41 @@ under way, from the chief's file. It may come late and leave early.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from gridfold import typed_json
 from gridfold.cluster.allocation import Allocation
 from gridfold.cluster.job import job_number, task_number, task_on_node
 from gridfold.jobs import pool
 from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
+from gridfold.requests import TuneRequest
 from gridfold.search.tuner.search import TuningStudy, run_search
 from gridfold.store.job_records import JobResources
 
 TUNER_ID = "KERASTUNER_TUNER_ID"
+
+
+@dataclass(frozen=True)
+class WorkerJob:
+    """What the workers of a search must know.
+
+    Attributes
+    ----------
+    request : TuneRequest
+    cores : int
+        CPU cores of each worker.
+    on_node : int
+        Workers on each node.
+    """
+
+    request: TuneRequest
+    cores: int
+    on_node: int
 
 
 def worker_name(environment: Mapping[str, str]) -> str:
@@ -52,22 +72,21 @@ def work(root: Path) -> None:
     # gRPC need not look after children: all are other programs, or forks of the fork server.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     paths = StudyPaths(root)
-    content = json.loads(paths.tuner_job.read_text(encoding="utf-8"))
-    request = content["request"]
+    told = typed_json.read(WorkerJob, paths.tuner_job)
     name = worker_name(os.environ)
-    given = Allocation.of_job(content["cores"], remote=bool(job_number()))
+    given = Allocation.of_job(told.cores, remote=bool(job_number()))
     place = task_on_node()
     if place is None:
         place = int(os.environ.get("GRIDFOLD_LOCALID", "0"))
-    given = Allocation(given.cores, own_gpus(given.gpus, place, content["on_node"]))
-    workers = given.workers(request["threads"])
+    given = Allocation(given.cores, own_gpus(given.gpus, place, told.on_node))
+    workers = given.workers(told.request.conditions.threads)
 
     from gridfold.search.tuner.chief import RemoteDesk
 
     desk = RemoteDesk(paths.tuner_chief, name)
     with desk.beating():
         run_search(
-            TuningStudy(request, paths),
+            TuningStudy(told.request, paths),
             lambda: desk,
             name,
             pool.trainer(given, workers),

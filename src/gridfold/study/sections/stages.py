@@ -1,4 +1,4 @@
-"""What `search.explore`, `search.refine` and `search.confirm` may say."""
+"""The keys `search.explore`, `search.refine` and `search.confirm`: stages of a search."""
 
 from __future__ import annotations
 

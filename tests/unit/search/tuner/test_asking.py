@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,11 @@ import pytest
 from searches import kill, prepared, searched, start_search, trials_of, tuned, wait_until
 from studies import load
 
+from gridfold import typed_json
 from gridfold.final.fit import fit_final
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
-from gridfold.plan.search_plan import SearchPlan
+from gridfold.plan.stage_file import CatalogueEntry
 from gridfold.search.neighbours import neighbourhood
 from gridfold.search.tuner.asking import ModelFunction
 from gridfold.search.tuner.desk import OracleDesk, open_desk
@@ -148,8 +149,7 @@ def test_a_search_of_loops_with_workers_ends_with_its_trials(tmp_path: Path) -> 
     tuner = {"tuner": "random", "max_trials": 4, "workers": 1}
     search = prepared(tmp_path, looping(tmp_path, tuner))
     plan = Plan.load([tmp_path / "tiny.yaml"], results=tmp_path / "results")
-    request = json.loads(SearchPlan(plan).tune_request())
-    run_distributed(search, request, Crew(1, 1, 1))
+    run_distributed(search, JobRequests(plan).tune(), Crew(1, 1, 1))
     trials = trials_of(search)
     assert [trial.status for trial in trials] == [COMPLETED] * 4
     assert all(used_alone(trial.values) for trial in trials)
@@ -169,7 +169,7 @@ def test_a_killed_search_of_loops_ends_with_the_trials_of_one_that_is_not(
         study["model"]["python"]["build"] = "model.py:build_model"
         search = prepared(folder, study)
         plan = Plan.load([folder / "tiny.yaml"], results=folder / "results")
-        request = SearchPlan(plan).tune_request()
+        request = JobRequests(plan).tune().text()
         if name == "killed":
             process = start_search(search, request)
             file = search.paths.tuner_state
@@ -183,15 +183,15 @@ def test_a_killed_search_of_loops_ends_with_the_trials_of_one_that_is_not(
 def test_the_selected_configuration_is_trained_again_as_the_final_model(tmp_path: Path) -> None:
     search = prepared(tmp_path, looping(tmp_path, {"tuner": "random", "max_trials": 2}))
     searched(search)
-    chosen = explored(search)["configurations"][0]
+    chosen = explored(search).configurations[0]
     plan = Plan.load([tmp_path / "tiny.yaml"], results=tmp_path / "results")
-    request = json.loads(plan.final_request())
-    request["settings"] = {chosen["id"]: {"settings": chosen["settings"], "epochs": 2}}
-    selection = {"config_id": chosen["id"], "label": "loops", "final_epochs": 2}
+    catalogue = {chosen.id: CatalogueEntry(chosen.label, chosen.settings, 2)}
+    typed_json.write(search.paths.catalogue, catalogue)
+    selection = {"config_id": chosen.id, "label": "loops", "final_epochs": 2}
     selection |= dict.fromkeys(("measure", "mean", "sd", "low", "high", "n_splits", "confidence"))
-    final = fit_final(request, selection, search.paths, 0)
+    final = fit_final(JobRequests(plan).final(), selection, search.paths, 0)
     dense = [layer for layer in final.inside.layers if layer.kind == "Dense"]
-    assert len(dense) == chosen["settings"]["model"]["hp"]["num_layers"] + 1
+    assert len(dense) == chosen.settings["model"]["hp"]["num_layers"] + 1
 
 
 def test_neighbours_keep_what_a_model_function_has_asked_for(tmp_path: Path) -> None:
