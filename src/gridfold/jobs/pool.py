@@ -124,7 +124,7 @@ def run(
     if supply.is_over():
         return
     log.info("%d at a time, on GPUs %s", workers, ", ".join(gpus) or "none")
-    running: dict[Connection, _RunningTrial] = {}
+    running: dict[Connection, _TrialProcess] = {}
     slots = GpuSlots(gpus, workers)
     with stop_signals() as stopped, ForkServer() as server:
         try:
@@ -165,7 +165,7 @@ def run(
 
 
 @dataclass
-class _RunningTrial:
+class _TrialProcess:
     """A trial that is being trained.
 
     Attributes
@@ -237,15 +237,15 @@ class GpuSlots:
             self._free.append(self._taken.pop(trial))
 
 
-def _start(server: ForkServer, work: Work, slots: GpuSlots, share: Share | None) -> _RunningTrial:
+def _start(server: ForkServer, work: Work, slots: GpuSlots, share: Share | None) -> _TrialProcess:
     hearing, speaking = Pipe(duplex=False)
     given = share or Share(work.task.threads or 1)
     process = server.start(_train, work, slots.take(hearing), given, output=speaking.fileno())
     speaking.close()
-    return _RunningTrial(process, work, hearing)
+    return _TrialProcess(process, work, hearing)
 
 
-def _receive(connection: Connection, trial: _RunningTrial) -> Event | None:
+def _receive(connection: Connection, trial: _TrialProcess) -> Event | None:
     try:
         kind, content, usage = connection.recv()
     except (EOFError, ConnectionResetError):

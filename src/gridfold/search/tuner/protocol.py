@@ -22,6 +22,11 @@ BEAT_SECONDS = 5.0
 LOST_SECONDS = 30.0
 
 
+# What each call of a worker says besides: a secret, its name, and why a trial failed.
+SECRET_KEY, WORKER_KEY = "gridfold-secret", "gridfold-worker"
+MESSAGE_KEY = "gridfold-message-bin"
+
+
 class TuningFailed(GridfoldError):
     """A search that can't go on."""
 
@@ -43,7 +48,7 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Report:
+class TrialOutcome:
     """How a trial went.
 
     Attributes
@@ -63,11 +68,11 @@ class Report:
     message: str = ""
 
 
-class Desk(Protocol):
+class Oracle(Protocol):
     """Who answers questions about what to try next."""
 
     def ask(self, asker: str) -> Proposal | str:
         """Return what `asker` shall try, or ``IDLE`` (ask again), or ``STOPPED`` (it is over)."""
 
-    def tell(self, trial_id: str, report: Report) -> None:
+    def tell(self, trial_id: str, outcome: TrialOutcome) -> None:
         """Say how a trial went."""

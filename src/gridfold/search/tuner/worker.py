@@ -81,13 +81,13 @@ def work(root: Path) -> None:
     given = Allocation(given.cores, own_gpus(given.gpus, place, told.on_node))
     workers = given.workers(told.request.conditions.threads)
 
-    from gridfold.search.tuner.chief import RemoteDesk
+    from gridfold.search.tuner.oracle_client import OracleClient
 
-    desk = RemoteDesk(paths.tuner_chief, name)
-    with desk.beating():
+    client = OracleClient(paths.tuner_chief, name)
+    with client.beating():
         run_search(
             TuningStudy(told.request, paths),
-            lambda: desk,
+            lambda: client,
             name,
             pool.trainer(given, workers),
             JobResources(given.cores, len(given.gpus), workers),
