@@ -1,4 +1,4 @@
-"""What Slurm has accounted for jobs that have ended: `sacct`."""
+"""Ask Slurm what it has accounted for jobs that have ended (`sacct`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job was really given, and how its pool of trials uses all of it."""
+"""An allocation says which cores and GPUs a job was given, and how its trials share them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slurm's executor, so that it forgets no job and says what Slurm says.
+"""This executor for Slurm forgets no job and repeats what Slurm says.
 
 Of snakemake-executor-plugin-slurm 2.8: when Slurm does not answer, all jobs are forgotten and the
 run waits for them for ever; so it does when the submission of a group of rules ends with an

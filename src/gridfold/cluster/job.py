@@ -1,4 +1,4 @@
-"""What Slurm's variables say of the job, and of the task in it, that this process belongs to."""
+"""Slurm's variables tell a process which job, and which task of it, it belongs to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How Slurm starts the processes of a job, and how each of them learns which one it is."""
+"""Launchers start the processes of a job and tell each of them which one it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""On which nodes and GPUs the processes of a distributed job shall run.
+"""A placement says on which nodes and GPUs the processes of a distributed job run.
 
 The study says how many replicas a configuration has, the profile of a site what a node holds; the
 numbers that a scheduler wants follow from both. They differ from shard to shard, since the world

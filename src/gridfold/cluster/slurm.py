@@ -1,4 +1,4 @@
-"""Questions to Slurm about jobs and nodes: `squeue` and `scontrol`."""
+"""Ask Slurm about jobs and nodes (`squeue`, `scontrol`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trial finds here, and what to do about what is missing: ``gridfold doctor``."""
+"""``gridfold doctor`` says what a trial finds here, and what to do about what is missing."""
 
 from __future__ import annotations
 

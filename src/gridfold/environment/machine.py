@@ -1,4 +1,4 @@
-"""What this process may use: cores, memory, GPUs, launchers.
+"""Ask the system what this process may use: cores, memory, GPUs, launchers.
 
 Everything here is asked of the system and of small programs, and nothing fails where an answer is
 missing: the same questions are put on a laptop, a login node and in the step of a Slurm job.

@@ -1,4 +1,4 @@
-"""A pool of trials inside one job: one fresh process each, TensorFlow imported once for all.
+"""A pool trains the trials of a job, each in a fresh process; TensorFlow is imported once.
 
 The fork server (:mod:`gridfold.jobs.fork_server`) has imported TensorFlow and every trial is forked
 from it, so a trial starts in a fraction of a second yet shares no state with another. A trial that

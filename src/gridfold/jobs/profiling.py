@@ -1,4 +1,4 @@
-"""Where the time of a trial goes: TensorFlow's profiler over one epoch, apart from the study."""
+"""Profile one epoch of a trial with TensorFlow's profiler, apart from the study."""
 
 from __future__ import annotations
 

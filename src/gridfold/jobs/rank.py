@@ -1,4 +1,4 @@
-"""One rank of a distributed training job: ``python -m gridfold.jobs.rank FOLDER``.
+"""One rank trains its share of a distributed job: ``python -m gridfold.jobs.rank FOLDER``.
 
 All ranks train the same trials, one after another, each with its share of every batch. What has
 happened is written, a line of JSON each time, to ``FOLDER/<rank>.jsonl``, where

@@ -1,4 +1,4 @@
-"""What a training job has to train: one piece of work for each trial."""
+"""A training job makes one piece of work of each trial."""
 
 from __future__ import annotations
 

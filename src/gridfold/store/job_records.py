@@ -1,4 +1,4 @@
-"""What each training job was given and what it used, kept beside the run store.
+"""Each training job records what it was given and what it used, beside the run store.
 
 One file of two lines for each shard's job: at its start, and at its end if it had one. Not declared
 to Snakemake, which deletes the outputs of failed jobs: of these one wants to know most of all.

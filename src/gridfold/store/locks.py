@@ -1,4 +1,4 @@
-"""A lock for each trial, so that two jobs never train the same one at once.
+"""A lock keeps two jobs from training the same trial at once.
 
 Two jobs meet when a controller has died and was started again while its jobs still run. The lock is
 a file beside the trial's folder, made with ``O_EXCL``, which is one step on network file systems,

@@ -1,4 +1,4 @@
-"""Live progress: each job keeps one small file up to date, the main process sums them up.
+"""Each job keeps a small file of its progress; the main process sums them up.
 
 Files work for local jobs and for jobs on other nodes alike, and `gridfold status` reads the same.
 """

@@ -1,4 +1,4 @@
-"""The run store: what is known about each trial, kept through every kind of failure.
+"""The run store keeps what is known about each trial through every kind of failure.
 
 A request is (configuration, split, epochs). The store answers it with a result, or hands out the
 newest checkpoint to go on from, or lets the trial start. Raising `epochs`, a retry after a crash

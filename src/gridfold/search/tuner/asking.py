@@ -1,4 +1,4 @@
-"""What a model function asks `hp` for: all that it may ask for, and what one configuration uses.
+"""A model function is called to hear what it asks `hp` for.
 
 A plain ``if``, or a loop over a number, tells nobody beforehand what it will ask for. So the
 function is called, and listened to. What it has not asked for has no part in a configuration.

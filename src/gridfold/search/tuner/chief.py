@@ -1,4 +1,4 @@
-"""The chief of a distributed search, over Keras Tuner's own gRPC protocol.
+"""The chief of a distributed search gives trials to workers, over Keras Tuner's gRPC protocol.
 
 Keras Tuner's chief waits for ever for a worker that has died, since it counts its trial as under
 way; its workers ask without pause while there is nothing to do, and for an hour after the chief has

@@ -1,4 +1,4 @@
-"""The job of the rule `tune`: a search with Keras Tuner, in one process or with workers."""
+"""The job of the rule `tune` searches with Keras Tuner, in one process or with workers."""
 
 from __future__ import annotations
 

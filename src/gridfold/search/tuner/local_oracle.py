@@ -1,4 +1,4 @@
-"""The oracle of a search in this process: opened with its memory, asked and told."""
+"""Open the oracle of a search in this process with its memory, ask it and tell it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chief's oracle, as the workers of a distributed search see it, over gRPC."""
+"""Workers of a distributed search ask the chief's oracle over gRPC."""
 
 from __future__ import annotations
 

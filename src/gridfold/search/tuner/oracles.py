@@ -1,4 +1,4 @@
-"""Keras Tuner's oracles, with a memory that survives a kill at any moment.
+"""Keras Tuner's oracles get a memory that survives a kill at any moment.
 
 An oracle decides what is tried next. Keras Tuner writes the state of one in two files that are not
 replaced in one step, before it has forgotten the trial that has just ended, and leaves out what its

@@ -1,4 +1,4 @@
-"""The oracle of a search: brought to where it was, and what it has found in the end."""
+"""Read what a search has found: the trials of its memory, and their results."""
 
 from __future__ import annotations
 

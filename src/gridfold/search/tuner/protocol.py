@@ -1,4 +1,4 @@
-"""What a tuner and those who train its trials tell each other."""
+"""A tuner and those who train its trials talk in these words."""
 
 from __future__ import annotations
 

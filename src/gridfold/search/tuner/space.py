@@ -1,4 +1,4 @@
-"""The search space as Keras Tuner's hyperparameters, and their values as configurations.
+"""Turn the search space into Keras Tuner's hyperparameters, and values into configurations.
 
 Keras Tuner chooses from numbers, text and switches of one type. Axes with other values (lists,
 null, types that mix), and axes that move together, are one choice among texts: the values' JSON.

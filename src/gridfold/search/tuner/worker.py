@@ -1,7 +1,8 @@
-"""One worker of a distributed search: ``python -m gridfold.search.tuner.worker results/<study>``.
+"""One worker of a distributed search trains what the chief gives it.
 
-It takes the chief's address from Keras Tuner's variables or, started by hand while the search is
-under way, from the chief's file. It may come late and leave early.
+``python -m gridfold.search.tuner.worker results/<study>`` starts one. It takes the chief's address
+from Keras Tuner's variables or, started by hand while the search is under way, from the chief's
+file. It may come late and leave early.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The distributed job of a search: one chief, and the workers that it starts."""
+"""A distributed search is one job: a chief, and the workers that it starts."""
 
 from __future__ import annotations
 
