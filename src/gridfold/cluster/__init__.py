@@ -1,1 +1,1 @@
-"""This package alone knows Slurm: it reads its variables, gives its commands, and places jobs."""
+"""Only this package knows Slurm: it reads its variables, gives its commands, and places jobs."""

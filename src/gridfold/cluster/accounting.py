@@ -51,15 +51,17 @@ class Accounted:
     Attributes
     ----------
     state : str
-        Of the last run.
+        State of the last run, in Slurm's words.
     runs : int
+        Runs of the job: one, and one for each time that it was requeued.
     seconds, cpu_seconds : float
-        Of all runs.
+        Wall time and CPU time of all runs together, in seconds.
     memory_mb : float
-        Of the step that used most; NaN where no step was seen.
+        Memory of the step that used most, in MB of 2^20 bytes; NaN where no step was seen.
     cores, gpus, asked_memory_mb, asked_minutes : float
         NaN where unknown.
     nodes : str
+        Nodes of the last run, in Slurm's short form.
     """
 
     state: str

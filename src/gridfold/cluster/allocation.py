@@ -16,6 +16,7 @@ class Allocation:
     Attributes
     ----------
     cores : int
+        CPU cores of the job.
     gpus : tuple of str
         As ``CUDA_VISIBLE_DEVICES`` names them: numbers, or UUIDs.
     """

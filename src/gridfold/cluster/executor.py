@@ -1,4 +1,4 @@
-"""This executor for Slurm forgets no job and repeats what Slurm says.
+"""Slurm's executor, made to forget no job and to repeat what Slurm says.
 
 Of snakemake-executor-plugin-slurm 2.8: when Slurm does not answer, all jobs are forgotten and the
 run waits for them for ever; so it does when the submission of a group of rules ends with an

@@ -50,10 +50,11 @@ class Placement:
     Attributes
     ----------
     processes : int
-        That the launcher starts; 1 where one process holds all replicas.
+        Processes that the launcher starts; 1 where one process holds all replicas.
     replicas : int
-        Of the model.
+        Replicas of the model, over all processes.
     site : Site
+        What the profile says about nodes.
     """
 
     processes: int

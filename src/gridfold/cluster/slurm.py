@@ -22,8 +22,9 @@ class Node:
     Attributes
     ----------
     name : str
+        Slurm's name of the node.
     tasks : int
-        That the job's cores on it are enough for.
+        Tasks that the job's cores on the node are enough for.
     """
 
     name: str

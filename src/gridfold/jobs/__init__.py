@@ -1,1 +1,1 @@
-"""This package runs training jobs: the shard, its pool or ranks, the fork server."""
+"""Training jobs run here: the shard, its pool or ranks, the fork server."""

@@ -54,6 +54,7 @@ class Fork:
     connection : Connection
         To the process, which ends when this is closed. It may send, this end must not.
     pid : int
+        Number of the process.
     """
 
     def __init__(self, connection: Connection, pid: int, status: int) -> None:

@@ -47,10 +47,13 @@ class Event:
     Attributes
     ----------
     kind : {"started", "epoch", "finished", "failed"}
+        What has happened.
     work : Work
+        Of which trial.
     row : dict
         History row of an epoch.
     failure : TrialFailure or None
+        Why a trial has failed.
     usage : mapping or None
         What a failed trial has used (:class:`gridfold.jobs.usage.Usage`), where it could still say
         so; that of a finished one is in its result.
@@ -171,7 +174,9 @@ class _TrialProcess:
     Attributes
     ----------
     process : Fork
+        The process that trains it.
     work : Work
+        What it trains.
     output : Connection
         The end of a pipe into which the trial prints.
     last : deque of int

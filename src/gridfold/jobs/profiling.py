@@ -53,7 +53,7 @@ class Profile:
     folder : Path
         For `xprof`, and TensorBoard's profile plugin.
     seconds : float
-        Of the epoch.
+        Wall time of the recorded epoch, in seconds.
     operations : list of Operation
         Most expensive first.
     """

@@ -55,6 +55,7 @@ class Launch:
         Command that starts processes, as ``mpirun --oversubscribe`` or ``srun --mpi=pmix``;
         ``auto`` for what this machine has. A single process needs none.
     ranks : int
+        Processes to start.
     start_timeout : float
         Seconds from the first rank's start until all must be ready.
     """

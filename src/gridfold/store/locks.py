@@ -50,17 +50,18 @@ class Holder:
     Attributes
     ----------
     token : str
-        Of this lock alone.
+        Random text of this lock alone.
     host : str
-        For people.
+        Name of the machine, for people.
     machine : str
         What tells process numbers apart: start of the system and namespace. Containers of one
         host, or nodes of one name, have different ones.
     pid : int
+        Number of the process.
     started : float
-        When the process began; numbers are used again.
+        When the process began, in Unix time; numbers are used again.
     job : str
-        Of Slurm, or empty.
+        Number of its Slurm job; empty outside of one.
     """
 
     token: str

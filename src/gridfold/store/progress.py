@@ -36,6 +36,7 @@ class JobProgress:
     started, updated : float
         Unix time.
     ended : bool
+        Whether the job is over, well or not.
     """
 
     total: int

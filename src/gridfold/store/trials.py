@@ -46,8 +46,9 @@ class TrialResult:
     Attributes
     ----------
     status : {"finished", "failed"}
+        Whether there is a score.
     kind, reason : str
-        Of a failure; empty otherwise.
+        Kind of a failure (``error``, ``killed``, ``diverged``) and why; empty otherwise.
     epochs : int
         Epochs that were asked for.
     epochs_trained : int
@@ -245,6 +246,7 @@ class TrialTask:
     threads : int
         CPU threads; 0 leaves the choice to TensorFlow.
     steps_per_execution : int or "auto"
+        Training steps in one call of the compiled function.
     checkpoint_every : int
         Epochs between checkpoints.
     in_memory_mb : int

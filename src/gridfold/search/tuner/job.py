@@ -31,6 +31,7 @@ class Outputs:
     chosen : Path
         What was explored.
     tables : ShardTables
+        What was trained.
     """
 
     chosen: Path

@@ -27,10 +27,11 @@ class TunerTrial:
     Attributes
     ----------
     trial_id, status, message : str
+        Keras Tuner's number and state of the trial, and why it failed.
     values : dict
         Hyperparameters.
     score : float or None
-        Of the objective.
+        Value of the objective.
     metrics : dict of str to float
         Means of all objectives.
     """

@@ -58,6 +58,7 @@ class TrialOutcome:
     metrics : dict of str to float
         Means over splits and executions; empty without.
     epochs : int
+        Epochs that it was trained for.
     message : str
         Why it failed.
     """

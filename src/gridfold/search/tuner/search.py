@@ -63,10 +63,13 @@ class TrialTraining:
     Attributes
     ----------
     configuration : Configuration
+        What is trained.
     split : str
+        Name of the split that it is trained on.
     epochs : int
+        Epochs to reach.
     execution : int
-        From 0; each has its own seed.
+        Number of the training with the same values, from 0; each has its own seed.
     """
 
     configuration: Configuration

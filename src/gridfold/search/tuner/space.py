@@ -29,14 +29,15 @@ class TunedParameter:
     Attributes
     ----------
     name : str
-        Of the axis; of axes that move together, all their names.
+        Name of the axis; of axes that move together, all their names.
     axes : tuple of str
+        Names of the axes that it sets.
     codes : list
         What the tuner chooses from; empty for an interval.
     values : list of tuple
         For each code, a value of each axis.
     interval : Axis or None
-        Of an interval.
+        The axis, if it is an interval.
     """
 
     name: str

@@ -34,6 +34,7 @@ class WorkerJob:
     Attributes
     ----------
     request : TuneRequest
+        What the search was asked for.
     cores : int
         CPU cores of each worker.
     on_node : int
