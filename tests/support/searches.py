@@ -16,7 +16,7 @@ from workbench import ROOT, prepare_bench
 
 from gridfold.jobs import pool
 from gridfold.plan.job_requests import JobRequests
-from gridfold.search.tuner.desk import OracleDesk, open_desk
+from gridfold.search.tuner.local_oracle import LocalOracle, open_oracle
 from gridfold.search.tuner.outcome import TunerTrial, read_trials
 from gridfold.search.tuner.search import TuningStudy, run_search
 from gridfold.store.job_records import JobResources
@@ -46,22 +46,22 @@ def prepared(folder: Path, study: dict[str, Any]) -> TuningStudy:
     return TuningStudy(JobRequests(plan).tune(), plan.paths)
 
 
-def searched(study: TuningStudy, workers: int = 1) -> OracleDesk:
-    """Run a search to its end in this process and return its desk."""
-    desks: list[OracleDesk] = []
+def searched(study: TuningStudy, workers: int = 1) -> LocalOracle:
+    """Run a search to its end in this process and return its oracle."""
+    opened: list[LocalOracle] = []
 
-    def desk() -> OracleDesk:
-        desks.append(open_desk(study))
-        return desks[0]
+    def oracle() -> LocalOracle:
+        opened.append(open_oracle(study))
+        return opened[0]
 
     run_search(
         study,
-        desk,
+        oracle,
         "tune",
         lambda search, listener, meanwhile: pool.run(search, workers, listener, (), meanwhile),
         JobResources(workers),
     )
-    return desks[0]
+    return opened[0]
 
 
 def trials_of(study: TuningStudy) -> list[TunerTrial]:

@@ -1,4 +1,4 @@
-"""The jobs whose trials need several processes or devices at once: a shard, and the final model.
+"""These jobs train what needs several processes or devices: a shard, or the final model.
 
 They are started by a command and read the study anew, as every job of Snakemake does: Slurm wants
 shell rules for MPI, and a command with a path is one that a person can repeat.

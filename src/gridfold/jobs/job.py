@@ -1,4 +1,4 @@
-"""What every job of the workflow does around its work: log, errors and exit codes."""
+"""Every job of the workflow runs in a block that keeps its log, errors and exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training job whose trials run side by side on one node: what it was given, and its pool."""
+"""A training job on one node finds out what it was given and trains its trials side by side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pool of trials inside one job: one fresh process each, TensorFlow imported once for all.
+"""A pool trains the trials of a job, each in a fresh process; TensorFlow is imported once.
 
 The fork server (:mod:`gridfold.jobs.fork_server`) has imported TensorFlow and every trial is forked
 from it, so a trial starts in a fraction of a second yet shares no state with another. A trial that
@@ -47,10 +47,13 @@ class Event:
     Attributes
     ----------
     kind : {"started", "epoch", "finished", "failed"}
+        What has happened.
     work : Work
+        Of which trial.
     row : dict
         History row of an epoch.
     failure : TrialFailure or None
+        Why a trial has failed.
     usage : mapping or None
         What a failed trial has used (:class:`gridfold.jobs.usage.Usage`), where it could still say
         so; that of a finished one is in its result.
@@ -124,7 +127,7 @@ def run(
     if supply.is_over():
         return
     log.info("%d at a time, on GPUs %s", workers, ", ".join(gpus) or "none")
-    running: dict[Connection, _RunningTrial] = {}
+    running: dict[Connection, _TrialProcess] = {}
     slots = GpuSlots(gpus, workers)
     with stop_signals() as stopped, ForkServer() as server:
         try:
@@ -165,13 +168,15 @@ def run(
 
 
 @dataclass
-class _RunningTrial:
+class _TrialProcess:
     """A trial that is being trained.
 
     Attributes
     ----------
     process : Fork
+        The process that trains it.
     work : Work
+        What it trains.
     output : Connection
         The end of a pipe into which the trial prints.
     last : deque of int
@@ -237,15 +242,15 @@ class GpuSlots:
             self._free.append(self._taken.pop(trial))
 
 
-def _start(server: ForkServer, work: Work, slots: GpuSlots, share: Share | None) -> _RunningTrial:
+def _start(server: ForkServer, work: Work, slots: GpuSlots, share: Share | None) -> _TrialProcess:
     hearing, speaking = Pipe(duplex=False)
     given = share or Share(work.task.threads or 1)
     process = server.start(_train, work, slots.take(hearing), given, output=speaking.fileno())
     speaking.close()
-    return _RunningTrial(process, work, hearing)
+    return _TrialProcess(process, work, hearing)
 
 
-def _receive(connection: Connection, trial: _RunningTrial) -> Event | None:
+def _receive(connection: Connection, trial: _TrialProcess) -> Event | None:
     try:
         kind, content, usage = connection.recv()
     except (EOFError, ConnectionResetError):

@@ -1,4 +1,4 @@
-"""Where the time of a trial goes: TensorFlow's profiler over one epoch, apart from the study."""
+"""Profile one epoch of a trial with TensorFlow's profiler, apart from the study."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Profile:
     folder : Path
         For `xprof`, and TensorBoard's profile plugin.
     seconds : float
-        Of the epoch.
+        Wall time of the recorded epoch, in seconds.
     operations : list of Operation
         Most expensive first.
     """

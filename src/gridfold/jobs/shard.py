@@ -1,4 +1,4 @@
-"""The training job of one shard: ask the run store, train what is missing, write the tables."""
+"""The job of a shard asks the run store, trains what is missing, and writes the tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job does while its trials are trained: results, progress, record, log and locks."""
+"""The watcher of a job keeps results, progress, record, log and locks up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training job has to train: one piece of work for each trial."""
+"""A training job makes one piece of work of each trial."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ class JobInputs:
     ----------
     conditions : Conditions
     paths : StudyPaths
+        Where the study keeps its data, splits and trials.
     splits : mapping of str to Split
         By name.
     data_digest : str
-        Of the prepared data.
+        Digest of the prepared data.
     threads : int
         CPU threads of each process; 0 leaves the choice to TensorFlow.
     """

@@ -1,4 +1,4 @@
-"""What each training job was given and what it used, kept beside the run store.
+"""Each training job records what it was given and what it used, beside the run store.
 
 One file of two lines for each shard's job: at its start, and at its end if it had one. Not declared
 to Snakemake, which deletes the outputs of failed jobs: of these one wants to know most of all.
@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from gridfold.cluster.job import job_number
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +105,7 @@ class JobRecorder:
     """
 
     def __init__(self, folder: Path, shard: str, resources: JobResources) -> None:
-        number = os.environ.get("SLURM_JOB_ID", "")
+        number = job_number()
         self.record = JobRecord(shard, platform.node(), number, asdict(resources), time.time())
         self._file = folder / f"{shard}-{self.record.started:.0f}-{number or os.getpid()}.jsonl"
         self._elsewhere: set[int] = set()

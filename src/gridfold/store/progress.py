@@ -1,4 +1,4 @@
-"""Live progress: each job keeps one small file up to date, the main process sums them up.
+"""Each job keeps a small file of its progress; the main process sums them up.
 
 Files work for local jobs and for jobs on other nodes alike, and `gridfold status` reads the same.
 """
@@ -36,6 +36,7 @@ class JobProgress:
     started, updated : float
         Unix time.
     ended : bool
+        Whether the job is over, well or not.
     """
 
     total: int

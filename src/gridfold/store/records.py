@@ -1,4 +1,4 @@
-"""Small records of a study on disk, as JSON."""
+"""Read small records of a study, JSON objects, from disk."""
 
 from __future__ import annotations
 

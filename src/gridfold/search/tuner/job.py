@@ -1,4 +1,4 @@
-"""The job of the rule `tune`: a search with Keras Tuner, in one process or with workers."""
+"""The job of the rule `tune` searches with Keras Tuner, in one process or with workers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gridfold.jobs.distributed import arguments
 from gridfold.jobs.shard import ShardTables
 from gridfold.plan.plan import Plan
 from gridfold.requests import TuneRequest
-from gridfold.search.tuner.crew import Crew, run_distributed
-from gridfold.search.tuner.desk import open_desk
+from gridfold.search.tuner.local_oracle import open_oracle
 from gridfold.search.tuner.outcome import explored, results
 from gridfold.search.tuner.search import TuningStudy, run_search
+from gridfold.search.tuner.workers import WorkerProcesses, run_distributed
 from gridfold.store.job_records import JobResources
 
 # Of the job, in tables and progress: the one slot of the stage `explore`.
@@ -31,6 +31,7 @@ class Outputs:
     chosen : Path
         What was explored.
     tables : ShardTables
+        What was trained.
     """
 
     chosen: Path
@@ -64,7 +65,9 @@ def tune(plan: Plan, request: TuneRequest, options: argparse.Namespace) -> None:
     processes, threads = plan.tuner_processes, options.threads
     if study.strategy.workers:
         cores = threads if options.remote else max(1, threads // processes)
-        run_distributed(study, request, Crew(processes, cores, options.on_node, options.launcher))
+        run_distributed(
+            study, request, WorkerProcesses(processes, cores, options.on_node, options.launcher)
+        )
     else:
         _search_here(plan, study, Allocation.of_job(threads, remote=bool(options.remote)))
     _write(study, Outputs(options.outputs[0], ShardTables(*options.outputs[1:])))
@@ -74,7 +77,7 @@ def _search_here(plan: Plan, study: TuningStudy, given: Allocation) -> None:
     workers = given.workers(plan.study.execution.threads_per_worker, plan.fixed_workers)
     run_search(
         study,
-        lambda: open_desk(study),
+        lambda: open_oracle(study),
         SLOT,
         pool.trainer(given, workers),
         JobResources(given.cores, len(given.gpus), workers),

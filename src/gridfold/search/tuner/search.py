@@ -1,4 +1,4 @@
-"""A search with Keras Tuner: its trials are trained as all others are, split by split.
+"""A search trains the trials of Keras Tuner as all others are trained, split by split.
 
 The oracle proposes hyperparameters, and gets the mean over the splits for an answer. In between is
 the run store: what is finished is not trained again, a promotion of Hyperband goes on from the
@@ -27,9 +27,9 @@ from gridfold.search.tuner.protocol import (
     FAILED,
     INVALID,
     STOPPED,
-    Desk,
+    Oracle,
     Proposal,
-    Report,
+    TrialOutcome,
 )
 from gridfold.search.tuner.scores import mean_objectives
 from gridfold.search.tuner.space import TuningSpace
@@ -57,16 +57,19 @@ _NOT_IN_FINGERPRINT = {
 
 
 @dataclass(frozen=True)
-class Piece:
+class TrialTraining:
     """One training of a trial of the tuner.
 
     Attributes
     ----------
     configuration : Configuration
+        What is trained.
     split : str
+        Name of the split that it is trained on.
     epochs : int
+        Epochs to reach.
     execution : int
-        From 0; each has its own seed.
+        Number of the training with the same values, from 0; each has its own seed.
     """
 
     configuration: Configuration
@@ -120,21 +123,22 @@ class TuningStudy:
         """All splits of the study, by name."""
         return self._inputs.splits
 
-    def pieces(self, values: Mapping[str, Any]) -> list[Piece]:
+    def trainings(self, values: Mapping[str, Any]) -> list[TrialTraining]:
         """Return what must be trained to judge a tuner's values."""
-        pieces = []
+        trainings = []
         for execution in range(self.strategy.executions_per_trial):
             configuration = self.space.configuration(values, execution)
             epochs = int(values.get(_EPOCHS, self._own_epochs or configuration.epochs))
-            pieces += [
-                Piece(configuration, split, epochs, execution) for split in self._split_names
+            trainings += [
+                TrialTraining(configuration, split, epochs, execution)
+                for split in self._split_names
             ]
-        return pieces
+        return trainings
 
-    def work(self, piece: Piece) -> pool.Work:
+    def work(self, training: TrialTraining) -> pool.Work:
         """Return the work of one training, its store opened."""
         return self._inputs.work(
-            piece.trial, WantedConfiguration(piece.configuration.settings, piece.epochs)
+            training.trial, WantedConfiguration(training.configuration.settings, training.epochs)
         )
 
     def fingerprint(self) -> dict[str, str]:
@@ -160,12 +164,12 @@ class TuningStudy:
 
 
 @dataclass
-class _Open:
+class _RunningTrial:
     """A trial of the tuner that is under way."""
 
     proposal: Proposal
     slot: int
-    waiting: list[Piece]
+    waiting: list[TrialTraining]
     running: int = 0
     results: dict[tuple[int, str], TrialResult] = field(default_factory=dict)
     failure: TrialFailure | None = None
@@ -180,16 +184,16 @@ class _Open:
         self.waiting.clear()
 
 
-class Search:
-    """Asks a desk for trials, gives their trainings to a pool, and tells the desk the outcome.
+class TunerSearch:
+    """Asks an oracle for trials, gives their trainings to a pool, and tells the oracle the outcome.
 
     It is the pool's supply, and hears from a :class:`TrialWatcher` how the trainings went.
 
     Parameters
     ----------
     study : TuningStudy
-    desk : callable
-        Returns the desk; called once, when the pool has begun to start.
+    open_oracle : callable
+        Returns the oracle; called once, when the pool has begun to start.
     name : str
         Under which to ask.
     locks : Heartbeat
@@ -199,44 +203,44 @@ class Search:
     def __init__(
         self,
         study: TuningStudy,
-        desk: Callable[[], Desk],
+        open_oracle: Callable[[], Oracle],
         name: str,
         locks: Heartbeat,
         progress: ProgressFile,
     ) -> None:
         self._study, self._name = study, name
-        self._open_desk = desk
-        self._desk: Desk | None = None
+        self._open_oracle = open_oracle
+        self._oracle: Oracle | None = None
         self._locks, self._progress = locks, progress
-        self._open: list[_Open] = []
-        self._owners: dict[Trial, tuple[_Open, Piece]] = {}
+        self._open: list[_RunningTrial] = []
+        self._owners: dict[Trial, tuple[_RunningTrial, TrialTraining]] = {}
         self._stopped = False
 
     @property
-    def desk(self) -> Desk:
-        """The desk, opened when it is first needed."""
-        if self._desk is None:
-            self._desk = self._open_desk()
-        return self._desk
+    def oracle(self) -> Oracle:
+        """The oracle, opened when it is first needed."""
+        if self._oracle is None:
+            self._oracle = self._open_oracle()
+        return self._oracle
 
     def prepare(self) -> None:
-        """Open the desk; for the time in which the pool starts."""
-        assert self.desk is not None
+        """Open the oracle; for the time in which the pool starts."""
+        assert self.oracle is not None
 
     # -- supply ----------------------------------------------------------------------------------
 
     def is_over(self) -> bool:
-        """Tell whether the desk has nothing more to try and everything was told."""
+        """Tell whether the oracle has nothing more to try and everything was told."""
         return self._stopped and not self._open
 
     def take(self) -> pool.Work | None:
         """Return the next training; None when there is none at the moment."""
         while True:
             for trial in list(self._open):
-                work = self._next_piece(trial)
+                work = self._next_training(trial)
                 if work is not None:
                     return work
-            # Trials whose pieces were all known are told of by now: perhaps there is more to ask.
+            # A trial whose trainings were all known is told of by now: there may be more to ask.
             if self._stopped or any(trial.waiting for trial in self._open):
                 return None
             if not self._ask():
@@ -245,30 +249,30 @@ class Search:
     def _ask(self) -> bool:
         taken = {trial.slot for trial in self._open}
         slot = next(number for number in range(len(taken) + 1) if number not in taken)
-        answer = self.desk.ask(f"{self._name}-{slot}")
+        answer = self.oracle.ask(f"{self._name}-{slot}")
         if isinstance(answer, Proposal):
-            self._open.append(_Open(answer, slot, self._study.pieces(answer.values)))
+            self._open.append(_RunningTrial(answer, slot, self._study.trainings(answer.values)))
             return True
         # What is under way may fail, and then be asked for again.
         self._stopped = answer == STOPPED and not self._open
         return False
 
-    def _next_piece(self, trial: _Open) -> pool.Work | None:
+    def _next_training(self, trial: _RunningTrial) -> pool.Work | None:
         """Return the next training of a trial that is not known and that nobody else does now."""
-        for piece in list(trial.waiting):
-            folder = self._study.paths.trial(piece.configuration.id, piece.split)
-            if piece.trial in self._owners or not self._locks.acquire(folder):
+        for training in list(trial.waiting):
+            folder = self._study.paths.trial(training.configuration.id, training.split)
+            if training.trial in self._owners or not self._locks.acquire(folder):
                 continue
-            trial.waiting.remove(piece)
-            work = self._study.work(piece)
-            known = work.store.result(piece.epochs)
+            trial.waiting.remove(training)
+            work = self._study.work(training)
+            known = work.store.result(training.epochs)
             if known is None:
                 trial.running += 1
-                self._owners[piece.trial] = (trial, piece)
+                self._owners[training.trial] = (trial, training)
                 self._progress.progress.total += 1
                 return work
             self._locks.release(folder)
-            self._note(trial, piece, known)
+            self._note(trial, training, known)
             if not trial.waiting:
                 break
         if trial.is_complete:
@@ -278,53 +282,53 @@ class Search:
     # -- what the trainings come to --------------------------------------------------------------
 
     def end(self, work: pool.Work, result: TrialResult, failure: TrialFailure | None) -> None:
-        """Take note of how a training went; tell the desk when its trial is complete."""
-        trial, piece = self._owners.pop(Trial(work.task.config_id, work.task.split))
+        """Take note of how a training went; tell the oracle when its trial is complete."""
+        trial, training = self._owners.pop(Trial(work.task.config_id, work.task.split))
         trial.running -= 1
         if failure is not None:
             trial.fail(failure)
         else:
-            self._note(trial, piece, result)
+            self._note(trial, training, result)
         if trial.is_complete:
             self._close(trial)
 
-    def _note(self, trial: _Open, piece: Piece, result: TrialResult) -> None:
-        trial.results[piece.execution, piece.split] = result
+    def _note(self, trial: _RunningTrial, training: TrialTraining, result: TrialResult) -> None:
+        trial.results[training.execution, training.split] = result
         if result.status == "failed":
             trial.fail(TrialFailure(result.kind, result.reason))
 
-    def _close(self, trial: _Open) -> None:
-        """Tell the desk how a trial went."""
+    def _close(self, trial: _RunningTrial) -> None:
+        """Tell the oracle how a trial went."""
         self._open.remove(trial)
-        epochs = self._study.pieces(trial.proposal.values)[0].epochs
+        epochs = self._study.trainings(trial.proposal.values)[0].epochs
         failure = trial.failure
         if failure is None:
             means = mean_objectives(self._study.objectives, list(trial.results.values()))
-            report = Report(COMPLETED, means, epochs)
+            outcome = TrialOutcome(COMPLETED, means, epochs)
         else:
             # A loss that is not finite is where the configuration leads, whenever it is tried.
             status = FAILED if failure.kind == DIVERGED else INVALID
-            report = Report(status, {}, epochs, advice.in_full(failure))
-        self.desk.tell(trial.proposal.trial_id, report)
+            outcome = TrialOutcome(status, {}, epochs, advice.in_full(failure))
+        self.oracle.tell(trial.proposal.trial_id, outcome)
 
 
-Trainer = Callable[[Search, pool.Listener, Callable[[], None]], None]
+Trainer = Callable[[TunerSearch, pool.Listener, Callable[[], None]], None]
 
 
 def run_search(
     study: TuningStudy,
-    desk: Callable[[], Desk],
+    open_oracle: Callable[[], Oracle],
     name: str,
     train: Trainer,
     resources: JobResources,
 ) -> None:
-    """Ask and train until the desk has nothing more to try.
+    """Ask and train until the oracle has nothing more to try.
 
     Parameters
     ----------
     study : TuningStudy
-    desk : callable
-        Returns the desk.
+    open_oracle : callable
+        Returns the oracle.
     name : str
         Of this process among those that ask.
     train : callable
@@ -338,6 +342,6 @@ def run_search(
         ProgressFile(study.paths.progress / f"{name}.json", JobProgress(0)) as progress,
         JobRecorder(study.paths.jobs, name, resources) as record,
     ):
-        search = Search(study, desk, name, locks, progress)
+        search = TunerSearch(study, open_oracle, name, locks, progress)
         progress.write(now=True)
         train(search, TrialWatcher(progress, record, locks, search.end), search.prepare)

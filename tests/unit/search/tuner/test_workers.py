@@ -27,11 +27,11 @@ from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
 from gridfold.requests import TuneRequest
 from gridfold.search.tuner.search import TuningStudy
-from gridfold.search.tuner.crew import Crew, run_distributed
+from gridfold.search.tuner.workers import WorkerProcesses, run_distributed
 request = TuneRequest.parse(sys.argv[2])
 with job(sys.argv[3]):
     study = TuningStudy(request, StudyPaths(Path(sys.argv[1])))
-    run_distributed(study, request, Crew(2, 1, 2, lost_after=8))
+    run_distributed(study, request, WorkerProcesses(2, 1, 2, lost_after=8))
 """
 
 
@@ -113,10 +113,10 @@ def test_a_worker_that_comes_after_the_end_leaves_at_once(disturbed: Disturbed) 
 
 def test_strangers_are_turned_away(tmp_path: Path) -> None:
     from gridfold.search.tuner.chief import Chief
-    from gridfold.search.tuner.desk import open_desk
+    from gridfold.search.tuner.local_oracle import open_oracle
 
     search: TuningStudy = prepared(tmp_path, tuned({"tuner": "random"}))
-    with Chief(open_desk(search), search.paths.tuner_chief) as chief:
+    with Chief(open_oracle(search), search.paths.tuner_chief) as chief:
         assert search.paths.tuner_chief.stat().st_mode & 0o077 == 0
         port = chief.environment()["KERASTUNER_ORACLE_PORT"]
         stub = protos.get_service_grpc().OracleStub(grpc.insecure_channel(f"127.0.0.1:{port}"))

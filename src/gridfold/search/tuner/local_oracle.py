@@ -1,4 +1,4 @@
-"""The desk where workers ask an oracle for trials and tell it how they went."""
+"""Open the oracle of a search in this process with its memory, ask it and tell it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gridfold.search.tuner.protocol import (
     RUNNING,
     STOPPED,
     Proposal,
-    Report,
+    TrialOutcome,
     TuningFailed,
 )
 from gridfold.search.tuner.search import TuningStudy
@@ -28,32 +28,32 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class OracleDesk:
-    """The oracle itself, with its memory.
+class LocalOracle:
+    """Asks an oracle of Keras Tuner, and keeps its state in the memory after every step.
 
     Parameters
     ----------
-    oracle : keras_tuner.Oracle
-        Of :func:`gridfold.search.tuner.oracles.make_oracle`.
+    keras_oracle : keras_tuner.Oracle
+        Made by :func:`gridfold.search.tuner.oracles.make_oracle`.
     memory : Memory
     """
 
-    def __init__(self, oracle: Any, memory: Memory) -> None:
-        self.oracle = oracle
+    def __init__(self, keras_oracle: Any, memory: Memory) -> None:
+        self.keras_oracle = keras_oracle
         self._memory = memory
         self._stopped = False
 
     def ask(self, asker: str) -> Proposal | str:
         """Return what `asker` shall try next; it is in the memory before it is returned."""
-        trial = self.oracle.create_trial(asker)
+        trial = self.keras_oracle.create_trial(asker)
         if trial.status != RUNNING:
             self._stopped = trial.status == STOPPED
             return STOPPED if self._stopped else IDLE
-        self._memory.save(self.oracle)
+        self._memory.save(self.keras_oracle)
         log.info("trial %s: %s", trial.trial_id, _shown(trial.hyperparameters.values))
         return Proposal(trial.trial_id, dict(trial.hyperparameters.values))
 
-    def tell(self, trial_id: str, report: Report) -> None:
+    def tell(self, trial_id: str, outcome: TrialOutcome) -> None:
         """Take note of how a trial went.
 
         Raises
@@ -62,54 +62,54 @@ class OracleDesk:
             After too many failures in a row. The memory is then as it was before this one, so that
             the search can go on where it was when the reason is gone.
         """
-        if all(trial.trial_id != trial_id for trial in self.oracle.ongoing_trials.values()):
+        if all(trial.trial_id != trial_id for trial in self.keras_oracle.ongoing_trials.values()):
             log.info("trial %s was told of before, or given to another worker", trial_id)
             return
-        if report.metrics:
-            self._note(trial_id, report)
-        trial = self.oracle.trials[trial_id]
-        trial.status, trial.message = report.status, report.message or None
+        if outcome.metrics:
+            self._note(trial_id, outcome)
+        trial = self.keras_oracle.trials[trial_id]
+        trial.status, trial.message = outcome.status, outcome.message or None
         try:
-            self.oracle.end_trial(trial)
+            self.keras_oracle.end_trial(trial)
         except RuntimeError as error:
             raise TuningFailed(
-                f"{self.oracle.max_consecutive_failed_trials} trials in a row have failed "
-                f"(max_consecutive_failed_trials); the last: {report.message}"
+                f"{self.keras_oracle.max_consecutive_failed_trials} trials in a row have failed "
+                f"(max_consecutive_failed_trials); the last: {outcome.message}"
             ) from error
-        self._memory.save(self.oracle)
+        self._memory.save(self.keras_oracle)
         log.info("trial %s: %s, score %s", trial_id, trial.status, trial.score)
 
-    def _note(self, trial_id: str, report: Report) -> None:
-        metrics, objective = dict(report.metrics), self.oracle.objective
+    def _note(self, trial_id: str, outcome: TrialOutcome) -> None:
+        metrics, objective = dict(outcome.metrics), self.keras_oracle.objective
         if hasattr(objective, "name_to_direction"):
             metrics[objective.name] = objective.get_value(metrics)
-        known = self.oracle.trials[trial_id].metrics
+        known = self.keras_oracle.trials[trial_id].metrics
         for name in metrics:
             if not known.exists(name):
                 direction = getattr(objective, "name_to_direction", {}).get(
                     name, objective.direction
                 )
                 known.register(name, direction=direction)
-        self.oracle.update_trial(trial_id, metrics, step=report.epochs)
+        self.keras_oracle.update_trial(trial_id, metrics, step=outcome.epochs)
 
     def give_back(self, asker: str) -> None:
         """Take back the trial of a worker that is gone; the next one that asks gets it."""
-        trial = self.oracle.ongoing_trials.pop(asker, None)
-        self.oracle.tuner_ids.discard(asker)
+        trial = self.keras_oracle.ongoing_trials.pop(asker, None)
+        self.keras_oracle.tuner_ids.discard(asker)
         if trial is not None:
-            self.oracle._retry_queue.append(trial.trial_id)
+            self.keras_oracle._retry_queue.append(trial.trial_id)
             self._stopped = False
-            self._memory.save(self.oracle)
+            self._memory.save(self.keras_oracle)
             log.warning("trial %s is given out again: %s is gone", trial.trial_id, asker)
 
     def is_finished(self) -> bool:
         """Tell whether the oracle has said that it is over, and nothing is being tried."""
-        return self._stopped and not self.oracle.ongoing_trials
+        return self._stopped and not self.keras_oracle.ongoing_trials
 
     def best(self) -> list[Any]:
         """Return the trials with a score, the best first."""
-        scored = [t for t in self.oracle.trials.values() if t.status == COMPLETED]
-        sign = -1 if self.oracle.objective.direction == "max" else 1
+        scored = [t for t in self.keras_oracle.trials.values() if t.status == COMPLETED]
+        sign = -1 if self.keras_oracle.objective.direction == "max" else 1
         return sorted(scored, key=lambda trial: sign * trial.score)
 
 
@@ -117,7 +117,7 @@ def _shown(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
-def open_desk(study: TuningStudy) -> OracleDesk:
+def open_oracle(study: TuningStudy) -> LocalOracle:
     """Bring the oracle of a search to where it was, or to its beginning.
 
     Raises
@@ -134,7 +134,7 @@ def open_desk(study: TuningStudy) -> OracleDesk:
     function = _model_function(study)
     asked = [] if function is None else function.asked_for(study.space.listed_values())
     space = study.space.config(
-        _new_entries(study, asked), [f"{PYTHON}.{knob.name}" for knob in asked]
+        _new_entries(study, asked), [f"{PYTHON}.{parameter.name}" for parameter in asked]
     )
     oracle = make_oracle(
         study.strategy,
@@ -147,7 +147,7 @@ def open_desk(study: TuningStudy) -> OracleDesk:
     )
     memory = Memory(study.paths.tuner_state, study.fingerprint())
     memory.load(oracle, overwrite=study.strategy.overwrite)
-    return OracleDesk(oracle, memory)
+    return LocalOracle(oracle, memory)
 
 
 def _new_entries(study: TuningStudy, asked: Sequence[Any]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The distributed job of a search: one chief, and the workers that it starts."""
+"""A distributed search is one job: a chief, and the workers that it starts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -14,11 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gridfold import typed_json
+from gridfold.cluster.launchers import launcher_of_job, options_for_workers
 from gridfold.errors import Interrupted
 from gridfold.jobs.pool import stop_signals
 from gridfold.jobs.ranks import AUTO, end_process, end_with_parent
 from gridfold.requests import TuneRequest
-from gridfold.search.tuner.desk import open_desk
+from gridfold.search.tuner.local_oracle import open_oracle
 from gridfold.search.tuner.protocol import LOST_SECONDS, TuningFailed
 from gridfold.search.tuner.search import TuningStudy
 from gridfold.search.tuner.worker import TUNER_ID, WorkerJob
@@ -26,16 +26,17 @@ from gridfold.search.tuner.worker import TUNER_ID, WorkerJob
 log = logging.getLogger(__name__)
 
 # Workers end by themselves when there is no more to try.
-_FAREWELL_SECONDS = 60.0
+_EXIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Crew:
-    """The workers of a search.
+class WorkerProcesses:
+    """Starts the workers of a search, each in a process of its own, and ends them.
 
     Attributes
     ----------
-    workers : int
+    count : int
+        Workers in all.
     cores : int
         CPU cores of each.
     on_node : int
@@ -47,7 +48,7 @@ class Crew:
         Seconds of silence after which one of them counts as gone.
     """
 
-    workers: int
+    count: int
     cores: int
     on_node: int
     launcher: str = AUTO
@@ -81,26 +82,22 @@ class Crew:
                 end_process(process)
 
     def _commands(self, program: list[str]) -> Iterator[tuple[list[str], dict[str, str]]]:
-        inside_slurm = "SLURM_JOB_ID" in os.environ and shutil.which("srun") is not None
-        if self.launcher == AUTO and not inside_slurm:
-            for place in range(self.workers):
+        words = launcher_of_job() if self.launcher == AUTO else shlex.split(self.launcher)
+        if words is None:
+            for place in range(self.count):
                 yield program, {TUNER_ID: f"worker{place}", "GRIDFOLD_LOCALID": str(place)}
             return
-        words = ["srun", "--mpi=none"] if self.launcher == AUTO else shlex.split(self.launcher)
-        options = [f"--ntasks={self.workers}", f"--cpus-per-task={self.cores}"]
-        # One worker that dies takes no other with it, at whatever time after.
-        options += ["--kill-on-bad-exit=0", "--wait=0"]
-        yield [*words, *options, *program], {}
+        yield [*words, *options_for_workers(self.count, self.cores), *program], {}
 
 
-def run_distributed(study: TuningStudy, request: TuneRequest, crew: Crew) -> None:
+def run_distributed(study: TuningStudy, request: TuneRequest, workers: WorkerProcesses) -> None:
     """Search with a chief, which is this process, and workers.
 
     Parameters
     ----------
     study : TuningStudy
     request : TuneRequest
-    crew : Crew
+    workers : WorkerProcesses
 
     Raises
     ------
@@ -111,32 +108,33 @@ def run_distributed(study: TuningStudy, request: TuneRequest, crew: Crew) -> Non
     """
     # gRPC need not look after children: all are other programs.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    typed_json.write(study.paths.tuner_job, WorkerJob(request, crew.cores, crew.on_node))
+    typed_json.write(study.paths.tuner_job, WorkerJob(request, workers.cores, workers.on_node))
     with stop_signals() as stopped:
-        desk = open_desk(study)
+        oracle = open_oracle(study)
 
         from gridfold.search.tuner.chief import Chief
 
         with (
-            Chief(desk, study.paths.tuner_chief, crew.lost_after) as chief,
-            crew.started(study, chief.environment()) as processes,
+            Chief(oracle, study.paths.tuner_chief, workers.lost_after) as chief,
+            workers.started(study, chief.environment()) as processes,
         ):
             over = chief.wait(
                 lambda: any(process.poll() is None for process in processes), stopped.is_set
             )
             if over:
-                _say_farewell(processes)
+                _wait_for_exit(processes)
         if stopped.is_set():
             raise Interrupted
     if not over:
         folder = study.paths.root / "logs" / "tune_workers"
         raise TuningFailed(
-            f"all {crew.workers} workers have ended before the search; what they say: {folder}"
+            f"all {workers.count} workers have ended before the search; what they say: {folder}"
         )
 
 
-def _say_farewell(processes: list[subprocess.Popen[bytes]]) -> None:
-    deadline = time.monotonic() + _FAREWELL_SECONDS
+def _wait_for_exit(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Wait until the workers have ended by themselves, for a minute at most."""
+    deadline = time.monotonic() + _EXIT_SECONDS
     for process in processes:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=max(0.1, deadline - time.monotonic()))
