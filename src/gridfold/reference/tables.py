@@ -148,8 +148,7 @@ def columns_markdown() -> str:
     lines = [
         "# Tables",
         "",
-        "<!-- Generated from src/gridfold/tables/trials.py, summary.py and jobtable.py by "
-        f"`{REPAIR}`. -->",
+        f"<!-- Generated from the columns of tables in src/gridfold by `{REPAIR}`. -->",
         "",
         "All files lie below `results/<study>/`. Every table is written as Parquet, which keeps",
         "the types; those for readers also as CSV, where a missing value is an empty cell.",
