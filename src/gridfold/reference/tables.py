@@ -104,7 +104,7 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
     ),
     (
         "`tables/search.csv`, `tables/search.parquet`",
-        "One row for each configuration of each stage; only of a [search in stages](search.md).",
+        "One row for each configuration of each stage; only of a [search in stages](searching.md).",
         SEARCH_COLUMNS,
     ),
     (
