@@ -97,7 +97,7 @@ def optimism(steps: pd.DataFrame, selected: str, measure: str) -> Iterator[str]:
     if not len(confirmed):
         yield (
             "No stage confirms the winner on splits of its own, so its score is the best of many "
-            "and a little optimistic; `search.confirm` would tell by how much."
+            "and a little optimistic; `search.confirm` would show by how much."
         )
         return
     earlier = steps[(steps["stage"] != CONFIRM) & steps["config_id"].isin(confirmed.index)]
