@@ -15,6 +15,7 @@ from workbench import (
     kill_hard,
     prepare_bench,
     shard_tables,
+    shared_forks,
     start_shard_job,
     wait_for,
     without_times,
@@ -44,9 +45,10 @@ def no_lock_is_left(bench: Bench) -> bool:
 
 def test_two_jobs_of_one_shard_train_each_trial_once(tmp_path: Path, undisturbed: Bench) -> None:
     bench = prepare_bench(tmp_path, study())
-    first = start_shard_job(bench.plan)
-    wait_for(lambda: any(epochs_reached(bench).values()))
-    second = start_shard_job(bench.plan)
+    with shared_forks():
+        first = start_shard_job(bench.plan)
+        wait_for(lambda: any(epochs_reached(bench).values()))
+        second = start_shard_job(bench.plan)
     for job in (first, second):
         _, errors = job.communicate(timeout=300)
         assert job.returncode == 0, errors.decode()
