@@ -40,7 +40,7 @@ demo: setup ## Run the default study and print where its report is
 test: setup browser horovod-tested slurm lint ## Lint, then run every test
 	@$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder
 
-test-unit: setup ## Run the tests that need no cluster, workflow or browser
+test-unit: setup ## Run the tests without cluster, workflow, jobs, browser
 	@$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder tests/unit
 
 lint: setup ## Check format, types, rules and generated files
