@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from studies import tiny_study, write_study
-from workbench import ROOT
 
 from gridfold.figures import study as figures
 from gridfold.final.inside import Inside, Layer, Stage
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.problems import PROBLEM_KINDS
 from gridfold.report import input, page
@@ -22,7 +21,6 @@ from gridfold.statistics.summary import select, summarise
 from gridfold.tables.jobs import job_table
 from gridfold.tables.trials import StudyTables
 
-TEMPLATES = ROOT / "workflow" / "report"
 DATA = {
     "multiclass": {"source": "iris"},
     "binary": {"source": "breast_cancer"},
@@ -117,7 +115,7 @@ class Finished:
             manifest=self.manifest,
             figures=files,
         )
-        return page.render(study, TEMPLATES)
+        return page.render(study)
 
 
 def figures_in(folder: Path) -> dict[str, input.FigureFile]:
@@ -177,7 +175,7 @@ def finished(
         **{"training": {"epochs": epochs}} | sections,
     )
     plan = Plan.load([write_study(folder / "study.yaml", study)], results=folder / "results")
-    request = json.loads(plan.report_request()) | {"files": ["config/my study.yaml"]}
+    request = replace(JobRequests(plan).report(), files=("config/my study.yaml",))
     random = np.random.default_rng(0)
     kind = PROBLEM_KINDS[problem]
     rows, history = [], []

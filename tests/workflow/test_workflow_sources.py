@@ -10,13 +10,11 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from test_images import write_digits
-from test_tables_as_data import ROLES, patients
-from test_workflow import Workspace
+from digitfiles import write_digits
+from patients import ROLES, patients
+from workspaces import Workspace
 
 from gridfold.final.inputs import ModelInputs
-
-pytestmark = pytest.mark.workflow
 
 PATIENTS: dict[str, Any] = {
     "study": "patients",

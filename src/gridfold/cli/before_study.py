@@ -46,7 +46,9 @@ def validate(plan: Plan) -> None:
         f"{len(plan.trials)} trials"
     )
     if tuner_of(plan.study):
-        size = f"up to {plan.stages[0].most} configurations x {len(plan.splits)} splits"
+        size = (
+            f"up to {plan.stages[0].max_configurations} configurations x {len(plan.splits)} splits"
+        )
     print(f"{', '.join(map(str, plan.files))}: valid, {size}{more}")
     for note in table.notes(plan.study.data):
         print(f"  note: {note}")
@@ -62,8 +64,9 @@ def plan(plan: Plan, cores: int | None, listed: bool) -> None:
     Nothing is written and nothing is run.
     """
     from gridfold.plan.status import change_notice
+    from gridfold.plan.words import description
 
-    print(plan.describe(cores or os.cpu_count()))
+    print(description(plan, cores or os.cpu_count()))
     if notice := change_notice(plan):
         print(f"  {notice}")
     for duplicate in plan.expansion.duplicates:

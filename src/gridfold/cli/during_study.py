@@ -46,13 +46,13 @@ def show(plan: Plan, config_id: str) -> None:
     from gridfold.plan.status import configuration_named
 
     found = configuration_named(plan, config_id)
-    print(f"{found[0]['id']}  {found[0]['label']}")
-    print(json.dumps(found[0]["settings"], indent=2))
+    print(f"{found[0].chosen.id}  {found[0].chosen.label}")
+    print(json.dumps(found[0].chosen.settings, indent=2))
     for configuration in found:
-        for split in configuration["splits"]:
-            trial = Trial(configuration["id"], split)
-            found_state = _trial_state(plan, trial, configuration["epochs"])
-            print("  ".join(filter(None, [configuration["title"], split, found_state])))
+        for split in configuration.splits:
+            trial = Trial(configuration.chosen.id, split)
+            found_state = _trial_state(plan, trial, configuration.chosen.epochs)
+            print("  ".join(filter(None, [configuration.title, split, found_state])))
 
 
 @click.command()
@@ -70,12 +70,12 @@ def profile(plan: Plan, config_id: str, split: str | None, top: int) -> None:
     from gridfold.plan.status import configuration_named
 
     found = configuration_named(plan, config_id)
-    splits = [split for configuration in found for split in configuration["splits"]]
+    splits = [split for configuration in found for split in configuration.splits]
     split = split or splits[0]
     if split not in splits:
-        problem = Problem((), f"{split} is no split of {found[0]['id']}", ", ".join(splits))
+        problem = Problem((), f"{split} is no split of {found[0].chosen.id}", ", ".join(splits))
         raise StudyError("gridfold profile", [problem])
-    print(profiling.text(profiling.profile(plan, found[0], split), top))
+    print(profiling.text(profiling.profile(plan, found[0].chosen, split), top))
 
 
 def _trial_state(plan: Plan, trial: Trial, epochs: int) -> str:

@@ -32,11 +32,11 @@ from gridfold.figures.style import (
     spans_decades,
     style,
 )
-from gridfold.problems import PROBLEM_KINDS
+from gridfold.problems import Measure
+from gridfold.requests import ReportRequest
 from gridfold.tables.axes import curve_over_splits
 from gridfold.tables.trials import StudyTables
 from gridfold.wording import (
-    bounds,
     counted,
     decimals,
     direction,
@@ -44,6 +44,7 @@ from gridfold.wording import (
     number,
     percent,
     shorten,
+    training_metric,
 )
 
 FIGURES = ("scores", "learning_curves", "hyperparameters", "pairs", "parallel", "errors")
@@ -53,17 +54,16 @@ _MOST_SCORES = 30
 _MOST_CURVES = 30
 
 
-def draw_search(request: Mapping[str, Any], tables: StudyTables) -> dict[str, Drawing]:
+def draw_search(request: ReportRequest, tables: StudyTables) -> dict[str, Drawing]:
     """Draw what the search found: ``learning_curves``, and three figures of the axes.
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.report_request`.
+    request : ReportRequest
     tables : StudyTables
     """
-    study, configurations = request["study"], tables.configurations
-    space, measure = study["search"]["space"], request["measure"]
+    study, configurations = request.study, tables.configurations
+    space, measure = study["search"]["space"], request.measure
     with style():
         return {
             "learning_curves": draw_learning_curves(tables.epochs, configurations, study),
@@ -74,7 +74,7 @@ def draw_search(request: Mapping[str, Any], tables: StudyTables) -> dict[str, Dr
 
 
 def draw_test(
-    request: Mapping[str, Any],
+    request: ReportRequest,
     tables: StudyTables,
     *,
     card: Mapping[str, Any],
@@ -87,8 +87,7 @@ def draw_test(
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.report_request`.
+    request : ReportRequest
     tables : StudyTables
     card : mapping
         The model card.
@@ -99,7 +98,7 @@ def draw_test(
     manifest : mapping
         What the prepared data are.
     """
-    problem = request["study"]["problem"]["type"]
+    problem = request.study["problem"]["type"]
     with style():
         return {
             "scores": draw_scores(tables.trials, tables.configurations, card),
@@ -129,7 +128,7 @@ def draw_scores(
     figure = Figure(figsize=(WIDTH, 1.3 + 0.3 * len(shown)), layout="constrained")
     axes = figure.subplots()
     looks = family_looks(configurations["model"].tolist())
-    low, high = bounds(measure)
+    low, high = Measure.of(measure).range
     points = trials[trials["status"] == "finished"].groupby("config_id")[measure]
     for y, (_, row) in enumerate(shown.iterrows()):
         colour, marker = looks[row["model"]]
@@ -240,9 +239,7 @@ def draw_learning_curves(
     """Draw training and validation loss and metric of the best configurations."""
     wanted = min(study["report"]["curves"], _MOST_CURVES)
     shown = configurations[configurations["n_splits"] > 0].head(wanted)
-    metric = measure_name(PROBLEM_KINDS[study["problem"]["type"]].metric)
-    if study["data"]["scale_targets"] != "none":
-        metric += " (scaled targets)"
+    metric = training_metric(study)
     figure, grid = panels(len(shown), 5, 2.3, rows_of=2, sharex="col", sharey="row")
     chosen = epochs[epochs["config_id"].isin(shown["config_id"])]
     logarithmic = spans_decades(chosen[["loss", "val_loss"]], 10)

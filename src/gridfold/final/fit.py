@@ -22,6 +22,8 @@ from gridfold.final.inspection import inspect
 from gridfold.final.test_score import test_scores
 from gridfold.jobs.work import final_folder, final_work
 from gridfold.paths import StudyPaths
+from gridfold.plan.stage_file import read_catalogue
+from gridfold.requests import FinalRequest
 from gridfold.store.locks import holding
 from gridfold.tables import trials
 from gridfold.training import models
@@ -63,7 +65,7 @@ class FinalModel:
 
 
 def fit_final(
-    request: Mapping[str, Any],
+    request: FinalRequest,
     selection: Mapping[str, Any],
     paths: StudyPaths,
     threads: int,
@@ -73,8 +75,7 @@ def fit_final(
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.final_request`.
+    request : FinalRequest
     selection : mapping
         :func:`gridfold.statistics.summary.select`.
     paths : StudyPaths
@@ -84,7 +85,7 @@ def fit_final(
         card.
     """
     config_id = selection["config_id"]
-    settings = request["settings"][config_id]["settings"]
+    settings = read_catalogue(paths)[config_id].settings
     dataset = Dataset.load(paths.data)
     splits = Splits.load(paths.splits, FINAL)
     development = splits.by_name[FINAL]
@@ -95,7 +96,7 @@ def fit_final(
     inputs = ModelInputs.of(dataset, fitted.features)
     model = with_scaling(fitted, inputs.input_shape)
     card = {
-        "study": request["study"],
+        "study": request.study,
         "created": fitted.segments[-1]["started"],
         "configuration": {"id": config_id, "label": selection["label"], "settings": settings},
         "cross_validation": {
@@ -112,8 +113,8 @@ def fit_final(
             settings["problem"]["type"],
             fitted.scored_targets(dataset.targets[splits.test]),
             predictions,
-            request["measure"],
-            request["confidence"],
+            request.measure,
+            request.confidence,
         ),
         "ensemble": ensemble,
         "data": {

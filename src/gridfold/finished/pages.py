@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
 from markupsafe import Markup
 
 from gridfold.finished.comparison import Difference, StudyComparison, conclusion
 from gridfold.finished.study import FinishedStudy, StudyState
+from gridfold.webpage.page import content_policy, joined, templates
+from gridfold.webpage.style import BASE_STYLE
 from gridfold.wording import (
     MISSING,
     counted,
     decimals,
+    decimals_of,
     direction,
-    half_width,
+    half_width_of,
     measure_name,
     number,
     p_value,
@@ -31,7 +30,7 @@ from gridfold.wording import (
     shorten,
 )
 
-_TEMPLATE, _STYLE = "studies.html.j2", "pages.css"
+_TEMPLATES = Path(__file__).parent / "templates"
 # Of a column in a terminal.
 _WIDEST = 46
 
@@ -79,23 +78,17 @@ class StudiesPage:
 
     def html(self) -> str:
         """Return the page: self-contained, without script, everything escaped."""
-        folder = resources.files("gridfold") / "templates"
-        style = (folder / _STYLE).read_text(encoding="utf-8")
-        template = (folder / _TEMPLATE).read_text(encoding="utf-8")
-        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        environment = jinja2.Environment(
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        return environment.from_string(template).render(
-            policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-            "base-uri 'none'; form-action 'none'",
-            style=Markup(style),
-            title=self.title,
-            subtitle=self.subtitle,
-            parts=self.parts,
+        style = joined((BASE_STYLE, _TEMPLATES / "pages.css"))
+        return (
+            templates(_TEMPLATES)
+            .get_template("studies.html.j2")
+            .render(
+                policy=content_policy(style),
+                style=Markup(style),
+                title=self.title,
+                subtitle=self.subtitle,
+                parts=self.parts,
+            )
         )
 
     def text(self) -> str:
@@ -172,18 +165,10 @@ def _progress(state: StudyState) -> str:
     return f"{text}, nothing is running"
 
 
-def _places(best: Mapping[str, Any]) -> int:
-    return decimals([_half(best)], [best["mean"]])
-
-
-def _half(best: Mapping[str, Any]) -> float | None:
-    return None if best["low"] is None else half_width(best["mean"], best["low"], best["high"])
-
-
 def _score(best: Mapping[str, Any]) -> str:
-    places, half = _places(best), _half(best)
+    places, half = decimals_of([best]), half_width_of(best)
     text = f"{measure_name(best['measure'])} {number(best['mean'], places)}"
-    if half is None:
+    if not math.isfinite(half):
         return f"{text} ({counted(best['n_splits'], 'split')})"
     return (
         f"{text} ± {number(half, places)} ({percent(best['confidence'])}, "
@@ -195,7 +180,7 @@ def _test_score(best: Mapping[str, Any], card: Mapping[str, Any]) -> str:
     test = card["test"]
     if not test:
         return MISSING
-    places = _places(best)
+    places = decimals_of([best])
     ends = f" [{number(test['low'], places)}, {number(test['high'], places)}]"
     interval = ends if math.isfinite(test["low"]) else ""
     return f"{number(test['score'], places)}{interval}, n = {test['samples']:,}"
@@ -261,7 +246,7 @@ def comparison_page(
 
 def _difference(difference: Difference, reference: FinishedStudy) -> list[Item]:
     places = decimals(
-        [difference.high - difference.value, _half(reference.best)], [difference.value]
+        [difference.high - difference.value, half_width_of(reference.best)], [difference.value]
     )
     interval = (
         f"{number(difference.low, places)} to {number(difference.high, places)}"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from digitfiles import DIGITS, PIXELS, write_digits
 from PIL import Image
-from sklearn import datasets
 from studies import tiny_study
 
 from gridfold import arrays
@@ -21,18 +21,7 @@ from gridfold.final.inputs import ModelInputs
 from gridfold.study import Study
 from gridfold.training import preprocessing
 
-DIGITS = datasets.load_digits()
-PIXELS = (DIGITS.images * 15).astype(np.uint8)
 EXACT = {"size": [8, 8], "color": "grayscale", "fit": "stretch"}
-
-
-def write_digits(folder: Path, count: int = 60) -> Path:
-    """Write real digits as PNG files, a folder for each class."""
-    for row in range(count):
-        file = folder / str(DIGITS.target[row]) / f"{row:04}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(PIXELS[row]).save(file)
-    return folder
 
 
 def write_table(folder: Path, count: int = 60) -> Path:

@@ -581,8 +581,8 @@ def test_a_look_at_a_table_needs_no_pandas(case: Case) -> None:
     study = case.write(PLAIN).study()
     code = f"""
 import sys
-from gridfold.loading import load_study
-from gridfold.tablechecks import notes
+from gridfold.plan.loading import load_study
+from gridfold.study.checks.table import notes
 notes(load_study([{str(study)!r}]).study.data)
 assert not {{"pandas", "pyarrow", "tensorflow"}} & set(sys.modules), "heavy"
 """

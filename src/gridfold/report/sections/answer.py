@@ -9,14 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from gridfold.problems import LOWER_IS_BETTER
-from gridfold.report.cautions import find_cautions
+from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, Section
 from gridfold.wording import (
     MISSING,
     counted,
-    decimals,
-    half_width,
+    decimals_of,
+    half_width_of,
     measure_name,
     number,
     percent,
@@ -67,28 +66,18 @@ def selected(configurations: pd.DataFrame, best: Mapping[str, Any]) -> dict[str,
     return {"id": best["config_id"], "axes": {"model": str(row["model"]), **axes}}
 
 
-def _places(best: Mapping[str, Any]) -> int:
-    return decimals([_half(best)], [best["mean"]])
-
-
 def _estimate(best: Mapping[str, Any]) -> str:
     """Name the score over the splits; a single split crosses nothing."""
     return "cross-validated mean" if best["n_splits"] > 1 else "validation score"
 
 
-def _half(interval: Mapping[str, Any]) -> float | None:
-    if interval["low"] is None or not math.isfinite(interval["low"]):
-        return None
-    return half_width(interval["mean"], interval["low"], interval["high"])
-
-
 def scores(best: Mapping[str, Any], card: Mapping[str, Any]) -> list[Score]:
     """Return the cross-validated and the held-out score."""
-    name, places, half = measure_name(best["measure"]), _places(best), _half(best)
+    name, places, half = measure_name(best["measure"]), decimals_of([best]), half_width_of(best)
     level = percent(best["confidence"])
     kind = "Cross-validated" if best["n_splits"] > 1 else "Validation"
     over = counted(best["n_splits"], "split")
-    if half is None:
+    if not math.isfinite(half):
         basis = f"on {over}; no interval can be given" if best["n_splits"] < 2 else f"over {over}"
         spread = ""
     else:
@@ -160,7 +149,7 @@ def _ensemble(best: Mapping[str, Any], card: Mapping[str, Any]) -> list[str]:
         return []
     return [
         f"The mean of the models of its {counted(len(together['members']), 'split')} reaches "
-        f"{number(together['test']['score'], _places(best))} on the same test samples."
+        f"{number(together['test']['score'], decimals_of([best]))} on the same test samples."
     ]
 
 
@@ -203,7 +192,7 @@ def _smallest_equal(configurations: pd.DataFrame, best: Mapping[str, Any]) -> li
     if not len(equal) or equal["parameters"].min() >= own:
         return []
     row = equal.loc[equal["parameters"].idxmin()]
-    mean = number(row[f"{best['measure']}_mean"], _places(best))
+    mean = number(row[f"{best['measure']}_mean"], decimals_of([best]))
     return [
         f"The smallest configuration that is not distinguishable is number {row['rank']}, "
         f"“{shorten(row['label'], 90)}”: {row['parameters']:,} instead of {own:,} weights, "
@@ -212,7 +201,7 @@ def _smallest_equal(configurations: pd.DataFrame, best: Mapping[str, Any]) -> li
 
 
 def _gap(best: Mapping[str, Any], card: Mapping[str, Any]) -> str:
-    test, places = card["test"], _places(best)
+    test, places = card["test"], decimals_of([best])
     estimate, only = _estimate(best), best["configurations"] == 1
     if not test or not math.isfinite(test["score"]):
         if only:
@@ -222,7 +211,7 @@ def _gap(best: Mapping[str, Any], card: Mapping[str, Any]) -> str:
             "stays unknown."
         )
     gap = test["score"] - best["mean"]
-    worse = gap > 0 if best["measure"] in LOWER_IS_BETTER else gap < 0
+    worse = Measure.of(best["measure"]).is_better(best["mean"], test["score"])
     size = number(abs(gap), places)
     if not number(gap, places).strip("0.,"):
         text = f"The test score equals the {estimate} to the digits shown"
@@ -263,9 +252,3 @@ def answer(study: ReportInput) -> Section:
             "model_file": BESIDE.final / "model.keras",
         },
     )
-
-
-def cautions(study: ReportInput) -> Section:
-    """Return what limits the trust in the answer."""
-    found = find_cautions(study.request, study.tables, study.card)
-    return Section("cautions", "Warnings", "Warnings", {"cautions": found})

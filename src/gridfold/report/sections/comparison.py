@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
 from gridfold.report.input import BESIDE, ReportInput, Section
-from gridfold.report.tables import Cell, Heading, Table
+from gridfold.report.tables import Cell, Heading, Table, TableColumn, share_text, table_of
 from gridfold.statistics.result import Comparison
 from gridfold.wording import (
     MISSING,
     counted,
     decimals,
-    half_width,
+    decimals_of,
     measure_name,
     number,
     p_value,
@@ -54,14 +52,9 @@ def comparison(study: ReportInput) -> Section | None:
     return Section("comparison", "Comparison", "How sure is the choice?", content)
 
 
-def _places(best: Mapping[str, Any]) -> int:
-    half = None if best["low"] is None else half_width(best["mean"], best["low"], best["high"])
-    return decimals([half], [best["mean"]])
-
-
 def _estimates(facts: Mapping[str, Any], best: Mapping[str, Any], card: Mapping[str, Any]) -> Table:
     """Return the winner's score with and without the luck of the selection, and on the test set."""
-    places, selection, test = _places(best), facts["selection"], card["test"]
+    places, selection, test = decimals_of([best]), facts["selection"], card["test"]
     name = measure_name(best["measure"])
 
     def row(how: str, score: float | None, low: Any, high: Any, basis: str) -> list[Cell]:
@@ -112,7 +105,7 @@ def _selection(comparison: Comparison, best: Mapping[str, Any]) -> list[str]:
     share = float(comparison.comparisons["chosen"].iloc[0])
     return [
         f"Being the best of {counted(selection['candidates'], 'configuration')} flatters the "
-        f"selected one by about {number(max(0.0, selection['optimism']), _places(best))} "
+        f"selected one by about {number(max(0.0, selection['optimism']), decimals_of([best]))} "
         f"{measure_name(best['measure'])}. It would have been selected on "
         f"{percent(round(share, 2))} of the bootstrap samples."
     ]
@@ -171,7 +164,7 @@ def _comparisons(comparison: Comparison) -> Table:
     shown = table.iloc[1 : _MOST_ROWS + 1]
     places = decimals(shown["difference_high"] - shown["difference"], shown["difference"])
     level = percent(facts["confidence"])
-    columns: list[tuple[Heading, Callable[[Any], Cell]]] = [
+    columns: list[TableColumn] = [
         (Heading("Rank"), lambda row: Cell(str(row["rank"]))),
         (
             Heading("Configuration", numeric=False),
@@ -197,14 +190,14 @@ def _comparisons(comparison: Comparison) -> Table:
         ),
         (
             Heading("Wins", "share of splits on which the selected one is better"),
-            lambda row: Cell(_share(row["superiority"])),
+            lambda row: Cell(share_text(row["superiority"])),
         ),
         (
             Heading("Chosen", "share of bootstrap samples that would have selected it"),
-            lambda row: Cell(_share(row["chosen"])),
+            lambda row: Cell(share_text(row["chosen"])),
         ),
     ]
-    return _table(columns, shown, len(table) - 1)
+    return table_of(columns, shown, len(table) - 1)
 
 
 def _effect(row: Any) -> str:
@@ -213,15 +206,11 @@ def _effect(row: Any) -> str:
     return f"{number(row['effect_size'], 2)} ({_between(row['effect_low'], row['effect_high'], 2)})"
 
 
-def _share(value: float) -> str:
-    return percent(round(value, 2)) if math.isfinite(value) else MISSING
-
-
 def _scientific(comparison: Comparison) -> Table:
     table = comparison.scientific
     places = decimals(table["high"] - table["mean"], table["mean"])
     name = measure_name(comparison.facts["measure"])
-    columns: list[tuple[Heading, Callable[[Any], Cell]]] = [
+    columns: list[TableColumn] = [
         (Heading("Axis", numeric=False), lambda row: Cell(str(row["axis"]))),
         (Heading("Value", numeric=False), lambda row: Cell(str(row["value"]))),
         (
@@ -246,14 +235,7 @@ def _scientific(comparison: Comparison) -> Table:
             lambda row: Cell(p_value(row["p_any_pair"])),
         ),
     ]
-    return _table(columns, table.head(5 * _MOST_ROWS), len(table))
-
-
-def _table(
-    columns: list[tuple[Heading, Callable[[Any], Cell]]], shown: pd.DataFrame, total: int
-) -> Table:
-    rows = [[cell(row) for _, cell in columns] for _, row in shown.iterrows()]
-    return Table([heading for heading, _ in columns], rows, total)
+    return table_of(columns, table.head(5 * _MOST_ROWS), len(table))
 
 
 def _notes(comparison: Comparison) -> list[str]:

@@ -1,20 +1,9 @@
-"""Sections of the report: how classes are told apart, inside the final model, the notebook."""
+"""The section on the inside of the final model."""
 
 from __future__ import annotations
 
 from gridfold.arrays import are_images
 from gridfold.report.input import BESIDE, ReportInput, Section
-
-
-def classes(study: ReportInput) -> Section | None:
-    """Return how well classes are told apart, of a problem of classes."""
-    if "roc" not in study.figures:
-        return None
-    content = {
-        "classes_file": BESIDE.tables / "classes.csv",
-        "mistakes_file": BESIDE.tables / "misclassified.csv",
-    }
-    return Section("classes", "Classes", "How well classes are told apart", content)
 
 
 def model(study: ReportInput) -> Section | None:
@@ -27,16 +16,3 @@ def model(study: ReportInput) -> Section | None:
         "model_file": BESIDE.final / "model.keras",
     }
     return Section("model", "Final model", "Inside the final model", content)
-
-
-def notebook(study: ReportInput) -> Section | None:
-    """Return the way to the executed notebook, where the study asked for one."""
-    wanted = study.study["report"]["notebook"]
-    if not wanted:
-        return None
-    content = {
-        "name": wanted if isinstance(wanted, str) else "the notebook of gridfold",
-        "html_file": BESIDE.notebook / "notebook.html",
-        "notebook_file": BESIDE.notebook / "notebook.ipynb",
-    }
-    return Section("notebook", "Notebook", "Notebook", content)

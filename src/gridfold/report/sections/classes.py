@@ -1,0 +1,16 @@
+"""The section on how well classes are told apart."""
+
+from __future__ import annotations
+
+from gridfold.report.input import BESIDE, ReportInput, Section
+
+
+def classes(study: ReportInput) -> Section | None:
+    """Return how well classes are told apart, of a problem of classes."""
+    if "roc" not in study.figures:
+        return None
+    content = {
+        "classes_file": BESIDE.tables / "classes.csv",
+        "mistakes_file": BESIDE.tables / "misclassified.csv",
+    }
+    return Section("classes", "Classes", "How well classes are told apart", content)
