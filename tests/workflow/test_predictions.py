@@ -170,7 +170,7 @@ def test_exported_models_answer_like_the_saved_one(
     import tensorflow as tf
 
     inputs_of_model = ModelInputs.load(finished / "final" / "preprocessing.json")
-    inputs = intake.from_table(test_rows[0])
+    inputs = inputs_of_model.from_table(test_rows[0])
     expected = keras.saving.load_model(finished / "final" / "model.keras").predict(inputs)
     saved = tmp_path / "saved"
     assert main(["export", str(finished), "-o", str(saved)]) == 0
