@@ -40,7 +40,7 @@ demo: setup ## Run the default study and print where its report is
 test: setup browser horovod-tested slurm lint ## Lint, then run every test
 	@$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder
 
-test-unit: setup ## Run the tests that need no cluster, workflow or browser
+test-unit: setup ## Run the tests without cluster, workflow, jobs, browser
 	@$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder tests/unit
 
 lint: setup ## Check format, types, rules and generated files
@@ -59,8 +59,9 @@ format: setup ## Rewrite all files in the project's format
 d3: setup ## Fetch the report's chart library anew, as its record says
 	@$(RUN) python src/gridfold/report/templates/vendor/fetch.py
 
-schema: setup ## Regenerate schema, reference study, reference table and the picture of the layers
+schema: setup ## Regenerate schema, reference study, reference tables, picture of the layers
 	@$(RUN) gridfold schema --write
+	@$(RUN) python -m gridfold.reference.tables
 	@$(RUN) python docs/layers.py
 
 docs: setup ## Build the documentation in docs/_build/html

@@ -13,13 +13,14 @@ __all__ = ["horovod_here", "mpi_here", "pytest_terminal_summary"]
 _MARKERS = {
     "cluster": ("slurm", "workflow"),
     "workflow": ("workflow",),
+    "jobs": ("jobs",),
     "browser": ("browser",),
 }
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more process than cores: tests on the cluster mostly wait for it."""
-    return (os.cpu_count() or 1) + 1
+    """Two more processes than cores: tests on the cluster mostly wait for it."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 import subprocess
@@ -34,7 +35,12 @@ def test_the_documentation_is_built_without_a_warning(tmp_path: Path) -> None:
     )
     assert answer.returncode == 0, answer.stderr
     # A document that the index does not lead to would have been a warning.
-    assert (tmp_path / "study-file.html").exists()
+    for file in (ROOT / "docs").glob("**/*.md"):
+        page = tmp_path / file.relative_to(ROOT / "docs").with_suffix(".html")
+        title = re.search(r"^# (.+)", file.read_text(), re.M)
+        # Sphinx has pages of its own, such as `search.html`, and would write them over ours.
+        assert title
+        assert f"<h1>{html.escape(title[1])}<a" in page.read_text(), file
 
 
 def layers(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from studies import tiny_study
-from workbench import ROOT, prepare_bench
+from workbench import ROOT, prepare_bench, shared_forks
 
 from gridfold.jobs import pool
 from gridfold.plan.job_requests import JobRequests
@@ -48,6 +48,12 @@ def prepared(folder: Path, study: dict[str, Any]) -> TuningStudy:
 
 def searched(study: TuningStudy, workers: int = 1) -> LocalOracle:
     """Run a search to its end in this process and return its oracle."""
+    with shared_forks():
+        return run(study, workers)
+
+
+def run(study: TuningStudy, workers: int = 1) -> LocalOracle:
+    """Run a search, with a fork server of its own."""
     opened: list[LocalOracle] = []
 
     def oracle() -> LocalOracle:
@@ -83,9 +89,9 @@ from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
 from gridfold.requests import TuneRequest
 from gridfold.search.tuner.search import TuningStudy
-from searches import searched
+from searches import run
 with job(sys.argv[3]):
-    searched(TuningStudy(TuneRequest.parse(sys.argv[2]), StudyPaths(Path(sys.argv[1]))))
+    run(TuningStudy(TuneRequest.parse(sys.argv[2]), StudyPaths(Path(sys.argv[1]))))
 """
 
 

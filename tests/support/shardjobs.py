@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from workbench import (
-    Bench,
-    start_shard_job,
-)
+from workbench import Bench, shared_forks, start_shard_job
 
 from gridfold.plan.shards import Trial
 from gridfold.store import checkpoints
@@ -30,7 +27,8 @@ def study(epochs: int = EPOCHS, **extra: Any) -> dict[str, Any]:
 
 
 def finish(bench: Bench, workers: int = 2) -> None:
-    job = start_shard_job(bench.plan, workers)
+    with shared_forks():
+        job = start_shard_job(bench.plan, workers)
     _, errors = job.communicate(timeout=300)
     assert job.returncode == 0, errors.decode()
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from gridfold import typed_json
 from gridfold.data.dataset import Dataset, prepare
 from gridfold.data.splits import Splits, make_splits
 from gridfold.jobs import pool
+from gridfold.jobs.fork_server import ADDRESS, SharedServer
 from gridfold.jobs.shard import ShardTables
 from gridfold.jobs.work import JobInputs
 from gridfold.plan.job_requests import JobRequests
@@ -55,7 +59,8 @@ class Bench:
     def train(self, *works: pool.Work, workers: int = 2) -> list[pool.Event]:
         """Train in the pool and return all events."""
         events: list[pool.Event] = []
-        pool.run(works, workers, events.append)
+        with shared_forks():
+            pool.run(works, workers, events.append)
         return events
 
     def trained(self, position: int = 0, split: str = "r0f0") -> TrialResult:
@@ -67,6 +72,27 @@ class Bench:
         result = work.store.result(work.task.epochs)
         assert result is not None
         return result
+
+
+@functools.cache
+def _forks() -> tuple[SharedServer, str]:
+    """Return a fork server and its address; when nobody has it any more, it ends."""
+    server = SharedServer()
+    server.start(threads=1)
+    return server, os.environ.pop(ADDRESS)
+
+
+@contextlib.contextmanager
+def shared_forks() -> Iterator[None]:
+    """Let what is started in the block fork from one process, as jobs of a Snakemake here do.
+
+    TensorFlow is imported once for all tests that one process runs.
+    """
+    _, os.environ[ADDRESS] = _forks()
+    try:
+        yield
+    finally:
+        del os.environ[ADDRESS]
 
 
 def prepare_bench(folder: Path, study: dict[str, Any]) -> Bench:

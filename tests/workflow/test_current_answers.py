@@ -130,7 +130,7 @@ def test_results_without_snakemakes_records_are_not_taken_for_those_of_another_s
     fresh.folder.mkdir()
     for name in ("a.csv", "b.csv"):
         shutil.copy2(finished.folder / name, fresh.folder / name)
-    fresh.snakemake(study(**change))
+    fresh.snakemake(study(**change), "results/current/tables/trials.parquet")
     scores = [
         pd.read_parquet(results(w) / "tables" / "trials.parquet")[
             ["config_id", "split", "log_loss"]

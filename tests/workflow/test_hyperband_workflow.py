@@ -154,7 +154,8 @@ def test_a_run_killed_within_a_rung_loses_nothing(searched: Workspace, tmp_path:
     assert not (results(workspace) / "tables").exists()
 
     workspace.snakemake(hyperband(), "--unlock")
-    workspace.snakemake(hyperband(), "--rerun-incomplete")
+    target = "results/rungs/tables/search_trials.parquet"
+    workspace.snakemake(hyperband(), "--rerun-incomplete", "--", target)
     after = workspace.trainings("rungs")
     assert {name: after[name] for name in before} == before
     times = ("seconds", "hours", "cpu", "memory", "resumptions")

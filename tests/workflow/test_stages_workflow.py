@@ -70,7 +70,7 @@ def test_a_study_without_stages_is_a_search_with_one(tmp_path: Path) -> None:
     for name in ("explore", "refine", "confirm"):
         del study["search"][name]
     jobs = Workspace(tmp_path).planned_jobs(study)
-    assert (jobs["choose"], jobs["train"]) == (1, 4)
+    assert (jobs["choose"], jobs["train"]) == (1, 2)
 
 
 def test_the_schedule_is_printed_before_anything_runs(tmp_path: Path) -> None:

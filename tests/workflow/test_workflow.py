@@ -18,6 +18,9 @@ import pytest
 from workbench import ROOT
 from workspaces import Workspace, tiny
 
+# Enough where only trainings are looked at; figures and reports take most of a small study's time.
+TABLE = "results/tiny/tables/trials.parquet"
+
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
@@ -144,7 +147,7 @@ def test_adding_a_value_trains_only_the_new_trials(copy_of_finished: Workspace) 
 
 def test_removing_a_value_trains_nothing_and_leaves_it_out(copy_of_finished: Workspace) -> None:
     before = copy_of_finished.trainings()
-    copy_of_finished.snakemake(tiny(search={"space": {"mlp.units": [16]}}))
+    copy_of_finished.snakemake(tiny(search={"space": {"mlp.units": [16]}}), TABLE)
     assert copy_of_finished.trainings() == before
     assert len(copy_of_finished.table()) == 2
 
@@ -152,14 +155,14 @@ def test_removing_a_value_trains_nothing_and_leaves_it_out(copy_of_finished: Wor
 def test_losing_the_ledger_trains_nothing_again(copy_of_finished: Workspace) -> None:
     before = copy_of_finished.trainings()
     (copy_of_finished.folder / "results" / "tiny" / "ledger.jsonl").unlink()
-    copy_of_finished.snakemake(tiny(search={"space": {"mlp.units": [8, 12, 16]}}))
+    copy_of_finished.snakemake(tiny(search={"space": {"mlp.units": [8, 12, 16]}}), TABLE)
     after = copy_of_finished.trainings()
     assert {name: after[name] for name in before} == before
     assert len(after) == 6
 
 
 def test_raising_the_epochs_continues_the_trials(copy_of_finished: Workspace) -> None:
-    copy_of_finished.snakemake(tiny(training={"epochs": 5, "learning_rate": 0.01}))
+    copy_of_finished.snakemake(tiny(training={"epochs": 5, "learning_rate": 0.01}), TABLE)
     table = copy_of_finished.table()
     assert set(table["epochs_trained"]) == {5}
     assert set(table["resumptions"]) == {1}
@@ -206,7 +209,7 @@ def test_a_comment_in_the_training_code_retrains_nothing(own_code: Workspace) ->
 def test_the_training_logic_retrains_and_keeps_the_old_records(own_code: Workspace) -> None:
     before = own_code.trainings()
     edit(own_code, "training/loop.py", "_EVALUATION_BATCH = 4096", "_EVALUATION_BATCH = 2048")
-    own_code.snakemake(tiny())
+    own_code.snakemake(tiny(), TABLE)
     after = own_code.trainings()
     assert not set(before.values()) & set(after.values())
     aside = own_code.folder / "results" / "tiny" / "set_aside"

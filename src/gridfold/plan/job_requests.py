@@ -11,7 +11,7 @@ from gridfold.plan.fingerprint import training_code_digest
 from gridfold.plan.plan import Plan
 from gridfold.plan.stage_names import stage_of
 from gridfold.plan.stages import confirming_plan, training_fractions
-from gridfold.problems import NEED_TWO_CLASSES
+from gridfold.problems import Measure
 from gridfold.requests import (
     AxisFacts,
     ChoiceRequest,
@@ -73,7 +73,7 @@ class JobRequests:
             study.problem.is_classification,
             tuple(training_fractions(study)),
             confirming_plan(study),
-            measure if measure in NEED_TWO_CLASSES else None,
+            measure if Measure.of(measure).needs_two_classes else None,
         )
 
     @cached_property

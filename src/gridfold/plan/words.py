@@ -83,7 +83,7 @@ def schedule_lines(
     study : Study
     stages : sequence of Stage
     configurations : iterable of Configuration
-        Those known; the others are taken to be as slow as their mean.
+        Configurations that are known; the others are taken to be as slow as their mean.
     """
     known = list(configurations)
     rows, seconds = [], 0.0

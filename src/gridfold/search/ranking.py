@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 
 from gridfold.plan.stage_file import StageFile
-from gridfold.problems import LOWER_IS_BETTER
+from gridfold.problems import Measure
 from gridfold.requests import ChosenConfiguration
 
 
@@ -43,8 +43,8 @@ def ranked(
             own = scores.get_group(configuration.id)[measure]
             if len(own) == len(file.splits):
                 candidates.append((float(own.mean()), configuration))
-    sign = 1 if measure in LOWER_IS_BETTER else -1
-    candidates.sort(key=lambda candidate: sign * candidate[0])
+    sign = Measure.of(measure).sign
+    candidates.sort(key=lambda candidate: -sign * candidate[0])
     first: dict[str, ChosenConfiguration] = {}
     for score, configuration in candidates:
         first.setdefault(configuration.id, replace(configuration, score=score))

@@ -58,12 +58,12 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Expansion:
-    """What a search space gives.
+    """The configurations of a search space, and the combinations that were left out.
 
     Attributes
     ----------
     configurations : list of Configuration
-        All different.
+        Configurations, no two of them alike.
     duplicates : list of dict
         Axis values that led to a configuration already there, left out.
     """

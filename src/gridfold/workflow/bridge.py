@@ -124,7 +124,7 @@ def greet(workflow: Any, plan: Plan, *, is_outdated: bool) -> None:
     workflow : snakemake.workflow.Workflow
     plan : Plan
     is_outdated : bool
-        Whether some of what lies there is no answer to this study,
+        Whether some files were made for another version of this study,
         :func:`gridfold.workflow.earlier_run.drop_outdated`.
     """
     if not earlier_run.runs_jobs(workflow) or workflow.output_settings.dryrun:
@@ -281,7 +281,7 @@ def start_forks(workflow: Any, server: SharedServer, threads: int) -> None:
     workflow : snakemake.workflow.Workflow
     server : SharedServer
     threads : int
-        Of a training job.
+        CPU cores of a training job.
     """
     if available_cores(workflow) is None or workflow.deployment_settings.deployment_method:
         return

@@ -156,7 +156,7 @@ def _new_entries(study: TuningStudy, asked: Sequence[Any]) -> list[dict[str, Any
     names = ", ".join(entry["config"]["name"] for entry in new)
     if new and not study.strategy.allow_new_entries:
         raise TuningFailed(
-            f"the model function asks for {names}, which the space has not "
+            f"the model function asks for {names}, which is not in the space "
             "(allow_new_entries: false)"
         )
     if not study.strategy.tune_new_entries:

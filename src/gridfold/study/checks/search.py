@@ -178,7 +178,7 @@ def tuner_model_problems(model: Any, search: Any) -> Iterator[Problem]:
                 yield Problem(
                     (*_STRATEGY, name),
                     f"{shown(value)} without `model.python`",
-                    "allowed: left out; the other models ask for nothing that the space has not",
+                    "allowed: leave it out; only a model function can ask for more",
                 )
     if not search.space and len(model.families) == 1 and not strategy.tune_new_entries:
         yield Problem(

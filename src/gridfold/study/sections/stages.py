@@ -27,7 +27,7 @@ class _Effort(Section):
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing is saved."""
+        """Whether each configuration is trained in full: all epochs, splits and samples."""
         return self.epochs is None and self.splits is None and self.training_fraction == 1
 
 

@@ -21,6 +21,7 @@ from workbench import (
     prepare_bench,
     processes_of_session,
     shard_tables,
+    shared_forks,
     start_shard_job,
     wait_for,
     without_times,
@@ -163,7 +164,8 @@ def test_a_trial_that_dies_leaves_the_others_alone(
             execution={"trials_per_job": 100, "failed_trials": policy},
         ),
     )
-    job = start_shard_job(bench.plan)
+    with shared_forks():
+        job = start_shard_job(bench.plan)
     _, errors = job.communicate(timeout=120)
     trapped, fine = bench.plan.configurations
     for split in bench.plan.splits:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from distributed import horovod, needs_horovod, needs_mpi, run_on_ranks
+from distributed import horovod, need_mpi, needs_horovod, needs_mpi, run_on_ranks
 from workbench import ROOT, Bench, prepare_bench
 
 from gridfold.jobs.ranks import Launch
@@ -185,20 +185,39 @@ def test_all_ranks_end_with_the_same_finite_weights(tmp_path: Path) -> None:
         assert losses[-1] < losses[0], name
 
 
-@needs_mpi
-@pytest.mark.parametrize("precision", [False, "float16"])
-def test_in_32_and_16_bit_ranks_stay_close_to_one_process(
-    tmp_path: Path, precision: bool | str
-) -> None:
-    options = {"batch_size": 24, "mixed_precision": precision}
+PRECISIONS: dict[str, bool | str] = {"32 bit": False, "16 bit": "float16"}
+
+
+@pytest.fixture(scope="module")
+def with_and_without_ranks(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Answers, Answers]:
+    """Return what one process and two ranks end with, in each precision."""
+    need_mpi()
+    folder = tmp_path_factory.mktemp("precisions")
     parallel = {"backend": "horovod", "world_size": 2}
-    alone = task(tmp_path / "alone", "case", "cnn", None, **options)
-    shared = task(tmp_path / "shared", "case", "cnn", parallel, **options)
-    (one,) = probed(tmp_path / "one", {"case": alone}, Launch("", 1))
-    two, _ = probed(tmp_path / "two", {"case": shared}, horovod(2, "mpirun"))
+
+    def tasks(name: str, parallel: Mapping[str, Any] | None) -> dict[str, TrialTask]:
+        options = {"batch_size": 24}
+        return {
+            bits: task(folder / name / bits, "case", "cnn", parallel, **options, mixed_precision=p)
+            for bits, p in PRECISIONS.items()
+        }
+
+    (one,) = probed(folder / "one", tasks("alone", None), Launch("", 1))
+    two, _ = probed(folder / "two", tasks("shared", parallel), horovod(2, "mpirun"))
+    return one, two
+
+
+@pytest.mark.parametrize("bits", PRECISIONS)
+def test_in_32_and_16_bit_ranks_stay_close_to_one_process(
+    with_and_without_ranks: tuple[Answers, Answers], bits: str
+) -> None:
+    one, two = with_and_without_ranks
     # Weights of 16-bit training differ more than its losses do.
-    weights = {k: v for k, v in one["case"].items() if k == "curve" or not precision}
-    others = {k: two["case"][k] for k in weights}
+    precision = PRECISIONS[bits]
+    weights = {k: v for k, v in one[bits].items() if k == "curve" or not precision}
+    others = {k: two[bits][k] for k in weights}
     assert largest_difference(weights, others) < (0.05 if precision else 1e-3)
 
 
