@@ -19,7 +19,7 @@ class SlurmJob:
 
     Attributes
     ----------
-    number : str
+    job_id : str
         Number of the job.
     partition, nodes : str or None
         Where it runs; nodes in Slurm's short form, as ``c[1-2]``.
@@ -31,7 +31,7 @@ class SlurmJob:
         CPU cores of each task.
     """
 
-    number: str
+    job_id: str
     partition: str | None
     nodes: str | None
     tasks: int

@@ -314,4 +314,4 @@ def _cluster(found: Examination) -> Iterator[tuple[str, str]]:
         yield "Slurm", f"{here.version or here.path}, not inside a job" if here else "none"
         return
     task = f", this is task {job.task} of {job.tasks}" if job.task is not None else ""
-    yield "Slurm", f"job {job.number} on {job.nodes} ({job.partition}){task}"
+    yield "Slurm", f"job {job.job_id} on {job.nodes} ({job.partition}){task}"
