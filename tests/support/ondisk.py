@@ -14,6 +14,7 @@ from workbench import prepare_bench
 
 from gridfold.data.dataset import Dataset
 from gridfold.paths import StudyPaths
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.statistics.summary import select, summarise
 from gridfold.tables.trials import write
@@ -71,7 +72,7 @@ def write_finished(
                 }
             )
             predicted.append(_table(part.validation, chances, **identity))
-    trials, request = pd.DataFrame(rows), json.loads(plan.summary_request())
+    trials, request = pd.DataFrame(rows), JobRequests(plan).summary()
     configurations = summarise(trials, request)
     best = select(configurations, request)
     tested = _predict(random, dataset.targets[bench.splits.test], skill)

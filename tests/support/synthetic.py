@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from studies import tiny_study, write_study
 
 from gridfold.figures import study as figures
 from gridfold.final.inside import Inside, Layer, Stage
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.problems import PROBLEM_KINDS
 from gridfold.report import input, page
@@ -175,7 +175,7 @@ def finished(
         **{"training": {"epochs": epochs}} | sections,
     )
     plan = Plan.load([write_study(folder / "study.yaml", study)], results=folder / "results")
-    request = json.loads(plan.report_request()) | {"files": ["config/my study.yaml"]}
+    request = replace(JobRequests(plan).report(), files=("config/my study.yaml",))
     random = np.random.default_rng(0)
     kind = PROBLEM_KINDS[problem]
     rows, history = [], []

@@ -12,6 +12,7 @@ from gridfold.arrays import Array
 from gridfold.figures import calibration, roc
 from gridfold.figures import misclassified as mistakes
 from gridfold.figures.style import Drawing, style
+from gridfold.requests import ReportRequest
 from gridfold.statistics.classes import class_table
 from gridfold.tables.predictions import parts_of
 
@@ -33,7 +34,7 @@ class ClassDrawings:
 
 
 def draw_classes(
-    request: Mapping[str, Any],
+    request: ReportRequest,
     *,
     out_of_fold: pd.DataFrame,
     test_predictions: pd.DataFrame,
@@ -45,8 +46,7 @@ def draw_classes(
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.report_request`.
+    request : ReportRequest
     out_of_fold, test_predictions : DataFrame
         Predictions of the selected configuration and of the final model.
     features, targets : array
@@ -55,7 +55,7 @@ def draw_classes(
         What the prepared data are.
     """
     names = [str(name) for name in manifest["class_names"]]
-    confidence = request["study"]["report"]["confidence"]
+    confidence = request.study["report"]["confidence"]
     parts = parts_of(out_of_fold, test_predictions, targets)
     classes = class_table(parts, names, confidence)
     misclassified = mistakes.mistakes_table(parts, names, features)

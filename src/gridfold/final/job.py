@@ -9,7 +9,7 @@ from pathlib import Path
 from gridfold.jobs.frozen_imports import lasting
 from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
-from gridfold.plan.stages import with_catalogue
+from gridfold.requests import FinalRequest
 
 
 def fit_final(
@@ -22,7 +22,7 @@ def fit_final(
             from gridfold.final import fit
 
         fit.fit_final(
-            with_catalogue(json.loads(request), inputs.get("catalogue", "")),
+            FinalRequest.parse(request),
             json.loads(Path(inputs["best"]).read_text()),
             StudyPaths(Path(inputs["splits"]).parent),
             threads,
@@ -43,7 +43,7 @@ def fit_ensemble(
             from gridfold.final import ensemble
 
         ensemble.fit_ensemble(
-            with_catalogue(json.loads(request), inputs.get("catalogue", "")),
+            FinalRequest.parse(request),
             json.loads(Path(inputs["best"]).read_text()),
             StudyPaths(Path(inputs["splits"]).parent),
             threads,

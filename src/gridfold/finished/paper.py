@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from gridfold.figures import model, scaling, study, style
 from gridfold.final.inside import Inside
 from gridfold.finished import journal, latex
 from gridfold.paths import StudyPaths
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.statistics.result import Comparison
 from gridfold.store.records import read_record
@@ -76,7 +76,7 @@ def _draw(
     card: Mapping[str, Any],
     column: journal.Column,
 ) -> dict[str, style.Drawing]:
-    request, paths = json.loads(plan.report_request()), plan.paths
+    request, paths = JobRequests(plan).report(), plan.paths
     predicted: dict[str, Any] = {
         "out_of_fold": pd.read_parquet(paths.tables / "best_predictions.parquet"),
         "test_predictions": pd.read_parquet(paths.final / "test_predictions.parquet"),

@@ -20,8 +20,9 @@ from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Ledger
 from gridfold.statistics.intervals import rounding_variance
 from gridfold.store.progress import read_jobs
-from gridfold.store.records import DamagedRecord, read_record
+from gridfold.store.records import read_record
 from gridfold.tables.trials import stacked
+from gridfold.typed_json import DamagedRecord
 
 # A job writes its progress twice a second; one that was silent for so long is gone.
 _SILENCE = 600.0

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from gridfold.paths import StudyPaths
+from gridfold.requests import ReportRequest
 from gridfold.statistics.result import Comparison
 from gridfold.tables.trials import StudyTables
 
@@ -52,8 +53,7 @@ class ReportInput:
 
     Attributes
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.report_request`.
+    request : ReportRequest
     tables : StudyTables
     jobs : DataFrame
         :func:`gridfold.tables.jobs.job_table`.
@@ -73,7 +73,7 @@ class ReportInput:
         Without it, the page has no section on it.
     """
 
-    request: Mapping[str, Any]
+    request: ReportRequest
     tables: StudyTables
     jobs: pd.DataFrame
     best: Mapping[str, Any]
@@ -96,8 +96,7 @@ class ReportInput:
     @property
     def study(self) -> Mapping[str, Any]:
         """The resolved study."""
-        study: Mapping[str, Any] = self.request["study"]
-        return study
+        return self.request.study
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Small records of a study on disk, as JSON."""
+"""Read small records of a study, JSON objects, from disk."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gridfold.errors import GridfoldError
-
-
-class DamagedRecord(GridfoldError):
-    """A record breaks off, or is none."""
+from gridfold.typed_json import DamagedRecord
 
 
 def read_record(file: Path) -> dict[str, Any]:
