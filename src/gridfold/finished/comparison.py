@@ -6,16 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from gridfold.arrays import Array
 from gridfold.errors import Problem, StudyError
 from gridfold.finished.study import FinishedStudy
+from gridfold.statistics.bootstrap import percentiles, scores_of_draws
 from gridfold.statistics.intervals import holm, mean_interval, paired_p_value
 from gridfold.training.measures import score_one
 from gridfold.wording import counted, measure_name
 
-_RESAMPLES = 1000
 _FEWEST_COMMON = 2
 
 
@@ -165,45 +162,22 @@ def _on_test_samples(
             return None
         results.append((targets, prediction))
     paired = _same_test(reference, study)
-    low, high = _bootstrap(study.measure, results[0], results[1], paired, level)
+    ours, theirs = (scores_of_draws(study.measure, *result) for result in results)
+    # Efron & Tibshirani (1993), chapter 16: the same samples are drawn for both where these are
+    # the same, and separately where they are not.
+    drawn = percentiles(
+        lambda own, other, axis: ours(own, axis) - theirs(other, axis),
+        [len(targets) for targets, _ in results],
+        level,
+        paired=paired,
+    )
     value = study.card["test"]["score"] - reference.card["test"]["score"]
     basis = (
         f"paired over the same {counted(len(study.test), 'test sample')}"
         if paired
         else f"unpaired, on {len(study.test):,} and {len(reference.test):,} different test samples"
     )
-    return Difference(value, low, high, math.nan, f"{basis}, bootstrap")
-
-
-def _bootstrap(
-    measure: str,
-    ours: tuple[Array, Array],
-    theirs: tuple[Array, Array],
-    paired: bool,
-    level: float,
-) -> tuple[float, float]:
-    """Return the percentile interval of the difference of two test scores.
-
-    Efron & Tibshirani (1993), chapters 13 and 16: the same samples are drawn for both where these
-    are the same, and separately where they are not.
-    """
-    random, differences = np.random.default_rng(0), []
-    for _ in range(_RESAMPLES):
-        drawn = random.integers(0, len(ours[0]), len(ours[0]))
-        other = drawn if paired else random.integers(0, len(theirs[0]), len(theirs[0]))
-        try:
-            differences.append(
-                score_one(measure, ours[0][drawn], ours[1][drawn])
-                - score_one(measure, theirs[0][other], theirs[1][other])
-            )
-        except ValueError:
-            continue
-    defined = [value for value in differences if math.isfinite(value)]
-    if not defined:
-        return math.nan, math.nan
-    tail = (1 - level) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return float(low), float(high)
+    return Difference(value, drawn.low, drawn.high, math.nan, f"{basis}, bootstrap")
 
 
 def conclusion(comparison: StudyComparison, reference: FinishedStudy) -> str:

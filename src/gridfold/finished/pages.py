@@ -44,7 +44,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Part:
+class PagePart:
     """One section of a page.
 
     Attributes
@@ -69,12 +69,12 @@ class StudiesPage:
     Attributes
     ----------
     title, subtitle : str
-    parts : list of Part
+    parts : list of PagePart
     """
 
     title: str
     subtitle: str
-    parts: list[Part]
+    parts: list[PagePart]
 
     def html(self) -> str:
         """Return the page: self-contained, without script, everything escaped."""
@@ -135,12 +135,12 @@ def index_page(states: Sequence[StudyState], page: Path) -> StudiesPage:
     parts = []
     if finished:
         headings = ["Study", "Problem", "Best configuration", "Score", "Test", "Final model of"]
-        parts.append(Part("Finished", headings, [_finished_row(s, page) for s in finished]))
+        parts.append(PagePart("Finished", headings, [_finished_row(s, page) for s in finished]))
     if others:
         rows = [[Item(s.name), Item(_progress(s))] for s in others]
-        parts.append(Part("Not finished", ["Study", "State"], rows))
+        parts.append(PagePart("Not finished", ["Study", "State"], rows))
     if not states:
-        parts.append(Part("No studies", sentences=["There is no study in this folder yet."]))
+        parts.append(PagePart("No studies", sentences=["There is no study in this folder yet."]))
     subtitle = f"{len(finished)} finished, {len(others)} not finished"
     return StudiesPage("Studies", subtitle, parts)
 
@@ -227,19 +227,19 @@ def comparison_page(
         f"Compared by {measure_name(reference.measure)} ({direction(reference.measure)}); "
         f"differences are to {reference.name}.",
         [
-            Part("What differs", sentences=[conclusion(c, reference) for c in comparisons]),
-            Part(
+            PagePart("What differs", sentences=[conclusion(c, reference) for c in comparisons]),
+            PagePart(
                 "Studies",
                 ["Study", "Best configuration", "Of", "Score over splits", "Test score"],
                 overview,
             ),
-            Part(
+            PagePart(
                 "Differences",
                 ["Study", "On", "Difference", f"{level} interval", "p", "Basis"],
                 rows,
                 missing,
             ),
-            Part("How to read this", sentences=_notes(len(comparisons))),
+            PagePart("How to read this", sentences=_notes(len(comparisons))),
         ],
     )
 

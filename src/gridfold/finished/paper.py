@@ -26,13 +26,13 @@ from gridfold.tables.trials import StudyTables
 _TABLES = ("trials", "epochs", "configurations", "comparisons", "scientific", "importance")
 
 
-def export(plan: Plan, column: journal.Column, rows: int, folder: Path) -> list[Path]:
+def export(plan: Plan, column: journal.JournalColumn, rows: int, folder: Path) -> list[Path]:
     """Write ``table.tex`` and all figures of a finished study into `folder`.
 
     Parameters
     ----------
     plan : Plan
-    column : Column
+    column : JournalColumn
     rows : int
         Most configurations in the table.
     folder : Path
@@ -74,7 +74,7 @@ def _draw(
     tables: StudyTables,
     comparison: Comparison,
     card: Mapping[str, Any],
-    column: journal.Column,
+    column: journal.JournalColumn,
 ) -> dict[str, style.Drawing]:
     request, paths = JobRequests(plan).report(), plan.paths
     predicted: dict[str, Any] = {

@@ -100,7 +100,7 @@ class ReportInput:
 
 
 @dataclass(frozen=True)
-class Section:
+class ReportSection:
     """One section of the page.
 
     Attributes
@@ -121,5 +121,5 @@ class Section:
     content: Mapping[str, Any]
 
 
-WriteSection = Callable[[ReportInput], Section | None]
+WriteSection = Callable[[ReportInput], ReportSection | None]
 """Returns a section, or None for a study that has nothing to say in it."""

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from gridfold.problems import Measure
-from gridfold.report.input import BESIDE, ReportInput, Section
+from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.wording import (
     MISSING,
     counted,
@@ -238,9 +238,9 @@ def _gap(best: Mapping[str, Any], card: Mapping[str, Any]) -> str:
     )
 
 
-def answer(study: ReportInput) -> Section:
+def answer(study: ReportInput) -> ReportSection:
     """Return what was found, in large numbers and few sentences."""
-    return Section(
+    return ReportSection(
         "answer",
         "Answer",
         "The answer",

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gridfold.problems import Measure
-from gridfold.report.input import ReportInput, Section
+from gridfold.report.input import ReportInput, ReportSection
 from gridfold.requests import ReportRequest
 from gridfold.statistics.intervals import (
     corrected_standard_error,
@@ -56,10 +56,10 @@ class Caution:
     remedy: str
 
 
-def cautions(study: ReportInput) -> Section:
+def cautions(study: ReportInput) -> ReportSection:
     """Return what limits the trust in the answer."""
     found = find_cautions(study.request, study.tables, study.card)
-    return Section("cautions", "Warnings", "Warnings", {"cautions": found})
+    return ReportSection("cautions", "Warnings", "Warnings", {"cautions": found})
 
 
 def find_cautions(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gridfold.report.input import BESIDE, ReportInput, Section
+from gridfold.report.input import BESIDE, ReportInput, ReportSection
 
 
-def classes(study: ReportInput) -> Section | None:
+def classes(study: ReportInput) -> ReportSection | None:
     """Return how well classes are told apart, of a problem of classes."""
     if "roc" not in study.figures:
         return None
@@ -13,4 +13,4 @@ def classes(study: ReportInput) -> Section | None:
         "classes_file": BESIDE.tables / "classes.csv",
         "mistakes_file": BESIDE.tables / "misclassified.csv",
     }
-    return Section("classes", "Classes", "How well classes are told apart", content)
+    return ReportSection("classes", "Classes", "How well classes are told apart", content)

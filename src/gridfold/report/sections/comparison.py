@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from gridfold.report.input import BESIDE, ReportInput, Section
+from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.report.tables import Cell, Heading, Table, TableColumn, share_text, table_of
 from gridfold.statistics.result import Comparison
 from gridfold.wording import (
@@ -23,7 +23,7 @@ from gridfold.wording import (
 _MOST_ROWS = 20
 
 
-def comparison(study: ReportInput) -> Section | None:
+def comparison(study: ReportInput) -> ReportSection | None:
     """Return how sure the choice is and what matters; None where nothing was compared.
 
     Parameters
@@ -49,7 +49,7 @@ def comparison(study: ReportInput) -> Section | None:
             for name in ("comparisons", "scientific", "importance")
         ],
     }
-    return Section("comparison", "Comparison", "How sure is the choice?", content)
+    return ReportSection("comparison", "Comparison", "How sure is the choice?", content)
 
 
 def _estimates(facts: Mapping[str, Any], best: Mapping[str, Any], card: Mapping[str, Any]) -> Table:

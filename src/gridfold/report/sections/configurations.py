@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from gridfold.report.input import BESIDE, ReportInput, Section
+from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.report.numbers import short_number
 from gridfold.report.tables import (
     Cell,
@@ -43,10 +43,10 @@ MOST_ROWS = 500
 _LONGEST_VALUE = 80
 
 
-def configurations(study: ReportInput) -> Section:
+def configurations(study: ReportInput) -> ReportSection:
     """Return the ranking as table and figure."""
     trials = study.tables.trials
-    return Section(
+    return ReportSection(
         "configurations",
         "Configurations",
         "Configurations",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from gridfold.report.input import BESIDE, ReportInput, Section
+from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.tables.jobs import advise
 from gridfold.wording import amount, counted, duration, memory, percent
 
 
-def cost(study: ReportInput) -> Section:
+def cost(study: ReportInput) -> ReportSection:
     """Return what the trials took, and what jobs could ask for instead."""
     content = {
         "cost": _facts(study.all_trials),
@@ -17,7 +17,7 @@ def cost(study: ReportInput) -> Section:
         "trials_file": BESIDE.tables / "trials.csv",
         "jobs_file": BESIDE.tables / "jobs.csv",
     }
-    return Section("cost", "Cost", "Cost", content)
+    return ReportSection("cost", "Cost", "Cost", content)
 
 
 def _facts(trials: pd.DataFrame) -> dict[str, str]:

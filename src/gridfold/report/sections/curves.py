@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridfold.report.input import ReportInput, Section
+from gridfold.report.input import ReportInput, ReportSection
 from gridfold.report.numbers import short_numbers
 from gridfold.tables.axes import curves_over_splits
 from gridfold.wording import training_metric
@@ -17,13 +17,13 @@ _MOST_BANDS = 50
 _QUANTITIES = ("loss", "val_loss", "metric", "val_metric")
 
 
-def curves(study: ReportInput) -> Section:
+def curves(study: ReportInput) -> ReportSection:
     """Return the learning curves."""
     content = {
         "metric": training_metric(study.study),
         "over_splits": ", mean over the splits" if study.best["n_splits"] > 1 else "",
     }
-    return Section("curves", "Learning curves", "Learning curves", content)
+    return ReportSection("curves", "Learning curves", "Learning curves", content)
 
 
 def chart_curves(epochs: pd.DataFrame, ids: list[str]) -> tuple[dict[str, Any], list[str]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gridfold.report.input import ReportInput, Section
+from gridfold.report.input import ReportInput, ReportSection
 
 
-def errors(study: ReportInput) -> Section:
+def errors(study: ReportInput) -> ReportSection:
     """Return where the selected configuration is wrong."""
-    return Section("errors", "Errors", "Errors of the selected configuration", {})
+    return ReportSection("errors", "Errors", "Errors of the selected configuration", {})

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from gridfold.advice import recognise
-from gridfold.report.input import BESIDE, ReportInput, Section
+from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.report.tables import Cell, Heading, Table, TableColumn, configuration_cell, table_of
 from gridfold.wording import shorten
 
@@ -15,7 +15,7 @@ _MOST_FAILURES = 200
 _LONGEST_REASON = 400
 
 
-def failures(study: ReportInput) -> Section:
+def failures(study: ReportInput) -> ReportSection:
     """Return the failed trials with their reasons."""
     trials = study.all_trials
     content = {
@@ -23,7 +23,7 @@ def failures(study: ReportInput) -> Section:
         "trials_file": BESIDE.tables / "trials.csv",
         "trial_count": len(trials),
     }
-    return Section("failures", "Failed trials", "Failed trials", content)
+    return ReportSection("failures", "Failed trials", "Failed trials", content)
 
 
 def _table(trials: pd.DataFrame) -> Table:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from gridfold.report.input import ReportInput, Section
+from gridfold.report.input import ReportInput, ReportSection
 from gridfold.tables.axes import compared_axes, is_logarithmic, is_ordered, sorted_values
 from gridfold.wording import direction, measure_name, shorten
 
 
-def hyperparameters(study: ReportInput) -> Section:
+def hyperparameters(study: ReportInput) -> ReportSection:
     """Return the scores over the search space."""
     measure, table = study.request.measure, study.tables.configurations
     axes = compared_axes(table[table["n_splits"] > 0], study.study["search"]["space"])
@@ -21,7 +21,7 @@ def hyperparameters(study: ReportInput) -> Section:
         "direction": direction(measure),
         "several_axes": len(axes) > 1,
     }
-    return Section("hyperparameters", "Hyperparameters", "Hyperparameters", content)
+    return ReportSection("hyperparameters", "Hyperparameters", "Hyperparameters", content)
 
 
 def chart_axes(shown: pd.DataFrame, space: Mapping[str, Any]) -> list[dict[str, Any]]:

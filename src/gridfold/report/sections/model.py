@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gridfold.arrays import are_images
-from gridfold.report.input import BESIDE, ReportInput, Section
+from gridfold.report.input import BESIDE, ReportInput, ReportSection
 
 
-def model(study: ReportInput) -> Section | None:
+def model(study: ReportInput) -> ReportSection | None:
     """Return the layers of the final model and, where samples are images, what it does to them."""
     if "architecture" not in study.figures:
         return None
@@ -15,4 +15,4 @@ def model(study: ReportInput) -> Section | None:
         "layers_file": BESIDE.tables / "layers.csv",
         "model_file": BESIDE.final / "model.keras",
     }
-    return Section("model", "Final model", "Inside the final model", content)
+    return ReportSection("model", "Final model", "Inside the final model", content)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gridfold.report.input import BESIDE, ReportInput, Section
+from gridfold.report.input import BESIDE, ReportInput, ReportSection
 
 
-def notebook(study: ReportInput) -> Section | None:
+def notebook(study: ReportInput) -> ReportSection | None:
     """Return the way to the executed notebook, where the study asked for one."""
     wanted = study.study["report"]["notebook"]
     if not wanted:
@@ -15,4 +15,4 @@ def notebook(study: ReportInput) -> Section | None:
         "html_file": BESIDE.notebook / "notebook.html",
         "notebook_file": BESIDE.notebook / "notebook.ipynb",
     }
-    return Section("notebook", "Notebook", "Notebook", content)
+    return ReportSection("notebook", "Notebook", "Notebook", content)

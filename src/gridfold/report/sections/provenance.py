@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from gridfold.report.input import BESIDE, ReportInput, Section
+from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.requests import ReportRequest
 from gridfold.study import Study
 from gridfold.wording import MISSING, counted
 
 
-def provenance(study: ReportInput) -> Section:
+def provenance(study: ReportInput) -> ReportSection:
     """Return where the numbers come from and how they are made again."""
     content = {
         "provenance": _origin(study.request, study.tables.trials, study.card, study.manifest),
@@ -23,7 +23,7 @@ def provenance(study: ReportInput) -> Section:
         "settings": _settings_text(study.study),
         "card_file": BESIDE.final / "card.md",
     }
-    return Section("provenance", "Provenance", "Provenance", content)
+    return ReportSection("provenance", "Provenance", "Provenance", content)
 
 
 def _origin(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from gridfold.report.input import BESIDE, ReportInput, Section
+from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.report.tables import Cell, Heading, Table, TableColumn, number_column, table_of
 
 
-def scaling(study: ReportInput) -> Section | None:
+def scaling(study: ReportInput) -> ReportSection | None:
     """Return what several replicas gain, of a study that compares world sizes."""
     if study.scaling is None:
         return None
@@ -16,7 +16,7 @@ def scaling(study: ReportInput) -> Section | None:
         "scaling": _table(study.scaling),
         "scaling_file": BESIDE.tables / "scaling.csv",
     }
-    return Section("scaling", "Scaling", "Scaling", content)
+    return ReportSection("scaling", "Scaling", "Scaling", content)
 
 
 def _table(table: pd.DataFrame) -> Table:

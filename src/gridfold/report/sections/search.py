@@ -9,12 +9,12 @@ import pandas as pd
 
 from gridfold.plan.stage_names import CONFIRM, title_of
 from gridfold.problems import Measure
-from gridfold.report.input import BESIDE, ReportInput, Section
+from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.report.tables import Cell, Heading, Table
 from gridfold.wording import counted, decimals, duration, measure_name, number, percent
 
 
-def search(study: ReportInput) -> Section | None:
+def search(study: ReportInput) -> ReportSection | None:
     """Return how a search in stages came to its answer, what it cost, and how optimistic it was."""
     if study.search is None or "search_path" not in study.figures:
         return None
@@ -28,7 +28,7 @@ def search(study: ReportInput) -> Section | None:
         "stages": _table(stages, measure),
         "search_file": BESIDE.tables / "search.csv",
     }
-    return Section("search", "Search", "The path of the search", content)
+    return ReportSection("search", "Search", "The path of the search", content)
 
 
 def stage_summary(steps: pd.DataFrame, measure: str) -> pd.DataFrame:
