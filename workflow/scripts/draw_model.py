@@ -1,11 +1,11 @@
 """Adapter of the rule `draw_model`."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from gridfold.data.manifest import Manifest
 from gridfold.figures import architecture, model, study
 from gridfold.final.inside import Inside
 from gridfold.jobs.job import job
@@ -19,7 +19,7 @@ def draw_model(inputs: Mapping[str, str], drawn: Path, layers: Path) -> None:
         inside,
         features=np.load(inputs["features"], mmap_mode="r"),
         targets=np.load(inputs["targets"], mmap_mode="r"),
-        manifest=json.loads(Path(inputs["manifest"]).read_text()),
+        manifest=Manifest.read(Path(inputs["manifest"])),
     )
     study.save_all(drawings, drawn)
     trials.write(layers, architecture.layers_table(inside.layers))

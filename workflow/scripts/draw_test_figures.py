@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gridfold.data.manifest import Manifest
 from gridfold.figures import study
 from gridfold.jobs.job import job
+from gridfold.store.model_card import ModelCard
+from gridfold.tables.predictions import predicted_samples
 from gridfold.tables.trials import StudyTables
 
 
@@ -17,11 +20,13 @@ def draw_test_figures(request: str, inputs: Mapping[str, str], folder: Path) -> 
     drawings = study.draw_test(
         json.loads(request),
         StudyTables.read(inputs),
-        card=json.loads(Path(inputs["card"]).read_text()),
-        out_of_fold=pd.read_parquet(inputs["out_of_fold"]),
-        test_predictions=pd.read_parquet(inputs["test_predictions"]),
-        targets=np.load(inputs["targets"], mmap_mode="r"),
-        manifest=json.loads(Path(inputs["manifest"]).read_text()),
+        card=ModelCard.read(Path(inputs["card"])),
+        samples=predicted_samples(
+            pd.read_parquet(inputs["out_of_fold"]),
+            pd.read_parquet(inputs["test_predictions"]),
+            np.load(inputs["targets"], mmap_mode="r"),
+        ),
+        manifest=Manifest.read(Path(inputs["manifest"])),
     )
     study.save_all(drawings, folder)
 

@@ -7,10 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from gridfold.atomic import write_text
+from gridfold.data.manifest import Manifest
 from gridfold.jobs.job import job
 from gridfold.report.input import ReportInput, read_figures
 from gridfold.report.page import render
 from gridfold.statistics.result import Comparison
+from gridfold.store.model_card import ModelCard
+from gridfold.store.selection import Selection
 from gridfold.tables.trials import StudyTables
 
 
@@ -22,9 +25,9 @@ def write_report(
         json.loads(request),
         StudyTables.read(inputs),
         jobs=pd.read_parquet(inputs["jobs"]),
-        best=json.loads(Path(inputs["best"]).read_text()),
-        card=json.loads(Path(inputs["card"]).read_text()),
-        manifest=json.loads(Path(inputs["manifest"]).read_text()),
+        best=Selection.read(Path(inputs["best"])),
+        card=ModelCard.read(Path(inputs["card"])),
+        manifest=Manifest.read(Path(inputs["manifest"])),
         figures=read_figures(words),
         comparison=Comparison.read(inputs),
         # Of some studies only.

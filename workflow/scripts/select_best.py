@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridfold.atomic import write_text
 from gridfold.jobs.job import job
 from gridfold.statistics import summary
 from gridfold.tables import trials
@@ -21,11 +20,11 @@ def select_best(
     predictions: Path,
 ) -> None:
     """Select a configuration and bring its out-of-fold predictions together."""
-    selection = summary.select(pd.read_parquet(configurations), json.loads(request))
-    if catalogue:
-        selection["tried"] = len(json.loads(Path(catalogue).read_text()))
-    trials.write(predictions, trials.predictions_of(selection["config_id"], shards))
-    write_text(best, json.dumps(selection, indent=1) + "\n")
+    # Only of a search in stages.
+    tried = len(json.loads(Path(catalogue).read_text())) if catalogue else None
+    selection = summary.select(pd.read_parquet(configurations), json.loads(request), tried)
+    trials.write(predictions, trials.predictions_of(selection.config_id, shards))
+    selection.write(best)
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ def _export(options: argparse.Namespace) -> None:
 
     model = inference.FinalModel.load(options.results)
     name = "model.onnx" if options.format == "onnx" else "saved_model"
-    target = options.output or model.folder / name
+    target = options.output or model.files.folder / name
     beside = model.export(options.format, target)
     print(f"{target}, with {beside}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ import keras
 import numpy as np
 
 from gridfold.arrays import Array
-from gridfold.atomic import write_text
 from gridfold.data.dataset import Dataset
 from gridfold.data.splits import FINAL, Splits
 from gridfold.final.fit import save_model, with_scaling
@@ -23,6 +21,8 @@ from gridfold.jobs.work import trial_work
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Trial
 from gridfold.store.locks import holding
+from gridfold.store.model_card import EnsembleScore
+from gridfold.store.selection import Selection
 from gridfold.training.preprocessing import UNCHANGED, Affine, fit_affine
 from gridfold.training.trial import Fitted, fit
 
@@ -37,12 +37,11 @@ class Ensemble:
     ----------
     members : dict of str to (keras.Model, Intake)
         By split.
-    scores : dict
-        ``members`` (names of the splits) and ``test`` (as in the model card).
+    scores : EnsembleScore
     """
 
     members: dict[str, tuple[keras.Model, Intake]]
-    scores: dict[str, Any]
+    scores: EnsembleScore
 
     def save(self, models: Sequence[str], preprocessing: Sequence[str], scores: str) -> None:
         """Write each member to the files that have the name of its split, and the scores."""
@@ -50,11 +49,11 @@ class Ensemble:
             model, intake = self.members[Path(model_file).stem]
             save_model(model, Path(model_file))
             intake.save(Path(intake_file))
-        write_text(Path(scores), json.dumps(self.scores, indent=1) + "\n")
+        self.scores.write(Path(scores))
 
 
 def fit_ensemble(
-    request: Mapping[str, Any], selection: Mapping[str, Any], paths: StudyPaths, threads: int
+    request: Mapping[str, Any], selection: Selection, paths: StudyPaths, threads: int
 ) -> Ensemble:
     """Return the models of the selected configuration from their last checkpoints, and score them.
 
@@ -65,8 +64,7 @@ def fit_ensemble(
     request : mapping
         :meth:`gridfold.plan.search_plan.SearchPlan.ensemble_request`, with the settings of a search
         in stages from its catalogue (:func:`gridfold.plan.stages.with_catalogue`).
-    selection : mapping
-        :func:`gridfold.statistics.summary.select`.
+    selection : Selection
     paths : StudyPaths
     threads : int
 
@@ -75,11 +73,11 @@ def fit_ensemble(
     TrialFailure
         When a split of the selected configuration has no model.
     """
-    settings = request["settings"][selection["config_id"]]["settings"]
+    settings = request["settings"][selection.config_id]["settings"]
     dataset = Dataset.load(paths.data)
     splits = Splits.load(paths.splits)
     fitted = {
-        name: _split_model(request, selection["config_id"], name, paths, dataset, splits, threads)
+        name: _split_model(request, selection.config_id, name, paths, dataset, splits, threads)
         for name in request["splits"]
     }
     total = np.zeros((len(splits.test), dataset.outputs), np.float64)
@@ -100,7 +98,7 @@ def fit_ensemble(
         request["measure"],
         request["confidence"],
     )
-    return Ensemble(members, {"members": list(members), "test": scores})
+    return Ensemble(members, EnsembleScore(list(members), scores))
 
 
 def _split_model(

@@ -10,6 +10,8 @@ from gridfold.jobs.frozen_imports import lasting
 from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
 from gridfold.plan.stages import with_catalogue
+from gridfold.store.model_card import EnsembleScore
+from gridfold.store.selection import Selection
 
 
 def fit_final(
@@ -23,10 +25,10 @@ def fit_final(
 
         fit.fit_final(
             with_catalogue(json.loads(request), inputs.get("catalogue", "")),
-            json.loads(Path(inputs["best"]).read_text()),
+            Selection.read(Path(inputs["best"])),
             StudyPaths(Path(inputs["splits"]).parent),
             threads,
-            json.loads(Path(inputs["ensemble"]).read_text()) if "ensemble" in inputs else None,
+            EnsembleScore.read(Path(inputs["ensemble"])) if "ensemble" in inputs else None,
         ).save(files)
 
 
@@ -44,7 +46,7 @@ def fit_ensemble(
 
         ensemble.fit_ensemble(
             with_catalogue(json.loads(request), inputs.get("catalogue", "")),
-            json.loads(Path(inputs["best"]).read_text()),
+            Selection.read(Path(inputs["best"])),
             StudyPaths(Path(inputs["splits"]).parent),
             threads,
         ).save(*outputs)

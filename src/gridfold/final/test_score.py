@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from gridfold.arrays import Array
 from gridfold.problems import MEASURE_RANGES
+from gridfold.store.model_card import HeldOutScore
 from gridfold.training import measures
 from gridfold.training.measures import SAMPLE_LOSSES
 
@@ -45,7 +45,7 @@ class TestInterval:
 
 def test_scores(
     problem: str, targets: Array, predictions: Array, measure: str, confidence: float
-) -> dict[str, Any] | None:
+) -> HeldOutScore | None:
     """Score the test set; the ranking measure with a confidence interval.
 
     Accuracy gets Wilson's interval (Wilson, 1927), which has a width when all answers are right.
@@ -64,20 +64,19 @@ def test_scores(
 
     Returns
     -------
-    dict or None
-        ``samples``, ``measure``, ``score``, all ``scores``, and the attributes of
-        :class:`TestInterval`; None without test samples.
+    HeldOutScore or None
+        None without test samples.
     """
     if not len(targets):
         return None
     scores = measures.score(problem, targets, predictions)
-    return {
-        "samples": len(targets),
-        "measure": measure,
-        "score": scores[measure],
+    return HeldOutScore(
+        samples=len(targets),
+        measure=measure,
+        score=scores[measure],
         **asdict(_interval(measure, scores[measure], targets, predictions, confidence)),
-        "scores": scores,
-    }
+        scores=scores,
+    )
 
 
 def _interval(

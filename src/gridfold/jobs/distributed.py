@@ -20,6 +20,7 @@ from gridfold.jobs.work import final_folder, final_work
 from gridfold.plan.plan import Plan
 from gridfold.store.job_records import Asked
 from gridfold.store.locks import holding
+from gridfold.store.selection import Selection
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def train_final(plan: Plan, best: Path, launcher: str, record: Path) -> None:
     TrialsFailed
         When the training fails.
     """
-    selection = json.loads(best.read_text())
+    selection = Selection.read(best)
     request = json.loads(plan.final_request())
     with holding(final_folder(selection, plan.paths)):
         work = final_work(request, selection, plan.paths, request["threads"])
@@ -73,7 +74,7 @@ def train_final(plan: Plan, best: Path, launcher: str, record: Path) -> None:
             ranks.run([work], launch, plan.paths.ranks("final"), _listener(failures))
             if failures:
                 raise TrialsFailed(f"the final model: {failures[0]}")
-    text = {"config_id": selection["config_id"], "trained_here": is_distributed}
+    text = {"config_id": selection.config_id, "trained_here": is_distributed}
     write_text(record, json.dumps(text, indent=1) + "\n")
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gridfold.data.manifest import Manifest
 from gridfold.data.splits import FINAL, Splits
 from gridfold.jobs import pool
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Trial
+from gridfold.store.selection import Selection
 from gridfold.store.trials import TrialStore, TrialTask
 
 
@@ -67,7 +68,7 @@ def trial_task(
 
 
 def final_work(
-    request: Mapping[str, Any], selection: Mapping[str, Any], paths: StudyPaths, threads: int
+    request: Mapping[str, Any], selection: Selection, paths: StudyPaths, threads: int
 ) -> pool.Work:
     """Return the work of training the final model; its lock should be held (`final_folder`).
 
@@ -75,18 +76,17 @@ def final_work(
     ----------
     request : mapping
         :meth:`gridfold.plan.plan.Plan.final_request`.
-    selection : mapping
-        :func:`gridfold.statistics.summary.select`.
+    selection : Selection
     paths : StudyPaths
     threads : int
         CPU threads of each process.
     """
-    config_id = selection["config_id"]
+    config_id = selection.config_id
     return trial_work(
         request,
         Trial(config_id, FINAL),
         request["settings"][config_id]["settings"],
-        selection["final_epochs"],
+        selection.final_epochs,
         paths,
         digest_of_data(paths),
         Splits.load(paths.splits, FINAL).by_name[FINAL].digest,
@@ -94,12 +94,11 @@ def final_work(
     )
 
 
-def final_folder(selection: Mapping[str, Any], paths: StudyPaths) -> Path:
+def final_folder(selection: Selection, paths: StudyPaths) -> Path:
     """Return where the run store keeps the training of the final model."""
-    return paths.trial(selection["config_id"], FINAL)
+    return paths.trial(selection.config_id, FINAL)
 
 
 def digest_of_data(paths: StudyPaths) -> str:
     """Return the digest of the prepared data."""
-    digest: str = json.loads((paths.data / "manifest.json").read_text())["digest"]
-    return digest
+    return Manifest.read(paths.manifest).digest

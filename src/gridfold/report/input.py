@@ -10,8 +10,11 @@ from typing import Any
 
 import pandas as pd
 
+from gridfold.data.manifest import Manifest
 from gridfold.paths import StudyPaths
 from gridfold.statistics.result import Comparison
+from gridfold.store.model_card import ModelCard
+from gridfold.store.selection import Selection
 from gridfold.tables.trials import StudyTables
 
 BESIDE = StudyPaths(Path())
@@ -57,12 +60,9 @@ class ReportInput:
     tables : StudyTables
     jobs : DataFrame
         :func:`gridfold.tables.jobs.job_table`.
-    best : mapping
-        :func:`gridfold.statistics.summary.select`.
-    card : mapping
-        The model card.
-    manifest : mapping
-        What the prepared data are.
+    best : Selection
+    card : ModelCard
+    manifest : Manifest
     figures : mapping of str to FigureFile
         By the names in :data:`gridfold.figures.study.FIGURES`.
     scaling : DataFrame, optional
@@ -76,9 +76,9 @@ class ReportInput:
     request: Mapping[str, Any]
     tables: StudyTables
     jobs: pd.DataFrame
-    best: Mapping[str, Any]
-    card: Mapping[str, Any]
-    manifest: Mapping[str, Any]
+    best: Selection
+    card: ModelCard
+    manifest: Manifest
     figures: Mapping[str, FigureFile]
     scaling: pd.DataFrame | None = None
     search: pd.DataFrame | None = None

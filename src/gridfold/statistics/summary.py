@@ -15,6 +15,7 @@ from gridfold.statistics.intervals import (
     paired_p_value,
     rounding_variance,
 )
+from gridfold.store.selection import Selection
 from gridfold.tables.trials import USAGE_COLUMNS, Column, all_measures, axis_columns
 
 CONFIGURATION_COLUMNS = (
@@ -162,8 +163,17 @@ def _compared(
     return table.drop(columns="test_train_ratio")
 
 
-def select(table: pd.DataFrame, request: Mapping[str, Any]) -> dict[str, Any]:
+def select(table: pd.DataFrame, request: Mapping[str, Any], tried: int | None = None) -> Selection:
     """Return the selected configuration: the best mean of the ranking measure.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As of :func:`summarise`.
+    request : mapping
+        ``measure`` (for the ranking) and ``confidence``.
+    tried : int, optional
+        Configurations that a search in stages tried.
 
     Raises
     ------
@@ -174,18 +184,22 @@ def select(table: pd.DataFrame, request: Mapping[str, Any]) -> dict[str, Any]:
     if np.isnan(best[f"{measure}_mean"]):
         raise ValueError(f"no trial of the study has a score ({measure}); see trials.csv")
     ties = table[table["p_value"] > 1 - request["confidence"]]
-    return {
-        "config_id": best["config_id"],
-        "label": best["label"],
-        "measure": measure,
-        "confidence": request["confidence"],
-        **{name: _number(best[f"{measure}_{name}"]) for name in ("mean", "sd", "low", "high")},
-        "n_splits": int(best["n_splits"]),
+    return Selection(
+        config_id=str(best["config_id"]),
+        label=str(best["label"]),
+        measure=measure,
+        confidence=request["confidence"],
+        mean=float(best[f"{measure}_mean"]),
+        sd=_number(best[f"{measure}_sd"]),
+        low=_number(best[f"{measure}_low"]),
+        high=_number(best[f"{measure}_high"]),
+        n_splits=int(best["n_splits"]),
         # Without validation data nothing can stop the final fit, so it takes the typical epoch.
-        "final_epochs": max(1, round(float(best["best_epoch_median"]))),
-        "not_distinguishable": len(ties),
-        "configurations": len(table),
-    }
+        final_epochs=max(1, round(float(best["best_epoch_median"]))),
+        not_distinguishable=len(ties),
+        configurations=len(table),
+        tried=tried,
+    )
 
 
 def _number(value: float) -> float | None:

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from recorded import selected
 from sklearn.metrics import accuracy_score
 from studies import write_study
 from test_tables_as_data import NUMBERS, ROLES, patients
@@ -114,7 +115,7 @@ def test_the_ensemble_has_the_score_that_the_card_tells(
     answer = model.predict(file)
     score = accuracy_score(table["outcome"], answer["prediction"])
     assert score == pytest.approx(card["ensemble"]["test"]["score"])
-    each = [FinalModel(model.folder, model.card, [m]).predict(file) for m in model.members]
+    each = [FinalModel(model.files, model.card, [m]).predict(file) for m in model.members]
     mean = np.mean([a["p(benign)"] for a in each], axis=0)
     np.testing.assert_allclose(answer["p(benign)"], mean)
     assert np.abs(each[0]["p(benign)"] - each[1]["p(benign)"]).max() > 1e-3
@@ -227,12 +228,7 @@ def test_several_outputs_come_back_in_their_units(tmp_path: Path) -> None:
     )
     bench.train(bench.work(), bench.work(split="r0f1"))
     (configuration,) = bench.plan.configurations
-    selection = {
-        "config_id": configuration.id,
-        "label": configuration.label,
-        "final_epochs": 2,
-        **dict.fromkeys(("measure", "mean", "sd", "low", "high", "n_splits", "confidence")),
-    }
+    selection = selected(configuration.id, configuration.label, final_epochs=2)
     request = json.loads(SearchPlan(bench.plan).ensemble_request())
     folder = tmp_path / "final"
     together = fit_ensemble(request, selection, bench.plan.paths, 0)
@@ -252,8 +248,8 @@ def test_several_outputs_come_back_in_their_units(tmp_path: Path) -> None:
         assert (answer.mean() / units.mean(axis=0)).between(0.5, 2).all()
     test = result.predictions
     scaled = np.stack(test["prediction"].to_list())
-    scaling = result.card["output_scaling"]
-    expected = scaled / np.array(scaling["scale"]) + np.array(scaling["center"])
+    scaling = result.card.output_scaling
+    expected = scaled / np.array(scaling.scale) + np.array(scaling.center)
     single = FinalModel.load(folder).predict(tmp_path / "raw.npz")
     np.testing.assert_allclose(single.to_numpy()[test["sample"]], expected, rtol=1e-4)
     np.savez(tmp_path / "two.npz", a=raw, b=raw)

@@ -108,7 +108,7 @@ def test_one_split_has_no_test(tmp_path: Path) -> None:
     study, comparison = compared(tmp_path, folds=1)
     text = page_of(study, comparison, tmp_path).section("comparison")
     assert "No test can tell the configurations apart: that takes two splits" in text
-    assert comparison.facts["ranks"] == []
+    assert comparison.facts.ranks == []
 
 
 def test_a_study_that_lost_a_trial_of_every_configuration_still_has_a_report(

@@ -11,7 +11,7 @@ def model(study: ReportInput) -> Section | None:
     if "architecture" not in study.figures:
         return None
     content = {
-        "images": are_images(study.manifest["sample_shape"]),
+        "images": are_images(study.manifest.sample_shape),
         "layers_file": BESIDE.tables / "layers.csv",
         "model_file": BESIDE.final / "model.keras",
     }

@@ -23,7 +23,7 @@ def search(study: ReportInput) -> Section | None:
     content = {
         "sentences": [
             _effort(study.search, stages),
-            *optimism(study.search, study.best["config_id"], measure),
+            *optimism(study.search, study.best.config_id, measure),
         ],
         "stages": _table(stages, measure),
         "search_file": BESIDE.tables / "search.csv",
