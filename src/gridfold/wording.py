@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gridfold.problems import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
+from gridfold.problems import PROBLEM_KINDS, Measure
 
 MISSING = "–"
 
@@ -28,12 +28,7 @@ def measure_name(measure: str) -> str:
 
 def direction(measure: str) -> str:
     """Return in words which end of a measure is the good one."""
-    return "lower is better" if measure in LOWER_IS_BETTER else "higher is better"
-
-
-def bounds(measure: str) -> tuple[float, float]:
-    """Return the smallest and the largest value that a measure can have."""
-    return MEASURE_RANGES[measure]
+    return "lower is better" if Measure.of(measure).lower_is_better else "higher is better"
 
 
 def training_metric(study: Mapping[str, Any]) -> str:

@@ -32,12 +32,12 @@ from gridfold.figures.style import (
     spans_decades,
     style,
 )
+from gridfold.problems import Measure
 from gridfold.store.model_card import HeldOutScore, ModelCard
 from gridfold.tables.axes import curve_over_splits
 from gridfold.tables.predictions import PredictedSamples
 from gridfold.tables.trials import StudyTables
 from gridfold.wording import (
-    bounds,
     counted,
     decimals,
     direction,
@@ -123,7 +123,7 @@ def draw_scores(trials: pd.DataFrame, configurations: pd.DataFrame, card: ModelC
     figure = Figure(figsize=(WIDTH, 1.3 + 0.3 * len(shown)), layout="constrained")
     axes = figure.subplots()
     looks = family_looks(configurations["model"].tolist())
-    low, high = bounds(measure)
+    low, high = Measure.of(measure).range
     points = trials[trials["status"] == "finished"].groupby("config_id")[measure]
     for y, (_, row) in enumerate(shown.iterrows()):
         colour, marker = looks[row["model"]]

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from gridfold.arrays import Array
-from gridfold.problems import MEASURE_RANGES
+from gridfold.problems import Measure
 from gridfold.store.model_card import HeldOutScore
 from gridfold.training import measures
 from gridfold.training.measures import SAMPLE_LOSSES
@@ -98,7 +98,7 @@ def _interval(
     low, high = np.quantile(defined, [tail, 1 - tail])
     if low < high:
         return TestInterval(float(low), float(high), "bootstrap", undefined)
-    if MEASURE_RANGES[measure] == (0.0, 1.0):
+    if Measure.of(measure).range == (0.0, 1.0):
         rarest = int(np.unique(targets, return_counts=True)[1].min())
         return _wilson(score, rarest, confidence, undefined)
     text = "all bootstrap samples have the same score"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from gridfold.problems import Measure
 from gridfold.statistics.result import Comparison
 from gridfold.store.model_card import ModelCard
 from gridfold.store.selection import Selection
 from gridfold.wording import (
-    bounds,
     counted,
     decimals,
     direction,
@@ -176,7 +176,7 @@ def _caption(
     if best.n_splits < 2:
         text += ", on one split, so that there are neither intervals nor tests."
     else:
-        low, high = bounds(measure)
+        low, high = Measure.of(measure).range
         cut = ", cut at the measure’s range" if math.isfinite(low) or math.isfinite(high) else ""
         text += (
             f": mean over n = {best.n_splits} splits ± the longer half of its {level} confidence"

@@ -28,7 +28,7 @@ from gridfold.plan.stages import (
 )
 from gridfold.plan.tuner_schedule import tuner_of
 from gridfold.plan.words import description
-from gridfold.problems import NEED_TWO_CLASSES
+from gridfold.problems import Measure
 from gridfold.space.space import Configuration, Expansion, shown_value
 from gridfold.store import request_notes
 from gridfold.study import Study
@@ -231,7 +231,7 @@ class Plan:
             "test_seed": data.test_seed,
             "classification": self.study.problem.is_classification,
         }
-        if self.study.problem.ranking_measure in NEED_TWO_CLASSES:
+        if Measure.of(self.study.problem.ranking_measure).needs_two_classes:
             # Only then, so that no other change of the measure draws splits anew.
             request["measure"] = self.study.problem.ranking_measure
         if self.stages:

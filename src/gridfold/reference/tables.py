@@ -10,7 +10,7 @@ from gridfold.atomic import write_text
 from gridfold.figures.architecture import LAYER_COLUMNS
 from gridfold.figures.misclassified import MISTAKE_COLUMNS
 from gridfold.figures.scaling import SCALING_COLUMNS
-from gridfold.problems import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
+from gridfold.problems import MEASURES, PROBLEM_KINDS
 from gridfold.search.tables import SEARCH_COLUMNS
 from gridfold.statistics.classes import CLASS_COLUMNS
 from gridfold.statistics.importance import IMPORTANCE_COLUMNS
@@ -173,11 +173,12 @@ def _table(columns: Iterable[Column]) -> list[str]:
 
 def _measures() -> list[str]:
     lines = ["| Measure | Range | Better | Problems |", "| --- | --- | --- | --- |"]
-    for name, (low, high) in MEASURE_RANGES.items():
+    for name, measure in MEASURES.items():
+        low, high = measure.range
         reach = f"from {low:g}" if high == math.inf else f"{low:g} to {high:g}"
         if low == -math.inf:
             reach = f"up to {high:g}"
-        better = "lower" if name in LOWER_IS_BETTER else "higher"
+        better = "lower" if measure.lower_is_better else "higher"
         problems = ", ".join(p for p, kind in PROBLEM_KINDS.items() if name in kind.measures)
         lines.append(f"| `{name}` | {reach} | {better} | {problems} |")
     return lines

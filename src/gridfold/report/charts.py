@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from gridfold.problems import LOWER_IS_BETTER
+from gridfold.problems import Measure
 from gridfold.report.input import ReportInput
 from gridfold.report.numbers import short_number, short_numbers
 from gridfold.report.sections.configurations import MOST_ROWS, chart_test
@@ -55,7 +55,7 @@ def chart_data(study: ReportInput) -> dict[str, Any]:
     return {
         "measure": {
             "name": measure_name(measure),
-            "lower": measure in LOWER_IS_BETTER,
+            "lower": Measure.of(measure).lower_is_better,
             "places": places,
             "confidence": percent(study.study["report"]["confidence"]),
         },

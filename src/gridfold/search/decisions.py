@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from gridfold.plan.stages import entry, stage_file
-from gridfold.problems import LOWER_IS_BETTER
+from gridfold.problems import Measure
 from gridfold.search.neighbours import neighbourhood
 from gridfold.space.space import Space
 from gridfold.study.request import requested_study
@@ -48,8 +48,8 @@ def ranked(
             own = scores.get_group(configuration["id"])[measure]
             if len(own) == len(file["splits"]):
                 candidates.append({**configuration, "score": float(own.mean())})
-    sign = 1 if measure in LOWER_IS_BETTER else -1
-    candidates.sort(key=lambda candidate: sign * candidate["score"])
+    sign = Measure.of(measure).sign
+    candidates.sort(key=lambda candidate: -sign * candidate["score"])
     first: dict[str, dict[str, Any]] = {}
     for candidate in candidates:
         first.setdefault(candidate["id"], candidate)

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import special, stats
 
 from gridfold.arrays import Scores
-from gridfold.problems import LOWER_IS_BETTER
+from gridfold.problems import Measure
 from gridfold.statistics.intervals import (
     holm,
     mean_interval,
@@ -119,7 +119,7 @@ class Scored:
     @property
     def sign(self) -> int:
         """1 where larger scores are better, else -1."""
-        return -1 if self.measure in LOWER_IS_BETTER else 1
+        return Measure.of(self.measure).sign
 
 
 def compare_with_selected(scored: Scored, labels: Mapping[str, str]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gridfold.arrays import Array, Scores
-from gridfold.problems import LOWER_IS_BETTER
+from gridfold.problems import Measure
 from gridfold.statistics.result import SelectionFacts
 from gridfold.tables.trials import stacked
 from gridfold.training.measures import SAMPLE_LOSSES, score_one
@@ -183,7 +183,7 @@ def _select_again(
     prepare, draws = (_of_means, _RESAMPLES) if simple else (_of_sets, _FEWER_RESAMPLES)
     evaluate = prepare(measure, targets, samples, predictions)
     random, count = np.random.default_rng(0), int(units.max()) + 1
-    sign = -1 if measure in LOWER_IS_BETTER else 1
+    sign = Measure.of(measure).sign
     winners, judged = [], []
     step = max(1, _CELLS // len(samples))
     for start in range(0, draws, step):

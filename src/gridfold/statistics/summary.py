@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridfold.problems import LOWER_IS_BETTER, MEASURE_RANGES
+from gridfold.problems import Measure
 from gridfold.statistics.intervals import (
     mean_interval,
     of_all_pairs,
@@ -93,7 +93,7 @@ def summarise(trials: pd.DataFrame, request: Mapping[str, Any]) -> pd.DataFrame:
         for name in measures:
             least = rounding_variance(name, good[name], good["n_validation"])
             interval = mean_interval(good[name], ratio, request["confidence"], least)
-            low, high = np.clip([interval.low, interval.high], *MEASURE_RANGES[name])
+            low, high = np.clip([interval.low, interval.high], *Measure.of(name).range)
             row |= {
                 f"{name}_mean": interval.mean,
                 f"{name}_sd": interval.sd,
@@ -131,7 +131,7 @@ def _ranked(table: pd.DataFrame, measure: str) -> pd.DataFrame:
     table = table.assign(_incomplete=table["n_failed"] > 0)
     table = table.sort_values(
         ["_incomplete", f"{measure}_mean"],
-        ascending=[True, measure in LOWER_IS_BETTER],
+        ascending=[True, Measure.of(measure).lower_is_better],
         kind="stable",
         na_position="last",
     ).drop(columns="_incomplete")

@@ -14,7 +14,7 @@ from recorded import model_card
 
 from gridfold.paths import StudyPaths
 from gridfold.plan.status import answer
-from gridfold.problems import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
+from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.statistics.intervals import mean_interval, paired_p_value
 from gridfold.statistics.summary import CONFIGURATION_COLUMNS, select, summarise
 from gridfold.store.model_card import HeldOutScore
@@ -78,7 +78,7 @@ HIGH = [0.90, 0.91, 0.88, 0.92, 0.89]
 @pytest.mark.parametrize("measure", MEASURES)
 def test_the_best_is_the_lowest_or_the_highest_as_the_measure_has_it(measure: str) -> None:
     table = summary(measure, b=MIDDLE, c=HIGH, a=LOW)
-    expected = ["a", "b", "c"] if measure in LOWER_IS_BETTER else ["c", "b", "a"]
+    expected = ["a", "b", "c"] if Measure.of(measure).lower_is_better else ["c", "b", "a"]
     assert list(table["config_id"]) == expected
     assert list(table["rank"]) == [1, 2, 3]
 
@@ -118,7 +118,7 @@ def test_ties_keep_the_order_of_the_study() -> None:
 
 @pytest.mark.parametrize("measure", MEASURES)
 def test_no_interval_reaches_beyond_the_range_of_its_measure(measure: str) -> None:
-    low, high = MEASURE_RANGES[measure]
+    low, high = Measure.of(measure).range
     # So wide that it would pass every finite end.
     row = summary(measure, a=[0.0, 1.0, 0.0, 1.0, 0.5]).loc["a"]
     plain = mean_interval([0.0, 1.0, 0.0, 1.0, 0.5], 10 / 40, 0.95)

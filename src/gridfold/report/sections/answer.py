@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from gridfold.problems import LOWER_IS_BETTER
+from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, Section
 from gridfold.store.model_card import HeldOutScore, ModelCard
 from gridfold.store.selection import Selection
@@ -205,7 +205,7 @@ def _gap(best: Selection, card: ModelCard) -> str:
             "stays unknown."
         )
     gap = test.score - best.mean
-    worse = gap > 0 if best.measure in LOWER_IS_BETTER else gap < 0
+    worse = Measure.of(best.measure).is_better(best.mean, test.score)
     size = number(abs(gap), places)
     if not number(gap, places).strip("0.,"):
         text = f"The test score equals the {estimate} to the digits shown"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from gridfold.problems import LOWER_IS_BETTER
+from gridfold.problems import Measure
 from gridfold.report.input import ReportInput, Section
 from gridfold.statistics.intervals import (
     corrected_standard_error,
@@ -146,8 +146,7 @@ def _undefined(trials: pd.DataFrame, measure: str) -> Iterator[Caution]:
 
 def _better_on_fewer_splits(lost: pd.DataFrame, measure: str) -> str:
     """Say when the ranking hides a better mean."""
-    sign = 1 if measure in LOWER_IS_BETTER else -1
-    better = int((sign * lost["difference"] < 0).sum())
+    better = int((Measure.of(measure).sign * lost["difference"] > 0).sum())
     if not better:
         return ""
     verb = "has" if better == 1 else "have"

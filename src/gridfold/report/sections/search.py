@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gridfold.plan.stage_names import CONFIRM, title_of
-from gridfold.problems import LOWER_IS_BETTER
+from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, Section
 from gridfold.report.tables import Cell, Heading, Table
 from gridfold.wording import counted, decimals, duration, measure_name, number, percent
@@ -47,7 +47,6 @@ def stage_summary(steps: pd.DataFrame, measure: str) -> pd.DataFrame:
         ``stage``, ``configurations``, ``epochs``, ``n_splits``, ``n_failed``, ``score`` (the
         best), ``budget`` (epochs x samples) and ``fit_seconds``.
     """
-    best = "min" if measure in LOWER_IS_BETTER else "max"
     return (
         steps.groupby("stage", sort=False)
         .agg(
@@ -55,7 +54,7 @@ def stage_summary(steps: pd.DataFrame, measure: str) -> pd.DataFrame:
             epochs=("epochs", "max"),
             n_splits=("n_splits", "max"),
             n_failed=("n_failed", "sum"),
-            score=("score", best),
+            score=("score", Measure.of(measure).direction),
             budget=("budget", "sum"),
             fit_seconds=("fit_seconds", "sum"),
         )
@@ -103,7 +102,7 @@ def optimism(steps: pd.DataFrame, selected: str, measure: str) -> Iterator[str]:
         return
     earlier = steps[(steps["stage"] != CONFIRM) & steps["config_id"].isin(confirmed.index)]
     before = earlier.dropna(subset="score").groupby("config_id").last().reindex(confirmed.index)
-    sign = -1 if measure in LOWER_IS_BETTER else 1
+    sign = Measure.of(measure).sign
     gain = sign * (before["score"] - confirmed)
     places = decimals([float(gain.std())], confirmed.tolist())
     name = measure_name(measure)
