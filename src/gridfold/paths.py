@@ -243,6 +243,16 @@ class StudyPaths:
         return self.root / "notebook"
 
     @property
+    def executed_notebook(self) -> Path:
+        """The notebook with its results."""
+        return self.notebook / "notebook.ipynb"
+
+    @property
+    def notebook_page(self) -> Path:
+        """The same as a page."""
+        return self.notebook / "notebook.html"
+
+    @property
     def report(self) -> Path:
         """The report."""
         return self.root / "report.html"

@@ -10,13 +10,14 @@ import pandas as pd
 from gridfold.figures import comparison as comparisonfigures
 from gridfold.figures import study
 from gridfold.jobs.job import job
+from gridfold.paths import StudyPaths
 from gridfold.statistics import comparison
 
 
 def compare_configurations(
-    request: str, inputs: Mapping[str, str], predictions: Sequence[Path], tables: Path, drawn: Path
+    request: str, inputs: Mapping[str, str], predictions: Sequence[Path], paths: StudyPaths
 ) -> None:
-    """Write tables and facts of the comparison into `tables`, its figures into `drawn`."""
+    """Write tables, facts and figures of the comparison."""
     found = comparison.compare(
         json.loads(request),
         pd.read_parquet(inputs["trials"]),
@@ -25,8 +26,8 @@ def compare_configurations(
         groups=np.load(inputs["groups"], mmap_mode="r"),
         predictions=predictions,
     )
-    found.write(tables)
-    study.save_all(comparisonfigures.draw_comparison(found), drawn)
+    found.write(paths)
+    study.save_all(comparisonfigures.draw_comparison(found), paths.figures)
 
 
 if __name__ == "__main__":
@@ -35,6 +36,5 @@ if __name__ == "__main__":
             snakemake.params.request,
             dict(snakemake.input.items()),
             list(map(Path, snakemake.input.predictions)),
-            Path(snakemake.output.facts).parent,
-            Path(snakemake.output.importance_svg).parent,
+            StudyPaths(Path(snakemake.output.facts).parents[1]),
         )

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from gridfold.atomic import write_text
-from gridfold.data.manifest import Manifest
 from gridfold.errors import not_run_yet
 from gridfold.figures import classes as classfigures
 from gridfold.figures import comparison as comparisonfigures
@@ -18,13 +17,8 @@ from gridfold.final.inside import Inside
 from gridfold.finished import journal, latex
 from gridfold.paths import StudyPaths
 from gridfold.plan.plan import Plan
-from gridfold.statistics.result import Comparison
-from gridfold.store.answer import Answer
-from gridfold.store.model_card import ModelCard
+from gridfold.statistics.finished import StudyResults
 from gridfold.tables.predictions import predicted_samples
-from gridfold.tables.trials import StudyTables
-
-_TABLES = ("trials", "epochs", "configurations", "comparisons", "scientific", "importance")
 
 
 def export(plan: Plan, column: journal.Column, rows: int, folder: Path) -> list[Path]:
@@ -49,11 +43,9 @@ def export(plan: Plan, column: journal.Column, rows: int, folder: Path) -> list[
         When the study is not finished.
     """
     paths = plan.paths
-    files = {name: str(paths.table(name)) for name in _TABLES} | {"facts": str(paths.comparison)}
     try:
-        tables, comparison = StudyTables.read(files), Comparison.read(files)
-        answer = Answer.read(paths)
-        drawn = _draw(plan, tables, comparison, answer.card, column)
+        found = StudyResults.read(paths)
+        drawn = _draw(plan, found, column)
     except FileNotFoundError as error:
         # Of Arrow's errors the message is the path, of Python's the attribute.
         missing = Path(error.filename or str(error)).name
@@ -62,21 +54,20 @@ def export(plan: Plan, column: journal.Column, rows: int, folder: Path) -> list[
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "table.tex"
     text = latex.ranking_table(
-        plan.study.study, tables.configurations, comparison, answer.best, answer.card, rows
+        plan.study.study,
+        found.tables.configurations,
+        found.comparison,
+        found.answer.best,
+        found.answer.card,
+        rows,
     )
     write_text(table, text)
     return [table, *journal.save(drawn, column, folder)]
 
 
-def _draw(
-    plan: Plan,
-    tables: StudyTables,
-    comparison: Comparison,
-    card: ModelCard,
-    column: journal.Column,
-) -> dict[str, style.Drawing]:
+def _draw(plan: Plan, results: StudyResults, column: journal.Column) -> dict[str, style.Drawing]:
     request, paths = json.loads(plan.report_request()), plan.paths
-    manifest = Manifest.read(paths.manifest)
+    tables, card, manifest = results.tables, results.answer.card, results.manifest
     targets = np.load(paths.array("targets"), mmap_mode="r")
     samples = predicted_samples(
         pd.read_parquet(paths.out_of_fold),
@@ -90,7 +81,7 @@ def _draw(
             **study.draw_search(request, tables),
             **study.draw_test(request, tables, card=card, samples=samples, manifest=manifest),
             **model.draw_model(inside, features=features, targets=targets, manifest=manifest),
-            **comparisonfigures.draw_comparison(comparison),
+            **comparisonfigures.draw_comparison(results.comparison),
         }
         if plan.study.problem.is_classification:
             classes = classfigures.draw_classes(

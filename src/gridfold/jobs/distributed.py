@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from gridfold.atomic import write_text
+from gridfold.atomic import write_json
 from gridfold.cluster.placement import processes
 from gridfold.jobs import pool, ranks
 from gridfold.jobs.shard import ShardTables, TrialsFailed, run_shard
@@ -75,7 +75,7 @@ def train_final(plan: Plan, best: Path, launcher: str, record: Path) -> None:
             if failures:
                 raise TrialsFailed(f"the final model: {failures[0]}")
     text = {"config_id": selection.config_id, "trained_here": is_distributed}
-    write_text(record, json.dumps(text, indent=1) + "\n")
+    write_json(record, text, indent=1)
 
 
 def _launch(plan: Plan, launcher: str, count: int) -> ranks.Launch:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from gridfold.data.manifest import Manifest
 from gridfold.paths import StudyPaths
+from gridfold.statistics.finished import StudyResults
 from gridfold.statistics.result import Comparison
 from gridfold.store.model_card import ModelCard
 from gridfold.store.selection import Selection
@@ -84,14 +85,55 @@ class ReportInput:
     search: pd.DataFrame | None = None
     search_trials: pd.DataFrame | None = None
 
+    comparison: Comparison | None = None
+
+    @classmethod
+    def read(
+        cls,
+        request: Mapping[str, Any],
+        paths: StudyPaths,
+        words: Iterable[Path],
+        *,
+        with_scaling: bool,
+        with_search: bool,
+    ) -> ReportInput:
+        """Read what the report is written from.
+
+        Parameters
+        ----------
+        request : mapping
+        paths : StudyPaths
+        words : iterable of Path
+            Of the figures that are shown.
+        with_scaling, with_search : bool
+            Whether the study compares world sizes, and whether its search has stages. A study that
+            did so before may have left tables of it.
+        """
+        found = StudyResults.read(paths)
+
+        def table(name: str, wanted: bool) -> pd.DataFrame | None:
+            return pd.read_parquet(paths.table(name)) if wanted else None
+
+        return cls(
+            request,
+            found.tables,
+            jobs=pd.read_parquet(paths.table("jobs")),
+            best=found.answer.best,
+            card=found.answer.card,
+            manifest=found.manifest,
+            figures=read_figures(words),
+            scaling=table("scaling", with_scaling),
+            search=table("search", with_search),
+            search_trials=table("search_trials", with_search),
+            comparison=found.comparison,
+        )
+
     @property
     def all_trials(self) -> pd.DataFrame:
         """What was trained: also what a search in stages has left behind, each trial once."""
         if self.search_trials is None:
             return self.tables.trials
         return self.search_trials.drop_duplicates(["config_id", "split"], keep="last")
-
-    comparison: Comparison | None = None
 
     @property
     def study(self) -> Mapping[str, Any]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
+from gridfold.paths import StudyPaths
 from gridfold.statistics.ranks import RankTest
 from gridfold.store.records import Record
 from gridfold.tables.trials import write
@@ -87,21 +86,29 @@ class Comparison:
     facts: ComparisonFacts
 
     @classmethod
-    def read(cls, files: Mapping[str, str]) -> Comparison:
-        """Read what the rule `compare_configurations` has written, by the names of its outputs."""
+    def read(cls, paths: StudyPaths) -> Comparison:
+        """Read what the rule `compare_configurations` has written.
+
+        Raises
+        ------
+        FileNotFoundError
+            When the study has none yet.
+        DamagedRecord
+            When ``comparison.json`` can't be read.
+        """
         return cls(
-            pd.read_parquet(files["comparisons"]),
-            pd.read_parquet(files["scientific"]),
-            pd.read_parquet(files["importance"]),
-            ComparisonFacts.read(Path(files["facts"])),
+            pd.read_parquet(paths.table("comparisons")),
+            pd.read_parquet(paths.table("scientific")),
+            pd.read_parquet(paths.table("importance")),
+            ComparisonFacts.read(paths.comparison),
         )
 
-    def write(self, folder: Path) -> None:
+    def write(self, paths: StudyPaths) -> None:
         """Write the tables as Parquet and CSV, and ``comparison.json``, for :meth:`read`."""
         for name in ("comparisons", "scientific", "importance"):
-            for suffix in (".parquet", ".csv"):
-                write(folder / f"{name}{suffix}", getattr(self, name))
-        self.facts.write(folder / "comparison.json")
+            for file in (paths.table(name), paths.table_csv(name)):
+                write(file, getattr(self, name))
+        self.facts.write(paths.comparison)
 
     def rank_tests(self) -> dict[str, RankTest]:
         """Return the rank tests by their titles."""

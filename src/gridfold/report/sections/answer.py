@@ -242,7 +242,7 @@ def answer(study: ReportInput) -> Section:
             "selected": selected(study.tables.configurations, study.best),
             "scores": scores(study.best, study.card),
             "sentences": sentences(study.tables.configurations, study.best, study.card),
-            "card_file": BESIDE.final / "card.md",
-            "model_file": BESIDE.final / "model.keras",
+            "card_file": BESIDE.final_model.card_text,
+            "model_file": BESIDE.final_model.model,
         },
     )

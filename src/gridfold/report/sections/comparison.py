@@ -45,8 +45,7 @@ def comparison(study: ReportInput) -> Section | None:
         "scientific": _scientific(found) if len(found.scientific) else None,
         "notes": _notes(found) if compared else [],
         "files": [
-            (name, BESIDE.tables / f"{name}.csv")
-            for name in ("comparisons", "scientific", "importance")
+            (name, BESIDE.table_csv(name)) for name in ("comparisons", "scientific", "importance")
         ],
     }
     return Section("comparison", "Comparison", "How sure is the choice?", content)

@@ -56,7 +56,7 @@ def configurations(study: ReportInput) -> Section:
             "table": configurations_table(
                 study.tables.configurations, study.best, all_measures(trials)
             ),
-            "table_file": BESIDE.tables / "configurations.csv",
+            "table_file": BESIDE.table_csv("configurations"),
             "methods": [
                 *_methods(study.best, trials),
                 *_replicas(study.study, trials),

@@ -20,7 +20,7 @@ def failures(study: ReportInput) -> Section:
     trials = study.all_trials
     content = {
         "failures": _table(trials),
-        "trials_file": BESIDE.tables / "trials.csv",
+        "trials_file": BESIDE.table_csv("trials"),
         "trial_count": len(trials),
     }
     return Section("failures", "Failed trials", "Failed trials", content)

@@ -12,7 +12,7 @@ def model(study: ReportInput) -> Section | None:
         return None
     content = {
         "images": are_images(study.manifest.sample_shape),
-        "layers_file": BESIDE.tables / "layers.csv",
-        "model_file": BESIDE.final / "model.keras",
+        "layers_file": BESIDE.table_csv("layers"),
+        "model_file": BESIDE.final_model.model,
     }
     return Section("model", "Final model", "Inside the final model", content)

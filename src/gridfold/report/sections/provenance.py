@@ -22,7 +22,7 @@ def provenance(study: ReportInput) -> Section:
         "provenance": _origin(study.request, study.tables.trials, study.card, study.manifest),
         "command": f"snakemake --configfile {shlex.join(study.request['files'])}",
         "settings": _settings_text(study.study),
-        "card_file": BESIDE.final / "card.md",
+        "card_file": BESIDE.final_model.card_text,
     }
     return Section("provenance", "Provenance", "Provenance", content)
 

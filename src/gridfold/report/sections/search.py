@@ -26,7 +26,7 @@ def search(study: ReportInput) -> Section | None:
             *optimism(study.search, study.best.config_id, measure),
         ],
         "stages": _table(stages, measure),
-        "search_file": BESIDE.tables / "search.csv",
+        "search_file": BESIDE.table_csv("search"),
     }
     return Section("search", "Search", "The path of the search", content)
 

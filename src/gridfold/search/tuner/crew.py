@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import shlex
@@ -15,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gridfold.atomic import write_text
+from gridfold.atomic import write_json
 from gridfold.errors import Interrupted
 from gridfold.jobs.pool import stop_signals
 from gridfold.jobs.ranks import AUTO, end_process, end_with_parent
@@ -114,7 +113,7 @@ def run_distributed(study: TuningStudy, request: Mapping[str, Any], crew: Crew) 
     content = {"request": request, "cores": crew.cores, "on_node": crew.on_node}
     # gRPC need not look after children: all are other programs.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    write_text(study.paths.tuner_job, json.dumps(content) + "\n")
+    write_json(study.paths.tuner_job, content)
     with stop_signals() as stopped:
         desk = open_desk(study)
 
