@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format d3 schema docs horovod horovod-tested mpi browser slurm clean
+.PHONY: help setup demo test test-unit lint format d3 schema docs horovod horovod-tested mpi browser slurm clean
 
 UV_VERSION := 0.13
 # The machine's own certificates, which a proxy of an institution may need.
@@ -40,6 +40,9 @@ demo: setup ## Run the default study and print where its report is
 test: setup browser horovod-tested slurm lint ## Lint, then run every test
 	@$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder
 
+test-unit: setup ## Run the tests without cluster, workflow, jobs, browser
+	@$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder tests/unit
+
 lint: setup ## Check format, types, rules and generated files
 	@$(RUN) ruff check
 	@$(RUN) ruff format --check
@@ -56,8 +59,10 @@ format: setup ## Rewrite all files in the project's format
 d3: setup ## Fetch the report's chart library anew, as its record says
 	@$(RUN) python src/gridfold/report/templates/vendor/fetch.py
 
-schema: setup ## Regenerate schema, reference study and reference table
+schema: setup ## Regenerate schema, reference study, reference tables, picture of the layers
 	@$(RUN) gridfold schema --write
+	@$(RUN) python -m gridfold.reference.tables
+	@$(RUN) python docs/layers.py
 
 docs: setup ## Build the documentation in docs/_build/html
 	@$(RUN) sphinx-build -q -W --keep-going -n docs docs/_build/html

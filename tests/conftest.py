@@ -4,27 +4,37 @@ import os
 
 import pytest
 from distributed import horovod_here, mpi_here
+from repeating import pytest_terminal_summary
+from workbench import ROOT
 
-__all__ = ["horovod_here", "mpi_here"]
+__all__ = ["horovod_here", "mpi_here", "pytest_terminal_summary"]
 
-# Files with tests of these kinds take minutes each; the first kind takes longest.
-_SLOW_KINDS = ("slurm", "workflow", "browser")
+# What the tests of a folder do, in the order in which they begin: the first ones take longest.
+_MARKERS = {
+    "cluster": ("slurm", "workflow"),
+    "workflow": ("workflow",),
+    "jobs": ("jobs",),
+    "browser": ("browser",),
+}
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more process than cores: tests on the cluster mostly wait for it."""
-    return (os.cpu_count() or 1) + 1
+    """Two more processes than cores: tests on the cluster mostly wait for it."""
+    return (os.cpu_count() or 1) + 2
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let slow files start first, so that none of them is left for the end, alone in its process.
+    """Mark tests by their folder, and let those that take long start first.
 
-    A process takes whole files (``--dist loadfile``), in this order (``--no-loadscope-reorder``).
+    A process takes whole files (``--dist loadfile``), in this order (``--no-loadscope-reorder``),
+    so that no slow file is left for the end, alone in its process.
     """
-    ranks = {item.path: len(_SLOW_KINDS) for item in items}
+    folders = list(_MARKERS)
+    order = {}
     for item in items:
-        for rank, kind in enumerate(_SLOW_KINDS):
-            if item.get_closest_marker(kind):
-                ranks[item.path] = min(ranks[item.path], rank)
-    items.sort(key=lambda item: ranks[item.path])
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        order[item] = folders.index(folder) if folder in folders else len(folders)
+        for marker in _MARKERS.get(folder, ()):
+            item.add_marker(marker)
+    items.sort(key=order.__getitem__)

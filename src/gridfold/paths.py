@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+# Relative to the project, as all paths of a study are.
+DEFAULT_STUDY = "config/demo.yaml"
+
 
 @dataclass(frozen=True)
 class FinalModelPaths:
@@ -132,19 +135,25 @@ class StudyPaths:
         """Folder of the tables that the training jobs write."""
         return self.root / "shards"
 
-    def shard_table(self, shard: str, kind: str) -> Path:
-        """Return a table of a training job: ``trials``, ``epochs`` or ``predictions``."""
-        return self.shards / f"{shard}.{kind}.parquet"
-
     @property
     def search(self) -> Path:
-        """Folder of what is decided while a search in stages runs."""
+        """Folder of what is decided while a search runs."""
         return self.root / "search"
+
+    def stage(self, name: str) -> Path:
+        """File that says which configurations a stage has."""
+        return self.search / f"{name}.json"
 
     @property
     def catalogue(self) -> Path:
-        """All configurations that a search in stages has found."""
+        """Every configuration of the study, whichever stage has found it."""
         return self.search / "catalogue.json"
+
+    def shard_tables(self, shard: str) -> tuple[Path, Path, Path]:
+        """Trials, epochs and predictions that a training job writes."""
+        names = ("trials", "epochs", "predictions")
+        trials, epochs, predictions = (self.shards / f"{shard}.{n}.parquet" for n in names)
+        return trials, epochs, predictions
 
     @property
     def tuner(self) -> Path:

@@ -23,8 +23,6 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from synthetic import finished
 from workbench import ROOT
 
-pytestmark = pytest.mark.browser
-
 FLAGS = (
     "--headless=new",
     "--no-sandbox",

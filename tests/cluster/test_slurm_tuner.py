@@ -11,12 +11,11 @@ from typing import Any
 
 import psutil
 import pytest
+from clones import IMPATIENT, PATIENCE, Clone, ended, new_cluster
 from searches import SPACE, wait_until
-from test_slurm import IMPATIENT, PATIENCE, Clone, ended, new_cluster, tiny
+from workspaces import tiny
 
 from gridfold.search.tuner.outcome import TunerTrial, read_trials
-
-pytestmark = [pytest.mark.slurm, pytest.mark.workflow]
 
 TRIALS = 8
 STUDY = tiny(
@@ -96,8 +95,8 @@ def test_chief_and_workers_share_one_allocation(search: Search) -> None:
     assert re.search(r"--ntasks[= ]3\b", call)
     assert "--cpus-per-task=1" in call
     assert re.search(r"--gres[= ]'?gpu:3", call)
-    command = re.search(r"srun .*--ntasks=3 .*gridfold\.tuneworker.*", search.log("tune.log"))
-    assert command is not None
+    program = r"srun .*--ntasks=3 .*gridfold\.search\.tuner\.worker.*"
+    assert re.search(program, search.log("tune.log")) is not None
 
 
 def test_every_worker_has_a_gpu_of_its_own(search: Search) -> None:

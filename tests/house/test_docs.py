@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
+import html
 import re
-import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import yaml
+from documents import DOCUMENTS, FOLLOWED
 from workbench import ROOT
 
 from gridfold.advice import advice_in_log, recognise
 from gridfold.plan.loading import load_study
-
-DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "config" / "README.md"]
-# Those of the tutorials are followed in test_tutorials.py.
-FOLLOWED = {file for file in DOCUMENTS if file.parent.name == "tutorials"}
-COMMANDS = [
-    (file.relative_to(ROOT).as_posix(), line.strip())
-    for file in DOCUMENTS
-    if file not in FOLLOWED
-    for block in re.findall(r"```sh\n(.*?)```", file.read_text(), re.S)
-    for line in block.splitlines()
-    if line.strip() and not line.startswith("#")
-]
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
@@ -45,50 +35,45 @@ def test_the_documentation_is_built_without_a_warning(tmp_path: Path) -> None:
     )
     assert answer.returncode == 0, answer.stderr
     # A document that the index does not lead to would have been a warning.
-    assert (tmp_path / "study-file.html").exists()
+    for file in (ROOT / "docs").glob("**/*.md"):
+        page = tmp_path / file.relative_to(ROOT / "docs").with_suffix(".html")
+        title = re.search(r"^# (.+)", file.read_text(), re.M)
+        # Sphinx has pages of its own, such as `search.html`, and would write them over ours.
+        assert title
+        assert f"<h1>{html.escape(title[1])}<a" in page.read_text(), file
 
 
-def test_there_are_commands_to_try() -> None:
-    assert len(COMMANDS) > 8
-
-
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like the project's, with a study that is as small as can be."""
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("config", "rules", "workflow", "profiles"):
-        shutil.copytree(ROOT / name, folder / name)
-    shutil.copy(ROOT / "Snakefile", folder)
-    shutil.copy(ROOT / "slurm", folder, follow_symlinks=False)
-    file = folder / "config" / "demo.yaml"
-    study = yaml.safe_load(file.read_text())
-    study["data"]["subset"] = 200
-    study["training"]["epochs"] = 1
-    study["resampling"]["folds"] = 2
-    study["search"]["space"] = {"cnn.filters": [4], "mlp.units": [8]}
-    file.write_text(yaml.safe_dump(study))
-    return folder
-
-
-@pytest.mark.parametrize(("document", "command"), COMMANDS)
-@pytest.mark.workflow
-def test_commands_run(document: str, command: str, workspace: Path) -> None:
-    words = shlex.split(command)
-    if words[0] == "make":
-        subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, check=True, capture_output=True)
-        return
-    assert words[0] in ("gridfold", "snakemake"), f"{document}: a command of an unknown kind"
-    if "--profile" in words and "--dry-run" not in words:
-        # To its end on a real Slurm: test_slurm.py.
-        words.append("--dry-run")
-    if words[1] == "show":
-        # Ids in documents are those of the full study.
-        words[2] = load_study([workspace / "config/demo.yaml"]).expansion.configurations[0].id
-    program = Path(sys.executable).parent / words[0]
-    answer = subprocess.run(
-        [program, *words[1:]], cwd=workspace, capture_output=True, text=True, check=False
+def layers(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the script that draws the layers, in a copy of the project."""
+    return subprocess.run(
+        [sys.executable, folder / "docs" / "layers.py", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_the_picture_of_the_layers_is_up_to_date() -> None:
+    answer = layers(ROOT, "--check")
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_a_picture_of_other_layers_is_refused_and_drawn_anew(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("_build"))
+    shutil.copytree(ROOT / "src", tmp_path / "src")
+    module = tmp_path / "src" / "gridfold" / "errors.py"
+    module.write_text('"""Names <errors> & more."""\n')
+    refused = layers(tmp_path, "--check")
+    assert refused.returncode == 1
+    assert "docs/images/layers.svg is out of date; run: make schema" in refused.stderr
+    assert layers(tmp_path).returncode == 0
+    assert layers(tmp_path, "--check").returncode == 0
+    svg = ElementTree.parse(tmp_path / "docs" / "images" / "layers.svg")
+    texts = [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]
+    packages = {file.parent.name for file in (ROOT / "src" / "gridfold").glob("*/__init__.py")}
+    assert packages <= set(texts)
+    assert "Names <errors> & more." in texts
 
 
 def test_studies_in_documents_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,27 +1,15 @@
-"""The profiles: found, explained, and true to the rules. What they submit is in test_slurm.py."""
+"""The profiles: found, explained, and true to the rules. What they submit is in tests/cluster."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import yaml
-from dryruns import PROFILES as OPTIONS
-from dryruns import DryRun, dry_runs
-from PIL import Image
-from searches import tuned
-from studies import tiny_study, write_study
-from test_architecture import RULES
+from rulefiles import RULES
 from workbench import ROOT
-
-from gridfold.cli import new
 
 PROFILES = sorted(ROOT.glob("profiles/*/config.yaml"))
 CLUSTERS = [file for file in PROFILES if file.parent.name != "default"]
@@ -29,17 +17,6 @@ CLUSTERS = [file for file in PROFILES if file.parent.name != "default"]
 
 def name(file: Path) -> str:
     return file.parent.name
-
-
-def dry_run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", "--dry-run", *options],
-        cwd=ROOT,
-        env={k: v for k, v in os.environ.items() if k != "EXPANSE_ACCOUNT"} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_the_link_beside_the_snakefile_survives_a_move() -> None:
@@ -65,112 +42,10 @@ def test_profiles_speak_of_rules_that_exist(file: Path) -> None:
     assert named <= set(RULES)
     # What trains stands alone, and so does what trainings wait for and are waited for by;
     # everything else would wait in the queue for seconds of work.
-    deciding = {"promote", "refine", "confirm"}
+    # `choose` says itself which of its jobs those are.
     assert set(profile["groups"]) == {
-        r for r in RULES if not r.startswith(("train", "fit", "tune")) and r not in deciding
+        r for r in RULES if not r.startswith(("train", "fit", "tune")) and r != "choose"
     }
-    # What is said of training in one way holds for the other, too.
-    for key in ("set-threads", "set-resources"):
-        said = profile.get(key, {})
-        assert said.get("train") == said.get("train_stage")
-
-
-def searched(strategy: dict[str, Any] | None = None, **stages: Any) -> dict[str, Any]:
-    """Return a small study with two axes."""
-    space = {
-        "mlp.units": [4, 8, 16, 32],
-        "training.learning_rate": {"float": {"min": 0.001, "max": 0.1, "log": True}},
-    }
-    if strategy is None:
-        space["training.learning_rate"] = [0.001, 0.01]
-    search = {"space": space, **({"strategy": strategy} if strategy else {}), **stages}
-    return tiny_study(training={"epochs": 8}, search=search)
-
-
-def distributed(**distribution: Any) -> dict[str, Any]:
-    return tiny_study(
-        training={"epochs": 2, "batch_size": 64},
-        search={"space": {f"training.distribution.{k}": v for k, v in distribution.items()}},
-    )
-
-
-HYPERBAND = {"type": "hyperband", "factor": 2}
-FINALISTS = {"top": 2, "folds": 3}
-# Every form that a study can give the graph of jobs.
-FORMS = {
-    "grid": searched(),
-    "random": searched({"type": "random", "n": 5}),
-    "sobol": searched({"type": "sobol", "n": 4}, confirm=FINALISTS),
-    "latin hypercube": searched({"type": "latin_hypercube", "n": 4}),
-    "hyperband": searched(HYPERBAND),
-    "all stages": searched(
-        explore={"epochs": 2}, refine={"top": 2, "rounds": 3}, confirm=FINALISTS
-    ),
-    "hyperband, all stages": searched(HYPERBAND, refine={"top": 2, "rounds": 2}, confirm=FINALISTS),
-    "tuner": tuned({"tuner": "bayesian", "max_trials": 4}),
-    "tuner with workers": tuned({"tuner": "random", "max_trials": 4, "workers": 2}),
-    "tuner, confirmed": searched(
-        {"type": "keras_tuner", "tuner": "hyperband", "max_epochs": 4, "factor": 2, "workers": 3},
-        refine={"top": 1},
-        confirm=FINALISTS,
-    ),
-    "several replicas": distributed(world_size=[1, 2, 4], backend=["horovod"]),
-    "devices of one process": distributed(world_size=[1, 2], backend=["mirrored"]),
-    "ensemble": tiny_study(final={"ensemble": True}),
-    "notebook": searched(HYPERBAND) | {"report": {"notebook": True}},
-    "images": tiny_study(data={"source": "images", "path": "images"}),
-}
-
-
-def check_groups(run: DryRun, cores: int) -> None:
-    """Check that each group asks for its largest rule, and for the time of all its rules."""
-    groups = [job for job in run.jobs if job["group"] is not None]
-    assert {job["group"] for job in groups} == {"data", "answer", "report"}
-    for job in groups:
-        rules = job["rules"].values()
-        assert job["asked"]["_cores"] == max(rule["_cores"] for rule in rules) <= cores, job
-        assert job["asked"]["mem_mb"] == max(rule["mem_mb"] for rule in rules)
-
-
-def write_images(folder: Path) -> None:
-    for label in ("a", "b"):
-        (folder / label).mkdir(parents=True)
-        for number in range(4):
-            pixels = np.full((4, 4, 3), number, np.uint8)
-            Image.fromarray(pixels).save(folder / label / f"{number}.png")
-
-
-@pytest.mark.parametrize("profile", OPTIONS)
-def test_every_search_has_a_plan_with_every_profile(profile: str, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "config", tmp_path / "config")
-    write_images(tmp_path / "images")
-    files = [f"config/{name}.yaml" for name in ("demo", "mnist", "reference", "scaling")]
-    for name, study in FORMS.items():
-        files.append(f"{name}.yaml")
-        write_study(tmp_path / files[-1], study)
-    lines = [("--configfile", file, *OPTIONS[profile]) for file in files]
-    for file, run in zip(files, dry_runs(tmp_path, *lines), strict=True):
-        assert run.ended, f"{file}: {run.said}"
-        if profile != "default":
-            check_groups(run, {"slurm": 4, "expanse": 10}[profile])
-            # All that depends on nothing that trains is one job.
-            begin = {"prepare_data", "explore"}
-            assert sum(not begin.isdisjoint(job["rules"]) for job in run.jobs) == 1
-
-
-@pytest.mark.parametrize("cores", [1, 2])
-def test_no_group_asks_for_more_cores_than_a_training_job(cores: int, tmp_path: Path) -> None:
-    write_study(tmp_path / "study.yaml", FORMS["images"])
-    write_images(tmp_path / "images")
-    words = (*OPTIONS["slurm"], "--set-threads", f"train={cores}")
-    (run,) = dry_runs(tmp_path, ("--configfile", "study.yaml", *words))
-    assert run.ended, run.said
-    check_groups(run, cores)
-    # Images are decoded in parallel, by as many processes as the job has cores.
-    assert run.asked("data")["_cores"] == cores
-    report = next(job for job in run.jobs if job["group"] == "report")
-    minutes = [rule["runtime"] for rule in report["rules"].values()]
-    assert report["asked"]["runtime"] == sum(minutes), "they run one after another"
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -179,47 +54,3 @@ def test_every_rule_asks_for_memory_and_time_that_grow_with_the_attempt(rule: st
         asked = re.search(rf"^        {resource}=(lambda .*?),\n", RULES[rule], re.M | re.S)
         assert asked, f"{rule} asks for no {resource}"
         assert "attempt" in asked[1]
-
-
-def test_expanse_asks_who_pays_before_anything_else() -> None:
-    answer = dry_run("--profile", "profiles/expanse", "--sdm", "env-modules")
-    assert answer.returncode != 0
-    assert "export EXPANSE_ACCOUNT=<account>" in answer.stderr
-    assert "Traceback" not in answer.stderr
-    answer = dry_run(
-        "--profile", "profiles/expanse", "--sdm", "env-modules", EXPANSE_ACCOUNT="abc123"
-    )
-    assert answer.returncode == 0, answer.stderr
-
-
-def test_cores_of_a_login_node_say_nothing_about_a_job() -> None:
-    here = dry_run("--configfile", "config/demo.yaml")
-    assert here.returncode == 0, here.stderr
-    there = dry_run("--configfile", "config/demo.yaml", "--profile", "slurm")
-    assert " on 4 (rough)" in there.stderr, "the same on every login node"
-    some = dry_run("--configfile", "config/demo.yaml", "-j", "3")
-    assert some.returncode == 0, some.stderr
-
-
-def test_a_project_of_its_own_has_a_plan_with_its_profiles(tmp_path: Path) -> None:
-    folder = tmp_path / "mine"
-    new.create(folder)
-    here = ("--snakefile", "Snakefile")
-    for run in dry_runs(folder, here, (*here, "--profile", "slurm")):
-        assert run.ended, run.said
-    check_groups(run, 4)
-
-
-def test_memory_for_each_core_is_not_added_up(tmp_path: Path) -> None:
-    write_study(tmp_path / "study.yaml", FORMS["grid"])
-    words = (*OPTIONS["slurm"], "--default-resources", "mem_mb_per_cpu=2000")
-    (run,) = dry_runs(tmp_path, ("--configfile", "study.yaml", *words))
-    for group in ("data", "answer", "report"):
-        assert run.asked(group)["mem_mb_per_cpu"] == 2000
-
-
-def test_on_one_machine_rules_run_side_by_side(tmp_path: Path) -> None:
-    write_study(tmp_path / "study.yaml", FORMS["grid"])
-    (run,) = dry_runs(tmp_path, ("--configfile", "study.yaml", "--cores", "4"))
-    assert run.ended
-    assert "turn" not in run.limits

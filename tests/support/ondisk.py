@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from workbench import prepare_bench
 
 from gridfold.data.dataset import Dataset
 from gridfold.paths import StudyPaths
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.statistics.summary import select, summarise
 from gridfold.store.model_card import HeldOutScore, ModelCard
@@ -74,7 +74,7 @@ def write_finished(
                 }
             )
             predicted.append(_table(part.validation, chances, **identity))
-    trials, request = pd.DataFrame(rows), json.loads(plan.summary_request())
+    trials, request = pd.DataFrame(rows), JobRequests(plan).summary()
     configurations = summarise(trials, request)
     best = select(configurations, request)
     tested = _predict(random, dataset.targets[bench.splits.test], skill)
@@ -82,7 +82,7 @@ def write_finished(
     paths.tables.mkdir(parents=True)
     paths.final.mkdir(parents=True)
     paths.shards.mkdir(parents=True)
-    write(paths.shard_table("s0001", "predictions"), pd.concat(predicted))
+    write(paths.shard_tables("s0001")[2], pd.concat(predicted))
     write(paths.table("trials"), trials)
     write(paths.table("epochs"), _epochs(trials))
     write(paths.table("configurations"), configurations)

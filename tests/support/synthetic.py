@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,11 @@ from studies import tiny_study, write_study
 from gridfold.data.manifest import Manifest
 from gridfold.figures import study as figures
 from gridfold.final.inside import Inside, Layer, Stage
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.problems import PROBLEM_KINDS
 from gridfold.report import input, page
+from gridfold.requests import ReportRequest, SummaryRequest
 from gridfold.statistics.summary import select, summarise
 from gridfold.store.model_card import HeldOutScore, ModelCard
 from gridfold.store.selection import Selection
@@ -66,7 +67,7 @@ def inside(outputs: int = 3, channels: int = 1, filters: int = 4, samples: int =
 class Finished:
     """What the rules that draw and `report` read."""
 
-    request: dict[str, Any]
+    request: ReportRequest
     trials: pd.DataFrame
     epochs: pd.DataFrame
     configurations: pd.DataFrame
@@ -183,7 +184,7 @@ def finished(
         **{"training": {"epochs": epochs}} | sections,
     )
     plan = Plan.load([write_study(folder / "study.yaml", study)], results=folder / "results")
-    request = json.loads(plan.report_request()) | {"files": ["config/my study.yaml"]}
+    request = replace(JobRequests(plan).report(), files=("config/my study.yaml",))
     random = np.random.default_rng(0)
     kind = PROBLEM_KINDS[problem]
     rows, history = [], []
@@ -242,7 +243,7 @@ def finished(
                     for epoch in range(1, epochs + 1)
                 ]
     trials = pd.DataFrame(rows)
-    summary = {"measure": plan.study.problem.ranking_measure, "confidence": 0.95}
+    summary = SummaryRequest(plan.study.problem.ranking_measure, 0.95)
     configurations = summarise(trials, summary)
     best = select(configurations, summary)
     targets, predictions = _predictions(problem, classes, outputs, 50 + test, random)

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from studies import tiny_study
-from workbench import Bench, prepare_bench, shard_tables, start_shard_job
+from workbench import Bench, prepare_bench, shard_tables, shared_forks, start_shard_job
 
 from gridfold import advice
 from gridfold.advice import advice_in_log, cause_of, explained, is_final, recognise, refusal
@@ -85,7 +85,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 @pytest.fixture(scope="module")
 def terminal(bench: Bench) -> str:
     # With retries to come, nothing is reported yet.
-    job = start_shard_job(bench.plan, last_attempt=False)
+    with shared_forks():
+        job = start_shard_job(bench.plan, last_attempt=False)
     _, errors = job.communicate(timeout=180)
     assert job.returncode == 1
     return errors.decode()
@@ -144,7 +145,8 @@ def test_show_gives_the_same_advice_and_the_traceback(
 def test_a_retry_repeats_what_may_end_otherwise_and_nothing_else(
     bench: Bench, terminal: str
 ) -> None:
-    job = start_shard_job(bench.plan, first_attempt=False)
+    with shared_forks():
+        job = start_shard_job(bench.plan, first_attempt=False)
     _, errors = job.communicate(timeout=180)
     assert job.returncode == 0, errors.decode()
     log = Path(bench.plan.paths.log("train", "s0001")).read_text()
@@ -159,7 +161,8 @@ def test_a_retry_repeats_what_may_end_otherwise_and_nothing_else(
 def test_a_new_run_tries_everything_for_its_file_may_be_whole_now(
     bench: Bench, terminal: str
 ) -> None:
-    job = start_shard_job(bench.plan)
+    with shared_forks():
+        job = start_shard_job(bench.plan)
     job.communicate(timeout=180)
     log = Path(bench.plan.paths.log("train", "s0001")).read_text()
     assert f"0 known, {len(DEEDS)} to train" in log
@@ -174,7 +177,8 @@ def test_where_only_code_has_failed_a_report_needs_no_retry(tmp_path: Path) -> N
             execution={"trials_per_job": 100, "failed_trials": "report"},
         ),
     )
-    job = start_shard_job(bench.plan, last_attempt=False)
+    with shared_forks():
+        job = start_shard_job(bench.plan, last_attempt=False)
     _, errors = job.communicate(timeout=120)
     assert job.returncode == 0, errors.decode()
     assert len(pd.read_parquet(shard_tables(bench.plan).trials)) == 4
@@ -233,7 +237,7 @@ def test_tensorflow_without_memory_for_a_tensor() -> None:
 
 
 # Not produced here: what TensorFlow says on a GPU (from its sources and issue threads), what Slurm
-# 22.05 has answered (tests/test_slurm.py asks it again), and what its executor writes into the log.
+# 22.05 has answered (tests/cluster asks it again), and what its executor writes into the log.
 @pytest.mark.parametrize(
     ("text", "cause"),
     [

@@ -15,13 +15,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from distributed import need_mpi
 from sklearn.datasets import load_iris
 from studies import tiny_study, write_study
 from workbench import ROOT
-
-pytestmark = pytest.mark.workflow
 
 ENGINE = """#!{python}
 import json, os, sys

@@ -8,17 +8,12 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-from test_workflow import Workspace
-
-from gridfold.store.request_notes import answers, settle, unseen, write
-from gridfold.workflow.earlier_run import is_whole
+from workspaces import Workspace
 
 FOUND = "Found before: "
 
@@ -78,7 +73,6 @@ def gridfold(workspace: Workspace, *words: str) -> subprocess.CompletedProcess[s
     )
 
 
-@pytest.mark.workflow
 @pytest.mark.parametrize("has_records", [True, False])
 def test_an_untouched_answer_is_found_again(finished: Workspace, has_records: bool) -> None:
     if not has_records:
@@ -89,7 +83,6 @@ def test_an_untouched_answer_is_found_again(finished: Workspace, has_records: bo
     assert "Nothing to be done" in said
 
 
-@pytest.mark.workflow
 @pytest.mark.parametrize("has_records", [True, False])
 def test_a_file_replaced_by_an_older_one_is_noticed(finished: Workspace, has_records: bool) -> None:
     before = data_digest(finished)
@@ -110,7 +103,6 @@ def test_a_file_replaced_by_an_older_one_is_noticed(finished: Workspace, has_rec
 OTHER_DATA = {"source": "csv", "path": "b.csv", "targets": ["y"]}
 
 
-@pytest.mark.workflow
 @pytest.mark.parametrize(
     ("change", "noticed"),
     [
@@ -138,7 +130,7 @@ def test_results_without_snakemakes_records_are_not_taken_for_those_of_another_s
     fresh.folder.mkdir()
     for name in ("a.csv", "b.csv"):
         shutil.copy2(finished.folder / name, fresh.folder / name)
-    fresh.snakemake(study(**change))
+    fresh.snakemake(study(**change), "results/current/tables/trials.parquet")
     scores = [
         pd.read_parquet(results(w) / "tables" / "trials.parquet")[
             ["config_id", "split", "log_loss"]
@@ -149,7 +141,6 @@ def test_results_without_snakemakes_records_are_not_taken_for_those_of_another_s
     assert FOUND in finished.snakemake(study(**change)).stderr
 
 
-@pytest.mark.workflow
 def test_damaged_files_are_made_again_and_unlocking_shows_no_traceback(
     finished: Workspace,
 ) -> None:
@@ -173,50 +164,6 @@ def test_damaged_files_are_made_again_and_unlocking_shows_no_traceback(
     assert FOUND in finished.snakemake(study()).stderr
 
 
-@pytest.mark.workflow
 def test_without_jobs_to_run_nothing_is_told_of_answers(finished: Workspace) -> None:
     assert FOUND not in finished.snakemake(study(), "--unlock").stderr
     assert FOUND not in finished.snakemake(study(), "--summary").stderr
-
-
-# -- notes and files ------------------------------------------------------------------------------
-
-
-def test_a_note_tells_which_request_a_job_has_answered(tmp_path: Path) -> None:
-    log = tmp_path / "logs" / "train" / "s0001.log"
-    log.parent.mkdir(parents=True)
-    assert answers(log, "one") is None
-    write(str(log), "one")
-    assert list(unseen(tmp_path / "logs")) == [log]
-    assert answers(log, "one") is True
-    settle(tmp_path / "logs")
-    assert not unseen(tmp_path / "logs")
-    assert (answers(log, "one"), answers(log, "other")) == (True, False)
-    # What nobody has seen yet is newer.
-    write(str(log), "other")
-    assert answers(log, "other") is True
-
-
-WRITERS: dict[str, Callable[[Path], Any]] = {
-    "a.json": lambda file: file.write_text(json.dumps({"a": list(range(50))})),
-    "a.npy": lambda file: np.save(file, np.arange(50)),
-    "a.npz": lambda file: np.savez(file, a=np.arange(50)),
-    "a.parquet": lambda file: pd.DataFrame({"a": range(50)}).to_parquet(file),
-}
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_a_file_that_breaks_off_is_not_whole(tmp_path: Path, name: str) -> None:
-    file = tmp_path / name
-    WRITERS[name](file)
-    assert is_whole(file)
-    for size in (file.stat().st_size - 3, 20, 3, 0):
-        os.truncate(file, size)
-        assert not is_whole(file)
-
-
-def test_an_empty_page_is_not_whole(tmp_path: Path) -> None:
-    (tmp_path / "report.html").write_text("<html>")
-    assert is_whole(tmp_path / "report.html")
-    os.truncate(tmp_path / "report.html", 0)
-    assert not is_whole(tmp_path / "report.html")

@@ -13,10 +13,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from finalmodels import ensemble_score
-from test_workflow import Workspace
 from workbench import ROOT, wait_for
-
-pytestmark = pytest.mark.workflow
+from workspaces import Workspace
 
 # R = 4 and factor 2: brackets of 4, 2 and 3 configurations.
 RUNGS = {
@@ -85,8 +83,7 @@ def trained_segments(workspace: Workspace) -> dict[str, list[tuple[int, int]]]:
 def test_a_dry_run_shows_every_rung_before_anything_runs(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     jobs = workspace.planned_jobs(hyperband())
-    assert (jobs["explore"], jobs["promote"], jobs["train_stage"]) == (3, 3, 6)
-    assert "train" not in jobs
+    assert (jobs["choose"], jobs["train"]) == (3 + 3, 6)
     answer = workspace.snakemake(hyperband(), "--dry-run")
     assert "Bracket 2, rung 0               4       1       1       4           4" in answer.stderr
 
@@ -157,7 +154,8 @@ def test_a_run_killed_within_a_rung_loses_nothing(searched: Workspace, tmp_path:
     assert not (results(workspace) / "tables").exists()
 
     workspace.snakemake(hyperband(), "--unlock")
-    workspace.snakemake(hyperband(), "--rerun-incomplete")
+    target = "results/rungs/tables/search_trials.parquet"
+    workspace.snakemake(hyperband(), "--rerun-incomplete", "--", target)
     after = workspace.trainings("rungs")
     assert {name: after[name] for name in before} == before
     times = ("seconds", "hours", "cpu", "memory", "resumptions")

@@ -19,7 +19,6 @@ from workbench import ROOT
 
 from gridfold import workflow_path
 from gridfold.cli import new
-from gridfold.plan.loading import load_study
 
 SMALL = {"python.units": [4, 8]}
 MODEL = """
@@ -95,7 +94,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.workflow
 def test_a_new_project_runs_from_any_folder_and_keeps_its_results_together(project: Path) -> None:
     assert (project / "results" / "my-project" / "report.html").exists()
     assert (project / "results" / "my-project" / "ledger.jsonl").exists()
@@ -104,7 +102,6 @@ def test_a_new_project_runs_from_any_folder_and_keeps_its_results_together(proje
     assert "Nothing to be done" in snakemake(project).stderr
 
 
-@pytest.mark.workflow
 def test_logic_of_an_imported_module_retrains_and_its_comments_do_not(project: Path) -> None:
     blocks = project / "parts" / "blocks.py"
     blocks.write_text("# A remark.\n" + BLOCKS)
@@ -114,13 +111,11 @@ def test_logic_of_an_imported_module_retrains_and_its_comments_do_not(project: P
     blocks.write_text(BLOCKS)
 
 
-@pytest.mark.workflow
 def test_a_new_project_is_ready_for_slurm(project: Path) -> None:
     answer = snakemake(project, "--profile", "slurm", "--dry-run", "--forceall")
     assert planned(answer)["train"] == 1
 
 
-@pytest.mark.workflow
 def test_the_command_line_overrides_a_projects_study(project: Path, tmp_path: Path) -> None:
     other = write_study(tmp_path / "other.yaml", tiny("other", "iris"))
     answer = snakemake(project, "--configfile", other, "--dry-run")
@@ -128,23 +123,6 @@ def test_the_command_line_overrides_a_projects_study(project: Path, tmp_path: Pa
     answer = snakemake(project, "--dry-run", "--config", "training={epochs: 1, batch_size: 8}")
     assert "Study my-project" in answer.stderr
     assert planned(answer)["train"] == 1
-
-
-def test_what_is_written_is_a_valid_study_and_complete(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written = new.create(tmp_path / "new")
-    monkeypatch.chdir(tmp_path / "new")
-    assert len(load_study(["study.yaml"]).expansion.configurations) == 8
-    assert all(Path(name).exists() for name in written)
-    assert "__STUDY__" not in "".join(p.read_text() for p in written if p.is_file())
-
-
-def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "model.py").write_text("mine")
-    with pytest.raises(new.ProjectExists, match=r"already has model\.py"):
-        new.create(tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["model.py"]
 
 
 TWO = """
@@ -172,7 +150,6 @@ onstart:
 """
 
 
-@pytest.mark.workflow
 def test_two_studies_run_in_one_invocation(tmp_path: Path) -> None:
     write_study(tmp_path / "first.yaml", tiny("one", "iris"))
     write_study(tmp_path / "second.yaml", tiny("two", "wine"))
@@ -199,7 +176,6 @@ use rule * from gridfold
 """
 
 
-@pytest.mark.workflow
 def test_a_deployed_module_takes_its_study_from_snakemakes_config(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "config", tmp_path / "config")
     (tmp_path / "workflow").mkdir()
@@ -218,7 +194,6 @@ def test_a_deployed_module_takes_its_study_from_snakemakes_config(tmp_path: Path
     assert "Study other: multiclass on wine" in answer.stderr
 
 
-@pytest.mark.workflow
 def test_a_modules_prefix_is_refused_with_what_to_do_instead(tmp_path: Path) -> None:
     write_study(tmp_path / "study.yaml", tiny("one", "iris"))
     (tmp_path / "Snakefile").write_text(
@@ -230,7 +205,6 @@ def test_a_modules_prefix_is_refused_with_what_to_do_instead(tmp_path: Path) -> 
     assert "Traceback" not in answer.stderr
 
 
-@pytest.mark.workflow
 def test_an_installed_package_needs_no_clone(tmp_path: Path) -> None:
     uv = shutil.which("uv") or ROOT / ".tools" / "bin" / "uv"
     if not Path(uv).exists():

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from workbench import ROOT
 
-pytestmark = pytest.mark.workflow
-
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 # A file, announced by its name, or commands.
 STEPS = re.compile(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)^```|^```sh\n(.*?)^```", re.M | re.S)

@@ -15,82 +15,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 from workbench import ROOT
+from workspaces import Workspace, tiny
 
-pytestmark = pytest.mark.workflow
-
-
-def tiny(**changes: Any) -> dict[str, Any]:
-    return {
-        "study": "tiny",
-        "data": {"source": "digits", "subset": 300, "normalise": "global"},
-        "problem": {"type": "multiclass"},
-        "model": {"mlp": {"units": 16}},
-        "training": {"epochs": 3, "learning_rate": 0.01},
-        "search": {"space": {"mlp.units": [8, 16]}},
-        "resampling": {"method": "stratified", "folds": 2},
-    } | changes
-
-
-class Workspace:
-    """A folder in which a user runs studies."""
-
-    def __init__(self, folder: Path, snakefile: Path = ROOT / "Snakefile") -> None:
-        self.folder = folder
-        self.snakefile = snakefile
-        self.environment: dict[str, str] = {}
-
-    def write(self, study: dict[str, Any]) -> Path:
-        file = self.folder / "study.yaml"
-        file.write_text(yaml.safe_dump(study, sort_keys=False))
-        return file
-
-    def snakemake(
-        self, study: dict[str, Any], *options: str, expect: int | None = 0
-    ) -> subprocess.CompletedProcess[str]:
-        answer = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "snakemake",
-                "--snakefile",
-                str(self.snakefile),
-                "--directory",
-                str(self.folder),
-                "--configfile",
-                str(self.write(study)),
-                "--cores",
-                "2",
-                *options,
-            ],
-            cwd=self.folder,
-            env={**os.environ, **self.environment},
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        if expect is not None:
-            assert answer.returncode == expect, answer.stdout + answer.stderr
-        return answer
-
-    def planned_jobs(self, study: dict[str, Any], *targets: str) -> dict[str, int]:
-        """Return how many jobs of each rule a dry run would start."""
-        answer = self.snakemake(study, "--dry-run", *targets)
-        jobs: dict[str, int] = {}
-        for rule, count in re.findall(r"^(\w+)\s+(\d+)$", answer.stdout + answer.stderr, re.M):
-            jobs[rule] = int(count)
-        jobs.pop("total", None)
-        return jobs
-
-    def table(self, study: str = "tiny") -> pd.DataFrame:
-        return pd.read_parquet(self.folder / "results" / study / "tables" / "trials.parquet")
-
-    def trainings(self, study: str = "tiny") -> dict[str, int]:
-        """Return the inode of every trial's result, which a new training would replace."""
-        runs = self.folder / "results" / study / "runs"
-        return {str(f.relative_to(runs)): f.stat().st_ino for f in runs.glob("*/r*/result-*.json")}
+# Enough where only trainings are looked at; figures and reports take most of a small study's time.
+TABLE = "results/tiny/tables/trials.parquet"
 
 
 @pytest.fixture
@@ -218,7 +147,7 @@ def test_adding_a_value_trains_only_the_new_trials(copy_of_finished: Workspace) 
 
 def test_removing_a_value_trains_nothing_and_leaves_it_out(copy_of_finished: Workspace) -> None:
     before = copy_of_finished.trainings()
-    copy_of_finished.snakemake(tiny(search={"space": {"mlp.units": [16]}}))
+    copy_of_finished.snakemake(tiny(search={"space": {"mlp.units": [16]}}), TABLE)
     assert copy_of_finished.trainings() == before
     assert len(copy_of_finished.table()) == 2
 
@@ -226,14 +155,14 @@ def test_removing_a_value_trains_nothing_and_leaves_it_out(copy_of_finished: Wor
 def test_losing_the_ledger_trains_nothing_again(copy_of_finished: Workspace) -> None:
     before = copy_of_finished.trainings()
     (copy_of_finished.folder / "results" / "tiny" / "ledger.jsonl").unlink()
-    copy_of_finished.snakemake(tiny(search={"space": {"mlp.units": [8, 12, 16]}}))
+    copy_of_finished.snakemake(tiny(search={"space": {"mlp.units": [8, 12, 16]}}), TABLE)
     after = copy_of_finished.trainings()
     assert {name: after[name] for name in before} == before
     assert len(after) == 6
 
 
 def test_raising_the_epochs_continues_the_trials(copy_of_finished: Workspace) -> None:
-    copy_of_finished.snakemake(tiny(training={"epochs": 5, "learning_rate": 0.01}))
+    copy_of_finished.snakemake(tiny(training={"epochs": 5, "learning_rate": 0.01}), TABLE)
     table = copy_of_finished.table()
     assert set(table["epochs_trained"]) == {5}
     assert set(table["resumptions"]) == {1}
@@ -270,7 +199,7 @@ def edit(workspace: Workspace, module: str, old: str, new: str) -> None:
 def test_a_comment_in_the_training_code_retrains_nothing(own_code: Workspace) -> None:
     edit(
         own_code,
-        "training.py",
+        "training/trial.py",
         "steps = steps_per_epoch(",
         "steps = steps_per_epoch(  # As many\n        ",
     )
@@ -279,8 +208,8 @@ def test_a_comment_in_the_training_code_retrains_nothing(own_code: Workspace) ->
 
 def test_the_training_logic_retrains_and_keeps_the_old_records(own_code: Workspace) -> None:
     before = own_code.trainings()
-    edit(own_code, "loop.py", "_EVALUATION_BATCH = 4096", "_EVALUATION_BATCH = 2048")
-    own_code.snakemake(tiny())
+    edit(own_code, "training/loop.py", "_EVALUATION_BATCH = 4096", "_EVALUATION_BATCH = 2048")
+    own_code.snakemake(tiny(), TABLE)
     after = own_code.trainings()
     assert not set(before.values()) & set(after.values())
     aside = own_code.folder / "results" / "tiny" / "set_aside"
@@ -290,7 +219,7 @@ def test_the_training_logic_retrains_and_keeps_the_old_records(own_code: Workspa
 
 
 def test_code_that_only_presents_numbers_retrains_nothing(own_code: Workspace) -> None:
-    edit(own_code, "answer.py", "Report: ", "The report: ")
+    edit(own_code, "plan/status.py", "Report: ", "The report: ")
     assert "train" not in own_code.planned_jobs(tiny())
 
 

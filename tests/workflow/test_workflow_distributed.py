@@ -11,9 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from distributed import needs_horovod, needs_mpi
-from test_workflow import Workspace, tiny
-
-pytestmark = pytest.mark.workflow
+from workspaces import Workspace, tiny
 
 
 def shared(backend: str, sizes: list[int], **changes: Any) -> dict[str, Any]:
@@ -71,7 +69,7 @@ def test_without_mpi_the_ranks_meet_over_gloo(tmp_path: Path) -> None:
                 link.symlink_to(program)
     own = [p for p in os.environ["PATH"].split(os.pathsep) if shutil.which("snakemake", path=p)]
     workspace.environment["PATH"] = os.pathsep.join([*own, str(programs)])
-    workspace.snakemake(shared("horovod", [2]))
+    workspace.snakemake(shared("horovod", [2]), "results/tiny/final/card.json")
     log = next(result(workspace, "logs/train_distributed").iterdir()).read_text()
     assert "horovodrun --gloo" in log
     assert json.loads(result(workspace, "final/trained.json").read_text())["trained_here"]

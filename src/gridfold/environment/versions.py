@@ -1,4 +1,4 @@
-"""What a number depends on besides its configuration: code, versions, machine."""
+"""Tell what a number depends on besides its configuration: code, versions, machine."""
 
 from __future__ import annotations
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -13,6 +12,7 @@ from gridfold.data.manifest import Manifest
 from gridfold.figures import calibration, roc
 from gridfold.figures import misclassified as mistakes
 from gridfold.figures.style import Drawing, style
+from gridfold.requests import ReportRequest
 from gridfold.statistics.classes import class_table
 from gridfold.tables.predictions import PredictedSamples
 
@@ -34,7 +34,7 @@ class ClassDrawings:
 
 
 def draw_classes(
-    request: Mapping[str, Any],
+    request: ReportRequest,
     samples: Sequence[PredictedSamples],
     *,
     features: Array,
@@ -44,8 +44,7 @@ def draw_classes(
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.report_request`.
+    request : ReportRequest
     samples : sequence of PredictedSamples
         What the selected configuration and the final model predict.
     features : array
@@ -53,7 +52,7 @@ def draw_classes(
     manifest : Manifest
     """
     names, parts = manifest.names, list(samples)
-    confidence = request["study"]["report"]["confidence"]
+    confidence = request.study["report"]["confidence"]
     classes = class_table(parts, names, confidence)
     misclassified = mistakes.mistakes_table(parts, names, features)
     with style():

@@ -33,6 +33,7 @@ from gridfold.figures.style import (
     style,
 )
 from gridfold.problems import Measure
+from gridfold.requests import ReportRequest
 from gridfold.store.model_card import HeldOutScore, ModelCard
 from gridfold.tables.axes import curve_over_splits
 from gridfold.tables.predictions import PredictedSamples
@@ -55,17 +56,16 @@ _MOST_SCORES = 30
 _MOST_CURVES = 30
 
 
-def draw_search(request: Mapping[str, Any], tables: StudyTables) -> dict[str, Drawing]:
+def draw_search(request: ReportRequest, tables: StudyTables) -> dict[str, Drawing]:
     """Draw what the search found: ``learning_curves``, and three figures of the axes.
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.report_request`.
+    request : ReportRequest
     tables : StudyTables
     """
-    study, configurations = request["study"], tables.configurations
-    space, measure = study["search"]["space"], request["measure"]
+    study, configurations = request.study, tables.configurations
+    space, measure = study["search"]["space"], request.measure
     with style():
         return {
             "learning_curves": draw_learning_curves(tables.epochs, configurations, study),
@@ -76,7 +76,7 @@ def draw_search(request: Mapping[str, Any], tables: StudyTables) -> dict[str, Dr
 
 
 def draw_test(
-    request: Mapping[str, Any],
+    request: ReportRequest,
     tables: StudyTables,
     *,
     card: ModelCard,
@@ -87,15 +87,14 @@ def draw_test(
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.report_request`.
+    request : ReportRequest
     tables : StudyTables
     card : ModelCard
     samples : sequence of PredictedSamples
         What the selected configuration and the final model predict.
     manifest : Manifest
     """
-    problem = request["study"]["problem"]["type"]
+    problem = request.study["problem"]["type"]
     with style():
         return {
             "scores": draw_scores(tables.trials, tables.configurations, card),

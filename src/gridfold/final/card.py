@@ -86,23 +86,23 @@ def _loading_code(data: ModelData) -> list[str]:
         "from pathlib import Path",
         "",
         "import keras",
-        "from gridfold.final.inputs import Intake",
+        "from gridfold import ModelInputs",
         "",
         'model = keras.saving.load_model("model.keras")',
-        'intake = Intake.load(Path("preprocessing.json"))',
+        'inputs = ModelInputs.load(Path("preprocessing.json"))',
     ]
     if data.columns:
         lines += [
             f"# a file, or pandas.DataFrame, with the columns {', '.join(data.columns)}",
-            'table = intake.read_table("new.csv")',
-            "model.predict(intake.from_table(table))",
+            'table = inputs.read_table("new.csv")',
+            "model.predict(inputs.from_table(table))",
         ]
     elif "images" in data.reading:
-        lines += ["# files: paths of images", "model.predict(intake.from_images(files))"]
+        lines += ["# files: paths of images", "model.predict(inputs.from_images(files))"]
     else:
         lines += [
             f"# samples: an array of shape (samples, {', '.join(map(str, data.sample_shape))})",
-            "model.predict(intake.from_array(samples))",
+            "model.predict(inputs.from_array(samples))",
         ]
     return [*lines, "```"]
 

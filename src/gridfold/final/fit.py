@@ -16,12 +16,14 @@ from gridfold.data.dataset import Dataset
 from gridfold.data.splits import FINAL, Splits
 from gridfold.environment.versions import environment
 from gridfold.final.card import write_card
-from gridfold.final.inputs import Intake
+from gridfold.final.inputs import ModelInputs
 from gridfold.final.inside import Inside
 from gridfold.final.inspection import inspect
 from gridfold.final.test_score import test_scores
 from gridfold.jobs.work import final_folder, final_work
 from gridfold.paths import StudyPaths
+from gridfold.plan.stage_file import read_catalogue
+from gridfold.requests import FinalRequest
 from gridfold.store.locks import holding
 from gridfold.store.model_card import (
     CrossValidation,
@@ -47,7 +49,7 @@ class FinalModel:
     ----------
     model : keras.Model
         The scaling is inside.
-    intake : Intake
+    inputs : ModelInputs
         What makes its inputs of raw samples.
     predictions : DataFrame
         ``sample``, ``prediction``, and ``id`` where samples have one, for the test set.
@@ -57,7 +59,7 @@ class FinalModel:
     """
 
     model: keras.Model
-    intake: Intake
+    inputs: ModelInputs
     predictions: pd.DataFrame
     card: ModelCard
     inside: Inside
@@ -65,14 +67,14 @@ class FinalModel:
     def save(self, files: Mapping[str, str]) -> None:
         """Write everything to the files of the rule `fit_final`, by their names there."""
         save_model(self.model, Path(files["model"]))
-        self.intake.save(Path(files["preprocessing"]))
+        self.inputs.save(Path(files["preprocessing"]))
         trials.write(Path(files["predictions"]), self.predictions)
         write_card(self.card, Path(files["card"]), Path(files["card_text"]))
         self.inside.save(Path(files["inside"]))
 
 
 def fit_final(
-    request: Mapping[str, Any],
+    request: FinalRequest,
     selection: Selection,
     paths: StudyPaths,
     threads: int,
@@ -82,8 +84,7 @@ def fit_final(
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.final_request`.
+    request : FinalRequest
     selection : Selection
     paths : StudyPaths
     threads : int
@@ -91,7 +92,7 @@ def fit_final(
         Of :func:`gridfold.final.ensemble.fit_ensemble`, for the card.
     """
     config_id = selection.config_id
-    settings = request["settings"][config_id]["settings"]
+    settings = read_catalogue(paths)[config_id].settings
     dataset = Dataset.load(paths.data)
     splits = Splits.load(paths.splits, FINAL)
     development = splits.by_name[FINAL]
@@ -99,12 +100,12 @@ def fit_final(
         task = final_work(request, selection, paths, threads).task
         fitted = fit(task, dataset, development.training, development.validation, lambda row: None)
     predictions = fitted.predict(dataset.features, splits.test)
-    intake = Intake.of(dataset, fitted.features)
-    model = with_scaling(fitted, intake.input_shape)
+    inputs = ModelInputs.of(dataset, fitted.features)
+    model = with_scaling(fitted, inputs.input_shape)
     card = ModelCard(
-        study=request["study"],
+        study=request.study,
         created=fitted.segments[-1]["started"],
-        configuration=SelectedConfiguration(config_id, selection.label, settings),
+        configuration=SelectedConfiguration(config_id, selection.label, dict(settings)),
         cross_validation=CrossValidation(
             selection.measure,
             selection.mean,
@@ -124,15 +125,15 @@ def fit_final(
             settings["problem"]["type"],
             fitted.scored_targets(dataset.targets[splits.test]),
             predictions,
-            request["measure"],
-            request["confidence"],
+            request.measure,
+            request.confidence,
         ),
         ensemble=ensemble,
         data=ModelData(
             digest=dataset.digest,
             sample_shape=list(dataset.features.shape[1:]),
-            columns=[column.name for column in intake.columns or ()],
-            reading=intake.reading,
+            columns=[column.name for column in inputs.columns or ()],
+            reading=inputs.reading,
             classes=dataset.class_names,
             outputs=dataset.target_names,
         ),
@@ -147,7 +148,7 @@ def fit_final(
     table = pd.DataFrame({"sample": splits.test, "prediction": list(predictions)})
     if dataset.ids is not None:
         table["id"] = dataset.ids[splits.test]
-    return FinalModel(model, intake, table, card, inspect(fitted, dataset, splits))
+    return FinalModel(model, inputs, table, card, inspect(fitted, dataset, splits))
 
 
 def _answers(fitted: Fitted, dataset: Dataset) -> str:

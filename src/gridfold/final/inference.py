@@ -13,7 +13,7 @@ import numpy as np
 
 from gridfold.atomic import replacing
 from gridfold.errors import DataError, GridfoldError
-from gridfold.final.inputs import Intake
+from gridfold.final.inputs import ModelInputs
 from gridfold.paths import FinalModelPaths, StudyPaths
 from gridfold.store.model_card import ModelCard
 from gridfold.training.measures import classes_of
@@ -38,13 +38,13 @@ class FinalModel:
     ----------
     files : FinalModelPaths
     card : ModelCard
-    members : list of (keras.Model, Intake)
+    members : list of (keras.Model, ModelInputs)
         One, or one for each split.
     """
 
     files: FinalModelPaths
     card: ModelCard
-    members: list[tuple[Any, Intake]]
+    members: list[tuple[Any, ModelInputs]]
 
     @classmethod
     def load(cls, results: Path, *, ensemble: bool = False) -> FinalModel:
@@ -74,7 +74,9 @@ class FinalModel:
                     "run it again, which trains nothing that is there"
                 )
         _register_own_objects(card)
-        return cls(files, card, [(_load(model), Intake.load(intake)) for model, intake in pairs])
+        return cls(
+            files, card, [(_load(model), ModelInputs.load(inputs)) for model, inputs in pairs]
+        )
 
     def predict(
         self, file: Path, *, separator: str | None = None, array: str | None = None
@@ -104,22 +106,22 @@ class FinalModel:
         """
         take = _reader(file, separator, array)
         total: Any = 0.0
-        for model, intake in self.members:
-            prediction = np.asarray(model.predict(take(intake), verbose=0), np.float64)
+        for model, inputs in self.members:
+            prediction = np.asarray(model.predict(take(inputs), verbose=0), np.float64)
             total = total + prediction.reshape(len(prediction), -1)
         return self._table(total / len(self.members))
 
     def _table(self, outputs: Array) -> pd.DataFrame:
         import pandas as pd
 
-        intake = self.members[0][1]
-        if intake.class_names is None:
+        inputs = self.members[0][1]
+        if inputs.class_names is None:
             scaling = self.card.output_scaling
             # Several outputs in [0, 1] leave the model as it was trained; here they get units.
             if not scaling.undone_by_the_model:
                 outputs = outputs / np.array(scaling.scale) + np.array(scaling.center)
-            return pd.DataFrame(outputs, columns=intake.target_names)
-        names = np.array(intake.class_names)
+            return pd.DataFrame(outputs, columns=inputs.target_names)
+        names = np.array(inputs.class_names)
         each = np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
         columns: Mapping[str, Any] = {f"p({n})": each[:, i] for i, n in enumerate(names)}
         return pd.DataFrame({"prediction": names[classes_of(outputs)], **columns})
@@ -150,9 +152,9 @@ class FinalModel:
                 "ONNX needs the package tf2onnx, which is not installed: pip install "
                 '"gridfold[onnx]", or --format savedmodel, which needs nothing more'
             )
-        ((model, intake),) = self.members
+        ((model, inputs),) = self.members
         # Keras exports only what has been called.
-        model(np.zeros((1, *intake.input_shape), np.float32))
+        model(np.zeros((1, *inputs.input_shape), np.float32))
         target.parent.mkdir(parents=True, exist_ok=True)
         model.export(target, format=EXPORT_FORMATS[kind], verbose=False)
         exported = FinalModelPaths(target)
@@ -171,14 +173,14 @@ def write_table(table: pd.DataFrame, file: Path) -> None:
             table.to_csv(temporary, index=False)
 
 
-def _reader(file: Path, separator: str | None, array: str | None) -> Callable[[Intake], Array]:
+def _reader(file: Path, separator: str | None, array: str | None) -> Callable[[ModelInputs], Array]:
     """Return what gives the samples of a file as inputs of a model."""
     if not file.is_file():
         raise DataError(f"no such file: {file}")
     try:
         if file.suffix in (".npz", ".npy"):
             samples = _array(file, array)
-            return lambda intake: intake.from_array(samples)
+            return lambda inputs: inputs.from_array(samples)
         if file.suffix in (".csv", ".parquet"):
             return _table_reader(file, separator)
     except (ValueError, OSError) as error:
@@ -186,17 +188,17 @@ def _reader(file: Path, separator: str | None, array: str | None) -> Callable[[I
     raise DataError(f"{file}: unknown kind of file; allowed: .csv, .parquet, .npz, .npy")
 
 
-def _table_reader(file: Path, separator: str | None) -> Callable[[Intake], Array]:
+def _table_reader(file: Path, separator: str | None) -> Callable[[ModelInputs], Array]:
     # The members of an ensemble read the same columns.
     tables: list[Any] = []
 
-    def take(intake: Intake) -> Array:
+    def take(inputs: ModelInputs) -> Array:
         if not tables:
-            tables.append(intake.read_table(file, separator))
+            tables.append(inputs.read_table(file, separator))
         return (
-            intake.from_array(tables[0].to_numpy())
-            if intake.columns is None
-            else intake.from_table(tables[0])
+            inputs.from_array(tables[0].to_numpy())
+            if inputs.columns is None
+            else inputs.from_table(tables[0])
         )
 
     return take

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gridfold.jobs.frozen_imports import lasting
 from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
-from gridfold.plan.stages import with_catalogue
+from gridfold.requests import FinalRequest
 from gridfold.store.model_card import EnsembleScore
 from gridfold.store.selection import Selection
 
@@ -24,7 +23,7 @@ def fit_final(
             from gridfold.final import fit
 
         fit.fit_final(
-            with_catalogue(json.loads(request), inputs.get("catalogue", "")),
+            FinalRequest.parse(request),
             Selection.read(Path(inputs["best"])),
             StudyPaths(Path(inputs["splits"]).parent),
             threads,
@@ -45,7 +44,7 @@ def fit_ensemble(
             from gridfold.final import ensemble
 
         ensemble.fit_ensemble(
-            with_catalogue(json.loads(request), inputs.get("catalogue", "")),
+            FinalRequest.parse(request),
             Selection.read(Path(inputs["best"])),
             StudyPaths(Path(inputs["splits"]).parent),
             threads,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from gridfold.figures import model, scaling, study, style
 from gridfold.final.inside import Inside
 from gridfold.finished import journal, latex
 from gridfold.paths import StudyPaths
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.statistics.finished import StudyResults
 from gridfold.tables.predictions import predicted_samples
@@ -66,7 +66,7 @@ def export(plan: Plan, column: journal.Column, rows: int, folder: Path) -> list[
 
 
 def _draw(plan: Plan, results: StudyResults, column: journal.Column) -> dict[str, style.Drawing]:
-    request, paths = json.loads(plan.report_request()), plan.paths
+    request, paths = JobRequests(plan).report(), plan.paths
     tables, card, manifest = results.tables, results.answer.card, results.manifest
     targets = np.load(paths.array("targets"), mmap_mode="r")
     samples = predicted_samples(

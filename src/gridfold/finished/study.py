@@ -21,9 +21,9 @@ from gridfold.statistics.intervals import rounding_variance
 from gridfold.store.answer import Answer
 from gridfold.store.model_card import ModelCard
 from gridfold.store.progress import read_jobs
-from gridfold.store.records import DamagedRecord
 from gridfold.store.selection import Selection
 from gridfold.tables.predictions import predicted_samples
+from gridfold.typed_json import DamagedRecord
 
 # A job writes its progress twice a second; one that was silent for so long is gone.
 _SILENCE = 600.0

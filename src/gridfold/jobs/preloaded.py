@@ -1,6 +1,7 @@
-"""What the fork server imports before it forks the first trial."""
+"""The fork server imports this module before it forks the first trial."""
 
 from gridfold.jobs.frozen_imports import lasting
 
 with lasting():
-    import gridfold.jobs.usage  # noqa: F401
+    import gridfold.jobs.usage
+    import gridfold.training.trial  # noqa: F401

@@ -1,4 +1,4 @@
-"""The reference of all tables, `docs/tables.md`, written from the columns' own descriptions."""
+"""Writes the reference of all tables, `docs/tables.md`, from the descriptions of the columns."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
     ),
     (
         "`tables/search.csv`, `tables/search.parquet`",
-        "One row for each configuration of each stage; only of a [search in stages](search.md).",
+        "One row for each configuration of each stage; only of a [search in stages](searching.md).",
         SEARCH_COLUMNS,
     ),
     (
@@ -148,8 +148,7 @@ def columns_markdown() -> str:
     lines = [
         "# Tables",
         "",
-        "<!-- Generated from src/gridfold/tables/trials.py, summary.py and jobtable.py by "
-        f"`{REPAIR}`. -->",
+        f"<!-- Generated from the columns of tables in src/gridfold by `{REPAIR}`. -->",
         "",
         "All files lie below `results/<study>/`. Every table is written as Parquet, which keeps",
         "the types; those for readers also as CSV, where a missing value is an empty cell.",

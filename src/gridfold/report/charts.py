@@ -45,7 +45,7 @@ def chart_data(study: ReportInput) -> dict[str, Any]:
         (how many are selected when the page opens) and ``thinned``: sentences that say what was
         left out, of ``all`` charts and of single ones.
     """
-    table, measure = study.tables.configurations, study.request["measure"]
+    table, measure = study.tables.configurations, study.request.measure
     scored = table[table["n_splits"] > 0]
     shown = scored.head(MOST_ROWS)
     places = decimals_of(shown.to_dict("records"), measure)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from gridfold.data.manifest import Manifest
 from gridfold.paths import StudyPaths
+from gridfold.requests import ReportRequest
 from gridfold.statistics.finished import StudyResults
 from gridfold.statistics.result import Comparison
 from gridfold.store.model_card import ModelCard
@@ -56,8 +57,7 @@ class ReportInput:
 
     Attributes
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.report_request`.
+    request : ReportRequest
     tables : StudyTables
     jobs : DataFrame
         :func:`gridfold.tables.jobs.job_table`.
@@ -74,7 +74,7 @@ class ReportInput:
         Without it, the page has no section on it.
     """
 
-    request: Mapping[str, Any]
+    request: ReportRequest
     tables: StudyTables
     jobs: pd.DataFrame
     best: Selection
@@ -90,30 +90,24 @@ class ReportInput:
     @classmethod
     def read(
         cls,
-        request: Mapping[str, Any],
+        request: ReportRequest,
         paths: StudyPaths,
         words: Iterable[Path],
         *,
         with_scaling: bool,
-        with_search: bool,
     ) -> ReportInput:
         """Read what the report is written from.
 
         Parameters
         ----------
-        request : mapping
+        request : ReportRequest
         paths : StudyPaths
         words : iterable of Path
             Of the figures that are shown.
-        with_scaling, with_search : bool
-            Whether the study compares world sizes, and whether its search has stages. A study that
-            did so before may have left tables of it.
+        with_scaling : bool
+            Whether the study compares world sizes; one that did so before may have left the table.
         """
         found = StudyResults.read(paths)
-
-        def table(name: str, wanted: bool) -> pd.DataFrame | None:
-            return pd.read_parquet(paths.table(name)) if wanted else None
-
         return cls(
             request,
             found.tables,
@@ -122,9 +116,9 @@ class ReportInput:
             card=found.answer.card,
             manifest=found.manifest,
             figures=read_figures(words),
-            scaling=table("scaling", with_scaling),
-            search=table("search", with_search),
-            search_trials=table("search_trials", with_search),
+            scaling=pd.read_parquet(paths.table("scaling")) if with_scaling else None,
+            search=pd.read_parquet(paths.table("search")),
+            search_trials=pd.read_parquet(paths.table("search_trials")),
             comparison=found.comparison,
         )
 
@@ -138,8 +132,7 @@ class ReportInput:
     @property
     def study(self) -> Mapping[str, Any]:
         """The resolved study."""
-        study: Mapping[str, Any] = self.request["study"]
-        return study
+        return self.request.study
 
 
 @dataclass(frozen=True)

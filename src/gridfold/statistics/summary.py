@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gridfold.problems import Measure
+from gridfold.requests import SummaryRequest
 from gridfold.statistics.intervals import (
     mean_interval,
     of_all_pairs,
@@ -46,15 +47,14 @@ CONFIGURATION_COLUMNS = (
 )
 
 
-def summarise(trials: pd.DataFrame, request: Mapping[str, Any]) -> pd.DataFrame:
+def summarise(trials: pd.DataFrame, request: SummaryRequest) -> pd.DataFrame:
     """Return one row for each configuration, best first.
 
     Parameters
     ----------
     trials : DataFrame
         The trials table.
-    request : mapping
-        ``measure`` (for the ranking) and ``confidence``.
+    request : SummaryRequest
 
     Returns
     -------
@@ -62,7 +62,7 @@ def summarise(trials: pd.DataFrame, request: Mapping[str, Any]) -> pd.DataFrame:
         :data:`CONFIGURATION_COLUMNS`, the axis columns, and ``<measure>_mean``, ``_sd``,
         ``_low``, ``_high`` for every measure, the last two within the measure's range.
     """
-    measure = request["measure"]
+    measure = request.measure
     if measure not in trials:
         # Not one trial has a score.
         trials = trials.assign(**{measure: np.nan})
@@ -92,7 +92,7 @@ def summarise(trials: pd.DataFrame, request: Mapping[str, Any]) -> pd.DataFrame:
         }
         for name in measures:
             least = rounding_variance(name, good[name], good["n_validation"])
-            interval = mean_interval(good[name], ratio, request["confidence"], least)
+            interval = mean_interval(good[name], ratio, request.confidence, least)
             low, high = np.clip([interval.low, interval.high], *Measure.of(name).range)
             row |= {
                 f"{name}_mean": interval.mean,
@@ -163,32 +163,31 @@ def _compared(
     return table.drop(columns="test_train_ratio")
 
 
-def select(table: pd.DataFrame, request: Mapping[str, Any], tried: int | None = None) -> Selection:
+def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> Selection:
     """Return the selected configuration: the best mean of the ranking measure.
 
     Parameters
     ----------
     table : DataFrame
-        As of :func:`summarise`.
-    request : mapping
-        ``measure`` (for the ranking) and ``confidence``.
-    tried : int, optional
-        Configurations that a search in stages tried.
+        Configurations that are compared, the best first.
+    request : SummaryRequest
+    tried : int
+        Configurations that the search has tried, cheap stages included.
 
     Raises
     ------
     ValueError
         When no configuration has a score.
     """
-    best, measure = table.iloc[0], request["measure"]
+    best, measure = table.iloc[0], request.measure
     if np.isnan(best[f"{measure}_mean"]):
         raise ValueError(f"no trial of the study has a score ({measure}); see trials.csv")
-    ties = table[table["p_value"] > 1 - request["confidence"]]
+    ties = table[table["p_value"] > 1 - request.confidence]
     return Selection(
         config_id=str(best["config_id"]),
         label=str(best["label"]),
         measure=measure,
-        confidence=request["confidence"],
+        confidence=request.confidence,
         mean=float(best[f"{measure}_mean"]),
         sd=_number(best[f"{measure}_sd"]),
         low=_number(best[f"{measure}_low"]),
@@ -198,7 +197,7 @@ def select(table: pd.DataFrame, request: Mapping[str, Any], tried: int | None = 
         final_epochs=max(1, round(float(best["best_epoch_median"]))),
         not_distinguishable=len(ties),
         configurations=len(table),
-        tried=tried,
+        tried=tried if tried > len(table) else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The run store: what is known about each trial, kept through every kind of failure.
+"""The run store keeps what is known about each trial through every kind of failure.
 
 A request is (configuration, split, epochs). The store answers it with a result, or hands out the
 newest checkpoint to go on from, or lets the trial start. Raising `epochs`, a retry after a crash
@@ -46,8 +46,9 @@ class TrialResult:
     Attributes
     ----------
     status : {"finished", "failed"}
+        Whether there is a score.
     kind, reason : str
-        Of a failure; empty otherwise.
+        Kind of a failure (``error``, ``killed``, ``diverged``) and why; empty otherwise.
     epochs : int
         Epochs that were asked for.
     epochs_trained : int
@@ -244,6 +245,7 @@ class TrialTask:
     threads : int
         CPU threads; 0 leaves the choice to TensorFlow.
     steps_per_execution : int or "auto"
+        Training steps in one call of the compiled function.
     checkpoint_every : int
         Epochs between checkpoints.
     in_memory_mb : int

@@ -1,4 +1,4 @@
-"""What a tuner may look at: measures of the problem, and Keras' own names of them."""
+"""Names what a tuner may optimise: measures of the problem, and what Keras calls them."""
 
 from __future__ import annotations
 

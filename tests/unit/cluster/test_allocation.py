@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from workbench import prepare_bench
+from workbench import prepare_bench, shared_forks
 
 from gridfold.cluster.allocation import Allocation
 from gridfold.jobs import pool
@@ -103,7 +103,8 @@ def test_each_worker_sees_its_own_gpu_for_as_long_as_it_has_it(
     )
     works = [bench.work(position) for position in range(6)]
     failures: list[pool.Event] = []
-    pool.run(works, workers, lambda e: failures.append(e) if e.failure else None, ["2", "3"])
+    with shared_forks():
+        pool.run(works, workers, lambda e: failures.append(e) if e.failure else None, ["2", "3"])
     assert not failures
     stretches: dict[str, list[tuple[float, float]]] = {"2": [], "3": []}
     growths = set()

@@ -9,30 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from digitfiles import DIGITS, PIXELS, write_digits
 from PIL import Image
-from sklearn import datasets
 from studies import tiny_study
 
 from gridfold import arrays
 from gridfold.data.dataset import Dataset, prepare
 from gridfold.data.sources.images import decode
 from gridfold.errors import DataError
-from gridfold.final.inputs import Intake
+from gridfold.final.inputs import ModelInputs
 from gridfold.study import Study
 from gridfold.training import preprocessing
 
-DIGITS = datasets.load_digits()
-PIXELS = (DIGITS.images * 15).astype(np.uint8)
 EXACT = {"size": [8, 8], "color": "grayscale", "fit": "stretch"}
-
-
-def write_digits(folder: Path, count: int = 60) -> Path:
-    """Write real digits as PNG files, a folder for each class."""
-    for row in range(count):
-        file = folder / str(DIGITS.target[row]) / f"{row:04}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(PIXELS[row]).save(file)
-    return folder
 
 
 def write_table(folder: Path, count: int = 60) -> Path:
@@ -285,10 +274,12 @@ def test_new_files_become_inputs_of_a_saved_model(tmp_path: Path) -> None:
     folder = write_digits(tmp_path / "digits")
     dataset = load(folder, tmp_path, size=[6, 6])
     fitted = preprocessing.fit({"normalise": "global"}, dataset, np.arange(60))
-    Intake.of(dataset, fitted).save(tmp_path / "preprocessing.json")
-    intake = Intake.load(tmp_path / "preprocessing.json")
+    ModelInputs.of(dataset, fitted).save(tmp_path / "preprocessing.json")
+    model_inputs = ModelInputs.load(tmp_path / "preprocessing.json")
     files = sorted(folder.rglob("*.png"))
-    np.testing.assert_array_equal(intake.from_images(files), dataset.features.astype(np.float32))
+    np.testing.assert_array_equal(
+        model_inputs.from_images(files), dataset.features.astype(np.float32)
+    )
     (folder / "text.png").write_text("no image")
     with pytest.raises(DataError, match=r"1 of 1 images can't be decoded: .*text\.png"):
-        intake.from_images([folder / "text.png"])
+        model_inputs.from_images([folder / "text.png"])

@@ -176,7 +176,7 @@ def test_a_folder_without_cifar10_is_named(tmp_path: Path) -> None:
 def test_without_a_network_it_is_said_what_to_download_and_where_to_put_it(tmp_path: Path) -> None:
     """A process of its own, whose network is a proxy that nobody is."""
     code = f"""
-from gridfold.data import prepare
+from gridfold.data.dataset import prepare
 from gridfold.errors import DataError
 from gridfold.study import Study
 study = Study.model_validate({tiny_study(data={"source": "mnist"})!r})

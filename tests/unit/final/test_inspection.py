@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from gridfold.figures import model as modelfigures
 from gridfold.final.inside import Inside
 from gridfold.final.inspection import exemplars, inspect
 from gridfold.jobs.work import final_work
+from gridfold.plan.job_requests import JobRequests
 from gridfold.training.trial import Fitted, fit
 
 MODELS = """
@@ -127,7 +127,7 @@ def _trained(folder: Path, model: dict[str, Any]) -> Look:
     )
     configuration = bench.plan.configurations[0]
     selection = selected(configuration.id)
-    request = json.loads(bench.plan.final_request())
+    request = JobRequests(bench.plan).final()
     task = final_work(request, selection, bench.plan.paths, 0).task
     dataset = Dataset.load(bench.plan.paths.data)
     splits = Splits.load(bench.plan.paths.splits, FINAL)

@@ -15,6 +15,7 @@ from recorded import model_card
 from gridfold.paths import StudyPaths
 from gridfold.plan.status import answer
 from gridfold.problems import PROBLEM_KINDS, Measure
+from gridfold.requests import SummaryRequest
 from gridfold.statistics.intervals import mean_interval, paired_p_value
 from gridfold.statistics.summary import CONFIGURATION_COLUMNS, select, summarise
 from gridfold.store.model_card import HeldOutScore
@@ -59,8 +60,8 @@ def trials(
     return pd.DataFrame(rows)
 
 
-def request(measure: str = "accuracy", confidence: float = 0.95) -> dict[str, Any]:
-    return {"measure": measure, "confidence": confidence}
+def request(measure: str = "accuracy", confidence: float = 0.95) -> SummaryRequest:
+    return SummaryRequest(measure, confidence)
 
 
 def summary(measure: str = "accuracy", **kwargs: Any) -> pd.DataFrame:

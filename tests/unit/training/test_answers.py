@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +19,7 @@ from workbench import Bench, prepare_bench
 from gridfold.data.dataset import Dataset
 from gridfold.errors import TrialFailure
 from gridfold.final import ensemble, fit
-from gridfold.plan.search_plan import SearchPlan
+from gridfold.plan.job_requests import JobRequests
 from gridfold.store.selection import Selection
 from gridfold.training.answers import Answers, answers_of
 
@@ -346,7 +345,7 @@ def test_the_final_model_and_the_ensemble_answer_with_probabilities(
     tmp_path: Path, build: str
 ) -> None:
     bench = bench_of(tmp_path, build)
-    request, selection = json.loads(SearchPlan(bench.plan).ensemble_request()), selection_of(bench)
+    request, selection = JobRequests(bench.plan).ensemble(), selection_of(bench)
     names = {"model": "model.keras", "predictions": "test.parquet", "inside": "inside.npz"}
     names |= {"preprocessing": "preprocessing.json", "card": "card.json", "card_text": "card.md"}
     Path("final/ensemble").mkdir(parents=True)
@@ -434,9 +433,7 @@ def test_an_uncompiled_model_that_ends_in_numbers_is_refused(tmp_path: Path) -> 
 def test_a_class_with_a_call_alone_trains_and_is_saved(tmp_path: Path) -> None:
     bench = bench_of(tmp_path, "subclass", source="iris")
     assert bench.trained().parameters == 4 * 8 + 8 + 8 * 3 + 3
-    made = fit.fit_final(
-        json.loads(bench.plan.final_request()), selection_of(bench), bench.plan.paths, 0
-    )
+    made = fit.fit_final(JobRequests(bench.plan).final(), selection_of(bench), bench.plan.paths, 0)
     fit.save_model(made.model, Path("model.keras"))
     loaded = keras.saving.load_model("model.keras")
     dataset = Dataset.load(bench.plan.paths.data)

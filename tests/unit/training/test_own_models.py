@@ -26,6 +26,7 @@ from workbench import (
 
 from gridfold.errors import StudyError
 from gridfold.final import fit
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.loading import load_study
 from gridfold.plan.plan import Plan
 from gridfold.study.sections.pretrained import Application
@@ -129,10 +130,10 @@ def test_new_weights_in_the_same_file_are_other_code(tmp_path: Path, weights: Pa
     file.write_bytes(weights.read_bytes())
     content = study("digest", {"application": SMALL | {"weights": str(file)}})
     plan = Plan.load([write_study(tmp_path / "s.yaml", content)])
-    before = plan.train_request("s0001")
+    before = JobRequests(plan).train("s0001")
     file.write_bytes(weights.read_bytes() + b"0")
     os.utime(file, ns=(0, 0))
-    assert plan.train_request("s0001") != before
+    assert JobRequests(plan).train("s0001") != before
 
 
 def test_bad_backbones_are_refused_when_the_study_is_loaded(tmp_path: Path) -> None:
@@ -373,7 +374,7 @@ def final_of(bench: Bench, folder: Path) -> None:
     """Train the final model, and save it as the rule `fit_final` does."""
     (configuration,) = bench.plan.configurations
     selection = selected(configuration.id, "own", final_epochs=2)
-    request = json.loads(bench.plan.final_request())
+    request = JobRequests(bench.plan).final()
     names = {"model": "model.keras", "predictions": "test.parquet"}
     names |= {"preprocessing": "preprocessing.json", "card": "card.json", "card_text": "card.md"}
     names |= {"inside": "inside.npz"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from gridfold.problems import Measure
 from gridfold.report.input import ReportInput, Section
+from gridfold.requests import ReportRequest
 from gridfold.statistics.intervals import (
     corrected_standard_error,
     pairs_among,
@@ -62,15 +63,12 @@ def cautions(study: ReportInput) -> Section:
     return Section("cautions", "Warnings", "Warnings", {"cautions": found})
 
 
-def find_cautions(
-    request: Mapping[str, Any], tables: StudyTables, card: ModelCard
-) -> list[Caution]:
+def find_cautions(request: ReportRequest, tables: StudyTables, card: ModelCard) -> list[Caution]:
     """Return all cautions of a study, warnings first.
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.report_request`.
+    request : ReportRequest
     tables : StudyTables
     card : ModelCard
     """
@@ -82,11 +80,11 @@ def find_cautions(
         *_failures(trials, configurations, card.cross_validation.measure),
         *_undefined(trials, card.cross_validation.measure),
         *_no_test_set(configurations, card),
-        *_edges(configurations, request["study"]["search"]["space"], selected),
+        *_edges(configurations, request.study["search"]["space"], selected),
         *_training_length(epochs[epochs["config_id"] == selected], settings),
         *_optimism(configurations, card),
         *_no_significance(trials, configurations, card),
-        *_duplicates(request["duplicates"]),
+        *_duplicates(request.duplicates),
     ]
     return sorted(found, key=lambda caution: caution.severity == "note")
 
@@ -318,7 +316,7 @@ def detectable_difference(
     return float(np.median(needed))
 
 
-def _duplicates(duplicates: list[Any]) -> Iterator[Caution]:
+def _duplicates(duplicates: Sequence[Any]) -> Iterator[Caution]:
     if duplicates:
         yield Caution(
             "note",

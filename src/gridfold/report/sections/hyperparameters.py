@@ -14,7 +14,7 @@ from gridfold.wording import direction, measure_name, shorten
 
 def hyperparameters(study: ReportInput) -> Section:
     """Return the scores over the search space."""
-    measure, table = study.request["measure"], study.tables.configurations
+    measure, table = study.request.measure, study.tables.configurations
     axes = compared_axes(table[table["n_splits"] > 0], study.study["search"]["space"])
     content = {
         "measure": measure_name(measure),

@@ -11,6 +11,7 @@ import yaml
 
 from gridfold.data.manifest import Manifest
 from gridfold.report.input import BESIDE, ReportInput, Section
+from gridfold.requests import ReportRequest
 from gridfold.store.model_card import ModelCard
 from gridfold.study import Study
 from gridfold.wording import MISSING, counted
@@ -20,7 +21,7 @@ def provenance(study: ReportInput) -> Section:
     """Return where the numbers come from and how they are made again."""
     content = {
         "provenance": _origin(study.request, study.tables.trials, study.card, study.manifest),
-        "command": f"snakemake --configfile {shlex.join(study.request['files'])}",
+        "command": f"snakemake --configfile {shlex.join(study.request.files)}",
         "settings": _settings_text(study.study),
         "card_file": BESIDE.final_model.card_text,
     }
@@ -28,7 +29,7 @@ def provenance(study: ReportInput) -> Section:
 
 
 def _origin(
-    request: Mapping[str, Any],
+    request: ReportRequest,
     trials: pd.DataFrame,
     card: ModelCard,
     manifest: Manifest,
@@ -37,13 +38,12 @@ def _origin(
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.report_request`.
+    request : ReportRequest
     trials : DataFrame
     card : ModelCard
     manifest : Manifest
     """
-    study, environment = request["study"], card.environment
+    study, environment = request.study, card.environment
     data, plan = study["data"], study["resampling"]
     source = data["source"] + (f" ({data['path']})" if data.get("path") else "")
     shape = " × ".join(map(str, manifest.sample_shape))
@@ -53,7 +53,7 @@ def _origin(
     if commit.endswith("-dirty"):
         commit = f"{commit.removesuffix('-dirty')}, with changes that were not committed"
     return {
-        "Study files": ", ".join(request["files"]),
+        "Study files": ", ".join(request.files),
         "Data": f"{source}: {counted(manifest.samples, 'sample')} of shape {shape}",
         "Data digest": manifest.digest,
         "Splits": (

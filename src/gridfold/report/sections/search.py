@@ -16,9 +16,9 @@ from gridfold.wording import counted, decimals, duration, measure_name, number, 
 
 def search(study: ReportInput) -> Section | None:
     """Return how a search in stages came to its answer, what it cost, and how optimistic it was."""
-    if study.search is None:
+    if study.search is None or "search_path" not in study.figures:
         return None
-    measure = study.request["measure"]
+    measure = study.request.measure
     stages = stage_summary(study.search, measure)
     content = {
         "sentences": [
@@ -97,7 +97,7 @@ def optimism(steps: pd.DataFrame, selected: str, measure: str) -> Iterator[str]:
     if not len(confirmed):
         yield (
             "No stage confirms the winner on splits of its own, so its score is the best of many "
-            "and a little optimistic; `search.confirm` would tell by how much."
+            "and a little optimistic; `search.confirm` would show by how much."
         )
         return
     earlier = steps[(steps["stage"] != CONFIRM) & steps["config_id"].isin(confirmed.index)]

@@ -1,0 +1,131 @@
+"""Users of a cluster: fresh clones of the project, in which Snakemake submits jobs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import slurmcluster
+import yaml
+from workbench import ROOT
+
+# What a user would not say: these tests should wait for their jobs no longer than the jobs take.
+IMPATIENT = ("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "20")
+
+
+# In seconds; other tests run at the same time, on few cores.
+PATIENCE = 900
+
+
+@contextlib.contextmanager
+def new_cluster(
+    *, accounting: bool, cpus: int = slurmcluster.CPUS
+) -> Iterator[slurmcluster.SlurmCluster]:
+    missing = slurmcluster.missing()
+    if missing:
+        reason = f"{missing}; so gridfold was NOT tested on Slurm"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    # Not below pytest's folder: sockets must have short paths.
+    folder = Path(tempfile.mkdtemp(prefix="gridfold-slurm-"))
+    try:
+        with slurmcluster.running(folder / "cluster", accounting=accounting, cpus=cpus) as running:
+            yield running
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """See to it that Snakemake and its jobs do not outlive the block, whatever happens in it."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            # As with Ctrl-C: the jobs are cancelled.
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+class Clone:
+    """A fresh clone of the project on the shared file system of a cluster."""
+
+    def __init__(self, folder: Path, cluster: slurmcluster.SlurmCluster) -> None:
+        self.folder = folder
+        self.environment = cluster.environment
+        names = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split("\0")
+        for name in filter(None, names):
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / name).exists():
+                # A link stays a link, as in git.
+                shutil.copy2(ROOT / name, target, follow_symlinks=False)
+
+    def start(self, study: dict[str, Any], *options: str) -> subprocess.Popen[str]:
+        (self.folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakemake", "--configfile", "study.yaml", *options],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def snakemake(self, study: dict[str, Any], *options: str) -> str:
+        with ended(self.start(study, *options)) as process:
+            output, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, output
+        return output
+
+    def results(self, study: str = "tiny") -> Path:
+        return self.folder / "results" / study
+
+    def scores(self, study: str = "tiny") -> pd.DataFrame:
+        shards = sorted((self.results(study) / "shards").glob("*.trials.parquet"))
+        table = pd.concat(map(pd.read_parquet, shards), ignore_index=True)
+        return table.sort_values(["config_id", "split"], ignore_index=True)
+
+
+def submissions(output: str, clone: Clone) -> dict[str, str]:
+    """Return the `sbatch` command of each job by its comment, as the plugin has logged it.
+
+    What differs from run to run is replaced; the command that is wrapped is Snakemake's affair.
+    """
+    found = {}
+    for line in re.findall(r"^sbatch call: (.*)$", output, re.M):
+        line = line.partition(" --wrap=")[0].replace(str(clone.folder), "CLONE")
+        line = re.sub(r"--job-name \S+", "--job-name RUN", line)
+        line = re.sub(r" +", " ", line)
+        comment = re.search(r"--comment (\S+)", line)
+        assert comment, line
+        found[comment[1]] = line
+    return found
+
+
+def flag(line: str, name: str, default: str | None = None) -> str:
+    """Return the value of an option of a command line."""
+    match = re.search(rf" {name}[ =](\S+)", line)
+    assert match or default is not None, f"{name} is not in: {line}"
+    return match[1] if match else str(default)

@@ -1,0 +1,86 @@
+"""Folders in which a user runs studies through Snakemake."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from workbench import ROOT
+
+
+def tiny(**changes: Any) -> dict[str, Any]:
+    return {
+        "study": "tiny",
+        "data": {"source": "digits", "subset": 300, "normalise": "global"},
+        "problem": {"type": "multiclass"},
+        "model": {"mlp": {"units": 16}},
+        "training": {"epochs": 3, "learning_rate": 0.01},
+        "search": {"space": {"mlp.units": [8, 16]}},
+        "resampling": {"method": "stratified", "folds": 2},
+    } | changes
+
+
+class Workspace:
+    """A folder in which a user runs studies."""
+
+    def __init__(self, folder: Path, snakefile: Path = ROOT / "Snakefile") -> None:
+        self.folder = folder
+        self.snakefile = snakefile
+        self.environment: dict[str, str] = {}
+
+    def write(self, study: dict[str, Any]) -> Path:
+        file = self.folder / "study.yaml"
+        file.write_text(yaml.safe_dump(study, sort_keys=False))
+        return file
+
+    def snakemake(
+        self, study: dict[str, Any], *options: str, expect: int | None = 0
+    ) -> subprocess.CompletedProcess[str]:
+        answer = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "snakemake",
+                "--snakefile",
+                str(self.snakefile),
+                "--directory",
+                str(self.folder),
+                "--configfile",
+                str(self.write(study)),
+                "--cores",
+                "2",
+                *options,
+            ],
+            cwd=self.folder,
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        if expect is not None:
+            assert answer.returncode == expect, answer.stdout + answer.stderr
+        return answer
+
+    def planned_jobs(self, study: dict[str, Any], *targets: str) -> dict[str, int]:
+        """Return how many jobs of each rule a dry run would start."""
+        answer = self.snakemake(study, "--dry-run", *targets)
+        jobs: dict[str, int] = {}
+        for rule, count in re.findall(r"^(\w+)\s+(\d+)$", answer.stdout + answer.stderr, re.M):
+            jobs[rule] = int(count)
+        jobs.pop("total", None)
+        return jobs
+
+    def table(self, study: str = "tiny") -> pd.DataFrame:
+        return pd.read_parquet(self.folder / "results" / study / "tables" / "trials.parquet")
+
+    def trainings(self, study: str = "tiny") -> dict[str, int]:
+        """Return the inode of every trial's result, which a new training would replace."""
+        runs = self.folder / "results" / study / "runs"
+        return {str(f.relative_to(runs)): f.stat().st_ino for f in runs.glob("*/r*/result-*.json")}

@@ -1,0 +1,263 @@
+"""Windows and splits by time, compared with what brute force finds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import datasets
+from studies import tiny_study
+
+from gridfold.data.dataset import Dataset, prepare
+from gridfold.data.splits import FINAL, Split, check, make_splits
+from gridfold.data.time_splits import share_time
+from gridfold.errors import DataError
+from gridfold.final.inputs import ModelInputs
+from gridfold.plan.stages import confirming_plan
+from gridfold.requests import SplitsRequest
+from gridfold.study import Study
+from gridfold.training import preprocessing
+
+
+def measurements(rows: int = 60, stations: int = 2) -> pd.DataFrame:
+    """Return real numbers as if measured at stations, day by day, in an order that mixes them."""
+    values = datasets.load_diabetes(as_frame=True).frame
+    table = values[["bmi", "bp", "target"]].head(rows * stations).copy()
+    table["station"] = np.arange(len(table)) % stations
+    table["day"] = (np.datetime64("2024-01-01") + np.arange(len(table)) // stations).astype(str)
+    return table.sample(frac=1, random_state=0).reset_index(drop=True)
+
+
+def load(table: pd.DataFrame, folder: Path, **options: Any) -> Dataset:
+    file = folder / "measurements.csv"
+    table.to_csv(file, index=False)
+    data = {
+        "source": "csv",
+        "path": str(file),
+        "targets": ["target"],
+        "time": "day",
+        "groups": "station",
+        "sequence": {"length": 4, "horizon": 2, "stride": 1},
+        **options,
+    }
+    study = Study.model_validate(tiny_study(data=data, problem={"type": "regression"}))
+    prepare(study.data.model_dump(), "regression").save(folder / "data")
+    return Dataset.load(folder / "data")
+
+
+def request(method: str, **options: Any) -> SplitsRequest:
+    test_fraction = options.pop("test_fraction", 0.2)
+    study = Study.model_validate(tiny_study(resampling={"method": method, **options}))
+    return SplitsRequest(
+        study.resampling.model_dump(), test_fraction, test_seed=0, classification=False
+    )
+
+
+# -- windows --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("length", "horizon", "stride"), [(4, 2, 1), (1, 1, 1), (5, 1, 3)])
+def test_windows_are_those_that_brute_force_finds(
+    tmp_path: Path, length: int, horizon: int, stride: int
+) -> None:
+    table = measurements(rows=20)
+    sequence = {"length": length, "horizon": horizon, "stride": stride}
+    dataset = load(table, tmp_path, sequence=sequence)
+    days = sorted(table["day"].unique())
+    expected, targets, spans = [], [], []
+    for station in (0, 1):
+        series = table[table["station"] == station].sort_values("day")
+        start = 0
+        while start + length + horizon <= len(series):
+            window = series.iloc[start : start + length]
+            target = series.iloc[start + length + horizon - 1]
+            expected.append(window[["bmi", "bp", "target"]].to_numpy(np.float32))
+            targets.append(target["target"])
+            spans.append([days.index(window["day"].iloc[0]), days.index(target["day"])])
+            start += stride
+    np.testing.assert_array_equal(dataset.features, np.stack(expected))
+    np.testing.assert_array_equal(dataset.targets[:, 0], targets)
+    np.testing.assert_array_equal(dataset.spans, spans)
+
+
+def test_a_window_never_reaches_from_one_series_into_another(tmp_path: Path) -> None:
+    table = measurements(rows=12, stations=3)
+    table["bmi"] = table["station"]
+    features = load(table, tmp_path).features
+    assert (features[..., 0] == features[:, :1, 0]).all()
+
+
+def test_a_column_of_a_window_is_scaled_alike_at_all_places(tmp_path: Path) -> None:
+    dataset = load(measurements(), tmp_path)
+    fitted = preprocessing.fit({"normalise": "standard"}, dataset, np.arange(len(dataset.features)))
+    assert fitted.scaling.center.shape == (3,)
+    scaled = fitted.apply(dataset.features)
+    np.testing.assert_allclose(scaled.reshape(-1, 3).mean(axis=0), 0, atol=1e-5)
+
+
+def test_windows_may_hold_gaps_and_categories(tmp_path: Path) -> None:
+    table = measurements()
+    table["wind"] = np.where(table["bp"] > 0, "north", "south")
+    table.loc[::7, "bmi"] = np.nan
+    dataset = load(table, tmp_path, missing={"numbers": "mean"})
+    missing = {"numbers": "mean", "categories": "own", "indicator": False}
+    rows = np.arange(50)
+    fitted = preprocessing.fit({"normalise": "standard", "missing": missing}, dataset, rows)
+    features = fitted.apply(dataset.features)
+    assert features.shape[1:] == (4, 5) == fitted.shape(dataset.features.shape[1:])
+    assert np.isfinite(features).all()
+    ModelInputs.of(dataset, fitted).save(tmp_path / "preprocessing.json")
+    model_inputs = ModelInputs.load(tmp_path / "preprocessing.json")
+    inputs, ends = model_inputs.from_table(table), model_inputs.last_rows(table)
+    # Two more windows at each end than have a target.
+    assert len(inputs) == len(ends) == len(features) + 2 * 2
+    np.testing.assert_array_equal(inputs[:55], fitted.encode(dataset.features)[:55])
+    assert table.loc[ends[0], "day"] == "2024-01-04"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda t: t.assign(station=1), "has the same time as another one of its series"),
+        (lambda t: t.assign(day="soon"), r"day \(data\.time\) has 'soon' in row 0"),
+        (lambda t: t.head(3), "longest series has . rows, a window with its target needs 6"),
+    ],
+)
+def test_rows_without_an_order_are_refused(tmp_path: Path, change: Any, complaint: str) -> None:
+    with pytest.raises(DataError, match=complaint):
+        load(change(measurements()), tmp_path)
+
+
+# -- splits ---------------------------------------------------------------------------------------
+
+
+def known_times(dataset: Dataset, rows: Any) -> set[int]:
+    """Return every point in time that these samples know, targets included."""
+    assert dataset.spans is not None
+    return {
+        time for row in rows for time in range(dataset.spans[row, 0], dataset.spans[row, 1] + 1)
+    }
+
+
+@pytest.mark.parametrize("method", ["blocked", "forward"])
+@pytest.mark.parametrize(("length", "horizon", "stride", "gap"), [(4, 2, 1, 0), (6, 1, 4, 2)])
+def test_no_point_in_time_is_known_on_both_sides(
+    tmp_path: Path, method: str, length: int, horizon: int, stride: int, gap: int
+) -> None:
+    sequence = {"length": length, "horizon": horizon, "stride": stride}
+    dataset = load(measurements(), tmp_path, sequence=sequence)
+    splits = make_splits(dataset, request(method, folds=3, gap=gap))
+    pairs = [(split.training, split.validation) for split in splits.by_name.values()]
+    pairs.append((splits.by_name[FINAL].training, splits.test))
+    assert len(splits.by_name) == 3 + 1
+    for one, other in pairs:
+        ours, theirs = known_times(dataset, one), known_times(dataset, other)
+        assert not ours & theirs
+        if theirs:
+            assert min(abs(a - b) for a in ours for b in theirs) > gap
+
+
+@pytest.mark.parametrize("method", ["blocked", "forward"])
+def test_stages_have_splits_by_time_of_their_own(tmp_path: Path, method: str) -> None:
+    search = {
+        "space": {"mlp.units": [4, 8]},
+        "explore": {"training_fraction": 0.5},
+        "confirm": {"folds": 4},
+    }
+    plan = {"method": method, "folds": 3}
+    study = Study.model_validate(tiny_study(search=search, resampling=plan))
+    dataset = load(measurements(), tmp_path)
+    asked = replace(
+        request(method, folds=3), training_fractions=(0.5,), confirm=confirming_plan(study)
+    )
+    splits = make_splits(dataset, asked)
+    search_splits = {f"r0f{fold}" for fold in range(3)}
+    reduced = {f"{name}@0.5" for name in search_splits}
+    confirming = {f"c0f{fold}" for fold in range(4)}
+    assert set(splits.by_name) == {*search_splits, *reduced, *confirming, FINAL}
+    for name in search_splits:
+        whole, half = splits.by_name[name], splits.by_name[f"{name}@0.5"]
+        assert set(half.training) < set(whole.training)
+        np.testing.assert_array_equal(half.validation, whole.validation)
+    seen = {split.digest for name, split in splits.by_name.items() if name in search_splits}
+    for name in confirming:
+        split = splits.by_name[name]
+        assert split.digest not in seen
+        known = known_times(dataset, split.training)
+        assert not known & known_times(dataset, split.validation)
+
+
+def test_forward_validates_only_with_what_comes_later(tmp_path: Path) -> None:
+    dataset = load(measurements(), tmp_path)
+    splits = make_splits(dataset, request("forward", folds=3))
+    folds = [split for name, split in splits.by_name.items() if name != FINAL]
+    for split in folds:
+        assert max(known_times(dataset, split.training)) < min(
+            known_times(dataset, split.validation)
+        )
+    for earlier, later in pairwise(folds):
+        assert set(earlier.training) < set(later.training)
+    assert dataset.spans is not None
+    assert (
+        dataset.spans[splits.test, 1].min() > dataset.spans[splits.by_name[FINAL].training, 1].max()
+    )
+
+
+def test_blocked_validates_every_sample_once_and_each_block_is_one_stretch(tmp_path: Path) -> None:
+    dataset = load(measurements(), tmp_path)
+    splits = make_splits(dataset, request("blocked", folds=4))
+    folds = [split for name, split in splits.by_name.items() if name != FINAL]
+    together = np.sort(np.concatenate([split.validation for split in folds]))
+    np.testing.assert_array_equal(together, splits.by_name[FINAL].training)
+    assert dataset.spans is not None
+    ends = [dataset.spans[split.validation, 1] for split in folds]
+    assert all(a.max() < b.min() for a, b in pairwise(ends))
+
+
+@pytest.mark.parametrize("method", ["blocked", "forward"])
+def test_without_times_the_order_of_the_samples_counts(method: str) -> None:
+    study = Study.model_validate(
+        tiny_study(data={"source": "diabetes"}, problem={"type": "regression"})
+    )
+    dataset = prepare(study.data.model_dump(), "regression")
+    splits = make_splits(dataset, request(method, folds=4, gap=3))
+    np.testing.assert_array_equal(splits.test, np.arange(442 - len(splits.test), 442))
+    for split in splits.by_name.values():
+        if split.validation.size:
+            assert (np.diff(split.validation) == 1).all()
+            assert np.abs(split.training[:, None] - split.validation).min() == 4
+
+
+def test_check_refuses_samples_that_know_the_same_time(tmp_path: Path) -> None:
+    dataset = load(measurements(), tmp_path)
+    splits = make_splits(dataset, request("blocked", folds=3))
+    split = splits.by_name["r0f1"]
+    lost = np.setdiff1d(splits.by_name[FINAL].training, np.r_[split.training, split.validation])
+    bad = Split(np.union1d(split.training, lost[:1]), split.validation)
+    with pytest.raises(DataError, match="r0f1: samples of both parts know the same point in time"):
+        check(splits.__class__(splits.test, splits.by_name | {"r0f1": bad}), dataset, "blocked")
+
+
+def test_more_folds_than_points_in_time_are_refused(tmp_path: Path) -> None:
+    dataset = load(measurements(rows=12), tmp_path)
+    with pytest.raises(DataError, match="can't be split as"):
+        make_splits(dataset, request("blocked", folds=30))
+
+
+spans = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 5)), max_size=8)
+
+
+@settings(deadline=None, max_examples=300)
+@given(one=spans, other=spans)
+def test_shared_times_are_found_like_by_comparing_all_pairs(one: Any, other: Any) -> None:
+    table = np.array([(first, first + more) for first, more in [*one, *other]]).reshape(-1, 2)
+    rows = np.arange(len(table))
+    expected = any(max(a, c) <= min(a + b, c + d) for a, b in one for c, d in other)
+    assert share_time(table, rows[: len(one)], rows[len(one) :]) == expected

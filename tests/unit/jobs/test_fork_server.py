@@ -1,0 +1,162 @@
+"""Processes forked from one that has imported TensorFlow, for one job or for many."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import forked
+import pytest
+from workbench import wait_for
+
+from gridfold.errors import EXIT_CONTINUE
+from gridfold.jobs.fork_server import ADDRESS, Fork, ForkServer, ForkServerFailed, SharedServer
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedServer]:
+    # It sets the address for all that this process starts.
+    monkeypatch.delenv(ADDRESS, raising=False)
+    server = SharedServer()
+    server.start(threads=1)
+    yield server
+    server.stop()
+
+
+def seen(server: ForkServer, *words: str, output: int = 2) -> dict[str, Any]:
+    fork = server.start(forked.describe, *words, output=output)
+    answer: dict[str, Any] = fork.connection.recv()
+    assert fork.join() == 0
+    return answer
+
+
+def test_a_fork_has_tensorflow_and_prints_where_it_is_told(tmp_path: Path) -> None:
+    printed = tmp_path / "printed"
+    with ForkServer() as server, printed.open("w") as stream:
+        assert not server.is_shared
+        answer = seen(server, "hello", "there", output=stream.fileno())
+    assert answer["tensorflow"]
+    assert printed.read_text() == "hello there\n"
+
+
+def test_how_a_fork_has_ended() -> None:
+    with ForkServer() as server:
+        forks = [
+            server.start(forked.leave, 7, output=2),
+            server.start(forked.die, output=2),
+            server.start(forked.sleep, output=2),
+            server.start(forked.sleep, output=2),
+        ]
+        assert [fork.join() for fork in forks[:2]] == [7, -signal.SIGKILL]
+        killed, left = forks[2:]
+        assert killed.connection.recv() == left.connection.recv() == "asleep"
+        killed.kill()
+        assert killed.join() == -signal.SIGKILL
+        # As when the process of the job has died.
+        left.connection.close()
+        assert left.join() == EXIT_CONTINUE
+
+
+def test_jobs_share_a_server_and_keep_what_is_theirs(
+    shared: SharedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = []
+    for number in (1, 2):
+        folder = tmp_path / f"{number}"
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("OMP_NUM_THREADS", f"{number}")
+        monkeypatch.setenv(f"ONLY_{number}", "here")
+        monkeypatch.syspath_prepend(str(folder))
+        with ForkServer() as server:
+            assert server.is_shared
+            answers.append(seen(server))
+        assert answers[-1]["folder"] == str(folder)
+        assert answers[-1]["environment"] == dict(os.environ)
+        assert answers[-1]["path"] == sys.path
+        monkeypatch.delenv(f"ONLY_{number}")
+    assert answers[0]["parent"] == answers[1]["parent"] != os.getpid()
+    assert answers[0]["blas"] == {1}
+    assert answers[1]["blas"] == {2}
+
+
+def test_a_shared_server_stays_for_the_jobs_that_still_need_it(shared: SharedServer) -> None:
+    place = Path(os.environ[ADDRESS])
+    with ForkServer() as server:
+        shared.stop()
+        answer = seen(server)
+        assert server.is_shared
+        assert place.exists()
+    wait_for(lambda: not place.parent.exists())
+    wait_for(lambda: has_ended(answer["parent"]))
+    assert ADDRESS not in os.environ
+
+
+def has_ended(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_a_job_whose_shared_server_is_lost_starts_its_own(shared: SharedServer) -> None:
+    with ForkServer() as server:
+        parent = seen(server)["parent"]
+        os.kill(parent, signal.SIGKILL)
+        wait_for(lambda: has_ended(parent))
+        assert seen(server)["parent"] != parent
+        assert not server.is_shared
+    with ForkServer() as server:
+        assert not server.is_shared, "nobody is at the address"
+
+
+def test_a_lost_server_is_told_from_an_exit_code() -> None:
+    with ForkServer() as server:
+        fork: Fork = server.start(forked.sleep, output=2)
+        assert fork.connection.recv() == "asleep"
+        os.kill(int(Path(f"/proc/{fork.pid}/stat").read_text().split()[3]), signal.SIGKILL)
+        assert fork.join() == 255
+        fork.connection.close()
+        assert seen(server)["tensorflow"], "another one has taken its place"
+
+
+def test_a_server_without_tensorflow_is_an_error_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('built for another machine')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with ForkServer() as server, pytest.raises(ForkServerFailed, match="reason is above"):
+        seen(server)
+    assert "ImportError: built for another machine" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("is_shared", [True, False], ids=["in a fork", "here"])
+def test_a_whole_job_ends_as_its_fork_does(
+    is_shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(ADDRESS, raising=False)
+    code = "import forked; from gridfold.jobs.fork_server import run; run(forked.leave_plainly, 3)"
+    server = SharedServer()
+    if is_shared:
+        server.start(threads=1)
+    path = os.pathsep.join([str(Path(forked.__file__).parent), os.environ.get("PYTHONPATH", "")])
+    answer = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    server.stop()
+    assert answer.returncode == 3, answer.stdout
+    here = f"parent {os.getpid()}\n"
+    assert (answer.stdout == here) != is_shared
+
+
+def test_only_its_user_may_ask(shared: SharedServer) -> None:
+    assert Path(os.environ[ADDRESS]).parent.stat().st_mode & 0o077 == 0
