@@ -24,6 +24,9 @@ _REMEDY = "run the study again with snakemake, which makes it anew"
 class DamagedRecord(GridfoldError):
     """A file breaks off, or is not what its name says."""
 
+    def __init__(self, source: Path | str, reason: object) -> None:
+        super().__init__(f"{source} is damaged ({reason}); {_REMEDY}")
+
 
 def text_of(value: Any) -> str:
     """Return a dataclass, or a dictionary of such, as canonical JSON.
@@ -68,7 +71,7 @@ def read(kind: type[T], file: Path) -> T:
     try:
         return parse(kind, file.read_bytes())
     except ValueError as error:
-        raise DamagedRecord(f"{file} is damaged ({error}); {_REMEDY}") from None
+        raise DamagedRecord(file, error) from None
 
 
 def write(file: Path, value: Any) -> None:

@@ -47,22 +47,19 @@ def half_width(mean: float, low: float | None, high: float | None) -> float:
     return max(high - mean, mean - low)
 
 
-def half_width_of(row: Mapping[Any, Any], measure: str = "") -> float:
+def half_width_of(row: Mapping[Any, Any], measure: str) -> float:
     """Return what follows the ± of a row's mean; NaN where it has no interval.
 
     Parameters
     ----------
     row : mapping
-        With ``mean``, ``low`` and ``high``, as in ``best.json``.
+        Of the table of configurations: with ``<measure>_mean``, ``_low`` and ``_high``.
     measure : str
-        Where it is given, the keys are ``<measure>_mean`` and so on, as in the table of
-        configurations.
     """
-    prefix = f"{measure}_" if measure else ""
-    return half_width(row[f"{prefix}mean"], row[f"{prefix}low"], row[f"{prefix}high"])
+    return half_width(row[f"{measure}_mean"], row[f"{measure}_low"], row[f"{measure}_high"])
 
 
-def decimals_of(rows: Sequence[Mapping[Any, Any]], measure: str = "") -> int:
+def decimals_of(rows: Sequence[Mapping[Any, Any]], measure: str) -> int:
     """Return how many decimals of the means in these rows are worth showing.
 
     Parameters
@@ -71,8 +68,9 @@ def decimals_of(rows: Sequence[Mapping[Any, Any]], measure: str = "") -> int:
         As :func:`half_width_of` takes them.
     measure : str
     """
-    mean = f"{measure}_mean" if measure else "mean"
-    return decimals([half_width_of(row, measure) for row in rows], [row[mean] for row in rows])
+    return decimals(
+        [half_width_of(row, measure) for row in rows], [row[f"{measure}_mean"] for row in rows]
+    )
 
 
 def decimals(uncertainties: Iterable[float | None], values: Iterable[float | None]) -> int:

@@ -8,6 +8,7 @@ import pandas as pd
 from gridfold.figures.comparison import draw_comparison
 from gridfold.figures.study import save_all
 from gridfold.jobs.job import script_job
+from gridfold.paths import StudyPaths
 from gridfold.requests import ComparisonRequest
 from gridfold.statistics.comparison import compare
 
@@ -21,5 +22,5 @@ if __name__ == "__main__":
             groups=np.load(snakemake.input.groups, mmap_mode="r"),
             predictions=list(map(Path, snakemake.input.predictions)),
         )
-        found.write(Path(snakemake.output.facts).parent)
+        found.write(StudyPaths(Path(snakemake.output.facts).parents[1]))
         save_all(draw_comparison(found), Path(snakemake.output.importance_svg).parent)

@@ -1,10 +1,10 @@
 """Adapter of the rule `draw_model`."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 
+from gridfold.data.manifest import Manifest
 from gridfold.figures import architecture, model, study
 from gridfold.final.inside import Inside
 from gridfold.jobs.job import script_job
@@ -18,7 +18,7 @@ if __name__ == "__main__":
             inside,
             features=np.load(snakemake.input.features, mmap_mode="r"),
             targets=np.load(snakemake.input.targets, mmap_mode="r"),
-            manifest=json.loads(Path(snakemake.input.manifest).read_text()),
+            manifest=Manifest.read(Path(snakemake.input.manifest)),
         )
         study.save_all(drawings, Path(snakemake.output.architecture_svg).parent)
         layers = architecture.layers_table(inside.layers)

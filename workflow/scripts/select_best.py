@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridfold.atomic import write_text
 from gridfold.jobs.job import script_job
 from gridfold.requests import SummaryRequest
 from gridfold.statistics.summary import select
@@ -16,6 +15,6 @@ if __name__ == "__main__":
         tried = len(json.loads(Path(snakemake.input.catalogue).read_text()))
         selection = select(pd.read_parquet(snakemake.input.configurations), request, tried)
         shards = list(map(Path, snakemake.input.predictions))
-        predictions = trials.predictions_of(selection["config_id"], shards)
+        predictions = trials.predictions_of(selection.config_id, shards)
         trials.write(Path(snakemake.output.predictions), predictions)
-        write_text(Path(snakemake.output.best), json.dumps(selection, indent=1) + "\n")
+        selection.write(Path(snakemake.output.best))

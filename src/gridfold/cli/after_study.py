@@ -65,7 +65,7 @@ def export(results: Path, kind: str, output: Path | None) -> None:
 
     model = inference.FinalModel.load(results)
     name = "model.onnx" if kind == "onnx" else "saved_model"
-    target = output or model.folder / name
+    target = output or model.files.folder / name
     beside = model.export(kind, target)
     print(f"{target}, with {beside}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ import keras
 import numpy as np
 
 from gridfold.arrays import Array
-from gridfold.atomic import write_text
 from gridfold.data.dataset import Dataset
 from gridfold.data.splits import FINAL, Splits
 from gridfold.final.fit import save_model, with_scaling
@@ -25,6 +23,8 @@ from gridfold.plan.shards import Trial
 from gridfold.plan.stage_file import read_catalogue
 from gridfold.requests import FinalRequest, WantedConfiguration
 from gridfold.store.locks import holding
+from gridfold.store.model_card import EnsembleScore
+from gridfold.store.selection import Selection
 from gridfold.training.preprocessing import UNCHANGED, Affine, fit_affine
 from gridfold.training.trial import Fitted, fit
 
@@ -39,12 +39,11 @@ class Ensemble:
     ----------
     members : dict of str to (keras.Model, ModelInputs)
         By split.
-    scores : dict
-        ``members`` (names of the splits) and ``test`` (as in the model card).
+    scores : EnsembleScore
     """
 
     members: dict[str, tuple[keras.Model, ModelInputs]]
-    scores: dict[str, Any]
+    scores: EnsembleScore
 
     def save(self, models: Sequence[str], preprocessing: Sequence[str], scores: str) -> None:
         """Write each member to the files that have the name of its split, and the scores."""
@@ -52,11 +51,11 @@ class Ensemble:
             model, inputs = self.members[Path(model_file).stem]
             save_model(model, Path(model_file))
             inputs.save(Path(inputs_file))
-        write_text(Path(scores), json.dumps(self.scores, indent=1) + "\n")
+        self.scores.write(Path(scores))
 
 
 def fit_ensemble(
-    request: FinalRequest, selection: Mapping[str, Any], paths: StudyPaths, threads: int
+    request: FinalRequest, selection: Selection, paths: StudyPaths, threads: int
 ) -> Ensemble:
     """Return the models of the selected configuration from their last checkpoints, and score them.
 
@@ -66,8 +65,7 @@ def fit_ensemble(
     ----------
     request : FinalRequest
         With the splits whose models are members.
-    selection : mapping
-        :func:`gridfold.statistics.summary.select`.
+    selection : Selection
     paths : StudyPaths
     threads : int
 
@@ -76,13 +74,13 @@ def fit_ensemble(
     TrialFailure
         When a split of the selected configuration has no model.
     """
-    wanted = read_catalogue(paths)[selection["config_id"]].wanted
+    wanted = read_catalogue(paths)[selection.config_id].wanted
     settings = wanted.settings
     dataset = Dataset.load(paths.data)
     splits = Splits.load(paths.splits)
     job = JobInputs(request.conditions, paths, splits.by_name, dataset.digest, threads)
     fitted = {
-        name: _split_model(job, Trial(selection["config_id"], name), wanted, dataset)
+        name: _split_model(job, Trial(selection.config_id, name), wanted, dataset)
         for name in request.splits
     }
     total = np.zeros((len(splits.test), dataset.outputs), np.float64)
@@ -103,7 +101,7 @@ def fit_ensemble(
         request.measure,
         request.confidence,
     )
-    return Ensemble(members, {"members": list(members), "test": scores})
+    return Ensemble(members, EnsembleScore(list(members), scores))
 
 
 def _split_model(

@@ -25,6 +25,16 @@ from gridfold.paths import StudyPaths
 from gridfold.plan.stage_file import read_catalogue
 from gridfold.requests import FinalRequest
 from gridfold.store.locks import holding
+from gridfold.store.model_card import (
+    CrossValidation,
+    EnsembleScore,
+    FinalTraining,
+    ModelCard,
+    ModelData,
+    OutputScaling,
+    SelectedConfiguration,
+)
+from gridfold.store.selection import Selection
 from gridfold.tables import trials
 from gridfold.training import models
 from gridfold.training.answers import single
@@ -43,8 +53,7 @@ class FinalModel:
         What makes its inputs of raw samples.
     predictions : DataFrame
         ``sample``, ``prediction``, and ``id`` where samples have one, for the test set.
-    card : dict
-        The model card.
+    card : ModelCard
     inside : Inside
         What the model looks like inside.
     """
@@ -52,7 +61,7 @@ class FinalModel:
     model: keras.Model
     inputs: ModelInputs
     predictions: pd.DataFrame
-    card: dict[str, Any]
+    card: ModelCard
     inside: Inside
 
     def save(self, files: Mapping[str, str]) -> None:
@@ -66,25 +75,23 @@ class FinalModel:
 
 def fit_final(
     request: FinalRequest,
-    selection: Mapping[str, Any],
+    selection: Selection,
     paths: StudyPaths,
     threads: int,
-    ensemble: Mapping[str, Any] | None = None,
+    ensemble: EnsembleScore | None = None,
 ) -> FinalModel:
     """Train the selected configuration on all non-test data and score it once on the test set.
 
     Parameters
     ----------
     request : FinalRequest
-    selection : mapping
-        :func:`gridfold.statistics.summary.select`.
+    selection : Selection
     paths : StudyPaths
     threads : int
-    ensemble : mapping, optional
-        Members and scores of the ensemble (:func:`gridfold.final.ensemble.fit_ensemble`), for the
-        card.
+    ensemble : EnsembleScore, optional
+        Of :func:`gridfold.final.ensemble.fit_ensemble`, for the card.
     """
-    config_id = selection["config_id"]
+    config_id = selection.config_id
     settings = read_catalogue(paths)[config_id].settings
     dataset = Dataset.load(paths.data)
     splits = Splits.load(paths.splits, FINAL)
@@ -95,44 +102,49 @@ def fit_final(
     predictions = fitted.predict(dataset.features, splits.test)
     inputs = ModelInputs.of(dataset, fitted.features)
     model = with_scaling(fitted, inputs.input_shape)
-    card = {
-        "study": request.study,
-        "created": fitted.segments[-1]["started"],
-        "configuration": {"id": config_id, "label": selection["label"], "settings": settings},
-        "cross_validation": {
-            key: selection[key]
-            for key in ("measure", "mean", "sd", "low", "high", "n_splits", "confidence")
-        },
-        "training": {
-            "samples": len(development.training),
-            "epochs": selection["final_epochs"],
-            "final_loss": fitted.history[-1]["loss"],
-            "fit_seconds": fitted.fit_seconds,
-        },
-        "test": test_scores(
+    card = ModelCard(
+        study=request.study,
+        created=fitted.segments[-1]["started"],
+        configuration=SelectedConfiguration(config_id, selection.label, dict(settings)),
+        cross_validation=CrossValidation(
+            selection.measure,
+            selection.mean,
+            selection.sd,
+            selection.low,
+            selection.high,
+            selection.n_splits,
+            selection.confidence,
+        ),
+        training=FinalTraining(
+            samples=len(development.training),
+            epochs=selection.final_epochs,
+            final_loss=fitted.history[-1]["loss"],
+            fit_seconds=fitted.fit_seconds,
+        ),
+        test=test_scores(
             settings["problem"]["type"],
             fitted.scored_targets(dataset.targets[splits.test]),
             predictions,
             request.measure,
             request.confidence,
         ),
-        "ensemble": ensemble,
-        "data": {
-            "digest": dataset.digest,
-            "sample_shape": list(dataset.features.shape[1:]),
-            "columns": [column.name for column in inputs.columns or ()],
-            "reading": inputs.reading,
-            "classes": dataset.class_names,
-            "outputs": dataset.target_names,
-        },
-        "answers": _answers(fitted, dataset),
-        "output_scaling": {
-            "undone_by_the_model": not fitted.scaled_scores,
-            "center": fitted.targets.center.tolist(),
-            "scale": fitted.targets.scale.tolist(),
-        },
-        "environment": environment(),
-    }
+        ensemble=ensemble,
+        data=ModelData(
+            digest=dataset.digest,
+            sample_shape=list(dataset.features.shape[1:]),
+            columns=[column.name for column in inputs.columns or ()],
+            reading=inputs.reading,
+            classes=dataset.class_names,
+            outputs=dataset.target_names,
+        ),
+        answers=_answers(fitted, dataset),
+        output_scaling=OutputScaling(
+            undone_by_the_model=not fitted.scaled_scores,
+            center=fitted.targets.center.tolist(),
+            scale=fitted.targets.scale.tolist(),
+        ),
+        environment=environment(),
+    )
     table = pd.DataFrame({"sample": splits.test, "prediction": list(predictions)})
     if dataset.ids is not None:
         table["id"] = dataset.ids[splits.test]

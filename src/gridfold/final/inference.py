@@ -14,7 +14,8 @@ import numpy as np
 from gridfold.atomic import replacing
 from gridfold.errors import DataError, GridfoldError
 from gridfold.final.inputs import ModelInputs
-from gridfold.store.records import read_record
+from gridfold.paths import FinalModelPaths, StudyPaths
+from gridfold.store.model_card import ModelCard
 from gridfold.training.measures import classes_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from gridfold.arrays import Array
 
-_ENSEMBLE = "ensemble"
 EXPORT_FORMATS = {"savedmodel": "tf_saved_model", "onnx": "onnx"}
 
 
@@ -36,16 +36,14 @@ class FinalModel:
 
     Attributes
     ----------
-    folder : Path
-        ``results/<study>/final``.
-    card : dict
-        The model card.
+    files : FinalModelPaths
+    card : ModelCard
     members : list of (keras.Model, ModelInputs)
         One, or one for each split.
     """
 
-    folder: Path
-    card: dict[str, Any]
+    files: FinalModelPaths
+    card: ModelCard
     members: list[tuple[Any, ModelInputs]]
 
     @classmethod
@@ -57,18 +55,19 @@ class FinalModel:
         NotReady
             When the study has no such model, or the model can't be read here.
         """
-        folder = results if (results / "model.keras").exists() else results / "final"
-        if not (folder / "model.keras").exists():
+        files = FinalModelPaths(results)
+        if not files.model.exists():
+            files = StudyPaths(results).final_model
+        if not files.model.exists():
             raise NotReady(
                 f"{results} has no final model; run the study first: snakemake --configfile ..."
             )
-        card = read_record(folder / "card.json")
-        pairs = [(folder / "model.keras", folder / "preprocessing.json")]
+        card = ModelCard.read(files.card)
+        pairs = [(files.model, files.preprocessing)]
         if ensemble:
             # Not all that lie there: a study of fewer splits leaves some of the one before.
-            names = (card.get("ensemble") or {"members": []})["members"]
-            files = [folder / _ENSEMBLE / f"{name}.keras" for name in names]
-            pairs = [(file, file.with_suffix(".json")) for file in files]
+            names = card.ensemble.members if card.ensemble else []
+            pairs = [(files.member(name), files.member_preprocessing(name)) for name in names]
             if not pairs:
                 raise NotReady(
                     f"{results} has no ensemble; set `final: {{ensemble: true}}` in the study and "
@@ -76,7 +75,7 @@ class FinalModel:
                 )
         _register_own_objects(card)
         return cls(
-            folder, card, [(_load(model), ModelInputs.load(inputs)) for model, inputs in pairs]
+            files, card, [(_load(model), ModelInputs.load(inputs)) for model, inputs in pairs]
         )
 
     def predict(
@@ -117,10 +116,10 @@ class FinalModel:
 
         inputs = self.members[0][1]
         if inputs.class_names is None:
-            scaling = self.card["output_scaling"]
+            scaling = self.card.output_scaling
             # Several outputs in [0, 1] leave the model as it was trained; here they get units.
-            if not scaling["undone_by_the_model"]:
-                outputs = outputs / np.array(scaling["scale"]) + np.array(scaling["center"])
+            if not scaling.undone_by_the_model:
+                outputs = outputs / np.array(scaling.scale) + np.array(scaling.center)
             return pd.DataFrame(outputs, columns=inputs.target_names)
         names = np.array(inputs.class_names)
         each = np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
@@ -158,10 +157,9 @@ class FinalModel:
         model(np.zeros((1, *inputs.input_shape), np.float32))
         target.parent.mkdir(parents=True, exist_ok=True)
         model.export(target, format=EXPORT_FORMATS[kind], verbose=False)
-        beside = (
-            target / "preprocessing.json" if kind == "savedmodel" else target.with_suffix(".json")
-        )
-        shutil.copyfile(self.folder / "preprocessing.json", beside)
+        exported = FinalModelPaths(target)
+        beside = exported.preprocessing if kind == "savedmodel" else target.with_suffix(".json")
+        shutil.copyfile(self.files.preprocessing, beside)
         return beside
 
 
@@ -235,11 +233,11 @@ def _load(file: Path) -> Any:
         ) from None
 
 
-def _register_own_objects(card: Mapping[str, Any]) -> None:
+def _register_own_objects(card: ModelCard) -> None:
     """Import the user's model file, whose registered layers the saved model is made of."""
     from gridfold.usercode.functions import load, problem_with
 
-    model = card["configuration"]["settings"]["model"]
+    model = card.configuration.settings["model"]
     for key in ("build", "train", "objects"):
         reference = model.get(key)
         if reference and not problem_with(reference):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gridfold.arrays import Array
-from gridfold.atomic import write_text
+from gridfold.atomic import write_json
 from gridfold.csvfiles.format import Format
 from gridfold.data.columns import Column, as_matrix
 from gridfold.data.dataset import Dataset
@@ -248,7 +248,7 @@ class ModelInputs:
             "target_names": self.target_names,
             "reading": self.reading,
         }
-        write_text(file, json.dumps(stored, indent=1) + "\n")
+        write_json(file, stored, indent=1)
 
     @classmethod
     def load(cls, file: Path) -> ModelInputs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,8 @@ from gridfold.jobs.frozen_imports import lasting
 from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
 from gridfold.requests import FinalRequest
+from gridfold.store.model_card import EnsembleScore
+from gridfold.store.selection import Selection
 
 
 def fit_final(
@@ -23,10 +24,10 @@ def fit_final(
 
         fit.fit_final(
             FinalRequest.parse(request),
-            json.loads(Path(inputs["best"]).read_text()),
+            Selection.read(Path(inputs["best"])),
             StudyPaths(Path(inputs["splits"]).parent),
             threads,
-            json.loads(Path(inputs["ensemble"]).read_text()) if "ensemble" in inputs else None,
+            EnsembleScore.read(Path(inputs["ensemble"])) if "ensemble" in inputs else None,
         ).save(files)
 
 
@@ -44,7 +45,7 @@ def fit_ensemble(
 
         ensemble.fit_ensemble(
             FinalRequest.parse(request),
-            json.loads(Path(inputs["best"]).read_text()),
+            Selection.read(Path(inputs["best"])),
             StudyPaths(Path(inputs["splits"]).parent),
             threads,
         ).save(*outputs)

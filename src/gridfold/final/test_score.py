@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -11,6 +10,7 @@ from scipy import stats
 from gridfold.arrays import Array
 from gridfold.problems import Measure
 from gridfold.statistics.bootstrap import percentiles, scores_of_draws
+from gridfold.store.model_card import HeldOutScore
 from gridfold.training import measures
 
 
@@ -38,7 +38,7 @@ class TestInterval:
 
 def test_scores(
     problem: str, targets: Array, predictions: Array, measure: str, confidence: float
-) -> dict[str, Any] | None:
+) -> HeldOutScore | None:
     """Score the test set; the ranking measure with a confidence interval.
 
     Accuracy gets Wilson's interval (Wilson, 1927), which has a width when all answers are right.
@@ -57,20 +57,19 @@ def test_scores(
 
     Returns
     -------
-    dict or None
-        ``samples``, ``measure``, ``score``, all ``scores``, and the attributes of
-        :class:`TestInterval`; None without test samples.
+    HeldOutScore or None
+        None without test samples.
     """
     if not len(targets):
         return None
     scores = measures.score(problem, targets, predictions)
-    return {
-        "samples": len(targets),
-        "measure": measure,
-        "score": scores[measure],
+    return HeldOutScore(
+        samples=len(targets),
+        measure=measure,
+        score=scores[measure],
         **asdict(_interval(measure, scores[measure], targets, predictions, confidence)),
-        "scores": scores,
-    }
+        scores=scores,
+    )
 
 
 def _interval(

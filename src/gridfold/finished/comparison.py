@@ -75,7 +75,7 @@ def compare_studies(studies: Sequence[FinishedStudy]) -> list[StudyComparison]:
     if refused:
         raise StudyError("gridfold compare", refused)
     # With several comparisons, all intervals of test scores hold together (Bonferroni).
-    level = 1 - (1 - reference.best["confidence"]) / len(others)
+    level = 1 - (1 - reference.best.confidence) / len(others)
     found = [_compared(reference, study, level) for study in others]
     adjusted = holm([c.splits.p_value if c.splits else math.nan for c in found])
     return [
@@ -134,7 +134,7 @@ def _over_splits(
     ours = study.scores[common].to_numpy(float)
     theirs = reference.scores[common].to_numpy(float)
     least = study.rounding + reference.rounding
-    interval = mean_interval(ours - theirs, study.ratio, reference.best["confidence"], least)
+    interval = mean_interval(ours - theirs, study.ratio, reference.best.confidence, least)
     return Difference(
         interval.mean,
         interval.low,
@@ -148,30 +148,31 @@ def _on_test_samples(
     reference: FinishedStudy, study: FinishedStudy, level: float, obstacles: list[str]
 ) -> Difference | None:
     """Compare the final models on held-out samples, paired by sample where these are the same."""
-    if not (len(study.test) and len(reference.test)):
+    ours, theirs = study.card.test, reference.card.test
+    if ours is None or theirs is None:
         obstacles.append("No comparison on test samples: not both studies have held some out.")
         return None
     results = []
-    for each in (study, reference):
+    for each, told in ((study, ours), (reference, theirs)):
         targets, prediction = each.test_results()
-        told, found = each.card["test"]["score"], score_one(each.measure, targets, prediction)
-        if not math.isclose(told, found, rel_tol=1e-4, abs_tol=1e-6):
+        found = score_one(each.measure, targets, prediction)
+        if not math.isclose(told.score, found, rel_tol=1e-4, abs_tol=1e-6):
             obstacles.append(
                 f"No comparison on test samples: those of {each.name} were scored on another scale."
             )
             return None
         results.append((targets, prediction))
     paired = _same_test(reference, study)
-    ours, theirs = (scores_of_draws(study.measure, *result) for result in results)
+    score, other_score = (scores_of_draws(study.measure, *result) for result in results)
     # Efron & Tibshirani (1993), chapter 16: the same samples are drawn for both where these are
     # the same, and separately where they are not.
     drawn = percentiles(
-        lambda own, other, axis: ours(own, axis) - theirs(other, axis),
+        lambda own, other, axis: score(own, axis) - other_score(other, axis),
         [len(targets) for targets, _ in results],
         level,
         paired=paired,
     )
-    value = study.card["test"]["score"] - reference.card["test"]["score"]
+    value = ours.score - theirs.score
     basis = (
         f"paired over the same {counted(len(study.test), 'test sample')}"
         if paired
@@ -182,7 +183,7 @@ def _on_test_samples(
 
 def conclusion(comparison: StudyComparison, reference: FinishedStudy) -> str:
     """Say in one sentence what a comparison has found; a test score counts before the splits."""
-    name, alpha = comparison.study.name, 1 - reference.best["confidence"]
+    name, alpha = comparison.study.name, 1 - reference.best.confidence
     test, splits = comparison.test, comparison.splits
     if test is not None and math.isfinite(test.low):
         verdict = "differs from" if test.low > 0 or test.high < 0 else "can’t be told from"

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from markupsafe import Markup
 
 from gridfold.finished.comparison import Difference, StudyComparison, conclusion
 from gridfold.finished.study import FinishedStudy, StudyState
+from gridfold.store.answer import Answer
+from gridfold.store.model_card import ModelCard
+from gridfold.store.selection import Selection
 from gridfold.webpage.page import content_policy, joined, templates
 from gridfold.webpage.style import BASE_STYLE
 from gridfold.wording import (
     MISSING,
     counted,
     decimals,
-    decimals_of,
     direction,
-    half_width_of,
     measure_name,
     number,
     p_value,
@@ -130,12 +130,14 @@ def index_page(states: Sequence[StudyState], page: Path) -> StudiesPage:
     page : Path
         Where the page will lie; links are relative to it.
     """
-    finished = [state for state in states if state.finished]
-    others = [state for state in states if not state.finished]
+    finished = [(state, state.answer) for state in states if state.answer]
+    others = [state for state in states if not state.answer]
     parts = []
     if finished:
         headings = ["Study", "Problem", "Best configuration", "Score", "Test", "Final model of"]
-        parts.append(PagePart("Finished", headings, [_finished_row(s, page) for s in finished]))
+        parts.append(
+            PagePart("Finished", headings, [_finished_row(s, a, page) for s, a in finished])
+        )
     if others:
         rows = [[Item(s.name), Item(_progress(s))] for s in others]
         parts.append(PagePart("Not finished", ["Study", "State"], rows))
@@ -145,16 +147,15 @@ def index_page(states: Sequence[StudyState], page: Path) -> StudiesPage:
     return StudiesPage("Studies", subtitle, parts)
 
 
-def _finished_row(state: StudyState, page: Path) -> list[Item]:
-    best, card = state.best or {}, state.card or {}
-    report = state.paths.report
+def _finished_row(state: StudyState, answer: Answer, page: Path) -> list[Item]:
+    best, card, report = answer.best, answer.card, state.paths.report
     return [
         Item(state.name, _link(page, report) if report.exists() else ""),
-        Item(str(card["configuration"]["settings"]["problem"]["type"]).replace("_", " ")),
-        Item(f"{best['label']} ({best['config_id']})"),
+        Item(card.configuration.problem.replace("_", " ")),
+        Item(f"{best.label} ({best.config_id})"),
         Item(_score(best)),
         Item(_test_score(best, card)),
-        Item(str(card["created"])[:10] + (", running again" if state.running else "")),
+        Item(card.created[:10] + (", running again" if state.running else "")),
     ]
 
 
@@ -165,25 +166,25 @@ def _progress(state: StudyState) -> str:
     return f"{text}, nothing is running"
 
 
-def _score(best: Mapping[str, Any]) -> str:
-    places, half = decimals_of([best]), half_width_of(best)
-    text = f"{measure_name(best['measure'])} {number(best['mean'], places)}"
+def _score(best: Selection) -> str:
+    places, half = best.decimals, best.half_width
+    text = f"{measure_name(best.measure)} {number(best.mean, places)}"
     if not math.isfinite(half):
-        return f"{text} ({counted(best['n_splits'], 'split')})"
+        return f"{text} ({counted(best.n_splits, 'split')})"
     return (
-        f"{text} ± {number(half, places)} ({percent(best['confidence'])}, "
-        f"{counted(best['n_splits'], 'split')})"
+        f"{text} ± {number(half, places)} ({percent(best.confidence)}, "
+        f"{counted(best.n_splits, 'split')})"
     )
 
 
-def _test_score(best: Mapping[str, Any], card: Mapping[str, Any]) -> str:
-    test = card["test"]
+def _test_score(best: Selection, card: ModelCard) -> str:
+    test = card.test
     if not test:
         return MISSING
-    places = decimals_of([best])
-    ends = f" [{number(test['low'], places)}, {number(test['high'], places)}]"
-    interval = ends if math.isfinite(test["low"]) else ""
-    return f"{number(test['score'], places)}{interval}, n = {test['samples']:,}"
+    places = best.decimals
+    ends = f" [{number(test.low, places)}, {number(test.high, places)}]"
+    interval = ends if test.has_interval else ""
+    return f"{number(test.score, places)}{interval}, n = {test.samples:,}"
 
 
 # -- comparison -----------------------------------------------------------------------------------
@@ -205,8 +206,8 @@ def comparison_page(
     overview = [
         [
             Item(study.name, _link(page, study.paths.report)),
-            Item(f"{study.best['label']} ({study.best['config_id']})"),
-            Item(f"{study.best['configurations']:,}"),
+            Item(f"{study.best.label} ({study.best.config_id})"),
+            Item(f"{study.best.configurations:,}"),
             Item(_score(study.best)),
             Item(_test_score(study.best, study.card)),
         ]
@@ -219,7 +220,7 @@ def comparison_page(
         if d is not None
     ]
     missing = [f"{c.study.name}: {text}" for c in comparisons for text in c.obstacles]
-    level = percent(reference.best["confidence"])
+    level = percent(reference.best.confidence)
     return StudiesPage(
         " and ".join(study.name for study in studies)
         if len(studies) == 2
@@ -246,7 +247,7 @@ def comparison_page(
 
 def _difference(difference: Difference, reference: FinishedStudy) -> list[Item]:
     places = decimals(
-        [difference.high - difference.value, half_width_of(reference.best)], [difference.value]
+        [difference.high - difference.value, reference.best.half_width], [difference.value]
     )
     interval = (
         f"{number(difference.low, places)} to {number(difference.high, places)}"

@@ -77,7 +77,7 @@ def write(paths: StudyPaths, axes: Mapping[str, Any], most: int) -> Path:
     configurations = tables.configurations.head(most)
     folder = paths.tensorboard
     shutil.rmtree(folder, ignore_errors=True)
-    written = (paths.tables / "trials.parquet").stat().st_mtime
+    written = paths.table("trials").stat().st_mtime
     measures = [name for name in MEASURES if name in tables.trials]
     _write_events(folder, [(written, 0, _experiment(configurations, axes, measures))])
     histories = dict(list(tables.epochs.groupby(["config_id", "split"], sort=False)))

@@ -11,7 +11,7 @@ import json
 import logging
 from pathlib import Path
 
-from gridfold.atomic import write_text
+from gridfold.atomic import write_json
 from gridfold.cluster.placement import processes
 from gridfold.jobs import pool, ranks
 from gridfold.jobs.shard import Attempt, ShardJob, ShardTables, TrialsFailed
@@ -20,6 +20,7 @@ from gridfold.plan.plan import Plan
 from gridfold.requests import FinalRequest, TrainRequest
 from gridfold.store.job_records import JobResources
 from gridfold.store.locks import holding
+from gridfold.store.selection import Selection
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ def train_final(plan: Plan, request: FinalRequest, best: Path, launcher: str, re
     TrialsFailed
         When the training fails.
     """
-    selection = json.loads(best.read_text())
+    selection = Selection.read(best)
     with holding(final_folder(selection, plan.paths)):
         work = final_work(request, selection, plan.paths, request.conditions.threads)
         is_distributed = "distribution" in work.task.settings["training"]
@@ -80,8 +81,8 @@ def train_final(plan: Plan, request: FinalRequest, best: Path, launcher: str, re
             ranks.run([work], launch, plan.paths.ranks("final"), _listener(failures))
             if failures:
                 raise TrialsFailed(f"the final model: {failures[0]}")
-    text = {"config_id": selection["config_id"], "trained_here": is_distributed}
-    write_text(record, json.dumps(text, indent=1) + "\n")
+    text = {"config_id": selection.config_id, "trained_here": is_distributed}
+    write_json(record, text, indent=1)
 
 
 def _launch(plan: Plan, launcher: str, count: int) -> ranks.Launch:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from gridfold.data.manifest import Manifest
 from gridfold.data.splits import FINAL, Split, Splits
 from gridfold.jobs.pool import Work
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Trial
 from gridfold.plan.stage_file import read_catalogue
 from gridfold.requests import Conditions, FinalRequest, WantedConfiguration
+from gridfold.store.selection import Selection
 from gridfold.store.trials import TrialStore, TrialTask
 
 
@@ -51,7 +51,7 @@ class JobInputs:
         FileNotFoundError
             When the study has no prepared data.
         """
-        digest: str = json.loads((paths.data / "manifest.json").read_text())["digest"]
+        digest = Manifest.read(paths.manifest).digest
         return cls(conditions, paths, Splits.load(paths.splits, only).by_name, digest, threads)
 
     def work(self, trial: Trial, wanted: WantedConfiguration) -> Work:
@@ -86,27 +86,26 @@ class JobInputs:
 
 
 def final_work(
-    request: FinalRequest, selection: Mapping[str, Any], paths: StudyPaths, threads: int
+    request: FinalRequest, selection: Selection, paths: StudyPaths, threads: int
 ) -> Work:
     """Return the work of training the final model; its lock should be held (`final_folder`).
 
     Parameters
     ----------
     request : FinalRequest
-    selection : mapping
-        :func:`gridfold.statistics.summary.select`.
+    selection : Selection
     paths : StudyPaths
     threads : int
         CPU threads of each process.
     """
-    config_id = selection["config_id"]
+    config_id = selection.config_id
     settings = read_catalogue(paths)[config_id].settings
     inputs = JobInputs.load(request.conditions, paths, threads, FINAL)
     return inputs.work(
-        Trial(config_id, FINAL), WantedConfiguration(settings, selection["final_epochs"])
+        Trial(config_id, FINAL), WantedConfiguration(settings, selection.final_epochs)
     )
 
 
-def final_folder(selection: Mapping[str, Any], paths: StudyPaths) -> Path:
+def final_folder(selection: Selection, paths: StudyPaths) -> Path:
     """Return where the run store keeps the training of the final model."""
-    return paths.trial(selection["config_id"], FINAL)
+    return paths.trial(selection.config_id, FINAL)

@@ -18,10 +18,10 @@ from gridfold.plan.stage_names import stage_of
 from gridfold.plan.stages import Stage
 from gridfold.requests import ChosenConfiguration, Request
 from gridfold.store import request_notes
+from gridfold.store.answer import Answer
 from gridfold.store.progress import progress_line, read_jobs
-from gridfold.store.records import read_record
 from gridfold.typed_json import DamagedRecord
-from gridfold.wording import counted, half_width, listed
+from gridfold.wording import counted, listed
 
 _BAR = 30
 
@@ -246,20 +246,18 @@ def answer(paths: StudyPaths) -> str:
     DamagedRecord
         When its records can't be read.
     """
-    best = read_record(paths.tables / "best.json")
-    card = read_record(paths.final / "card.json")
-    count = f"{best['configurations']} configurations"
-    if "tried" in best:
-        count = f"{best['tried']} configurations, {best['configurations']} compared in full"
-    text = f"Best of {count}: {best['label']} ({best['config_id']})"
-    text += f"; {best['measure']} {best['mean']:.4f}"
-    if best["low"] is not None:
-        half = half_width(best["mean"], best["low"], best["high"])
-        text += f" ± {half:.4f} ({best['confidence']:.0%} CI over {best['n_splits']} splits)"
-    test = card["test"]
+    found = Answer.read(paths)
+    best, test = found.best, found.card.test
+    count = f"{best.configurations} configurations"
+    if best.tried is not None:
+        count = f"{best.tried} configurations, {best.configurations} compared in full"
+    text = f"Best of {count}: {best.label} ({best.config_id}); {best.measure} {best.mean:.4f}"
+    if math.isfinite(best.half_width):
+        level = f"{best.confidence:.0%} CI over {best.n_splits} splits"
+        text += f" ± {best.half_width:.4f} ({level})"
     if test:
-        text += f"; held-out test {test['score']:.4f} "
-        if math.isfinite(test["low"]):
-            text += f"[{test['low']:.4f}, {test['high']:.4f}] "
-        text += f"on {counted(test['samples'], 'sample')}"
+        text += f"; held-out test {test.score:.4f} "
+        if test.has_interval:
+            text += f"[{test.low:.4f}, {test.high:.4f}] "
+        text += f"on {counted(test.samples, 'sample')}"
     return f"{text}\nReport: {paths.report}"

@@ -125,8 +125,8 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
     ),
     (
         "`tables/classes.csv`",
-        "One row for each class and part of the samples: out of fold (the mean over repeats), and\n"
-        "the held-out test set.",
+        "One row for each class and part of the samples: out of fold (each sample once, with\n"
+        "several repeats as the first predicts it), and the held-out test set.",
         CLASS_COLUMNS,
     ),
     (

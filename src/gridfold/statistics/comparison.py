@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from gridfold.requests import ComparisonRequest
 from gridfold.statistics.importance import importance
 from gridfold.statistics.pairwise import Scored, compare_with_selected, wilcoxon_obstacle
 from gridfold.statistics.ranks import rank_test
-from gridfold.statistics.result import Comparison
+from gridfold.statistics.result import Comparison, ComparisonFacts
 from gridfold.statistics.scientific import scientific_values
 from gridfold.statistics.selection import SelectionEstimate, estimate_selection
 
@@ -51,7 +51,7 @@ def compare(
     table["chosen"] = [(selection.chosen or {}).get(i, np.nan) for i in table["config_id"]]
     values = scientific_values(scored, configurations, request.space)
     ranks = [
-        {"title": title, **asdict(rank_test(scores, scored.blocks, scored.alpha))}
+        replace(rank_test(scores, scored.blocks, scored.alpha), title=title)
         for title, scores in _ranked(scored, labels, values).items()
     ]
     splits, count = scored.scores.shape
@@ -59,16 +59,16 @@ def compare(
         table,
         values,
         importance(configurations, request.space, request.measure),
-        {
-            "measure": request.measure,
-            "confidence": request.confidence,
-            "blocks": scored.blocks,
-            "wilcoxon": wilcoxon_obstacle(splits, scored.repeats, count - 1, scored.alpha)
+        ComparisonFacts(
+            measure=request.measure,
+            confidence=request.confidence,
+            blocks=scored.blocks,
+            wilcoxon=wilcoxon_obstacle(splits, scored.repeats, count - 1, scored.alpha)
             if count > 1
             else "",
-            "ranks": ranks,
-            "selection": selection.plain(),
-        },
+            ranks=ranks,
+            selection=selection.facts(),
+        ),
     )
 
 

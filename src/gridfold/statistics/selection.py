@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gridfold.arrays import Array, Scores
 from gridfold.problems import Measure
+from gridfold.statistics.result import SelectionFacts
 from gridfold.tables.trials import stacked
 from gridfold.training.measures import SAMPLE_LOSSES, score_one
 
@@ -59,10 +59,20 @@ class SelectionEstimate:
     chosen: Mapping[str, float] | None = None
     obstacle: str = ""
 
-    def plain(self) -> dict[str, Any]:
-        """Return what is written as JSON; ``chosen`` goes into a table."""
-        found = {k: v for k, v in asdict(self).items() if k != "chosen"}
-        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in found.items()}
+    def facts(self) -> SelectionFacts:
+        """Return what is written beside the tables; ``chosen`` goes into one of them."""
+        ends = (self.corrected, self.optimism, self.low, self.high)
+        corrected, optimism, low, high = (None if math.isnan(value) else value for value in ends)
+        return SelectionFacts(
+            corrected=corrected,
+            optimism=optimism,
+            low=low,
+            high=high,
+            samples=self.samples,
+            candidates=self.candidates,
+            resamples=self.resamples,
+            obstacle=self.obstacle,
+        )
 
 
 def estimate_selection(

@@ -16,6 +16,7 @@ from gridfold.statistics.intervals import (
     paired_p_value,
     rounding_variance,
 )
+from gridfold.store.selection import Selection
 from gridfold.tables.trials import USAGE_COLUMNS, Column, all_measures, axis_columns
 
 CONFIGURATION_COLUMNS = (
@@ -162,7 +163,7 @@ def _compared(
     return table.drop(columns="test_train_ratio")
 
 
-def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> dict[str, Any]:
+def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> Selection:
     """Return the selected configuration: the best mean of the ranking measure.
 
     Parameters
@@ -182,19 +183,22 @@ def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> dict
     if np.isnan(best[f"{measure}_mean"]):
         raise ValueError(f"no trial of the study has a score ({measure}); see trials.csv")
     ties = table[table["p_value"] > 1 - request.confidence]
-    return {
-        "config_id": best["config_id"],
-        "label": best["label"],
-        "measure": measure,
-        "confidence": request.confidence,
-        **{name: _number(best[f"{measure}_{name}"]) for name in ("mean", "sd", "low", "high")},
-        "n_splits": int(best["n_splits"]),
+    return Selection(
+        config_id=str(best["config_id"]),
+        label=str(best["label"]),
+        measure=measure,
+        confidence=request.confidence,
+        mean=float(best[f"{measure}_mean"]),
+        sd=_number(best[f"{measure}_sd"]),
+        low=_number(best[f"{measure}_low"]),
+        high=_number(best[f"{measure}_high"]),
+        n_splits=int(best["n_splits"]),
         # Without validation data nothing can stop the final fit, so it takes the typical epoch.
-        "final_epochs": max(1, round(float(best["best_epoch_median"]))),
-        "not_distinguishable": len(ties),
-        "configurations": len(table),
-        **({"tried": tried} if tried > len(table) else {}),
-    }
+        final_epochs=max(1, round(float(best["best_epoch_median"]))),
+        not_distinguishable=len(ties),
+        configurations=len(table),
+        tried=tried if tried > len(table) else None,
+    )
 
 
 def _number(value: float) -> float | None:

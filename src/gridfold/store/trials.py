@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from gridfold.arrays import Array
-from gridfold.atomic import replacing, write_text
+from gridfold.atomic import replacing, write_json
 from gridfold.canonical import canonical, digest
 from gridfold.errors import TrialFailure
 from gridfold.paths import result_file
@@ -141,8 +141,7 @@ class TrialStore:
             return
         if recorded is not None:
             self._move_away(_differences(recorded, self._fingerprint), digest(recorded)[:12])
-        text = json.dumps({"fingerprint": self._fingerprint}, indent=1)
-        write_text(file, text + "\n")
+        write_json(file, {"fingerprint": self._fingerprint}, indent=1)
 
     def _move_away(self, differences: list[str], name: str) -> None:
         config_id, split = self.folder.parts[-2:]
@@ -183,7 +182,7 @@ class TrialStore:
         if predictions is not None:
             with replacing(self._predictions_file(result.epochs)) as temporary:
                 np.save(temporary, predictions)
-        write_text(self._result_file(result.epochs), json.dumps(asdict(result)) + "\n")
+        write_json(self._result_file(result.epochs), asdict(result))
         checkpoints.prune(self.folder)
         (self.folder / "failure.json").unlink(missing_ok=True)
 
@@ -200,8 +199,8 @@ class TrialStore:
         if failure.kind == DIVERGED:
             self.finish(result, None)
         else:
-            text = json.dumps({**asdict(result), "detail": failure.detail}, indent=1)
-            write_text(self.folder / "failure.json", text + "\n")
+            told = {**asdict(result), "detail": failure.detail}
+            write_json(self.folder / "failure.json", told, indent=1)
         return result
 
     def failure(self) -> tuple[TrialFailure, dict[str, float | None]] | None:

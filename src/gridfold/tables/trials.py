@@ -137,7 +137,7 @@ class StudyTables:
             When it has none yet.
         """
         names = ("trials", "epochs", "configurations")
-        files = {name: str(paths.tables / f"{name}.parquet") for name in names}
+        files = {name: str(paths.table(name)) for name in names}
         missing = [file for file in files.values() if not Path(file).exists()]
         if missing:
             raise GridfoldError(

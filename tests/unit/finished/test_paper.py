@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         targets=data.targets,
         groups=data.groups,
         predictions=[paths.shards / "s0001.predictions.parquet"],
-    ).write(paths.tables)
+    ).write(paths)
     return folder
 
 

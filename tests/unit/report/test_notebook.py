@@ -75,7 +75,7 @@ def tables_of(study: Finished, folder: Path) -> dict[str, str]:
         files[name] = str(folder / f"{name}.parquet")
         getattr(study, name).to_parquet(files[name])
     files["best"] = str(folder / "best.json")
-    Path(files["best"]).write_text(json.dumps(study.best))
+    study.best.write(Path(files["best"]))
     return files
 
 
@@ -123,7 +123,7 @@ def test_the_shipped_notebook_analyses_a_study_and_asks_nothing_of_a_network(
     said = outputs(tmp_path / "out/notebook.ipynb")
     assert "tiny: 4 configurations, 20 trials in results/tiny\n" in said
     page = (tmp_path / "out/notebook.html").read_text()
-    assert study.best["label"] in page
+    assert study.best.label in page
     assert "data:image/png;base64" in page
     assert not re.search(r"""(?:src|href|import)\s*[=(]\s*["']https?:""", page)
     assert "default-src 'none'" in page

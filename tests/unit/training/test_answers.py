@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from recorded import selected
 from workbench import Bench, prepare_bench
 
 from gridfold.data.dataset import Dataset
 from gridfold.errors import TrialFailure
 from gridfold.final import ensemble, fit
 from gridfold.plan.job_requests import JobRequests
+from gridfold.store.selection import Selection
 from gridfold.training.answers import Answers, answers_of
 
 LOSSES = keras.losses
@@ -333,10 +335,9 @@ def test_an_output_for_each_of_two_classes_answers_for_the_second(tmp_path: Path
     assert predictions.shape[1] == 1
 
 
-def selection_of(bench: Bench) -> dict[str, Any]:
+def selection_of(bench: Bench) -> Selection:
     (configuration,) = bench.plan.configurations
-    found: dict[str, Any] = {"config_id": configuration.id, "label": "own", "final_epochs": 3}
-    return found | dict.fromkeys(("measure", "mean", "sd", "low", "high", "n_splits", "confidence"))
+    return selected(configuration.id, "own", final_epochs=3)
 
 
 @pytest.mark.parametrize("build", ["logit", "two_logits"])
@@ -355,11 +356,13 @@ def test_the_final_model_and_the_ensemble_answer_with_probabilities(
         [f"final/ensemble/{n}.json" for n in splits],
         "final/ensemble/scores.json",
     )
-    assert together.scores["test"]["scores"]["log_loss"] < 0.2
+    assert together.scores.test is not None
+    assert together.scores.test.scores["log_loss"] < 0.2
     made = fit.fit_final(request, selection, bench.plan.paths, 0, together.scores)
     made.save({kind: f"final/{name}" for kind, name in names.items()})
-    assert made.card["test"]["scores"]["log_loss"] < 0.2
-    assert "logits" in made.card["answers"]
+    assert made.card.test is not None
+    assert made.card.test.scores["log_loss"] < 0.2
+    assert "logits" in made.card.answers
     assert "the probability of the class benign" in Path("final/card.md").read_text()
     expected = np.stack(made.predictions["prediction"].to_numpy())
     assert ((expected >= 0) & (expected <= 1)).all()

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from recorded import selected
 from studies import load, write_study
 from workbench import (
     Bench,
@@ -372,8 +373,7 @@ def test_a_compiled_model_keeps_its_own_loss_and_optimiser(tmp_path: Path) -> No
 def final_of(bench: Bench, folder: Path) -> None:
     """Train the final model, and save it as the rule `fit_final` does."""
     (configuration,) = bench.plan.configurations
-    selection = {"config_id": configuration.id, "label": "own", "final_epochs": 2}
-    selection |= dict.fromkeys(("measure", "mean", "sd", "low", "high", "n_splits", "confidence"))
+    selection = selected(configuration.id, "own", final_epochs=2)
     request = JobRequests(bench.plan).final()
     names = {"model": "model.keras", "predictions": "test.parquet"}
     names |= {"preprocessing": "preprocessing.json", "card": "card.json", "card_text": "card.md"}

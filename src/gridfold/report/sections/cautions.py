@@ -19,6 +19,7 @@ from gridfold.statistics.intervals import (
     rounding_variance,
     t_quantile,
 )
+from gridfold.store.model_card import ModelCard
 from gridfold.tables.axes import curve_over_splits, is_ordered, sorted_values
 from gridfold.tables.trials import StudyTables
 from gridfold.wording import counted, decimals, listed, measure_name, number, percent, shorten
@@ -62,25 +63,22 @@ def cautions(study: ReportInput) -> ReportSection:
     return ReportSection("cautions", "Warnings", "Warnings", {"cautions": found})
 
 
-def find_cautions(
-    request: ReportRequest, tables: StudyTables, card: Mapping[str, Any]
-) -> list[Caution]:
+def find_cautions(request: ReportRequest, tables: StudyTables, card: ModelCard) -> list[Caution]:
     """Return all cautions of a study, warnings first.
 
     Parameters
     ----------
     request : ReportRequest
     tables : StudyTables
-    card : mapping
-        The model card.
+    card : ModelCard
     """
     trials, epochs, configurations = tables.trials, tables.epochs, tables.configurations
-    selected = card["configuration"]["id"]
-    settings = card["configuration"]["settings"]["training"]
+    selected = card.configuration.id
+    settings = card.configuration.settings["training"]
     found = [
         *_too_few_splits(card, configurations),
-        *_failures(trials, configurations, card["cross_validation"]["measure"]),
-        *_undefined(trials, card["cross_validation"]["measure"]),
+        *_failures(trials, configurations, card.cross_validation.measure),
+        *_undefined(trials, card.cross_validation.measure),
         *_no_test_set(configurations, card),
         *_edges(configurations, request.study["search"]["space"], selected),
         *_training_length(epochs[epochs["config_id"] == selected], settings),
@@ -91,8 +89,8 @@ def find_cautions(
     return sorted(found, key=lambda caution: caution.severity == "note")
 
 
-def _too_few_splits(card: Mapping[str, Any], configurations: pd.DataFrame) -> Iterator[Caution]:
-    splits = card["cross_validation"]["n_splits"]
+def _too_few_splits(card: ModelCard, configurations: pd.DataFrame) -> Iterator[Caution]:
+    splits = card.cross_validation.n_splits
     if splits < 2:
         sentence = "There is one split only, so no score has a confidence interval"
         if len(configurations) > 1:
@@ -153,8 +151,8 @@ def _better_on_fewer_splits(lost: pd.DataFrame, measure: str) -> str:
     return f" {better} of them {verb} a better mean than the selected one, over fewer splits."
 
 
-def _no_test_set(configurations: pd.DataFrame, card: Mapping[str, Any]) -> Iterator[Caution]:
-    if card["test"]:
+def _no_test_set(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caution]:
+    if card.test:
         return
     remedy = "Set `data.test_fraction`, or bring a test set of your own."
     if len(configurations) == 1:
@@ -247,17 +245,17 @@ def _training_length(history: pd.DataFrame, settings: Mapping[str, Any]) -> Iter
         )
 
 
-def _optimism(configurations: pd.DataFrame, card: Mapping[str, Any]) -> Iterator[Caution]:
-    count, splits = len(configurations), card["cross_validation"]["n_splits"]
+def _optimism(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caution]:
+    count, splits = len(configurations), card.cross_validation.n_splits
     if count <= 2 * splits:
         return
     remedy = (
         "Quote the held-out test score, which took no part in the selection."
-        if card["test"]
+        if card.test
         else "Hold out a test set with `data.test_fraction`, or use more splits."
     )
     yield Caution(
-        "note" if card["test"] else "warning",
+        "note" if card.test else "warning",
         f"The selected configuration is the best of {count:,} on {counted(splits, 'split')}; the "
         "best of many is in part the luckiest, so its score on them is optimistic.",
         remedy,
@@ -265,14 +263,14 @@ def _optimism(configurations: pd.DataFrame, card: Mapping[str, Any]) -> Iterator
 
 
 def _no_significance(
-    trials: pd.DataFrame, configurations: pd.DataFrame, card: Mapping[str, Any]
+    trials: pd.DataFrame, configurations: pd.DataFrame, card: ModelCard
 ) -> Iterator[Caution]:
-    validation = card["cross_validation"]
-    alpha = 1 - validation["confidence"]
+    validation = card.cross_validation
+    alpha = 1 - validation.confidence
     compared = configurations[configurations["p_value"].notna()]
     if not len(compared) or (compared["p_value"] <= alpha).any():
         return
-    measure = validation["measure"]
+    measure = validation.measure
     needed = detectable_difference(trials, configurations, measure, alpha)
     means = configurations[f"{measure}_mean"]
     places = decimals(configurations[f"{measure}_sd"], means)
@@ -280,7 +278,7 @@ def _no_significance(
     yield Caution(
         "note",
         f"No configuration differs significantly from the best. With "
-        f"{counted(validation['n_splits'], 'split')} and {counted(len(compared), 'comparison')}, "
+        f"{counted(validation.n_splits, 'split')} and {counted(len(compared), 'comparison')}, "
         f"the smallest p-value would pass only at a difference of about {number(needed, places)} "
         f"{measure_name(measure)}; the largest found is {number(spread, places)}.",
         "More repeats find smaller differences; fewer configurations need less correction. Until "

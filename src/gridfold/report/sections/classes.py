@@ -10,7 +10,7 @@ def classes(study: ReportInput) -> ReportSection | None:
     if "roc" not in study.figures:
         return None
     content = {
-        "classes_file": BESIDE.tables / "classes.csv",
-        "mistakes_file": BESIDE.tables / "misclassified.csv",
+        "classes_file": BESIDE.table_csv("classes"),
+        "mistakes_file": BESIDE.table_csv("misclassified"),
     }
     return ReportSection("classes", "Classes", "How well classes are told apart", content)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.report.tables import Cell, Heading, Table, TableColumn, share_text, table_of
-from gridfold.statistics.result import Comparison
+from gridfold.statistics.result import Comparison, ComparisonFacts
+from gridfold.store.model_card import ModelCard
+from gridfold.store.selection import Selection
 from gridfold.wording import (
     MISSING,
     counted,
     decimals,
-    decimals_of,
     measure_name,
     number,
     p_value,
@@ -45,17 +45,16 @@ def comparison(study: ReportInput) -> ReportSection | None:
         "scientific": _scientific(found) if len(found.scientific) else None,
         "notes": _notes(found) if compared else [],
         "files": [
-            (name, BESIDE.tables / f"{name}.csv")
-            for name in ("comparisons", "scientific", "importance")
+            (name, BESIDE.table_csv(name)) for name in ("comparisons", "scientific", "importance")
         ],
     }
     return ReportSection("comparison", "Comparison", "How sure is the choice?", content)
 
 
-def _estimates(facts: Mapping[str, Any], best: Mapping[str, Any], card: Mapping[str, Any]) -> Table:
+def _estimates(facts: ComparisonFacts, best: Selection, card: ModelCard) -> Table:
     """Return the winner's score with and without the luck of the selection, and on the test set."""
-    places, selection, test = decimals_of([best]), facts["selection"], card["test"]
-    name = measure_name(best["measure"])
+    places, selection, test = best.decimals, facts.selection, card.test
+    name = measure_name(best.measure)
 
     def row(how: str, score: float | None, low: Any, high: Any, basis: str) -> list[Cell]:
         return [
@@ -65,24 +64,24 @@ def _estimates(facts: Mapping[str, Any], best: Mapping[str, Any], card: Mapping[
             Cell(basis),
         ]
 
-    over = counted(best["n_splits"], "split")
-    rows = [row("As selected", best["mean"], best["low"], best["high"], f"mean over {over}")]
-    if selection["corrected"] is not None:
+    over = counted(best.n_splits, "split")
+    rows = [row("As selected", best.mean, best.low, best.high, f"mean over {over}")]
+    if selection.corrected is not None:
         rows.append(
             row(
                 "Corrected for the selection",
-                selection["corrected"],
-                selection["low"],
-                selection["high"],
-                f"{counted(selection['candidates'], 'configuration')}, "
-                f"{counted(selection['resamples'], 'bootstrap sample')} of "
-                f"{counted(selection['samples'], 'sample')}",
+                selection.corrected,
+                selection.low,
+                selection.high,
+                f"{counted(selection.candidates, 'configuration')}, "
+                f"{counted(selection.resamples, 'bootstrap sample')} of "
+                f"{counted(selection.samples, 'sample')}",
             )
         )
     if test:
-        basis = f"{counted(test['samples'], 'sample')}, scored once"
-        rows.append(row("Held-out test set", test["score"], test["low"], test["high"], basis))
-    level = percent(best["confidence"])
+        basis = f"{counted(test.samples, 'sample')}, scored once"
+        rows.append(row("Held-out test set", test.score, test.low, test.high, basis))
+    level = percent(best.confidence)
     headings = [
         Heading("Estimate", numeric=False),
         Heading(f"{name[0].upper()}{name[1:]}"),
@@ -98,15 +97,15 @@ def _between(low: float | None, high: float | None, places: int) -> str:
     return f"{number(low, places)} to {number(high, places)}"
 
 
-def _selection(comparison: Comparison, best: Mapping[str, Any]) -> list[str]:
-    selection = comparison.facts["selection"]
-    if selection["corrected"] is None:
-        return [selection["obstacle"]]
+def _selection(comparison: Comparison, best: Selection) -> list[str]:
+    selection = comparison.facts.selection
+    if selection.corrected is None or selection.optimism is None:
+        return [selection.obstacle]
     share = float(comparison.comparisons["chosen"].iloc[0])
     return [
-        f"Being the best of {counted(selection['candidates'], 'configuration')} flatters the "
-        f"selected one by about {number(max(0.0, selection['optimism']), decimals_of([best]))} "
-        f"{measure_name(best['measure'])}. It would have been selected on "
+        f"Being the best of {counted(selection.candidates, 'configuration')} flatters the "
+        f"selected one by about {number(max(0.0, selection.optimism), best.decimals)} "
+        f"{measure_name(best.measure)}. It would have been selected on "
         f"{percent(round(share, 2))} of the bootstrap samples."
     ]
 
@@ -118,18 +117,18 @@ def _significance(comparison: Comparison) -> list[str]:
         return []
     if not others["p_value"].notna().any():
         return ["No test can tell the configurations apart: that takes two splits at least."]
-    alpha = 1 - facts["confidence"]
+    alpha = 1 - facts.confidence
     holm, strict = (int((others[name] <= alpha).sum()) for name in ("p_holm", "p_any_pair"))
     found = (
         f"{strict:,} of {counted(len(others), 'comparison')} with the selected configuration "
-        f"{'is' if strict == 1 else 'are'} significant at {percent(facts['confidence'])} confidence"
+        f"{'is' if strict == 1 else 'are'} significant at {percent(facts.confidence)} confidence"
         " when it counts that the selected one was picked by these very scores"
     )
     if holm != strict:
         found += f"; {holm:,} if that is ignored (Holm)"
     lines = [f"{found}."]
-    if facts["wilcoxon"]:
-        lines.append(facts["wilcoxon"])
+    if facts.wilcoxon:
+        lines.append(facts.wilcoxon)
     else:
         agreeing = int((others["wilcoxon_p"] <= alpha).sum())
         lines.append(
@@ -163,7 +162,7 @@ def _comparisons(comparison: Comparison) -> Table:
     table, facts = comparison.comparisons, comparison.facts
     shown = table.iloc[1 : _MOST_ROWS + 1]
     places = decimals(shown["difference_high"] - shown["difference"], shown["difference"])
-    level = percent(facts["confidence"])
+    level = percent(facts.confidence)
     columns: list[TableColumn] = [
         (Heading("Rank"), lambda row: Cell(str(row["rank"]))),
         (
@@ -209,7 +208,7 @@ def _effect(row: Any) -> str:
 def _scientific(comparison: Comparison) -> Table:
     table = comparison.scientific
     places = decimals(table["high"] - table["mean"], table["mean"])
-    name = measure_name(comparison.facts["measure"])
+    name = measure_name(comparison.facts.measure)
     columns: list[TableColumn] = [
         (Heading("Axis", numeric=False), lambda row: Cell(str(row["axis"]))),
         (Heading("Value", numeric=False), lambda row: Cell(str(row["value"]))),
@@ -223,7 +222,7 @@ def _scientific(comparison: Comparison) -> Table:
         ),
         (Heading(f"{name[0].upper()}{name[1:]}"), lambda row: Cell(number(row["mean"], places))),
         (
-            Heading(f"{percent(comparison.facts['confidence'])} interval", numeric=False),
+            Heading(f"{percent(comparison.facts.confidence)} interval", numeric=False),
             lambda row: Cell(_between(row["low"], row["high"], places)),
         ),
         (
@@ -249,7 +248,7 @@ def _notes(comparison: Comparison) -> list[str]:
         "where the selected configuration is better. It says how regular an advantage is, not how "
         "large.",
     ]
-    if comparison.facts["selection"]["corrected"] is not None:
+    if comparison.facts.selection.corrected is not None:
         lines.append(
             "“Corrected for the selection”: the selection is repeated on bootstrap samples and "
             "judged on the samples they leave out (BBC-CV; Tsamardinos et al., 2018). It corrects "

@@ -21,6 +21,8 @@ from gridfold.report.tables import (
     share_text,
     table_of,
 )
+from gridfold.store.model_card import ModelCard
+from gridfold.store.selection import Selection
 from gridfold.tables.trials import all_measures
 from gridfold.wording import (
     MISSING,
@@ -54,32 +56,31 @@ def configurations(study: ReportInput) -> ReportSection:
             "table": configurations_table(
                 study.tables.configurations, study.best, all_measures(trials)
             ),
-            "table_file": BESIDE.tables / "configurations.csv",
+            "table_file": BESIDE.table_csv("configurations"),
             "methods": [
                 *_methods(study.best, trials),
                 *_replicas(study.study, trials),
             ],
             "intervals": _intervals(study),
-            "tested": bool(study.card["test"]),
+            "tested": bool(study.card.test),
         },
     )
 
 
 def configurations_table(
-    configurations: pd.DataFrame, best: Mapping[str, Any], measures: Sequence[str]
+    configurations: pd.DataFrame, best: Selection, measures: Sequence[str]
 ) -> Table:
     """Return the ranking, at most 500 rows of it.
 
     Parameters
     ----------
     configurations : DataFrame
-    best : mapping
-        :func:`gridfold.statistics.summary.select`.
+    best : Selection
     measures : sequence of str
         All measures; those that do not rank become extra columns.
     """
     shown = configurations.head(MOST_ROWS)
-    measure = best["measure"]
+    measure = best.measure
     intervals = bool((shown["n_splits"] > 1).any())
     several = len(configurations) > 1
     columns: list[TableColumn] = [
@@ -200,11 +201,11 @@ def _mean_column(
     return Heading(f"{name[0].upper()}{name[1:]}", explanation, extra=extra), cell
 
 
-def _methods(best: Mapping[str, Any], trials: pd.DataFrame) -> list[str]:
+def _methods(best: Selection, trials: pd.DataFrame) -> list[str]:
     """Say how the numbers of the table are made."""
-    name, level = measure_name(best["measure"]), percent(best["confidence"])
+    name, level = measure_name(best.measure), percent(best.confidence)
     lines = [
-        f"Ranked by the mean of {name} over the splits ({direction(best['measure'])}); "
+        f"Ranked by the mean of {name} over the splits ({direction(best.measure)}); "
         "configurations that lost trials come last. All configurations share the same splits."
     ]
     if trials["split"].nunique() > 1:
@@ -214,7 +215,7 @@ def _methods(best: Mapping[str, Any], trials: pd.DataFrame) -> list[str]:
             "ends at the limit of the measure's range; ± is then its longer side. SD is the plain "
             "standard deviation over splits.",
         ]
-        if best["configurations"] > 1:
+        if best.configurations > 1:
             lines.append(
                 "p compares with the selected configuration, paired by split (corrected resampled "
                 "t-test) and multiplied by the number of all pairs, since the selected one was "
@@ -245,31 +246,30 @@ def _replicas(study: Mapping[str, Any], trials: pd.DataFrame) -> list[str]:
 
 def _intervals(study: ReportInput) -> str:
     level = percent(study.study["report"]["confidence"])
-    return f" with its {level} confidence interval" if study.best["n_splits"] > 1 else ""
+    return f" with its {level} confidence interval" if study.best.n_splits > 1 else ""
 
 
-def chart_test(card: Mapping[str, Any], places: int) -> dict[str, Any] | None:
+def chart_test(card: ModelCard, places: int) -> dict[str, Any] | None:
     """Return the held-out score that the chart of the scores shows; None without one.
 
     Parameters
     ----------
-    card : mapping
-        The model card.
+    card : ModelCard
     places : int
         Decimals of the measure.
     """
-    test = card["test"]
-    if not test or not math.isfinite(test["score"]):
+    test = card.test
+    if not test or not math.isfinite(test.score):
         return None
     interval = (
-        f", interval {number(test['low'], places)} to {number(test['high'], places)}"
-        if math.isfinite(test["low"])
+        f", interval {number(test.low, places)} to {number(test.high, places)}"
+        if test.has_interval
         else ""
     )
     return {
-        "score": short_number(test["score"]),
-        "low": short_number(test["low"]),
-        "high": short_number(test["high"]),
-        "text": f"{number(test['score'], places)}{interval}",
-        "basis": f"n = {counted(test['samples'], 'sample')}",
+        "score": short_number(test.score),
+        "low": short_number(test.low),
+        "high": short_number(test.high),
+        "text": f"{number(test.score, places)}{interval}",
+        "basis": f"n = {counted(test.samples, 'sample')}",
     }

@@ -14,8 +14,8 @@ def cost(study: ReportInput) -> ReportSection:
     content = {
         "cost": _facts(study.all_trials),
         "cost_advice": advise(study.jobs, study.all_trials),
-        "trials_file": BESIDE.tables / "trials.csv",
-        "jobs_file": BESIDE.tables / "jobs.csv",
+        "trials_file": BESIDE.table_csv("trials"),
+        "jobs_file": BESIDE.table_csv("jobs"),
     }
     return ReportSection("cost", "Cost", "Cost", content)
 

@@ -21,7 +21,7 @@ def curves(study: ReportInput) -> ReportSection:
     """Return the learning curves."""
     content = {
         "metric": training_metric(study.study),
-        "over_splits": ", mean over the splits" if study.best["n_splits"] > 1 else "",
+        "over_splits": ", mean over the splits" if study.best.n_splits > 1 else "",
     }
     return ReportSection("curves", "Learning curves", "Learning curves", content)
 

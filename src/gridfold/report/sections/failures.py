@@ -20,7 +20,7 @@ def failures(study: ReportInput) -> ReportSection:
     trials = study.all_trials
     content = {
         "failures": _table(trials),
-        "trials_file": BESIDE.tables / "trials.csv",
+        "trials_file": BESIDE.table_csv("trials"),
         "trial_count": len(trials),
     }
     return ReportSection("failures", "Failed trials", "Failed trials", content)

@@ -11,8 +11,8 @@ def model(study: ReportInput) -> ReportSection | None:
     if "architecture" not in study.figures:
         return None
     content = {
-        "images": are_images(study.manifest["sample_shape"]),
-        "layers_file": BESIDE.tables / "layers.csv",
-        "model_file": BESIDE.final / "model.keras",
+        "images": are_images(study.manifest.sample_shape),
+        "layers_file": BESIDE.table_csv("layers"),
+        "model_file": BESIDE.final_model.model,
     }
     return ReportSection("model", "Final model", "Inside the final model", content)

@@ -12,7 +12,7 @@ def notebook(study: ReportInput) -> ReportSection | None:
         return None
     content = {
         "name": wanted if isinstance(wanted, str) else "the notebook of gridfold",
-        "html_file": BESIDE.notebook / "notebook.html",
-        "notebook_file": BESIDE.notebook / "notebook.ipynb",
+        "html_file": BESIDE.notebook_page,
+        "notebook_file": BESIDE.executed_notebook,
     }
     return ReportSection("notebook", "Notebook", "Notebook", content)

@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from gridfold.data.manifest import Manifest
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.requests import ReportRequest
+from gridfold.store.model_card import ModelCard
 from gridfold.study import Study
 from gridfold.wording import MISSING, counted
 
@@ -21,7 +23,7 @@ def provenance(study: ReportInput) -> ReportSection:
         "provenance": _origin(study.request, study.tables.trials, study.card, study.manifest),
         "command": f"snakemake --configfile {shlex.join(study.request.files)}",
         "settings": _settings_text(study.study),
-        "card_file": BESIDE.final / "card.md",
+        "card_file": BESIDE.final_model.card_text,
     }
     return ReportSection("provenance", "Provenance", "Provenance", content)
 
@@ -29,8 +31,8 @@ def provenance(study: ReportInput) -> ReportSection:
 def _origin(
     request: ReportRequest,
     trials: pd.DataFrame,
-    card: Mapping[str, Any],
-    manifest: Mapping[str, Any],
+    card: ModelCard,
+    manifest: Manifest,
 ) -> dict[str, str]:
     """Return where the numbers come from.
 
@@ -38,24 +40,22 @@ def _origin(
     ----------
     request : ReportRequest
     trials : DataFrame
-    card : mapping
-        The model card.
-    manifest : mapping
-        What the prepared data are.
+    card : ModelCard
+    manifest : Manifest
     """
-    study, environment = request.study, card["environment"]
+    study, environment = request.study, card.environment
     data, plan = study["data"], study["resampling"]
     source = data["source"] + (f" ({data['path']})" if data.get("path") else "")
-    shape = " × ".join(map(str, manifest["sample_shape"]))
-    test = card["test"]["samples"] if card["test"] else 0
+    shape = " × ".join(map(str, manifest.sample_shape))
+    test = card.test.samples if card.test else 0
     folds = f"{counted(plan['folds'], 'fold')} × " if "folds" in plan else ""
-    commit = environment["git_commit"] or "not in a git repository"
+    commit = environment.git_commit or "not in a git repository"
     if commit.endswith("-dirty"):
         commit = f"{commit.removesuffix('-dirty')}, with changes that were not committed"
     return {
         "Study files": ", ".join(request.files),
-        "Data": f"{source}: {counted(manifest['samples'], 'sample')} of shape {shape}",
-        "Data digest": manifest["digest"],
+        "Data": f"{source}: {counted(manifest.samples, 'sample')} of shape {shape}",
+        "Data digest": manifest.digest,
         "Splits": (
             f"{plan['method']}, {folds}{counted(plan.get('repeats', 1), 'repeat')}: training "
             f"{_range(trials['n_train'])}, validation {_range(trials['n_validation'])} samples; "
@@ -67,15 +67,15 @@ def _origin(
             + (f", search {search}" if (search := _search_seed(study)) is not None else "")
         ),
         "Code": commit,
-        "Versions": ", ".join(f"{k} {v}" for k, v in environment["packages"].items())
-        + f", python {environment['python']}",
+        "Versions": ", ".join(f"{k} {v}" for k, v in environment.packages.items())
+        + f", python {environment.python}",
         "Machine of the final model": (
-            f"{environment['processor']}, {counted(environment['cores'] or 0, 'core')}, "
-            f"{environment['platform']}"
+            f"{environment.processor}, {counted(environment.cores or 0, 'core')}, "
+            f"{environment.platform}"
         ),
         "Final model": (
-            f"{counted(card['training']['epochs'], 'epoch')} on "
-            f"{counted(card['training']['samples'], 'sample')}, {card['created']}"
+            f"{counted(card.training.epochs, 'epoch')} on "
+            f"{counted(card.training.samples, 'sample')}, {card.created}"
         ),
     }
 

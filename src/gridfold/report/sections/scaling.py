@@ -14,7 +14,7 @@ def scaling(study: ReportInput) -> ReportSection | None:
         return None
     content = {
         "scaling": _table(study.scaling),
-        "scaling_file": BESIDE.tables / "scaling.csv",
+        "scaling_file": BESIDE.table_csv("scaling"),
     }
     return ReportSection("scaling", "Scaling", "Scaling", content)
 

@@ -23,10 +23,10 @@ def search(study: ReportInput) -> ReportSection | None:
     content = {
         "sentences": [
             _effort(study.search, stages),
-            *optimism(study.search, study.best["config_id"], measure),
+            *optimism(study.search, study.best.config_id, measure),
         ],
         "stages": _table(stages, measure),
-        "search_file": BESIDE.tables / "search.csv",
+        "search_file": BESIDE.table_csv("search"),
     }
     return ReportSection("search", "Search", "The path of the search", content)
 

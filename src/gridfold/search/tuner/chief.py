@@ -10,7 +10,6 @@ network.
 
 from __future__ import annotations
 
-import json
 import logging
 import platform
 import secrets
@@ -28,7 +27,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 from keras_tuner.src.engine.trial import TrialStatus
 
-from gridfold.atomic import write_text
+from gridfold.atomic import write_json
 from gridfold.errors import GridfoldError
 from gridfold.search.tuner.local_oracle import LocalOracle
 from gridfold.search.tuner.protocol import (
@@ -170,7 +169,7 @@ class Chief:
         }
 
     def _tell(self, *, over: bool) -> None:
-        write_text(self._file, json.dumps({**self.environment(), "over": over}) + "\n")
+        write_json(self._file, {**self.environment(), "over": over})
         self._file.chmod(0o600)
 
     def wait(self, workers_live: Callable[[], bool], must_stop: Callable[[], bool]) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recorded import selected
 from searches import kill, prepared, searched, start_search, trials_of, tuned, wait_until
 from studies import load
 
@@ -187,8 +188,7 @@ def test_the_selected_configuration_is_trained_again_as_the_final_model(tmp_path
     plan = Plan.load([tmp_path / "tiny.yaml"], results=tmp_path / "results")
     catalogue = {chosen.id: CatalogueEntry(chosen.label, chosen.settings, 2)}
     typed_json.write(search.paths.catalogue, catalogue)
-    selection = {"config_id": chosen.id, "label": "loops", "final_epochs": 2}
-    selection |= dict.fromkeys(("measure", "mean", "sd", "low", "high", "n_splits", "confidence"))
+    selection = selected(chosen.id, "loops", final_epochs=2)
     final = fit_final(JobRequests(plan).final(), selection, search.paths, 0)
     dense = [layer for layer in final.inside.layers if layer.kind == "Dense"]
     assert len(dense) == chosen.settings["model"]["hp"]["num_layers"] + 1
