@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit lint format d3 schema docs horovod horovod-tested mpi browser slurm clean
+.PHONY: help setup demo test test-unit combinations lint format d3 schema docs horovod horovod-tested mpi browser slurm clean
 
 UV_VERSION := 0.13
 # The machine's own certificates, which a proxy of an institution may need.
@@ -13,7 +13,7 @@ UV := $(shell command -v uv || echo .tools/bin/uv)
 RUN := $(UV) run --locked --no-sync
 
 help: ## Show this list
-	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .tools/bin/uv:
 	@echo "Installing uv into .tools"
@@ -42,6 +42,10 @@ test: setup browser horovod-tested slurm lint ## Lint, then run every test
 
 test-unit: setup ## Run the tests without cluster, workflow, jobs, browser
 	@$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder tests/unit
+
+# Some fifty studies, half an hour on two cores; `make test` runs three of them, others each day.
+combinations: setup horovod-tested ## Run the studies in which all choices meet in pairs
+	@COMBINATIONS=all $(RUN) pytest tests/workflow/test_combinations.py
 
 lint: setup ## Check format, types, rules and generated files
 	@$(RUN) ruff check
