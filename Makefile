@@ -57,10 +57,12 @@ format: setup ## Rewrite all files in the project's format
 	@$(RUN) snakefmt Snakefile rules
 
 d3: setup ## Fetch the report's chart library anew, as its record says
-	@$(RUN) python workflow/report/vendor/fetch.py
+	@$(RUN) python src/gridfold/report/templates/vendor/fetch.py
 
-schema: setup ## Regenerate schema, reference study and reference table
+schema: setup ## Regenerate schema, reference study, reference tables, picture of the layers
 	@$(RUN) gridfold schema --write
+	@$(RUN) python -m gridfold.reference.tables
+	@$(RUN) python docs/layers.py
 
 docs: setup ## Build the documentation in docs/_build/html
 	@$(RUN) sphinx-build -q -W --keep-going -n docs docs/_build/html

@@ -17,10 +17,9 @@ include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/search.smk"
-include: "rules/tune.smk"
-include: "rules/summary.smk"
-include: "rules/benchmark.smk"
-include: "rules/model.smk"
+include: "rules/tables.smk"
+include: "rules/final.smk"
+include: "rules/figures.smk"
 include: "rules/report.smk"
 
 

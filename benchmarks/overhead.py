@@ -108,9 +108,9 @@ def collecting(folder: Path) -> None:
             files.append(plan.paths.shards / f"{shard}.{kind}.parquet")
             tables.write(files[-1], pd.DataFrame(rows))
     start = time.perf_counter()
-    trials_table, epochs_table = tables.collect(
-        json.loads(plan.collect_request()), trial_files, epoch_files
-    )
+    explored = plan.drawn(plan.stages[0])
+    assert explored is not None
+    trials_table, epochs_table = tables.collect(explored, trial_files, epoch_files)
     for name, table in (("t.parquet", trials_table), ("t.csv", trials_table)):
         tables.write(folder / name, table)
     tables.write(folder / "e.parquet", epochs_table)

@@ -2,11 +2,11 @@
 
 from gridfold.store import request_notes
 from gridfold.jobs.fork_server import SharedServer
-from gridfold.plan.plan import DISTRIBUTED_SHARD_PATTERN, SINGLE_SHARD_PATTERN
-from gridfold.plan.resources import JobSizes
-from gridfold.plan.search_plan import SearchPlan
-from gridfold.plan.stage_names import SLOT_PATTERN, stage_of
 from gridfold.plan.files import data_files
+from gridfold.plan.job_requests import JobRequests
+from gridfold.plan.plan import DISTRIBUTED_SHARD_PATTERN, SHARD_PATTERN
+from gridfold.plan.resources import JobSizes
+from gridfold.plan.stage_names import STAGE_PATTERN
 from gridfold.workflow.bridge import (
     available_cores,
     bind_into_container,
@@ -32,8 +32,9 @@ keep_jobs_of_slurm(workflow)
 PLAN = load_plan(workflow, config)
 bind_into_container(workflow, PLAN)
 PATHS = PLAN.paths
-SEARCH = SearchPlan(PLAN)
 CORES = available_cores(workflow)
+# What each job must know, and what it asks for.
+REQUESTS = JobRequests(PLAN)
 SIZES = JobSizes(PLAN)
 MONITOR = monitor(PLAN)
 FORKS = SharedServer()
@@ -58,20 +59,13 @@ resource_scopes:
 
 
 wildcard_constraints:
-    shard=f"{SINGLE_SHARD_PATTERN}|{DISTRIBUTED_SHARD_PATTERN}",
+    shard=f"{SHARD_PATTERN}|{DISTRIBUTED_SHARD_PATTERN}",
+    stage=STAGE_PATTERN,
 
 
 def placement(shard):
     """Return what the distributed job of a shard asks for on this site."""
     return PLAN.placement(shard, site(workflow, "train_distributed"))
-
-
-def source_tables(stage):
-    """Return the trials of the jobs whose scores decide about a stage."""
-    return [
-        PATHS.shards / f"{shard}.trials.parquet"
-        for shard in SEARCH.source_shards(stage)
-    ]
 
 
 def figure_files(titles):

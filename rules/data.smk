@@ -22,7 +22,7 @@ rule prepare_data:
         mem_mb=lambda wildcards, attempt: SIZES.data_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.data_minutes(attempt),
     params:
-        request=lambda wildcards: PLAN.data_request(),
+        request=lambda wildcards: REQUESTS.data().text(),
     message:
         f"Reading {PLAN.study.data.source} for study {PLAN.study.study}"
     script:
@@ -46,8 +46,8 @@ rule make_splits:
         mem_mb=lambda wildcards, attempt: SIZES.data_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.data_minutes(attempt),
     params:
-        request=lambda wildcards: PLAN.splits_request(),
+        request=lambda wildcards: REQUESTS.splits().text(),
     message:
-        f"Drawing {len(SEARCH.all_splits)} splits and the held-out test set"
+        f"Drawing {len(PLAN.all_splits)} splits and the held-out test set"
     script:
         "../workflow/scripts/make_splits.py"

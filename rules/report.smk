@@ -1,118 +1,6 @@
-"""Report: the figures, and one self-contained page."""
+"""The report: one self-contained page, and the notebook that a study may bring."""
 
-SEARCH_FIGURES = {
-    "learning_curves": "Learning curves",
-    "hyperparameters": "Scores against hyperparameters",
-    "pairs": "Scores over pairs of hyperparameters",
-    "parallel": "Parallel coordinates",
-}
-# Only of a search in stages.
-if PLAN.stages:
-    SEARCH_FIGURES["search_path"] = "The path of the search"
-TEST_FIGURES = {
-    "scores": "Scores of the configurations",
-    "errors": "Errors of the selected configuration",
-}
-# Template, style and script of the report, with those of its sections.
-PAGE = SCRIPTS.parent / "report"
-COMPARISON_FIGURES = {
-    "critical_difference": "Critical differences of mean ranks",
-    "importance": "Importance of the axes",
-}
-FIGURES = [
-    *SEARCH_FIGURES,
-    *TEST_FIGURES,
-    *COMPARISON_FIGURES,
-    *SCALING_FIGURES,
-    *MODEL_FIGURES,
-    *(CLASS_FIGURES if PLAN.study.problem.is_classification else ()),
-]
-COMPARISON_TABLES = ("comparisons", "scientific", "importance")
-
-
-# The figures are drawn in two jobs: those of the search while the final model is trained, those
-# that show the test set after it.
-rule draw_search_figures:
-    input:
-        trials=rules.collect.output.trials,
-        epochs=rules.collect.output.epochs,
-        configurations=rules.summarise.output.configurations,
-        search=rules.collect.output.search if PLAN.stages else [],
-    output:
-        **figure_files(SEARCH_FIGURES),
-    log:
-        PATHS.log("draw_search_figures"),
-    benchmark:
-        PATHS.benchmark("draw_search_figures")
-    resources:
-        turn=1,
-        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
-        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
-    params:
-        request=lambda wildcards: PLAN.report_request(),
-    message:
-        "Drawing {} figures of the search".format(len(SEARCH_FIGURES))
-    script:
-        "../workflow/scripts/draw_search_figures.py"
-
-
-rule draw_test_figures:
-    input:
-        trials=rules.collect.output.trials,
-        epochs=rules.collect.output.epochs,
-        configurations=rules.summarise.output.configurations,
-        card=rules.fit_final.output.card,
-        out_of_fold=rules.select_best.output.predictions,
-        test_predictions=rules.fit_final.output.predictions,
-        targets=rules.prepare_data.output.targets,
-        manifest=rules.prepare_data.output.manifest,
-    output:
-        **figure_files(TEST_FIGURES),
-    log:
-        PATHS.log("draw_test_figures"),
-    benchmark:
-        PATHS.benchmark("draw_test_figures")
-    resources:
-        turn=1,
-        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
-        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
-    params:
-        request=lambda wildcards: PLAN.report_request(),
-    message:
-        "Drawing {} figures with the test set".format(len(TEST_FIGURES))
-    script:
-        "../workflow/scripts/draw_test_figures.py"
-
-
-# Also while the final model is trained: nothing that trains waits for it.
-rule compare_configurations:
-    input:
-        trials=rules.collect.output.trials,
-        configurations=rules.summarise.output.configurations,
-        predictions=expand(
-            rules.train.output.predictions, shard=SEARCH.answering_shards
-        ),
-        targets=rules.prepare_data.output.targets,
-        groups=rules.prepare_data.output.groups,
-    output:
-        **figure_files(COMPARISON_FIGURES),
-        **table_files(COMPARISON_TABLES),
-        facts=PATHS.tables / "comparison.json",
-    log:
-        PATHS.log("compare_configurations"),
-    benchmark:
-        PATHS.benchmark("compare_configurations")
-    resources:
-        turn=1,
-        mem_mb=lambda wildcards, attempt: SIZES.comparison_memory(attempt),
-        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
-    params:
-        request=lambda wildcards: PLAN.comparison_request(),
-    message:
-        f"Comparing {len(PLAN.configurations)} configurations"
-    script:
-        "../workflow/scripts/compare_configurations.py"
-
+from gridfold.report.files import page_files
 
 NOTEBOOK = PLAN.study.report.notebook
 if not isinstance(NOTEBOOK, str):
@@ -148,7 +36,7 @@ rule run_notebook:
         mem_mb=lambda wildcards, attempt: 2 * SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: max(60, SIZES.table_minutes(attempt)),
     params:
-        request=lambda wildcards: PLAN.notebook_request(NOTEBOOK),
+        request=lambda wildcards: REQUESTS.notebook(NOTEBOOK).text(),
     message:
         f"Running {Path(NOTEBOOK).name}"
     script:
@@ -172,14 +60,11 @@ rule report:
         scientific=rules.compare_configurations.output.scientific,
         importance=rules.compare_configurations.output.importance,
         facts=rules.compare_configurations.output.facts,
-        scaling=rules.measure_scaling.output.table if SCALING_FIGURES else [],
-        search=rules.collect.output.search if PLAN.stages else [],
-        search_trials=rules.collect.output.search_trials if PLAN.stages else [],
+        scaling=rules.measure_scaling.output.table if PLAN.compares_world_sizes else [],
+        search=rules.collect.output.search,
+        search_trials=rules.collect.output.search_trials,
         notebook=rules.run_notebook.output.html if PLAN.study.report.notebook else [],
-        page=PAGE / "report.html.j2",
-        parts=sorted(
-            file for kind in ("j2", "css", "js") for file in PAGE.rglob(f"*.{kind}")
-        ),
+        page=page_files(),
     output:
         html=report(
             PATHS.report,
@@ -196,7 +81,7 @@ rule report:
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
-        request=lambda wildcards: PLAN.report_request(),
+        request=lambda wildcards: REQUESTS.report().text(),
     message:
         "Writing {output.html}"
     script:

@@ -1,136 +1,90 @@
-"""A search in stages: what each stage decides, and the jobs that train what was decided.
-
-Nothing here runs in studies without `search.explore`, `search.refine` and `search.confirm`.
-"""
+"""The search: which configurations each stage trains, and the job in which a tuner explores."""
 
 
-# What a strategy draws is known while this is parsed; the file is for those who read it later.
-rule explore:
+# What a strategy draws is known while this is parsed; later stages go by the scores so far.
+# The first need no job of their own on a cluster: their group is that of the data in the profiles.
+rule choose:
+    input:
+        files=lambda wildcards: PLAN.source_files(wildcards.stage),
+        trials=lambda wildcards: PLAN.source_tables(wildcards.stage),
     output:
-        chosen=PATHS.search / "{drawn}.json",
+        chosen=PATHS.stage("{stage}"),
     log:
-        PATHS.log("explore", "{drawn}"),
+        PATHS.log("choose", "{stage}"),
     benchmark:
-        PATHS.benchmark("explore", "{drawn}")
-    wildcard_constraints:
-        drawn=SEARCH.drawn_pattern,
+        PATHS.benchmark("choose", "{stage}")
+    group:
+        lambda wildcards: None if PLAN.stage(wildcards.stage).sources else "data"
     resources:
         turn=1,
         mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
-        request=lambda wildcards: SEARCH.explore_request(wildcards.drawn),
+        request=lambda wildcards: REQUESTS.choice(wildcards.stage).text(),
     message:
-        "Writing down what {wildcards.drawn} explores"
+        "Choosing the configurations of {wildcards.stage}"
     script:
-        "../workflow/scripts/explore.py"
+        "../workflow/scripts/choose.py"
 
 
-rule promote:
+TUNER_PLACEMENT = PLAN.tuner_placement(site(workflow, "tune"))
+TUNER_THREADS = PLAN.tuner_threads(CORES)
+
+
+# A tuner decides what is explored while it trains, so one rule does both.
+if PLAN.is_tuned:
+
+    ruleorder: tune > choose
+    ruleorder: tune > train
+
+else:
+
+    ruleorder: choose > tune
+    ruleorder: train > tune
+
+
+rule tune:
     input:
-        files=lambda wildcards: SEARCH.source_files(wildcards.promoted),
-        trials=lambda wildcards: source_tables(wildcards.promoted),
-    output:
-        chosen=PATHS.search / "{promoted}.json",
-    log:
-        PATHS.log("promote", "{promoted}"),
-    benchmark:
-        PATHS.benchmark("promote", "{promoted}")
-    wildcard_constraints:
-        promoted="b[0-9]+r[1-9][0-9]*",
-    resources:
-        turn=1,
-        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
-        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
-    params:
-        request=lambda wildcards: SEARCH.choice_request(wildcards.promoted),
-    message:
-        "Choosing what goes on in {wildcards.promoted}"
-    script:
-        "../workflow/scripts/promote.py"
-
-
-rule refine:
-    input:
-        files=lambda wildcards: SEARCH.source_files(f"refine{wildcards.round}"),
-        trials=lambda wildcards: source_tables(f"refine{wildcards.round}"),
-    output:
-        chosen=PATHS.search / "refine{round}.json",
-    log:
-        PATHS.log("refine", "{round}"),
-    benchmark:
-        PATHS.benchmark("refine", "{round}")
-    wildcard_constraints:
-        round="[0-9]+",
-    resources:
-        turn=1,
-        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
-        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
-    params:
-        request=lambda wildcards: SEARCH.refine_request(int(wildcards.round)),
-    message:
-        "Choosing neighbours of the best, round {wildcards.round}"
-    script:
-        "../workflow/scripts/refine.py"
-
-
-rule confirm:
-    input:
-        files=lambda wildcards: SEARCH.source_files("confirm"),
-        trials=lambda wildcards: source_tables("confirm"),
-    output:
-        chosen=SEARCH.file("confirm"),
-    log:
-        PATHS.log("confirm"),
-    benchmark:
-        PATHS.benchmark("confirm")
-    resources:
-        turn=1,
-        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
-        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
-    params:
-        request=lambda wildcards: SEARCH.choice_request("confirm"),
-    message:
-        "Choosing the finalists"
-    script:
-        "../workflow/scripts/confirm.py"
-
-
-# Like `train`, but which trials fall to a slot says a file.
-rule train_stage:
-    input:
-        chosen=lambda wildcards: SEARCH.file(stage_of(wildcards.slot)),
         data=rules.prepare_data.output.features,
         manifest=rules.prepare_data.output.manifest,
         splits=rules.make_splits.output.splits,
     output:
-        trials=PATHS.shards / "{slot}.trials.parquet",
-        epochs=PATHS.shards / "{slot}.epochs.parquet",
-        predictions=PATHS.shards / "{slot}.predictions.parquet",
+        chosen=PATHS.stage("explore"),
+        trials=PATHS.shards / "explore-001.trials.parquet",
+        epochs=PATHS.shards / "explore-001.epochs.parquet",
+        predictions=PATHS.shards / "explore-001.predictions.parquet",
     log:
-        PATHS.log("train_stage", "{slot}"),
+        PATHS.log("tune"),
     benchmark:
-        PATHS.benchmark("train_stage", "{slot}")
-    wildcard_constraints:
-        slot=SLOT_PATTERN,
+        PATHS.benchmark("tune")
     retries: RETRIES
-    threads: PLAN.threads(CORES)
+    threads: TUNER_THREADS
     resources:
         turn=1,
-        attempt=lambda wildcards, attempt: attempt,
-        # What the job must know though no parameter: a change of these trains nothing again.
-        remote=int(workflow.remote_exec),
-        workers=PLAN.fixed_workers,
-        mem_mb=lambda wildcards, threads, attempt: SIZES.slot_memory(
-            wildcards.slot, threads, attempt
+        launcher="auto",
+        remote=int(CORES is None),
+        nodes=TUNER_PLACEMENT.nodes,
+        tasks=TUNER_PLACEMENT.tasks,
+        tasks_per_node=TUNER_PLACEMENT.tasks_per_node,
+        # Tasks and GPUs are counted by node; the executor would also count tasks by GPU.
+        tasks_per_gpu=0,
+        mpi=TUNER_PLACEMENT.mpi,
+        gres=TUNER_PLACEMENT.gres,
+        mem_mb=lambda wildcards, threads, attempt: SIZES.tune_memory(
+            TUNER_PLACEMENT.processes_on_node, threads, attempt
         ),
-        runtime=lambda wildcards, threads, attempt: SIZES.slot_minutes(
-            wildcards.slot, threads, attempt
+        runtime=lambda wildcards, threads, attempt: SIZES.tune_minutes(
+            PLAN.tuner_processes, threads, attempt
         ),
     params:
-        request=lambda wildcards: SEARCH.slot_request(wildcards.slot),
-        retries=PLAN.study.execution.retries,
+        request=lambda wildcards: REQUESTS.tune().text(),
+        python=PYTHON,
+        script=SCRIPTS / "tune.py",
+        study=STUDY_ARGUMENTS,
+        on_node=TUNER_PLACEMENT.processes_on_node,
     message:
-        "Training slot {wildcards.slot}"
-    script:
-        "../workflow/scripts/train_stage.py"
+        "Searching with Keras Tuner"
+    shell:
+        "{params.python} {params.script} {params.study} --launcher={resources.launcher:q} --log {log}"
+        " --threads {threads} --remote {resources.remote} --on-node {params.on_node}"
+        " --outputs {output}"

@@ -1,8 +1,10 @@
 """Training: one job for each shard; what a job knows stays in the run store if it fails."""
 
 
+# Which trials fall to a slot of a stage says a file; all other trials are known beforehand.
 rule train:
     input:
+        chosen=lambda wildcards: PLAN.deciding_file(wildcards.shard),
         data=rules.prepare_data.output.features,
         manifest=rules.prepare_data.output.manifest,
         splits=rules.make_splits.output.splits,
@@ -15,7 +17,7 @@ rule train:
     benchmark:
         PATHS.benchmark("train", "{shard}")
     wildcard_constraints:
-        shard=SINGLE_SHARD_PATTERN,
+        shard=SHARD_PATTERN,
     retries: RETRIES
     threads: PLAN.threads(CORES)
     resources:
@@ -31,7 +33,7 @@ rule train:
             wildcards.shard, threads, attempt
         ),
     params:
-        request=lambda wildcards: PLAN.train_request(wildcards.shard),
+        request=lambda wildcards: REQUESTS.train(wildcards.shard).text(),
         retries=PLAN.study.execution.retries,
     message:
         "Training shard {wildcards.shard}"
@@ -75,7 +77,7 @@ rule train_distributed:
         ),
         runtime=lambda wildcards, attempt: SIZES.ranks_minutes(wildcards.shard, attempt),
     params:
-        request=lambda wildcards: PLAN.train_request(wildcards.shard),
+        request=lambda wildcards: REQUESTS.train(wildcards.shard).text(),
         python=PYTHON,
         script=SCRIPTS / "train_distributed.py",
         study=STUDY_ARGUMENTS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,13 @@ def write_text(file: Path, text: str, *, durable: bool = True) -> None:
     """Write `text` to `file`, whole or not at all."""
     with replacing(file, durable=durable) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(
+    file: Path, content: object, *, indent: int | None = None, durable: bool = True
+) -> None:
+    """Write `content` to `file` as JSON, whole or not at all; with `indent`, for people too."""
+    write_text(file, json.dumps(content, indent=indent) + "\n", durable=durable)
 
 
 def _sync(path: Path) -> None:

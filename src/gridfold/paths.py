@@ -5,6 +5,70 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+# Relative to the project, as all paths of a study are.
+DEFAULT_STUDY = "config/demo.yaml"
+
+
+@dataclass(frozen=True)
+class FinalModelPaths:
+    """The files of a final model, which may have been copied away from their study.
+
+    Attributes
+    ----------
+    folder : Path
+        ``results/<study>/final``, or the copy of it.
+    """
+
+    folder: Path
+
+    @property
+    def model(self) -> Path:
+        """Network and scaling, as Keras saves them."""
+        return self.folder / "model.keras"
+
+    @property
+    def preprocessing(self) -> Path:
+        """What is done to raw samples before the model."""
+        return self.folder / "preprocessing.json"
+
+    @property
+    def card(self) -> Path:
+        """The model card for programs (:class:`gridfold.store.model_card.ModelCard`)."""
+        return self.folder / "card.json"
+
+    @property
+    def card_text(self) -> Path:
+        """The model card for people."""
+        return self.folder / "card.md"
+
+    @property
+    def test_predictions(self) -> Path:
+        """What the model says about the held-out test set."""
+        return self.folder / "test_predictions.parquet"
+
+    @property
+    def inside(self) -> Path:
+        """Layers, filters and activations, for figures."""
+        return self.folder / "inside.npz"
+
+    @property
+    def training(self) -> Path:
+        """What `train_final` did: whether it trained the model on several processes or devices."""
+        return self.folder / "trained.json"
+
+    @property
+    def ensemble(self) -> Path:
+        """Members and test score of the ensemble."""
+        return self.folder / "ensemble.json"
+
+    def member(self, split: str) -> Path:
+        """Return where the ensemble's model of a split lies."""
+        return self.folder / "ensemble" / f"{split}.keras"
+
+    def member_preprocessing(self, split: str) -> Path:
+        """Return where the preprocessing of the ensemble's model of a split lies."""
+        return self.member(split).with_suffix(".json")
+
 
 @dataclass(frozen=True)
 class StudyPaths:
@@ -27,6 +91,15 @@ class StudyPaths:
     def data(self) -> Path:
         """Folder of the prepared arrays."""
         return self.root / "data"
+
+    @property
+    def manifest(self) -> Path:
+        """What the prepared arrays are (:class:`gridfold.data.manifest.Manifest`)."""
+        return manifest_file(self.data)
+
+    def array(self, name: str) -> Path:
+        """Return where a prepared array lies: ``features``, ``targets``, ``groups``, ..."""
+        return array_file(self.data, name)
 
     @property
     def source_digests(self) -> Path:
@@ -64,8 +137,23 @@ class StudyPaths:
 
     @property
     def search(self) -> Path:
-        """Folder of what is decided while a search in stages runs."""
+        """Folder of what is decided while a search runs."""
         return self.root / "search"
+
+    def stage(self, name: str) -> Path:
+        """File that says which configurations a stage has."""
+        return self.search / f"{name}.json"
+
+    @property
+    def catalogue(self) -> Path:
+        """Every configuration of the study, whichever stage has found it."""
+        return self.search / "catalogue.json"
+
+    def shard_tables(self, shard: str) -> tuple[Path, Path, Path]:
+        """Trials, epochs and predictions that a training job writes."""
+        names = ("trials", "epochs", "predictions")
+        trials, epochs, predictions = (self.shards / f"{shard}.{n}.parquet" for n in names)
+        return trials, epochs, predictions
 
     @property
     def tuner(self) -> Path:
@@ -106,10 +194,38 @@ class StudyPaths:
         """Folder of the tables for readers."""
         return self.root / "tables"
 
+    def table(self, name: str) -> Path:
+        """Return where a table lies for programs."""
+        return self.tables / f"{name}.parquet"
+
+    def table_csv(self, name: str) -> Path:
+        """Return where a table lies for people."""
+        return self.tables / f"{name}.csv"
+
+    @property
+    def best(self) -> Path:
+        """The selected configuration (:class:`gridfold.store.selection.Selection`)."""
+        return self.tables / "best.json"
+
+    @property
+    def out_of_fold(self) -> Path:
+        """What the models of the selected configuration say about their validation parts."""
+        return self.table("best_predictions")
+
+    @property
+    def comparison(self) -> Path:
+        """What the comparison has found (:class:`gridfold.statistics.result.ComparisonFacts`)."""
+        return self.tables / "comparison.json"
+
     @property
     def final(self) -> Path:
         """Folder of the final model."""
         return self.root / "final"
+
+    @property
+    def final_model(self) -> FinalModelPaths:
+        """The files in the folder of the final model."""
+        return FinalModelPaths(self.final)
 
     @property
     def tensorboard(self) -> Path:
@@ -126,10 +242,24 @@ class StudyPaths:
         """Folder of the figures."""
         return self.root / "figures"
 
+    def figure(self, name: str, kind: str) -> Path:
+        """Return a file of a figure: ``svg``, ``png``, or ``json`` for its words."""
+        return self.figures / f"{name}.{kind}"
+
     @property
     def notebook(self) -> Path:
         """Folder of the executed notebook."""
         return self.root / "notebook"
+
+    @property
+    def executed_notebook(self) -> Path:
+        """The notebook with its results."""
+        return self.notebook / "notebook.ipynb"
+
+    @property
+    def notebook_page(self) -> Path:
+        """The same as a page."""
+        return self.notebook / "notebook.html"
 
     @property
     def report(self) -> Path:
@@ -148,6 +278,16 @@ class StudyPaths:
     def benchmark(self, rule: str, name: str = "") -> str:
         """Snakemake's own time and memory record of a job, named like its log."""
         return str(self.root / "benchmarks" / (f"{rule}/{name}.tsv" if name else f"{rule}.tsv"))
+
+
+def manifest_file(data: Path) -> Path:
+    """Return the file in a folder of prepared arrays that says what they are."""
+    return data / "manifest.json"
+
+
+def array_file(data: Path, name: str) -> Path:
+    """Return the file of an array in a folder of prepared arrays."""
+    return data / f"{name}.npy"
 
 
 def result_file(trial: Path, epochs: int) -> Path:

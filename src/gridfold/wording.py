@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from gridfold.problems import LOWER_IS_BETTER, MEASURE_RANGES
+from gridfold.problems import PROBLEM_KINDS, Measure
 
 MISSING = "–"
 
@@ -27,20 +28,49 @@ def measure_name(measure: str) -> str:
 
 def direction(measure: str) -> str:
     """Return in words which end of a measure is the good one."""
-    return "lower is better" if measure in LOWER_IS_BETTER else "higher is better"
+    return "lower is better" if Measure.of(measure).lower_is_better else "higher is better"
 
 
-def bounds(measure: str) -> tuple[float, float]:
-    """Return the smallest and the largest value that a measure can have."""
-    return MEASURE_RANGES[measure]
+def training_metric(study: Mapping[str, Any]) -> str:
+    """Return the name of what is followed beside the loss while a resolved study trains."""
+    name = measure_name(PROBLEM_KINDS[study["problem"]["type"]].metric)
+    return name if study["data"]["scale_targets"] == "none" else f"{name} (scaled targets)"
 
 
-def half_width(mean: float, low: float, high: float) -> float:
+def half_width(mean: float, low: float | None, high: float | None) -> float:
     """Return what follows the ± of a confidence interval; NaN without one.
 
     The larger half: the other one may end early, at the limit of the measure's range.
     """
+    if low is None or high is None:
+        return math.nan
     return max(high - mean, mean - low)
+
+
+def half_width_of(row: Mapping[Any, Any], measure: str) -> float:
+    """Return what follows the ± of a row's mean; NaN where it has no interval.
+
+    Parameters
+    ----------
+    row : mapping
+        Of the table of configurations: with ``<measure>_mean``, ``_low`` and ``_high``.
+    measure : str
+    """
+    return half_width(row[f"{measure}_mean"], row[f"{measure}_low"], row[f"{measure}_high"])
+
+
+def decimals_of(rows: Sequence[Mapping[Any, Any]], measure: str) -> int:
+    """Return how many decimals of the means in these rows are worth showing.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        As :func:`half_width_of` takes them.
+    measure : str
+    """
+    return decimals(
+        [half_width_of(row, measure) for row in rows], [row[f"{measure}_mean"] for row in rows]
+    )
 
 
 def decimals(uncertainties: Iterable[float | None], values: Iterable[float | None]) -> int:

@@ -90,7 +90,7 @@ def silenced(small: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> t
     """A Hyperband search in the middle of which Slurm does not answer."""
     clone = Clone(tmp_path_factory.mktemp("clone"), small)
     with Run(clone, HYPERBAND, *PROFILE) as run:
-        wait_for(lambda: any((clone.results() / "logs").glob("train_stage/*.log")), PATIENCE)
+        wait_for(lambda: any((clone.results() / "logs").glob("train/*.log")), PATIENCE)
         small.stop_controller()
         run.wait_for_words("[gridfold] Slurm does not answer since ")
         small.start_controller()
@@ -113,11 +113,11 @@ def test_a_hyperband_search_fits_nodes_as_large_as_a_training_job(
     clone, output = silenced
     jobs = submissions(output, clone)
     asked = {name: int(flag(line, "--cpus-per-task")) for name, line in jobs.items()}
-    assert {n for name, n in asked.items() if "train_stage" in name} == {CORES}
-    assert {n for name, n in asked.items() if "train_stage" not in name} == {1}
+    assert {n for name, n in asked.items() if "rule_train_" in name} == {CORES}
+    assert {n for name, n in asked.items() if "rule_train_" not in name} == {1}
     # Data, splits and what the brackets explore are one job; each decision is another.
     assert sum(name.startswith("rule_data_") for name in jobs) == 1
-    assert sum(name.startswith("rule_promote_") for name in jobs) == 1
+    assert sum(name.startswith("rule_choose_") for name in jobs) == 1
     memory = {name: int(flag(line, "--mem")) for name, line in jobs.items()}
     (report,) = (name for name in jobs if name.startswith("rule_report_"))
     assert memory[report] < 2000

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,8 @@ def test_the_command_line_starts_without_heavy_imports() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert not {"tensorflow", "keras", "pandas"} & set(loaded)
+    heavy = {"tensorflow", "keras", "pandas", "numpy", "pydantic", "snakemake", "yaml"}
+    assert not heavy & set(loaded)
 
 
 @pytest.mark.parametrize("module", ["tables.trials", "statistics.summary"])
@@ -112,6 +114,36 @@ def test_what_training_uses_is_in_its_fingerprint_or_neutral() -> None:
         name.removesuffix(".py").replace("/", ".") for name in fingerprint.OUTSIDE_THE_FOLDER
     }
     assert outside == NEUTRAL | in_fingerprint
+
+
+SLURM = re.compile(
+    r"(squeue|scontrol|sacct|sacctmgr|sbatch|scancel|srun|sinfo)( |\Z)|.*\bSLURMD?_[A-Z]", re.S
+)
+
+
+def texts_in(file: Path) -> Iterator[str]:
+    """Yield the texts in the code of a module that are no docstrings."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if is_text and id(node) not in docstrings:
+            yield node.value
+
+
+def test_only_one_package_gives_commands_to_slurm_and_reads_its_variables() -> None:
+    """Sentences for people may name a command; `advice` knows Slurm's own sentences."""
+    package = ROOT / "src" / "gridfold"
+    found = [
+        (str(file.relative_to(ROOT)), text)
+        for file in [*package.rglob("*.py"), *SCRIPTS]
+        if file.parent != package / "cluster" and file != package / "advice.py"
+        for text in texts_in(file)
+        if SLURM.match(text)
+    ]
+    assert not found
+    known = {text for file in (package / "cluster").glob("*.py") for text in texts_in(file)}
+    assert {"squeue", "scontrol", "sacct", "sbatch", "srun", "SLURM_JOB_ID"} <= known
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:

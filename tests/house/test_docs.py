@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -32,7 +35,45 @@ def test_the_documentation_is_built_without_a_warning(tmp_path: Path) -> None:
     )
     assert answer.returncode == 0, answer.stderr
     # A document that the index does not lead to would have been a warning.
-    assert (tmp_path / "study-file.html").exists()
+    for file in (ROOT / "docs").glob("**/*.md"):
+        page = tmp_path / file.relative_to(ROOT / "docs").with_suffix(".html")
+        title = re.search(r"^# (.+)", file.read_text(), re.M)
+        # Sphinx has pages of its own, such as `search.html`, and would write them over ours.
+        assert title
+        assert f"<h1>{html.escape(title[1])}<a" in page.read_text(), file
+
+
+def layers(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the script that draws the layers, in a copy of the project."""
+    return subprocess.run(
+        [sys.executable, folder / "docs" / "layers.py", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_picture_of_the_layers_is_up_to_date() -> None:
+    answer = layers(ROOT, "--check")
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_a_picture_of_other_layers_is_refused_and_drawn_anew(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("_build"))
+    shutil.copytree(ROOT / "src", tmp_path / "src")
+    module = tmp_path / "src" / "gridfold" / "errors.py"
+    module.write_text('"""Names <errors> & more."""\n')
+    refused = layers(tmp_path, "--check")
+    assert refused.returncode == 1
+    assert "docs/images/layers.svg is out of date; run: make schema" in refused.stderr
+    assert layers(tmp_path).returncode == 0
+    assert layers(tmp_path, "--check").returncode == 0
+    svg = ElementTree.parse(tmp_path / "docs" / "images" / "layers.svg")
+    texts = [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]
+    packages = {file.parent.name for file in (ROOT / "src" / "gridfold").glob("*/__init__.py")}
+    assert packages <= set(texts)
+    assert "Names <errors> & more." in texts
 
 
 def test_studies_in_documents_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

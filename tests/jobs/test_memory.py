@@ -36,13 +36,15 @@ def limit():
 PREPARE = """
 from gridfold.data.dataset import Dataset, prepare
 from gridfold.data.splits import make_splits
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 
 plan = Plan.load([sys.argv[1]], results=Path(sys.argv[1]).parent / "results")
-request = json.loads(plan.data_request())
+requests = JobRequests(plan)
+request = requests.data()
 limit()
-prepare(request["data"], request["problem"], plan.paths.data).save(plan.paths.data)
-splits = make_splits(Dataset.load(plan.paths.data), json.loads(plan.splits_request()))
+prepare(request.data, request.problem, plan.paths.data).save(plan.paths.data)
+splits = make_splits(Dataset.load(plan.paths.data), requests.splits())
 splits.save(plan.paths.splits)
 """
 TRAIN = """

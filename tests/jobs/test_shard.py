@@ -28,6 +28,7 @@ from workbench import (
 )
 
 from gridfold.errors import EXIT_CONTINUE
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.shards import Trial
 
 
@@ -218,11 +219,11 @@ def test_records_of_other_code_are_set_aside_and_the_log_says_why(
 ) -> None:
     bench = prepare_bench(tmp_path, study(epochs=2))
     finish(bench)
-    request = json.loads(bench.plan.train_request("s0001"))
+    request = JobRequests(bench.plan).train("s0001")
     trial = bench.plan.trials[0]
     folder = bench.plan.paths.trial(trial.config_id, trial.split)
     record = json.loads((folder / "trial.json").read_text())
-    assert record["fingerprint"]["code"] == request["code"]
+    assert record["fingerprint"]["code"] == request.conditions.code
     record["fingerprint"]["code"] = "0" * 64
     (folder / "trial.json").write_text(json.dumps(record))
     finish(bench)

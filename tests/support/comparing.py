@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 from synthetic import Finished, finished
 
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.statistics.comparison import compare
 from gridfold.statistics.result import Comparison
@@ -45,7 +45,7 @@ def predicted(
             for name, value in score("multiclass", targets[part], chances).items():
                 study.trials.loc[mine, name] = value
     pd.concat(tables).to_parquet(folder / "predictions.parquet")
-    request = json.loads(plan.summary_request())
+    request = JobRequests(plan).summary()
     study.configurations = summarise(study.trials, request)
     study.best = select(study.configurations, request)
     return study, plan, targets
@@ -55,7 +55,7 @@ def compared(folder: Path, **options: Any) -> tuple[Finished, Comparison]:
     """Return a finished study and its comparison."""
     study, plan, targets = predicted(folder, **options)
     found = compare(
-        json.loads(plan.comparison_request()),
+        JobRequests(plan).comparison(),
         study.trials,
         study.configurations,
         targets=targets,

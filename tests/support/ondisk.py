@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from recorded import model_card
 from studies import tiny_study
 from synthetic import inside
 from workbench import prepare_bench
 
 from gridfold.data.dataset import Dataset
 from gridfold.paths import StudyPaths
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.statistics.summary import select, summarise
+from gridfold.store.model_card import HeldOutScore, ModelCard
+from gridfold.store.selection import Selection
 from gridfold.tables.trials import write
 from gridfold.training.measures import score, score_one
 
@@ -71,24 +74,24 @@ def write_finished(
                 }
             )
             predicted.append(_table(part.validation, chances, **identity))
-    trials, request = pd.DataFrame(rows), json.loads(plan.summary_request())
+    trials, request = pd.DataFrame(rows), JobRequests(plan).summary()
     configurations = summarise(trials, request)
     best = select(configurations, request)
     tested = _predict(random, dataset.targets[bench.splits.test], skill)
-    mine = pd.concat(t for t in predicted if t["config_id"].iloc[0] == best["config_id"])
+    mine = pd.concat(t for t in predicted if t["config_id"].iloc[0] == best.config_id)
     paths.tables.mkdir(parents=True)
     paths.final.mkdir(parents=True)
     paths.shards.mkdir(parents=True)
-    write(paths.shards / "s0001.predictions.parquet", pd.concat(predicted))
-    write(paths.tables / "trials.parquet", trials)
-    write(paths.tables / "epochs.parquet", _epochs(trials))
-    write(paths.tables / "configurations.parquet", configurations)
-    write(paths.tables / "best_predictions.parquet", mine)
-    write(paths.final / "test_predictions.parquet", _table(bench.splits.test, tested))
-    inside().save(paths.final / "inside.npz")
-    (paths.tables / "best.json").write_text(json.dumps(best))
+    write(paths.shard_tables("s0001")[2], pd.concat(predicted))
+    write(paths.table("trials"), trials)
+    write(paths.table("epochs"), _epochs(trials))
+    write(paths.table("configurations"), configurations)
+    write(paths.out_of_fold, mine)
+    write(paths.final_model.test_predictions, _table(bench.splits.test, tested))
+    inside().save(paths.final_model.inside)
+    best.write(paths.best)
     test = dataset.targets[bench.splits.test], tested
-    (paths.final / "card.json").write_text(json.dumps(_card(plan, best, bench.data_digest, test)))
+    _card(plan, best, bench.data_digest, test).write(paths.final_model.card)
     paths.report.write_text("<p>the report</p>")
     plan.ledger.append_to(paths.ledger)
     return paths
@@ -139,22 +142,10 @@ def _epochs(trials: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _card(plan: Plan, best: dict[str, Any], digest: str, test: Any) -> dict[str, Any]:
-    chosen = next(c for c in plan.configurations if c.id == best["config_id"])
+def _card(plan: Plan, best: Selection, digest: str, test: Any) -> ModelCard:
+    chosen = next(c for c in plan.configurations if c.id == best.config_id)
     tested = None
     if len(test[0]):
-        value = score_one(best["measure"], *test)
-        ends = {"low": value - 0.05, "high": value + 0.05}
-        tested = {"samples": len(test[0]), "measure": best["measure"], "score": value, **ends}
-    copied = ("measure", "mean", "sd", "low", "high", "n_splits", "confidence")
-    return {
-        "created": "2026-01-02T03:04:05+00:00",
-        "configuration": {
-            "id": best["config_id"],
-            "label": chosen.label,
-            "settings": chosen.settings,
-        },
-        "cross_validation": {key: best[key] for key in copied},
-        "test": tested,
-        "data": {"digest": digest},
-    }
+        value = score_one(best.measure, *test)
+        tested = HeldOutScore(len(test[0]), best.measure, value, value - 0.05, value + 0.05)
+    return model_card(best, chosen.settings, digest, tested)

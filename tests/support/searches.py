@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -16,11 +15,11 @@ from studies import tiny_study
 from workbench import ROOT, prepare_bench, shared_forks
 
 from gridfold.jobs import pool
-from gridfold.plan.search_plan import SearchPlan
-from gridfold.search.tuner.desk import OracleDesk, open_desk
+from gridfold.plan.job_requests import JobRequests
+from gridfold.search.tuner.local_oracle import LocalOracle, open_oracle
 from gridfold.search.tuner.outcome import TunerTrial, read_trials
 from gridfold.search.tuner.search import TuningStudy, run_search
-from gridfold.store import job_records
+from gridfold.store.job_records import JobResources
 
 SPACE: dict[str, Any] = {
     "mlp.units": [4, 8],
@@ -44,31 +43,31 @@ def prepared(folder: Path, study: dict[str, Any]) -> TuningStudy:
     """Prepare data and splits of a study and return its search; it is confirmed afterwards."""
     study["search"].setdefault("confirm", {})
     plan = prepare_bench(folder, study).plan
-    return TuningStudy(json.loads(SearchPlan(plan).tune_request()), plan.paths)
+    return TuningStudy(JobRequests(plan).tune(), plan.paths)
 
 
-def searched(study: TuningStudy, workers: int = 1) -> OracleDesk:
-    """Run a search to its end in this process and return its desk."""
+def searched(study: TuningStudy, workers: int = 1) -> LocalOracle:
+    """Run a search to its end in this process and return its oracle."""
     with shared_forks():
         return run(study, workers)
 
 
-def run(study: TuningStudy, workers: int = 1) -> OracleDesk:
+def run(study: TuningStudy, workers: int = 1) -> LocalOracle:
     """Run a search, with a fork server of its own."""
-    desks: list[OracleDesk] = []
+    opened: list[LocalOracle] = []
 
-    def desk() -> OracleDesk:
-        desks.append(open_desk(study))
-        return desks[0]
+    def oracle() -> LocalOracle:
+        opened.append(open_oracle(study))
+        return opened[0]
 
     run_search(
         study,
-        desk,
+        oracle,
         "tune",
-        lambda search, meanwhile: pool.run(search, workers, search, (), meanwhile),
-        job_records.Asked(workers),
+        lambda search, listener, meanwhile: pool.run(search, workers, listener, (), meanwhile),
+        JobResources(workers),
     )
-    return desks[0]
+    return opened[0]
 
 
 def trials_of(study: TuningStudy) -> list[TunerTrial]:
@@ -84,14 +83,15 @@ def ended(study: TuningStudy) -> int:
 
 
 _PROGRAM = """
-import json, sys
+import sys
 from pathlib import Path
 from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
+from gridfold.requests import TuneRequest
 from gridfold.search.tuner.search import TuningStudy
 from searches import run
 with job(sys.argv[3]):
-    run(TuningStudy(json.loads(sys.argv[2]), StudyPaths(Path(sys.argv[1]))))
+    run(TuningStudy(TuneRequest.parse(sys.argv[2]), StudyPaths(Path(sys.argv[1]))))
 """
 
 

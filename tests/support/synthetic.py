@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from recorded import model_card
 from studies import tiny_study, write_study
-from workbench import ROOT
 
+from gridfold.data.manifest import Manifest
 from gridfold.figures import study as figures
 from gridfold.final.inside import Inside, Layer, Stage
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.problems import PROBLEM_KINDS
 from gridfold.report import input, page
+from gridfold.requests import ReportRequest, SummaryRequest
 from gridfold.statistics.summary import select, summarise
+from gridfold.store.model_card import HeldOutScore, ModelCard
+from gridfold.store.selection import Selection
 from gridfold.tables.jobs import job_table
+from gridfold.tables.predictions import PredictedSamples, predicted_samples
 from gridfold.tables.trials import StudyTables
 
-TEMPLATES = ROOT / "workflow" / "report"
 DATA = {
     "multiclass": {"source": "iris"},
     "binary": {"source": "breast_cancer"},
@@ -63,13 +67,13 @@ def inside(outputs: int = 3, channels: int = 1, filters: int = 4, samples: int =
 class Finished:
     """What the rules that draw and `report` read."""
 
-    request: dict[str, Any]
+    request: ReportRequest
     trials: pd.DataFrame
     epochs: pd.DataFrame
     configurations: pd.DataFrame
-    best: dict[str, Any]
-    card: dict[str, Any]
-    manifest: dict[str, Any]
+    best: Selection
+    card: ModelCard
+    manifest: Manifest
     targets: np.ndarray[Any, Any]
     out_of_fold: pd.DataFrame
     test_predictions: pd.DataFrame
@@ -81,15 +85,18 @@ class Finished:
         """The tables as they are now: some tests change them."""
         return StudyTables(self.trials, self.epochs, self.configurations)
 
+    @property
+    def samples(self) -> list[PredictedSamples]:
+        """Predictions and true values as they are now."""
+        return predicted_samples(self.out_of_fold, self.test_predictions, self.targets)
+
     def draw(self) -> dict[str, figures.Drawing]:
         """Draw all figures, in the order of the report."""
         drawings = figures.draw_search(self.request, self.tables) | figures.draw_test(
             self.request,
             self.tables,
             card=self.card,
-            out_of_fold=self.out_of_fold,
-            test_predictions=self.test_predictions,
-            targets=self.targets,
+            samples=self.samples,
             manifest=self.manifest,
         )
         return {name: drawings[name] for name in figures.FIGURES}
@@ -117,7 +124,7 @@ class Finished:
             manifest=self.manifest,
             figures=files,
         )
-        return page.render(study, TEMPLATES)
+        return page.render(study)
 
 
 def figures_in(folder: Path) -> dict[str, input.FigureFile]:
@@ -177,7 +184,7 @@ def finished(
         **{"training": {"epochs": epochs}} | sections,
     )
     plan = Plan.load([write_study(folder / "study.yaml", study)], results=folder / "results")
-    request = json.loads(plan.report_request()) | {"files": ["config/my study.yaml"]}
+    request = replace(JobRequests(plan).report(), files=("config/my study.yaml",))
     random = np.random.default_rng(0)
     kind = PROBLEM_KINDS[problem]
     rows, history = [], []
@@ -236,12 +243,12 @@ def finished(
                     for epoch in range(1, epochs + 1)
                 ]
     trials = pd.DataFrame(rows)
-    summary = {"measure": plan.study.problem.ranking_measure, "confidence": 0.95}
+    summary = SummaryRequest(plan.study.problem.ranking_measure, 0.95)
     configurations = summarise(trials, summary)
     best = select(configurations, summary)
     targets, predictions = _predictions(problem, classes, outputs, 50 + test, random)
     table = pd.DataFrame({"sample": np.arange(50 + test), "prediction": list(predictions)})
-    chosen = next(c for c in plan.configurations if c.id == best["config_id"])
+    chosen = next(c for c in plan.configurations if c.id == best.config_id)
     names = class_names or [f"class {i}" for i in range(classes)]
     is_class = problem in ("binary", "multiclass")
     target_names = [f"output {i}" for i in range(outputs)]
@@ -251,14 +258,25 @@ def finished(
         pd.DataFrame(history),
         configurations,
         best,
-        _card(best, chosen.settings, epochs, test),
-        {
-            "samples": 50 + test,
-            "sample_shape": [4],
-            "class_names": names if is_class else None,
-            "target_names": names if is_class else target_names,
-            "digest": "0123abcd" * 8,
-        },
+        model_card(
+            best,
+            chosen.settings,
+            "0123abcd" * 8,
+            test=HeldOutScore(test, best.measure, 0.875, 0.75, 0.9375) if test else None,
+        ),
+        Manifest(
+            samples=50 + test,
+            sample_shape=[4],
+            feature_type="float32",
+            outputs=classes if problem == "multiclass" else outputs,
+            test_start=None,
+            class_names=names if is_class else None,
+            target_names=names if is_class else target_names,
+            digest="0123abcd" * 8,
+            has_missing=False,
+            reading={},
+            columns=None,
+        ),
         targets,
         table.head(50),
         table.tail(test),
@@ -276,32 +294,3 @@ def _predictions(
         return targets, np.eye(classes)[targets] + 1.2 * random.random((samples, classes))
     numbers = random.random((samples, outputs))
     return numbers, numbers + random.normal(0, 0.05, numbers.shape)
-
-
-def _card(best: dict[str, Any], settings: dict[str, Any], epochs: int, test: int) -> dict[str, Any]:
-    copied = ("measure", "mean", "sd", "low", "high", "n_splits", "confidence")
-    return {
-        "created": "2026-01-02T03:04:05+00:00",
-        "configuration": {"id": best["config_id"], "label": best["label"], "settings": settings},
-        "cross_validation": {key: best[key] for key in copied},
-        "training": {"samples": 50, "epochs": epochs, "final_loss": 0.1},
-        "test": {
-            "samples": test,
-            "measure": best["measure"],
-            "score": 0.875,
-            "low": 0.75,
-            "high": 0.9375,
-            "scores": {best["measure"]: 0.875},
-        }
-        if test
-        else None,
-        "environment": {
-            "python": "3.12.1",
-            "packages": {"gridfold": "0.1.0", "keras": "3.15.0"},
-            "platform": "Linux",
-            "processor": "A processor",
-            "cores": 8,
-            "host": "secret-host",
-            "git_commit": "abcdef123456-dirty",
-        },
-    }

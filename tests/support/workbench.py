@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import signal
 import subprocess
@@ -18,14 +17,18 @@ from typing import Any
 import numpy as np
 import yaml
 
+from gridfold import typed_json
 from gridfold.data.dataset import Dataset, prepare
 from gridfold.data.splits import Splits, make_splits
 from gridfold.jobs import pool
 from gridfold.jobs.fork_server import ADDRESS, SharedServer
 from gridfold.jobs.shard import ShardTables
-from gridfold.jobs.work import trial_work
+from gridfold.jobs.work import JobInputs
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.plan.shards import Trial
+from gridfold.plan.stage_file import CatalogueEntry
+from gridfold.requests import WantedConfiguration
 from gridfold.store import checkpoints
 from gridfold.store.trials import TrialResult
 
@@ -43,18 +46,15 @@ class Bench:
     def work(self, position: int = 0, split: str = "r0f0") -> pool.Work:
         """Return the work of one trial, its store opened."""
         configuration = self.plan.configurations[position]
-        (shard,) = self.plan.shards
-        request = json.loads(self.plan.train_request(shard))
-        return trial_work(
-            request,
-            Trial(configuration.id, split),
-            configuration.settings,
-            configuration.epochs,
+        inputs = JobInputs(
+            JobRequests(self.plan).conditions,
             self.plan.paths,
+            self.splits.by_name,
             self.data_digest,
-            self.splits.by_name[split].digest,
             threads=1,
         )
+        wanted = WantedConfiguration(configuration.settings, configuration.epochs)
+        return inputs.work(Trial(configuration.id, split), wanted)
 
     def train(self, *works: pool.Work, workers: int = 2) -> list[pool.Event]:
         """Train in the pool and return all events."""
@@ -101,11 +101,13 @@ def prepare_bench(folder: Path, study: dict[str, Any]) -> Bench:
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(study, sort_keys=False))
     plan = Plan.load([file], results=folder / "results")
-    request = json.loads(plan.data_request())
-    dataset = prepare(request["data"], request["problem"])
+    requests = JobRequests(plan)
+    dataset = prepare(requests.data().data, requests.data().problem)
     dataset.save(plan.paths.data)
-    splits = make_splits(Dataset.load(plan.paths.data), json.loads(plan.splits_request()))
+    splits = make_splits(Dataset.load(plan.paths.data), requests.splits())
     splits.save(plan.paths.splits)
+    catalogue = {c.id: CatalogueEntry(c.label, c.settings, c.epochs) for c in plan.configurations}
+    typed_json.write(plan.paths.catalogue, catalogue)
     return Bench(plan, splits, dataset.digest)
 
 
@@ -126,20 +128,21 @@ def start_shard_job(
 ) -> subprocess.Popen[bytes]:
     """Start the training job of the only shard in its own process, as Snakemake would."""
     code = """
-import json, sys
+import sys
 from pathlib import Path
 from gridfold.jobs import pool
 from gridfold.jobs.job import job
-from gridfold.jobs.shard import ShardTables, run_shard
+from gridfold.jobs.shard import Attempt, ShardJob, ShardTables
 from gridfold.paths import StudyPaths
+from gridfold.requests import TrainRequest
+from gridfold.store.job_records import JobResources
 root, request, log, workers, first, last = sys.argv[1:]
 with job(log, request):
-    run_shard("s0001", json.loads(request), StudyPaths(Path(root)),
-              lambda works, listener, meanwhile:
-                  pool.run(works, int(workers), listener, (), meanwhile),
-              ShardTables(*(Path(root) / "shards" / f"s0001.{n}.parquet"
-                            for n in ("trials", "epochs", "predictions"))),
-              first_attempt=first == "True", last_attempt=last == "True")
+    ShardJob("s0001", TrainRequest.parse(request), StudyPaths(Path(root)),
+             Attempt(first == "True", last == "True"), JobResources(1)).run(
+        lambda works, listener, meanwhile: pool.run(works, int(workers), listener, (), meanwhile),
+        ShardTables(*(Path(root) / "shards" / f"s0001.{n}.parquet"
+                      for n in ("trials", "epochs", "predictions"))))
 """
     return subprocess.Popen(
         [
@@ -147,7 +150,7 @@ with job(log, request):
             "-c",
             code,
             str(plan.paths.root),
-            plan.train_request("s0001"),
+            JobRequests(plan).train("s0001").text(),
             plan.paths.log("train", "s0001"),
             str(workers),
             str(first_attempt),

@@ -62,7 +62,21 @@ def test_the_space_is_the_one_of_the_course(
     assert {c.axes["cnn.convolutions"] for c in plan.configurations} == {1, 2}
     rates = [c.axes["training.learning_rate"] for c in plan.configurations]
     assert 0.0001 <= min(rates) < 0.0005 < 0.002 < max(rates) <= 0.01
-    assert [stage.most for stage in plan.stages] == [27, 9, 3, 1, 9, 3, 1, 6, 2, 4, 12, 12, 3]
+    assert [stage.max_configurations for stage in plan.stages] == [
+        27,
+        9,
+        3,
+        1,
+        9,
+        3,
+        1,
+        6,
+        2,
+        4,
+        12,
+        12,
+        3,
+    ]
 
 
 def test_the_study_runs_to_its_report(tmp_path: Path) -> None:

@@ -83,8 +83,7 @@ def trained_segments(workspace: Workspace) -> dict[str, list[tuple[int, int]]]:
 def test_a_dry_run_shows_every_rung_before_anything_runs(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     jobs = workspace.planned_jobs(hyperband())
-    assert (jobs["explore"], jobs["promote"], jobs["train_stage"]) == (3, 3, 6)
-    assert "train" not in jobs
+    assert (jobs["choose"], jobs["train"]) == (3 + 3, 6)
     answer = workspace.snakemake(hyperband(), "--dry-run")
     assert "Bracket 2, rung 0               4       1       1       4           4" in answer.stderr
 

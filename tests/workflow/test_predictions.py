@@ -20,7 +20,7 @@ from workbench import ROOT
 from gridfold.cli.main import main
 from gridfold.errors import DataError
 from gridfold.final.inference import FinalModel, NotReady
-from gridfold.final.inputs import Intake
+from gridfold.final.inputs import ModelInputs
 
 STUDY: dict[str, Any] = {
     "study": "patients",
@@ -169,15 +169,15 @@ def test_exported_models_answer_like_the_saved_one(
 ) -> None:
     import tensorflow as tf
 
-    intake = Intake.load(finished / "final" / "preprocessing.json")
-    inputs = intake.from_table(test_rows[0])
+    model_inputs = ModelInputs.load(finished / "final" / "preprocessing.json")
+    inputs = model_inputs.from_table(test_rows[0])
     expected = keras.saving.load_model(finished / "final" / "model.keras").predict(inputs)
     saved = tmp_path / "saved"
     assert main(["export", str(finished), "-o", str(saved)]) == 0
     # The module must outlive its function.
     loaded = tf.saved_model.load(saved)
     np.testing.assert_allclose(loaded.serve(inputs), expected, atol=1e-6)
-    assert Intake.load(saved / "preprocessing.json") == intake
+    assert ModelInputs.load(saved / "preprocessing.json") == model_inputs
     assert main(["export", str(finished), "-o", str(saved)]) == 1
 
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -19,6 +19,7 @@ from studies import tiny_study, write_study
 from workbench import ROOT
 
 from gridfold.cli import new
+from gridfold.plan.plan import Plan
 
 
 def dry_run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -114,9 +115,12 @@ def test_every_search_has_a_plan_with_every_profile(profile: str, tmp_path: Path
         assert run.ended, f"{file}: {run.said}"
         if profile != "default":
             check_groups(run, {"slurm": 4, "expanse": 10}[profile])
-            # All that depends on nothing that trains is one job.
-            begin = {"prepare_data", "explore"}
-            assert sum(not begin.isdisjoint(job["rules"]) for job in run.jobs) == 1
+            # All that depends on nothing that trains is one job; each decision is another.
+            (begin,) = (job for job in run.jobs if job["group"] == "data")
+            assert {"prepare_data", "make_splits"} <= set(begin["rules"])
+            deciding = [job for job in run.jobs if set(job["rules"]) == {"choose"}]
+            stages = Plan.load([tmp_path / file]).stages
+            assert len(deciding) == sum(bool(stage.sources) for stage in stages)
 
 
 @pytest.mark.parametrize("cores", [1, 2])

@@ -61,16 +61,16 @@ def table(workspace: Workspace, name: str) -> pd.DataFrame:
 def test_all_jobs_of_a_search_are_known_before_it_begins(tmp_path: Path) -> None:
     jobs = Workspace(tmp_path).planned_jobs(staged())
     # Four explored, three refined and six confirming trials, two in each job.
-    assert (jobs["train"], jobs["train_stage"]) == (2, 2 + 3)
-    assert jobs["explore"] == jobs["refine"] == jobs["confirm"] == jobs["collect"] == 1
+    assert jobs["train"] == 2 + (2 + 3)
+    assert (jobs["choose"], jobs["collect"]) == (3, 1)
 
 
-def test_a_study_without_stages_has_no_job_of_them(tmp_path: Path) -> None:
+def test_a_study_without_stages_is_a_search_with_one(tmp_path: Path) -> None:
     study = staged()
     for name in ("explore", "refine", "confirm"):
         del study["search"][name]
     jobs = Workspace(tmp_path).planned_jobs(study)
-    assert not {"explore", "refine", "confirm", "train_stage"} & set(jobs)
+    assert (jobs["choose"], jobs["train"]) == (1, 2)
 
 
 def test_the_schedule_is_printed_before_anything_runs(tmp_path: Path) -> None:

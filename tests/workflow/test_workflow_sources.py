@@ -14,7 +14,7 @@ from digitfiles import write_digits
 from patients import ROLES, patients
 from workspaces import Workspace
 
-from gridfold.final.inputs import Intake
+from gridfold.final.inputs import ModelInputs
 
 PATIENTS: dict[str, Any] = {
     "study": "patients",
@@ -47,7 +47,7 @@ class Final:
     def __init__(self, workspace: Workspace, study: str) -> None:
         folder = workspace.folder / "results" / study
         self.model = keras.saving.load_model(folder / "final" / "model.keras")
-        self.intake = Intake.load(folder / "final" / "preprocessing.json")
+        self.inputs = ModelInputs.load(folder / "final" / "preprocessing.json")
         self.test = pd.read_parquet(folder / "final" / "test_predictions.parquet")
         self.card = json.loads((folder / "final" / "card.json").read_text())
         self.card_text = (folder / "final" / "card.md").read_text()
@@ -79,7 +79,7 @@ def test_raw_rows_get_the_predictions_of_the_test_set(of_patients: Workspace) ->
     table = pd.read_csv(of_patients.folder / "patients.csv").set_index("patient")
     rows = table.loc[final.test["id"]]
     assert rows.isna().any().any(), "there are gaps to fill"
-    final.agrees(final.intake.from_table(rows[rows.columns[::-1]]))
+    final.agrees(final.inputs.from_table(rows[rows.columns[::-1]]))
     assert set(rows["clinic"]).isdisjoint(table.drop(index=final.test["id"])["clinic"]), (
         "no clinic on both sides"
     )
@@ -87,9 +87,9 @@ def test_raw_rows_get_the_predictions_of_the_test_set(of_patients: Workspace) ->
 
 def test_the_card_says_how_to_predict(of_patients: Workspace, of_images: Workspace) -> None:
     card = Final(of_patients, "patients").card_text
-    assert "intake.from_table(table)" in card
+    assert "inputs.from_table(table)" in card
     assert "mean radius, mean texture, mean area, ward, grade" in card
-    assert "intake.from_images(files)" in Final(of_images, "images").card_text
+    assert "inputs.from_images(files)" in Final(of_images, "images").card_text
 
 
 def test_nothing_is_left_to_do(of_patients: Workspace, of_images: Workspace) -> None:
@@ -100,7 +100,7 @@ def test_nothing_is_left_to_do(of_patients: Workspace, of_images: Workspace) -> 
 def test_image_files_get_the_predictions_of_the_test_set(of_images: Workspace) -> None:
     final = Final(of_images, "images")
     files = sorted(Path(of_images.folder / "digits").rglob("*.png"))
-    final.agrees(final.intake.from_images([files[row] for row in final.test["sample"]]))
+    final.agrees(final.inputs.from_images([files[row] for row in final.test["sample"]]))
     log = (of_images.folder / "results/images/logs/prepare_data.log").read_text()
     assert "200 images" in log
 

@@ -1,40 +1,26 @@
 """Adapter of the rule `compare_configurations`."""
 
-import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from gridfold.figures import comparison as comparisonfigures
-from gridfold.figures import study
-from gridfold.jobs.job import job
-from gridfold.statistics import comparison
-
-
-def compare_configurations(
-    request: str, inputs: Mapping[str, str], predictions: Sequence[Path], tables: Path, drawn: Path
-) -> None:
-    """Write tables and facts of the comparison into `tables`, its figures into `drawn`."""
-    found = comparison.compare(
-        json.loads(request),
-        pd.read_parquet(inputs["trials"]),
-        pd.read_parquet(inputs["configurations"]),
-        targets=np.load(inputs["targets"], mmap_mode="r"),
-        groups=np.load(inputs["groups"], mmap_mode="r"),
-        predictions=predictions,
-    )
-    found.write(tables)
-    study.save_all(comparisonfigures.draw_comparison(found), drawn)
-
+from gridfold.figures.comparison import draw_comparison
+from gridfold.figures.study import save_all
+from gridfold.jobs.job import script_job
+from gridfold.paths import StudyPaths
+from gridfold.requests import ComparisonRequest
+from gridfold.statistics.comparison import compare
 
 if __name__ == "__main__":
-    with job(snakemake.log[0], snakemake.params.request):
-        compare_configurations(
-            snakemake.params.request,
-            dict(snakemake.input.items()),
-            list(map(Path, snakemake.input.predictions)),
-            Path(snakemake.output.facts).parent,
-            Path(snakemake.output.importance_svg).parent,
+    with script_job(snakemake, ComparisonRequest) as request:
+        found = compare(
+            request,
+            pd.read_parquet(snakemake.input.trials),
+            pd.read_parquet(snakemake.input.configurations),
+            targets=np.load(snakemake.input.targets, mmap_mode="r"),
+            groups=np.load(snakemake.input.groups, mmap_mode="r"),
+            predictions=list(map(Path, snakemake.input.predictions)),
         )
+        found.write(StudyPaths(Path(snakemake.output.facts).parents[1]))
+        save_all(draw_comparison(found), Path(snakemake.output.importance_svg).parent)

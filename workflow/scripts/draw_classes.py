@@ -1,37 +1,29 @@
 """Adapter of the rule `draw_classes`."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from gridfold.data.manifest import Manifest
 from gridfold.figures import classes, study
-from gridfold.jobs.job import job
+from gridfold.jobs.job import script_job
+from gridfold.requests import ReportRequest
 from gridfold.tables import trials
-
-
-def draw_classes(request: str, inputs: Mapping[str, str], drawn: Path, written: Path) -> None:
-    """Draw how classes are told apart into one folder, and write the tables into another."""
-    found = classes.draw_classes(
-        json.loads(request),
-        out_of_fold=pd.read_parquet(inputs["out_of_fold"]),
-        test_predictions=pd.read_parquet(inputs["test_predictions"]),
-        features=np.load(inputs["features"], mmap_mode="r"),
-        targets=np.load(inputs["targets"], mmap_mode="r"),
-        manifest=json.loads(Path(inputs["manifest"]).read_text()),
-    )
-    study.save_all(found.drawings, drawn)
-    for name, table in found.tables.items():
-        trials.write(written / f"{name}.csv", table)
-
+from gridfold.tables.predictions import predicted_samples
 
 if __name__ == "__main__":
-    with job(snakemake.log[0], snakemake.params.request):
-        draw_classes(
-            snakemake.params.request,
-            dict(snakemake.input.items()),
-            Path(snakemake.output.roc_svg).parent,
-            Path(snakemake.output.classes_table).parent,
+    with script_job(snakemake, ReportRequest) as request:
+        found = classes.draw_classes(
+            request,
+            predicted_samples(
+                pd.read_parquet(snakemake.input.out_of_fold),
+                pd.read_parquet(snakemake.input.test_predictions),
+                np.load(snakemake.input.targets, mmap_mode="r"),
+            ),
+            features=np.load(snakemake.input.features, mmap_mode="r"),
+            manifest=Manifest.read(Path(snakemake.input.manifest)),
         )
+        study.save_all(found.drawings, Path(snakemake.output.roc_svg).parent)
+        for name, table in found.tables.items():
+            trials.write(Path(snakemake.output[f"{name}_table"]), table)

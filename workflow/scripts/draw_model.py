@@ -1,34 +1,25 @@
 """Adapter of the rule `draw_model`."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from gridfold.data.manifest import Manifest
 from gridfold.figures import architecture, model, study
 from gridfold.final.inside import Inside
-from gridfold.jobs.job import job
+from gridfold.jobs.job import script_job
+from gridfold.requests import ReportRequest
 from gridfold.tables import trials
 
-
-def draw_model(inputs: Mapping[str, str], drawn: Path, layers: Path) -> None:
-    """Draw the inside of the final model into a folder, and write the table of its layers."""
-    inside = Inside.load(Path(inputs["inside"]))
-    drawings = model.draw_model(
-        inside,
-        features=np.load(inputs["features"], mmap_mode="r"),
-        targets=np.load(inputs["targets"], mmap_mode="r"),
-        manifest=json.loads(Path(inputs["manifest"]).read_text()),
-    )
-    study.save_all(drawings, drawn)
-    trials.write(layers, architecture.layers_table(inside.layers))
-
-
 if __name__ == "__main__":
-    with job(snakemake.log[0], snakemake.params.request):
-        draw_model(
-            dict(snakemake.input.items()),
-            Path(snakemake.output.architecture_svg).parent,
-            Path(snakemake.output.layers_table),
+    with script_job(snakemake, ReportRequest):
+        inside = Inside.load(Path(snakemake.input.inside))
+        drawings = model.draw_model(
+            inside,
+            features=np.load(snakemake.input.features, mmap_mode="r"),
+            targets=np.load(snakemake.input.targets, mmap_mode="r"),
+            manifest=Manifest.read(Path(snakemake.input.manifest)),
         )
+        study.save_all(drawings, Path(snakemake.output.architecture_svg).parent)
+        layers = architecture.layers_table(inside.layers)
+        trials.write(Path(snakemake.output.layers_table), layers)

@@ -1,47 +1,21 @@
 """Adapter of the rule `report`."""
 
-import json
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import pandas as pd
-
 from gridfold.atomic import write_text
-from gridfold.jobs.job import job
-from gridfold.report.input import ReportInput, read_figures
+from gridfold.jobs.job import script_job
+from gridfold.paths import StudyPaths
+from gridfold.report.input import ReportInput
 from gridfold.report.page import render
-from gridfold.statistics.result import Comparison
-from gridfold.tables.trials import StudyTables
-
-
-def write_report(
-    request: str, inputs: Mapping[str, str], words: Iterable[Path], html: Path
-) -> None:
-    """Write the report of a study as one self-contained page."""
-    study = ReportInput(
-        json.loads(request),
-        StudyTables.read(inputs),
-        jobs=pd.read_parquet(inputs["jobs"]),
-        best=json.loads(Path(inputs["best"]).read_text()),
-        card=json.loads(Path(inputs["card"]).read_text()),
-        manifest=json.loads(Path(inputs["manifest"]).read_text()),
-        figures=read_figures(words),
-        comparison=Comparison.read(inputs),
-        # Of some studies only.
-        **{
-            name: pd.read_parquet(inputs[name])
-            for name in ("scaling", "search", "search_trials")
-            if inputs[name]
-        },
-    )
-    write_text(html, render(study, Path(inputs["page"]).parent))
-
+from gridfold.requests import ReportRequest
 
 if __name__ == "__main__":
-    with job(snakemake.log[0], snakemake.params.request):
-        write_report(
-            snakemake.params.request,
-            dict(snakemake.input.items()),
+    with script_job(snakemake, ReportRequest) as request:
+        html = Path(snakemake.output.html)
+        study = ReportInput.read(
+            request,
+            StudyPaths(html.parent),
             map(Path, snakemake.input.words),
-            Path(snakemake.output.html),
+            with_scaling=bool(snakemake.input.scaling),
         )
+        write_text(html, render(study))

@@ -1,29 +1,18 @@
 """Adapter of the rule `run_notebook`."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 
-from gridfold.jobs.job import job
-from gridfold.report import notebook as notebookrun
-
-
-def run_notebook(request: str, tables: Mapping[str, str], notebook: Path, html: Path) -> None:
-    """Run the notebook of a study; it is told the study, its folder and its tables."""
-    asked = json.loads(request)
-    parameters = {
-        "study": asked["study"],
-        "results": str(notebook.parent.parent),
-        "tables": dict(tables),
-    }
-    notebookrun.run(Path(asked["notebook"]), parameters, notebook, html)
-
+from gridfold.jobs.job import script_job
+from gridfold.report.notebook import run
+from gridfold.requests import NotebookRequest
 
 if __name__ == "__main__":
-    with job(snakemake.log[0], snakemake.params.request):
-        run_notebook(
-            snakemake.params.request,
-            dict(snakemake.input.items()),
-            Path(snakemake.output.notebook),
-            Path(snakemake.output.html),
-        )
+    with script_job(snakemake, NotebookRequest) as request:
+        notebook, html = Path(snakemake.output.notebook), Path(snakemake.output.html)
+        # What the notebook is told: the study, its folder and its tables.
+        parameters = {
+            "study": request.study,
+            "results": str(notebook.parent.parent),
+            "tables": dict(snakemake.input.items()),
+        }
+        run(Path(request.notebook), parameters, notebook, html)

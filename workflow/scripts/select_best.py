@@ -1,40 +1,20 @@
 """Adapter of the rule `select_best`."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from gridfold.atomic import write_text
-from gridfold.jobs.job import job
-from gridfold.statistics import summary
+from gridfold.jobs.job import script_job
+from gridfold.requests import SummaryRequest
+from gridfold.statistics.summary import select
 from gridfold.tables import trials
 
-
-def select_best(
-    request: str,
-    configurations: Path,
-    shards: Sequence[Path],
-    catalogue: str,
-    best: Path,
-    predictions: Path,
-) -> None:
-    """Select a configuration and bring its out-of-fold predictions together."""
-    selection = summary.select(pd.read_parquet(configurations), json.loads(request))
-    if catalogue:
-        selection["tried"] = len(json.loads(Path(catalogue).read_text()))
-    trials.write(predictions, trials.predictions_of(selection["config_id"], shards))
-    write_text(best, json.dumps(selection, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    with job(snakemake.log[0], snakemake.params.request):
-        select_best(
-            snakemake.params.request,
-            Path(snakemake.input.configurations),
-            list(map(Path, snakemake.input.predictions)),
-            snakemake.input.get("catalogue", ""),
-            Path(snakemake.output.best),
-            Path(snakemake.output.predictions),
-        )
+    with script_job(snakemake, SummaryRequest) as request:
+        tried = len(json.loads(Path(snakemake.input.catalogue).read_text()))
+        selection = select(pd.read_parquet(snakemake.input.configurations), request, tried)
+        shards = list(map(Path, snakemake.input.predictions))
+        predictions = trials.predictions_of(selection.config_id, shards)
+        trials.write(Path(snakemake.output.predictions), predictions)
+        selection.write(Path(snakemake.output.best))

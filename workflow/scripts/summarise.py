@@ -1,27 +1,16 @@
 """Adapter of the rule `summarise`."""
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from gridfold.jobs.job import job
-from gridfold.statistics import summary
-from gridfold.tables import trials as tables
-
-
-def summarise(request: str, trials: Path, outputs: Sequence[Path]) -> None:
-    """Write the configurations table in each format of `outputs`."""
-    table = summary.summarise(pd.read_parquet(trials), json.loads(request))
-    for file in outputs:
-        tables.write(file, table)
-
+from gridfold.jobs.job import script_job
+from gridfold.requests import SummaryRequest
+from gridfold.statistics.summary import summarise
+from gridfold.tables import trials
 
 if __name__ == "__main__":
-    with job(snakemake.log[0], snakemake.params.request):
-        summarise(
-            snakemake.params.request,
-            Path(snakemake.input.trials),
-            [Path(snakemake.output.configurations), Path(snakemake.output.configurations_csv)],
-        )
+    with script_job(snakemake, SummaryRequest) as request:
+        table = summarise(pd.read_parquet(snakemake.input.trials), request)
+        for file in (snakemake.output.configurations, snakemake.output.configurations_csv):
+            trials.write(Path(file), table)

@@ -1,17 +1,21 @@
 """Adapter of the rule `train`."""
 
-import json
 from pathlib import Path
 
-from gridfold.jobs.job import job
+from gridfold.jobs.job import script_job
 from gridfold.jobs.local import train_here
 from gridfold.jobs.shard import ShardTables
+from gridfold.plan.stage_file import StageFile, slot_request
+from gridfold.requests import TrainRequest
 
 if __name__ == "__main__":
-    with job(snakemake.log[0], snakemake.params.request):
+    with script_job(snakemake, TrainRequest) as request:
+        shard = snakemake.wildcards.shard
+        for file in snakemake.input.chosen:
+            request = slot_request(request, StageFile.read(Path(file)), shard)
         train_here(
-            snakemake.wildcards.shard,
-            json.loads(snakemake.params.request),
+            shard,
+            request,
             Path(snakemake.input.splits).parent,
             ShardTables(*map(Path, snakemake.output)),
             threads=snakemake.threads,

@@ -5,6 +5,7 @@ from pathlib import Path
 from gridfold.jobs import distributed
 from gridfold.jobs.job import job
 from gridfold.jobs.shard import ShardTables
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 
 if __name__ == "__main__":
@@ -14,9 +15,11 @@ if __name__ == "__main__":
     parser.add_argument("--outputs", nargs=3, type=Path, required=True)
     options = parser.parse_args()
     plan = Plan.load(options.study, options.set, options.results)
-    with job(options.log, plan.train_request(options.shard)):
+    request = JobRequests(plan).train(options.shard)
+    with job(options.log, request.text()):
         distributed.train_shard(
             plan,
+            request,
             options.shard,
             options.launcher,
             ShardTables(*options.outputs),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from gridfold.jobs import distributed
 from gridfold.jobs.job import job
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 
 if __name__ == "__main__":
@@ -12,10 +13,6 @@ if __name__ == "__main__":
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     plan = Plan.load(options.study, options.set, options.results)
-    with job(options.log, plan.final_request()):
-        distributed.train_final(
-            plan,
-            options.best,
-            options.launcher,
-            options.output,
-        )
+    request = JobRequests(plan).final()
+    with job(options.log, request.text()):
+        distributed.train_final(plan, request, options.best, options.launcher, options.output)

@@ -1,12 +1,13 @@
 """Adapter of the rule `tune`."""
 
 from gridfold.jobs.job import job
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
-from gridfold.plan.search_plan import SearchPlan
-from gridfold.search.tuner import job as tunejob
+from gridfold.search.tuner.job import parser, tune
 
 if __name__ == "__main__":
-    options = tunejob.parser().parse_args()
+    options = parser().parse_args()
     plan = Plan.load(options.study, options.set, options.results)
-    with job(options.log, SearchPlan(plan).tune_request()):
-        tunejob.tune(plan, options)
+    request = JobRequests(plan).tune()
+    with job(options.log, request.text()):
+        tune(plan, request, options)

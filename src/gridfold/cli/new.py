@@ -1,4 +1,4 @@
-"""A new folder for a study of one's own: everything in it, ready to run."""
+"""`gridfold new` writes a folder with a study that runs at once."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""All that knows Slurm: what a job was given, where its processes run, what Slurm answers."""
+"""Only this package knows Slurm: it reads its variables, gives its commands, and places jobs."""

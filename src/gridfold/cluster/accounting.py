@@ -1,4 +1,4 @@
-"""What Slurm has accounted for jobs that have ended: `sacct`."""
+"""Ask Slurm what it has accounted for jobs that have ended (`sacct`)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import logging
 import math
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from gridfold.cluster.commands import SlurmSilent, ask
+
 log = logging.getLogger(__name__)
+
+# Who says it: the command, and the word for it in tables.
+SOURCE = "sacct"
 
 # What Slurm calls M.
 _MB = 2**20
@@ -33,9 +37,6 @@ _FIELDS = (
 _UNFINISHED = ("PENDING", "RUNNING", "COMPLETING", "REQUEUED", "SUSPENDED")
 
 
-_SACCT_SECONDS = 60
-
-
 # Accounting hears of the end of a job some seconds after it.
 _PATIENCE_SECONDS = 15.0
 
@@ -50,15 +51,17 @@ class Accounted:
     Attributes
     ----------
     state : str
-        Of the last run.
+        State of the last run, in Slurm's words.
     runs : int
+        Runs of the job: one, and one for each time that it was requeued.
     seconds, cpu_seconds : float
-        Of all runs.
+        Wall time and CPU time of all runs together, in seconds.
     memory_mb : float
-        Of the step that used most; NaN where no step was seen.
+        Memory of the step that used most, in MB of 2^20 bytes; NaN where no step was seen.
     cores, gpus, asked_memory_mb, asked_minutes : float
         NaN where unknown.
     nodes : str
+        Nodes of the last run, in Slurm's short form.
     """
 
     state: str
@@ -75,24 +78,22 @@ class Accounted:
 
 def ask_sacct(jobs: Iterable[str]) -> dict[str, Accounted]:
     """Return what accounting knows of jobs; nothing where there is no accounting."""
-    numbers, program = sorted(set(filter(None, jobs))), shutil.which("sacct")
-    if not numbers or program is None:
+    numbers = sorted(set(filter(None, jobs)))
+    if not numbers or shutil.which(SOURCE) is None:
         return {}
-    command = [program, "--noheader", "--parsable2", "--duplicates", "--noconvert"]
-    command += [f"--jobs={','.join(numbers)}", f"--format={','.join(_FIELDS)}"]
+    options = ["--noheader", "--parsable2", "--duplicates", "--noconvert"]
+    options += [f"--jobs={','.join(numbers)}", f"--format={','.join(_FIELDS)}"]
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            answer = subprocess.run(
-                command, capture_output=True, text=True, timeout=_SACCT_SECONDS, check=True
-            )
-        except subprocess.CalledProcessError as error:
-            log.warning("no figures of accounting: %s", error.stderr.strip())
-            return {}
-        except (OSError, subprocess.TimeoutExpired) as error:
+            answer = ask(SOURCE, *options)
+        except SlurmSilent as error:
             log.warning("no figures of accounting: %s", error)
             return {}
-        found = read_sacct(answer.stdout)
+        if not answer.is_good:
+            log.warning("no figures of accounting: %s", answer.error)
+            return {}
+        found = read_sacct(answer.text)
         running = [job for job in found.values() if job.state in _UNFINISHED]
         if not running or time.monotonic() > deadline:
             return found

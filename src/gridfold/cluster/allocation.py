@@ -1,10 +1,12 @@
-"""What a job was really given, and how its pool of trials uses all of it."""
+"""An allocation says which cores and GPUs a job was given, and how its trials share them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from gridfold.cluster.job import cpus_per_task, job_number
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,7 @@ class Allocation:
     Attributes
     ----------
     cores : int
+        CPU cores of the job.
     gpus : tuple of str
         As ``CUDA_VISIBLE_DEVICES`` names them: numbers, or UUIDs.
     """
@@ -23,7 +26,7 @@ class Allocation:
 
     @classmethod
     def of_job(
-        cls, threads: int, *, remote: bool, environment: Mapping[str, str] | None = None
+        cls, threads: int, *, remote: bool, environment: Mapping[str, str] = os.environ
     ) -> Allocation:
         """Return what this process may use.
 
@@ -43,16 +46,15 @@ class Allocation:
         its profile. Slurm tells the step of a job in ``SLURM_CPUS_PER_TASK``, which `srun` sets
         anew after Snakemake's job step has cleared the environment; else the kernel knows.
         """
-        environment = os.environ if environment is None else environment
         visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
         # CUDA itself takes -1 for the end of the list, and "NoDevFiles" is Slurm's word for none.
         gpus = tuple(d.strip() for d in visible if d.strip() not in ("", "-1", "NoDevFiles"))
         if not remote:
             return cls(threads, gpus)
-        told = environment.get("SLURM_CPUS_PER_TASK", "")
-        if told.isdigit():
-            return cls(int(told), gpus)
-        if "SLURM_JOB_ID" in environment:
+        told = cpus_per_task(environment)
+        if told is not None:
+            return cls(told, gpus)
+        if job_number(environment):
             return cls(_runnable_cores(), gpus)
         return cls(threads, gpus)
 

@@ -1,4 +1,4 @@
-"""Slurm's executor, so that it forgets no job and says what Slurm says.
+"""Slurm's executor, made to forget no job and to repeat what Slurm says.
 
 Of snakemake-executor-plugin-slurm 2.8: when Slurm does not answer, all jobs are forgotten and the
 run waits for them for ever; so it does when the submission of a group of rules ends with an
@@ -10,7 +10,6 @@ a plugin that does better is left to it.
 from __future__ import annotations
 
 import queue
-import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -21,6 +20,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 from gridfold.advice import NO_CONTROLLER, recognise, refusal
+from gridfold.cluster.slurm import is_down
 from gridfold.terminal import say
 
 # Between questions whether Slurm answers, before a job is submitted again.
@@ -53,7 +53,7 @@ class LastingExecutor(Executor):
         forgotten = [job for job in active_jobs if id(job) not in running | self._settled]
         for job in forgotten:
             yield job
-        if forgotten or (active_jobs and _is_down()):
+        if forgotten or (active_jobs and is_down()):
             self._say_silent(asked)
         elif active_jobs:
             self._say_back()
@@ -102,7 +102,7 @@ class LastingExecutor(Executor):
         while True:
             job = self._unsent.get()
             time.sleep(_QUESTION_SECONDS)
-            while _is_down():
+            while is_down():
                 time.sleep(_QUESTION_SECONDS)
             if not self.wait:
                 # Snakemake has been told to stop.
@@ -123,15 +123,6 @@ class LastingExecutor(Executor):
             since, self._silent_since = self._silent_since, None
         if since is not None:
             say(f"Slurm answers again, after {round(time.time() - since)} s.")
-
-
-def _is_down() -> bool:
-    """Return whether no controller of Slurm answers; where `scontrol` can't say, one does."""
-    try:
-        answer = subprocess.run(["scontrol", "ping"], capture_output=True, text=True, check=False)
-    except OSError:
-        return False
-    return " is DOWN" in answer.stdout and " is UP" not in answer.stdout
 
 
 def _name(job: Any) -> str:

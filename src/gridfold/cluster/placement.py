@@ -1,4 +1,4 @@
-"""On which nodes and GPUs the processes of a distributed job shall run.
+"""A placement says on which nodes and GPUs the processes of a distributed job run.
 
 The study says how many replicas a configuration has, the profile of a site what a node holds; the
 numbers that a scheduler wants follow from both. They differ from shard to shard, since the world
@@ -50,10 +50,11 @@ class Placement:
     Attributes
     ----------
     processes : int
-        That the launcher starts; 1 where one process holds all replicas.
+        Processes that the launcher starts; 1 where one process holds all replicas.
     replicas : int
-        Of the model.
+        Replicas of the model, over all processes.
     site : Site
+        What the profile says about nodes.
     """
 
     processes: int

@@ -1,14 +1,15 @@
-"""Questions to Slurm about jobs and nodes: `squeue` and `scontrol`."""
+"""Ask Slurm about jobs and nodes (`squeue`, `scontrol`)."""
 
 from __future__ import annotations
 
 import re
-import subprocess
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gridfold.advice import NO_CONTROLLER, recognise
+from gridfold.cluster.commands import SlurmSilent, ask
+from gridfold.cluster.job import job_number, knows_nodes, node_variables
 
 # States in which a job has processes; a job that waits after it was requeued has none.
 _LIVE_STATES = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT"}
@@ -21,23 +22,46 @@ class Node:
     Attributes
     ----------
     name : str
+        Slurm's name of the node.
     tasks : int
-        That the job's cores on it are enough for.
+        Tasks that the job's cores on the node are enough for.
     """
 
     name: str
     tasks: int
 
 
+def can_list_jobs() -> bool:
+    """Tell whether this machine can ask Slurm for its jobs."""
+    return shutil.which("squeue") is not None
+
+
+def is_down() -> bool:
+    """Tell whether no controller of Slurm answers; where that can't be asked, one does."""
+    if shutil.which("scontrol") is None:
+        return False
+    try:
+        answer = ask("scontrol", "ping")
+    except SlurmSilent:
+        return True
+    return " is DOWN" in answer.text and " is UP" not in answer.text
+
+
+def nodes_that_must_be_told() -> list[Node]:
+    """Return the nodes of this process's Slurm job, where nothing in the environment tells them."""
+    job = job_number()
+    return slurm_nodes(job) if job and not knows_nodes() else []
+
+
 def slurm_nodes(job: str) -> list[Node]:
     """Return the nodes of a job, as Slurm itself knows them; none where Slurm does not answer."""
-    text = _output("scontrol", "--details", "show", "job", job)
+    text = _text("scontrol", "--details", "show", "job", job)
     match = re.search(r"CPUs/Task=(\d+)", text)
     each = int(match[1]) if match else 1
     return [
         Node(name, max(1, _count(cores) // each))
         for names, cores in re.findall(r"^ +Nodes=(\S+) CPU_IDs=(\S+)", text, re.M)
-        for name in _output("scontrol", "show", "hostnames", names).split()
+        for name in _text("scontrol", "show", "hostnames", names).split()
     ]
 
 
@@ -50,21 +74,18 @@ def ranks_on(nodes: Sequence[Node], ranks: int) -> list[int]:
     return placed
 
 
+def lost_variables(ranks: int) -> dict[str, str]:
+    """Return the variables that Snakemake's step has taken from this job, for so many ranks."""
+    nodes = nodes_that_must_be_told()
+    return slurm_variables(job_number(), nodes, ranks) if nodes else {}
+
+
 def slurm_variables(job: str, nodes: Sequence[Node], ranks: int) -> dict[str, str]:
     """Return the variables from which the launchers of MPI learn where to start `ranks` processes.
 
     `sbatch` has set them, but Snakemake's step inside a job takes them away.
     """
-    names = ",".join(node.name for node in nodes)
-    tasks = ",".join(map(str, ranks_on(nodes, ranks)))
-    return {
-        "SLURM_JOBID": job,
-        "SLURM_NODELIST": names,
-        "SLURM_JOB_NODELIST": names,
-        "SLURM_NNODES": str(len(nodes)),
-        "SLURM_JOB_NUM_NODES": str(len(nodes)),
-        "SLURM_TASKS_PER_NODE": tasks,
-    }
+    return node_variables(job, ",".join(node.name for node in nodes), ranks_on(nodes, ranks))
 
 
 def _count(ranges: str) -> int:
@@ -73,25 +94,25 @@ def _count(ranges: str) -> int:
     return sum(int(end[-1]) - int(end[0]) + 1 for end in ends)
 
 
-def _output(*command: str) -> str:
+def _text(*command: str) -> str:
+    """Return what a command answers; nothing where it can't."""
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
+        answer = ask(*command)
+    except SlurmSilent:
         return ""
-    return answer.stdout if answer.returncode == 0 else ""
+    return answer.text if answer.is_good else ""
 
 
 def has_processes(job: str) -> bool | None:
     """Say whether a job has processes; None when Slurm can't be asked."""
-    command = ["squeue", "--noheader", "--format=%T", f"--jobs={job}"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
+        answer = ask("squeue", "--noheader", "--format=%T", f"--jobs={job}")
+    except SlurmSilent:
         return None
-    if answer.returncode != 0:
+    if not answer.is_good:
         # Slurm forgets jobs some minutes after their end.
-        return False if "Invalid job id" in answer.stderr else None
-    return bool(_LIVE_STATES & set(answer.stdout.split()))
+        return False if "Invalid job id" in answer.error else None
+    return bool(_LIVE_STATES & set(answer.text.split()))
 
 
 def snakemake_jobs(folder: Path) -> set[str] | None:
@@ -99,15 +120,11 @@ def snakemake_jobs(folder: Path) -> set[str] | None:
 
     None where Slurm does not answer.
     """
-    answer = subprocess.run(
-        ["squeue", "--me", "--noheader", "--format=%i|%Z|%k"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if recognise(answer.stderr) is NO_CONTROLLER:
+    try:
+        answer = ask("squeue", "--me", "--noheader", "--format=%i|%Z|%k")
+    except SlurmSilent:
         return None
-    jobs = (line.strip().split("|", 2) for line in answer.stdout.splitlines())
+    jobs = (line.strip().split("|", 2) for line in answer.text.splitlines())
     return {
         job[0]
         for job in jobs

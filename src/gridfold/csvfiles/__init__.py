@@ -1,1 +1,1 @@
-"""The text of table files: format, head and numbers; read without pandas."""
+"""Read the text of table files without pandas: format, head and numbers."""

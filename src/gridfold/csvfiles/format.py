@@ -1,4 +1,4 @@
-"""How a table is written: what the keys of a `data` section say of it."""
+"""The keys of a `data` section say how a table is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The beginning of a CSV file: its columns, and what is wrong with them; read without pandas.
+"""Read the beginning of a CSV file without pandas: its columns, and what is wrong with them.
 
 Looked at before the first job and again by the job that reads the whole file, so that both know the
 same columns by the same names.

@@ -1,4 +1,4 @@
-"""Texts that are numbers, and those that only look like some."""
+"""Tell texts that are numbers from those that only look like some."""
 
 from __future__ import annotations
 

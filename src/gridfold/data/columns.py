@@ -169,7 +169,7 @@ def _codes(values: Any, categories: Sequence[str]) -> Array:
         if lost:
             raise DataError(
                 f"column {values.name} has numbers, where the study has texts such as {lost[0]!r}; "
-                "read the file with Intake.read_table, or with dtype=str"
+                "read the file with ModelInputs.read_table, or with dtype=str"
             )
     codes, labels = _labels(values)
     known = {label: float(code) for code, label in enumerate(categories)}

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gridfold.atomic import write_text
+from gridfold.atomic import write_json
 from gridfold.canonical import digest
 from gridfold.data.sources.arrays import ARRAYS, npy_files
 from gridfold.data.sources.images import SUFFIXES
@@ -81,7 +81,7 @@ def _digests(files: list[Path], memory: Path) -> dict[str, str]:
     # Where nothing has run yet, nothing is remembered: a dry run leaves no folder behind.
     if found != known and memory.parent.is_dir():
         with contextlib.suppress(OSError):
-            write_text(memory, json.dumps(found, indent=1) + "\n", durable=False)
+            write_json(memory, found, indent=1, durable=False)
     return {name: entry["digest"] for name, entry in found.items()}
 
 

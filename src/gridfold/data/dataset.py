@@ -13,13 +13,15 @@ import numpy as np
 
 from gridfold import arrays as bigarrays
 from gridfold.arrays import Array
-from gridfold.atomic import replacing, write_text
+from gridfold.atomic import replacing
 from gridfold.csvfiles.numbers import in_order
 from gridfold.data import sources
 from gridfold.data.columns import Column, label
+from gridfold.data.manifest import Manifest
 from gridfold.data.precision import lost_columns
 from gridfold.data.sources import Raw
 from gridfold.errors import DataError
+from gridfold.paths import array_file, manifest_file
 
 # What is kept as a file of its own; those that a data set doesn't have are empty.
 _ARRAYS = ("features", "targets", "groups", "weights", "ids", "spans")
@@ -86,39 +88,38 @@ class Dataset:
         """Write arrays and manifest to `folder`; the manifest last."""
         for name in _ARRAYS:
             array = getattr(self, name)
-            with replacing(folder / f"{name}.npy") as temporary:
+            with replacing(array_file(folder, name)) as temporary:
                 bigarrays.write_npy(temporary, np.empty(0) if array is None else array)
-        manifest = {
-            "samples": len(self.features),
-            "sample_shape": list(self.features.shape[1:]),
-            "feature_type": str(self.features.dtype),
-            "outputs": self.outputs,
-            "test_start": self.test_start,
-            "class_names": self.class_names,
-            "target_names": self.target_names,
-            "digest": self.digest,
-            "has_missing": self.has_missing,
-            "reading": self.reading,
-            "columns": None if self.columns is None else [c.as_json() for c in self.columns],
-        }
-        write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+        manifest = Manifest(
+            samples=len(self.features),
+            sample_shape=list(self.features.shape[1:]),
+            feature_type=str(self.features.dtype),
+            outputs=self.outputs,
+            test_start=self.test_start,
+            class_names=self.class_names,
+            target_names=self.target_names,
+            digest=self.digest,
+            has_missing=self.has_missing,
+            reading=self.reading,
+            columns=self.columns,
+        )
+        manifest.write(manifest_file(folder))
 
     @classmethod
     def load(cls, folder: Path) -> Dataset:
         """Map the arrays of `folder` into memory; nothing is decoded or copied."""
-        manifest = json.loads((folder / "manifest.json").read_text())
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
-        columns = manifest["columns"]
+        manifest = Manifest.read(manifest_file(folder))
+        arrays = {name: np.load(array_file(folder, name), mmap_mode="r") for name in _ARRAYS}
         present: dict[str, Any] = {n: a if len(a) else None for n, a in arrays.items()}
         return cls(
             **present,
-            test_start=manifest["test_start"],
-            class_names=manifest["class_names"],
-            target_names=manifest["target_names"],
-            digest=manifest["digest"],
-            columns=None if columns is None else [Column.from_json(column) for column in columns],
-            has_missing=manifest["has_missing"],
-            reading=manifest["reading"],
+            test_start=manifest.test_start,
+            class_names=manifest.class_names,
+            target_names=manifest.target_names,
+            digest=manifest.digest,
+            columns=manifest.columns,
+            has_missing=manifest.has_missing,
+            reading=manifest.reading,
         )
 
 

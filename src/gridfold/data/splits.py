@@ -17,7 +17,8 @@ from gridfold.canonical import derive_seed
 from gridfold.data import time_splits
 from gridfold.data.dataset import Dataset
 from gridfold.errors import TOLD, DataError
-from gridfold.study.sections.resampling import reduced, share_of
+from gridfold.requests import SplitsRequest
+from gridfold.study.sections.resampling import ORDERED_METHODS, reduced, share_of
 
 log = logging.getLogger(__name__)
 
@@ -80,32 +81,29 @@ class Splits:
             )
 
 
-def make_splits(dataset: Dataset, request: Mapping[str, Any]) -> Splits:
+def make_splits(dataset: Dataset, request: SplitsRequest) -> Splits:
     """Draw the test set and the splits.
 
     Parameters
     ----------
     dataset : Dataset
-    request : mapping
-        ``resampling`` (the section), ``test_fraction``, ``test_seed``, ``classification``; of a
-        search in stages also ``training_fractions`` and ``confirm``, a plan of its own; and
-        ``measure``, where it needs samples of two classes.
+    request : SplitsRequest
 
     Raises
     ------
     DataError
         When the data has too few samples, groups or members of a class.
     """
-    classes = dataset.targets if request["classification"] else None
+    classes = dataset.targets if request.classification else None
     everything = np.arange(len(dataset.features))
-    plan = request["resampling"]
+    plan = request.resampling
     try:
         development, test = _held_out(dataset, everything, classes, request)
         by_name = dict(_draw(dataset, development, classes, plan))
-        for share in request.get("training_fractions", ()):
-            by_name |= _reduced(by_name, classes, plan["seed"], share)
-        if request.get("confirm"):
-            by_name |= _draw_confirming(dataset, development, classes, request["confirm"])
+        for share in request.training_fractions:
+            by_name |= _reduced(by_name, classes, _seed(plan), share)
+        if request.confirm is not None:
+            by_name |= _draw_confirming(dataset, development, classes, request.confirm)
     except ValueError as error:
         raise DataError(
             f"the samples can't be split as data.test_fraction and resampling ask: {error}"
@@ -113,8 +111,8 @@ def make_splits(dataset: Dataset, request: Mapping[str, Any]) -> Splits:
     by_name[FINAL] = Split(development, everything[:0])
     splits = Splits(test, by_name)
     check(splits, dataset, plan["method"])
-    if classes is not None and "measure" in request:
-        _check_classes(splits, classes, request["measure"])
+    if classes is not None and request.measure is not None:
+        _check_classes(splits, classes, request.measure)
     return splits
 
 
@@ -149,18 +147,18 @@ def _check_classes(splits: Splits, classes: Array, measure: str) -> None:
 
 
 def _held_out(
-    dataset: Dataset, everything: Array, classes: Array | None, request: Mapping[str, Any]
+    dataset: Dataset, everything: Array, classes: Array | None, request: SplitsRequest
 ) -> tuple[Array, Array]:
     if dataset.test_start is not None:
         return everything[: dataset.test_start], everything[dataset.test_start :]
     from sklearn import model_selection
 
-    fraction, plan = request["test_fraction"], request["resampling"]
+    fraction, plan = request.test_fraction, request.resampling
     if not fraction:
         return everything, everything[:0]
-    if plan["method"] in time_splits.METHODS:
+    if plan["method"] in ORDERED_METHODS:
         return time_splits.held_out(time_splits.spans_of(dataset), fraction, plan["gap"])
-    seed = derive_seed(request["test_seed"], "test")
+    seed = derive_seed(request.test_seed, "test")
     splitter: Any
     if _has_groups(dataset):
         splitter = model_selection.GroupShuffleSplit(1, test_size=fraction, random_state=seed)
@@ -176,7 +174,7 @@ def _held_out(
 def _draw(
     dataset: Dataset, development: Array, classes: Array | None, plan: Mapping[str, Any]
 ) -> Iterator[tuple[str, Split]]:
-    if plan["method"] in time_splits.METHODS:
+    if plan["method"] in ORDERED_METHODS:
         spans = time_splits.spans_of(dataset)
         for fold, parts in enumerate(time_splits.draw(spans, development, plan)):
             yield f"r0f{fold}", Split(*parts)
@@ -187,13 +185,18 @@ def _draw(
     if plan["method"] == "stratified" and labels is not None:
         _require_members(dataset, labels, plan["folds"])
     for repeat in range(plan["repeats"]):
-        seed = derive_seed(plan["seed"], "repeat", repeat)
+        seed = derive_seed(_seed(plan), "repeat", repeat)
         splitter = _splitter(plan, seed, stratify=labels is not None, grouped=grouped)
         for fold, (training, validation) in enumerate(splitter.split(development, labels, groups)):
             yield (
                 f"r{repeat}f{fold}",
                 Split(np.sort(development[training]), np.sort(development[validation])),
             )
+
+
+def _seed(plan: Mapping[str, Any]) -> int:
+    """Return the seed of a plan; by time, splits are not drawn and the plan has none."""
+    return int(plan.get("seed", 0))
 
 
 def _reduced(
@@ -226,7 +229,7 @@ def _draw_confirming(
     if plan["method"] == "folds":
         stratified = "kfold" if classes is None else "stratified"
         plan = {**plan, "method": "group" if _has_groups(dataset) else stratified}
-    plan = {**plan, "seed": derive_seed(plan["seed"], "confirm", plan["confirm_seed"])}
+    plan = {**plan, "seed": derive_seed(_seed(plan), "confirm", plan["confirm_seed"])}
     drawn = _draw(dataset, development, classes, plan)
     return {f"c{name.removeprefix('r')}": split for name, split in drawn}
 
@@ -279,7 +282,7 @@ def check(splits: Splits, dataset: Dataset, method: str) -> None:
     """
     development = splits.by_name[FINAL].training
     _require(not np.intersect1d(development, splits.test).size, "test samples are trained on")
-    if method in time_splits.METHODS:
+    if method in ORDERED_METHODS:
         _check_times(splits, dataset)
     else:
         shared = np.intersect1d(dataset.groups[development], dataset.groups[splits.test])

@@ -10,9 +10,6 @@ import numpy as np
 from gridfold.arrays import Array
 from gridfold.data.dataset import Dataset
 
-# What `resampling.method` calls them.
-METHODS = ("blocked", "forward")
-
 
 def spans_of(dataset: Dataset) -> Array:
     """Return first and last point in time of each sample; without times, its place in the order.

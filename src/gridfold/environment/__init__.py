@@ -1,1 +1,1 @@
-"""The machine and what is installed on it: versions, cores, GPUs, the doctor, the Horovod build."""
+"""Look at the machine and what is installed on it, and build Horovod."""

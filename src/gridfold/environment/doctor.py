@@ -1,4 +1,4 @@
-"""What a trial finds here, and what to do about what is missing: ``gridfold doctor``."""
+"""``gridfold doctor`` says what a trial finds here, and what to do about what is missing."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from gridfold import __version__
+from gridfold.cluster.commands import SRUN
+from gridfold.cluster.job import SlurmJob
 from gridfold.environment.horovod_recipe import MPI_ADVICE, mpi_name
 from gridfold.environment.machine import (
     Cpu,
     Gpu,
     Program,
-    SlurmJob,
     container_engines,
     cpu,
     gpus,
     launchers,
     slurm,
-    slurm_job,
 )
 from gridfold.environment.probe import Libraries, Library, libraries
 from gridfold.errors import GridfoldError
 
 _LABEL_WIDTH = 14
+_MPI_LAUNCHERS = ("mpirun", "mpiexec", SRUN)
 # Tensor cores multiply float16 from Volta on, bfloat16 from Ampere on.
 _TENSOR_CORES = {"float16": 7.0, "bfloat16": 8.0}
 
@@ -120,7 +121,7 @@ def examine() -> Examination:
         found_gpus,
         found_launchers,
         slurm(),
-        slurm_job(),
+        SlurmJob.of_process(),
         tuple(container_engines()),
         (
             *_about_libraries(found_libraries),
@@ -219,7 +220,7 @@ def _about_horovod(found: Libraries, programs: tuple[Program, ...]) -> Iterator[
 
 
 def _about_launchers(mpi: str | None, programs: tuple[Program, ...]) -> Iterator[Finding]:
-    if not any(program.name in ("mpirun", "mpiexec", "srun") for program in programs):
+    if not any(program.name in _MPI_LAUNCHERS for program in programs):
         yield Finding(
             "missing",
             "MPI launcher",

@@ -1,4 +1,4 @@
-"""How Horovod is built here: the one release, what is changed in it, and what decides a build.
+"""A recipe says how Horovod is built here: its release, the patches, what decides a build.
 
 Horovod's last release is of June 2023 and exists as source only. It compiles against the
 TensorFlow that is installed and against the machine's MPI, so a build serves exactly one

@@ -1,4 +1,4 @@
-"""What this process may use: cores, memory, GPUs, launchers, the job that it belongs to.
+"""Ask the system what this process may use: cores, memory, GPUs, launchers.
 
 Everything here is asked of the system and of small programs, and nothing fails where an answer is
 missing: the same questions are put on a laptop, a login node and in the step of a Slurm job.
@@ -16,6 +16,8 @@ from pathlib import Path
 
 import psutil
 
+from gridfold.cluster.commands import SBATCH, SRUN, version_in
+from gridfold.cluster.job import CPUS_PER_TASK, cpus_per_task
 from gridfold.environment.horovod_recipe import mpi_name, output_of
 from gridfold.environment.versions import processor
 
@@ -25,7 +27,7 @@ _PRECISION_FLAGS = {
     "bfloat16": {"amx_bf16": "AMX", "avx512_bf16": "AVX-512", "bf16": "NEON"},
     "float16": {"amx_fp16": "AMX", "avx512_fp16": "AVX-512", "asimdhp": "NEON"},
 }
-_LAUNCHERS = ("mpirun", "mpiexec", "srun", "horovodrun")
+_LAUNCHERS = ("mpirun", "mpiexec", SRUN, "horovodrun")
 _CONTAINER_ENGINES = ("apptainer", "singularity")
 _SMI_QUERY = "index,name,memory.total,driver_version,compute_cap"
 
@@ -78,18 +80,6 @@ class Program:
     version: str | None
 
 
-@dataclass(frozen=True)
-class SlurmJob:
-    """The Slurm job that this process belongs to."""
-
-    job_id: str
-    partition: str | None
-    nodes: str | None
-    tasks: int
-    task: int | None
-    cpus_per_task: int | None
-
-
 def cpu(environ: Mapping[str, str] = os.environ) -> Cpu:
     """Look at the processor, and at every limit that is put on this process."""
     cores = os.cpu_count() or 1
@@ -97,8 +87,9 @@ def cpu(environ: Mapping[str, str] = os.environ) -> Cpu:
     quota = _cgroup_cores()
     if quota is not None:
         limits["cgroup"] = quota
-    if environ.get("SLURM_CPUS_PER_TASK", "").isdigit():
-        limits["SLURM_CPUS_PER_TASK"] = float(environ["SLURM_CPUS_PER_TASK"])
+    told = cpus_per_task(environ)
+    if told is not None:
+        limits[CPUS_PER_TASK] = float(told)
     tightest = min(limits, key=lambda name: limits[name])
     usable = max(1, int(min(limits[tightest], cores)))
     memory = psutil.virtual_memory().total
@@ -145,7 +136,7 @@ def launchers() -> list[Program]:
         if path:
             # That one would import TensorFlow to tell its version.
             says = "" if name == "horovodrun" else output_of([path, "--version"])
-            found.append(Program(name, path, mpi_name(says) or _slurm_version(says)))
+            found.append(Program(name, path, mpi_name(says) or version_in(says)))
     return found
 
 
@@ -162,33 +153,8 @@ def container_engines() -> list[Program]:
 
 def slurm() -> Program | None:
     """Return the Slurm client of this machine, or None."""
-    path = shutil.which("sbatch")
-    return Program("sbatch", path, _slurm_version(output_of([path, "--version"]))) if path else None
-
-
-def slurm_job(environ: Mapping[str, str] = os.environ) -> SlurmJob | None:
-    """Return the Slurm job that this process runs in, or None outside of jobs."""
-    job = environ.get("SLURM_JOB_ID")
-    if not job:
-        return None
-
-    def number(name: str) -> int | None:
-        value = environ.get(name, "")
-        return int(value) if value.isdigit() else None
-
-    return SlurmJob(
-        job,
-        environ.get("SLURM_JOB_PARTITION"),
-        environ.get("SLURM_JOB_NODELIST"),
-        number("SLURM_NTASKS") or 1,
-        number("SLURM_PROCID"),
-        number("SLURM_CPUS_PER_TASK"),
-    )
-
-
-def _slurm_version(says: str) -> str | None:
-    found = re.search(r"^slurm\S* (\d[\w.-]*)", says, re.M)
-    return f"Slurm {found[1]}" if found else None
+    path = shutil.which(SBATCH)
+    return Program(SBATCH, path, version_in(output_of([path, "--version"]))) if path else None
 
 
 def _affinity(otherwise: int) -> int:

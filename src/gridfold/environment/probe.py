@@ -41,7 +41,7 @@ class Library:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TensorFlow(Library):
+class TensorFlowLibrary(Library):
     """TensorFlow, the CUDA that it is built for, and the names of the GPUs that it sees."""
 
     cuda: str | None = None
@@ -49,14 +49,14 @@ class TensorFlow(Library):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Keras(Library):
+class KerasLibrary(Library):
     """Keras and the backend that it computes with."""
 
     backend: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Horovod(Library):
+class HorovodLibrary(Library):
     """Horovod and what it was built with.
 
     Attributes
@@ -80,10 +80,10 @@ class Horovod(Library):
 class Libraries:
     """Everything that a trial imports."""
 
-    tensorflow: TensorFlow
-    keras: Keras
+    tensorflow: TensorFlowLibrary
+    keras: KerasLibrary
     keras_tuner: Library
-    horovod: Horovod
+    horovod: HorovodLibrary
 
 
 def libraries() -> Libraries:
@@ -111,12 +111,12 @@ def libraries() -> Libraries:
             break
     for facts in told.values():
         facts.setdefault("error", None if "version" in facts else end)
-    tensorflow = TensorFlow(**told["tensorflow"])  # type: ignore[arg-type]
+    tensorflow = TensorFlowLibrary(**told["tensorflow"])  # type: ignore[arg-type]
     return Libraries(
         replace(tensorflow, gpus=tuple(tensorflow.gpus)),
-        Keras(**told["keras"]),  # type: ignore[arg-type]
+        KerasLibrary(**told["keras"]),  # type: ignore[arg-type]
         Library(**told["keras_tuner"]),  # type: ignore[arg-type]
-        Horovod(**told["horovod"]),  # type: ignore[arg-type]
+        HorovodLibrary(**told["horovod"]),  # type: ignore[arg-type]
     )
 
 
@@ -130,7 +130,7 @@ def _how_it_ended(code: int, stderr: str) -> str:
 def _tensorflow() -> Library:
     import tensorflow as tf
 
-    return TensorFlow(
+    return TensorFlowLibrary(
         version=tf.__version__,
         cuda=tf.sysconfig.get_build_info().get("cuda_version"),
         gpus=tuple(
@@ -143,7 +143,7 @@ def _tensorflow() -> Library:
 def _keras() -> Library:
     import keras
 
-    return Keras(version=keras.__version__, backend=keras.backend.backend())
+    return KerasLibrary(version=keras.__version__, backend=keras.backend.backend())
 
 
 def _keras_tuner() -> Library:
@@ -158,7 +158,7 @@ def _horovod() -> Library:
     folder = Path(hvd.__file__).parent
     record = json.loads((folder.parent / "metadata.json").read_text())
     mpi = bool(hvd.mpi_built())
-    return Horovod(
+    return HorovodLibrary(
         version=version("horovod"),
         built_for=record.get("tensorflow"),
         mpi=mpi,

@@ -1,4 +1,4 @@
-"""What a number depends on besides its configuration: code, versions, machine."""
+"""Tell what a number depends on besides its configuration: code, versions, machine."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import functools
 import os
 import platform
 import subprocess
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 # A new version of one of these may change numbers; the others only present them.
 _NUMERIC_PACKAGES = ("keras", "numpy", "scikit-learn", "tensorflow")
@@ -31,17 +31,42 @@ def numeric_versions() -> dict[str, str]:
     return {name: package_version(name) for name in _NUMERIC_PACKAGES}
 
 
-def environment() -> dict[str, Any]:
-    """Return where and with what this process runs, for model card and report."""
-    return {
-        "python": platform.python_version(),
-        "packages": {name: package_version(name) for name in _RECORDED_PACKAGES},
-        "platform": platform.platform(),
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "host": platform.node(),
-        "git_commit": _git_commit(),
-    }
+@dataclass(frozen=True)
+class Environment:
+    """Where and with what a process runs, for model card and report.
+
+    Attributes
+    ----------
+    python : str
+    packages : dict of str to str
+        Version of each package.
+    platform, processor, host : str
+    cores : int or None
+        CPU cores of the machine.
+    git_commit : str or None
+        Commit of the working directory; None outside of git.
+    """
+
+    python: str
+    packages: dict[str, str]
+    platform: str
+    processor: str
+    cores: int | None
+    host: str
+    git_commit: str | None
+
+
+def environment() -> Environment:
+    """Return where and with what this process runs."""
+    return Environment(
+        python=platform.python_version(),
+        packages={name: package_version(name) for name in _RECORDED_PACKAGES},
+        platform=platform.platform(),
+        processor=processor(),
+        cores=os.cpu_count(),
+        host=platform.node(),
+        git_commit=_git_commit(),
+    )
 
 
 def processor() -> str:

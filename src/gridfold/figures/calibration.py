@@ -13,7 +13,7 @@ from sklearn.metrics import brier_score_loss
 
 from gridfold.arrays import Array
 from gridfold.figures.style import BLUE, GREY, Drawing, message, page_width
-from gridfold.tables.predictions import Part, repeats_note
+from gridfold.tables.predictions import PredictedSamples, repeats_note
 from gridfold.wording import counted, percent, shorten
 
 _BINS = 10
@@ -68,7 +68,7 @@ def reliability(came_true: Array, chance: Array, level: float) -> Reliability:
     return Reliability(confidence, share, low, high, counts, error)
 
 
-def draw_calibration(parts: list[Part], names: list[str], level: float) -> Drawing:
+def draw_calibration(parts: list[PredictedSamples], names: list[str], level: float) -> Drawing:
     """Draw a reliability diagram for each part of the samples, with the samples in each bin.
 
     Of two classes, the chance of the second against how often it is true; of more, the chance of
@@ -76,7 +76,7 @@ def draw_calibration(parts: list[Part], names: list[str], level: float) -> Drawi
 
     Parameters
     ----------
-    parts : list of Part
+    parts : list of PredictedSamples
     names : list of str
         Of the classes.
     level : float
@@ -108,7 +108,7 @@ def draw_calibration(parts: list[Part], names: list[str], level: float) -> Drawi
     return Drawing(figure, _caption(parts, of_class, level), alt)
 
 
-def _pair(part: Part, classes: int) -> tuple[Array, Array]:
+def _pair(part: PredictedSamples, classes: int) -> tuple[Array, Array]:
     if classes == 2:
         return part.truth == 1, part.chances[:, 1]
     return part.predicted == part.truth, part.confidence
@@ -147,7 +147,7 @@ def _label(upper: Axes, lower: Axes, of_class: str) -> None:
     lower.set_xlabel(f"predicted chance of {of_class}" if of_class else "confidence")
 
 
-def _caption(parts: list[Part], of_class: str, level: float) -> str:
+def _caption(parts: list[PredictedSamples], of_class: str, level: float) -> str:
     if of_class:
         what = f"How often a sample is {of_class}, against the chance predicted for it"
     else:
@@ -160,7 +160,7 @@ def _caption(parts: list[Part], of_class: str, level: float) -> str:
     )
 
 
-def _alt(part: Part, found: Reliability) -> str:
+def _alt(part: PredictedSamples, found: Reliability) -> str:
     worst = int(np.argmax(np.abs(found.share - found.confidence) * found.counts))
     over = found.confidence[worst] > found.share[worst]
     return (

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from gridfold.arrays import Array
+from gridfold.data.manifest import Manifest
 from gridfold.figures import calibration, roc
 from gridfold.figures import misclassified as mistakes
 from gridfold.figures.style import Drawing, style
+from gridfold.requests import ReportRequest
 from gridfold.statistics.classes import class_table
-from gridfold.tables.predictions import parts_of
+from gridfold.tables.predictions import PredictedSamples
 
 
 @dataclass(frozen=True)
@@ -33,30 +34,25 @@ class ClassDrawings:
 
 
 def draw_classes(
-    request: Mapping[str, Any],
+    request: ReportRequest,
+    samples: Sequence[PredictedSamples],
     *,
-    out_of_fold: pd.DataFrame,
-    test_predictions: pd.DataFrame,
     features: Array,
-    targets: Array,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
 ) -> ClassDrawings:
     """Draw how a binary or multiclass problem is solved.
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.report_request`.
-    out_of_fold, test_predictions : DataFrame
-        Predictions of the selected configuration and of the final model.
-    features, targets : array
+    request : ReportRequest
+    samples : sequence of PredictedSamples
+        What the selected configuration and the final model predict.
+    features : array
         Of all samples, as read.
-    manifest : mapping
-        What the prepared data are.
+    manifest : Manifest
     """
-    names = [str(name) for name in manifest["class_names"]]
-    confidence = request["study"]["report"]["confidence"]
-    parts = parts_of(out_of_fold, test_predictions, targets)
+    names, parts = manifest.names, list(samples)
+    confidence = request.study["report"]["confidence"]
     classes = class_table(parts, names, confidence)
     misclassified = mistakes.mistakes_table(parts, names, features)
     with style():

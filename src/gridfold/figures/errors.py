@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from sklearn.metrics import confusion_matrix
 
 from gridfold.arrays import Array
+from gridfold.data.manifest import Manifest
 from gridfold.figures.style import (
     BLUE,
     GREY,
@@ -22,56 +22,37 @@ from gridfold.figures.style import (
     panels,
     rasterise_many,
 )
-from gridfold.tables.trials import stacked
-from gridfold.training.measures import classes_of
+from gridfold.tables.predictions import OUT_OF_FOLD, TEST, PredictedSamples, repeats_note
 from gridfold.wording import counted, percent, shorten
 
 _MOST_NAMED_CLASSES = 30
 _MOST_COUNTED_CLASSES = 15
 _MOST_OUTPUTS = 6
 _MOST_POINTS = 10_000
-_VALIDATION, _TEST = "out of fold", "held-out test set"
 
 
-def draw_errors(
-    problem: str,
-    out_of_fold: pd.DataFrame,
-    test_predictions: pd.DataFrame,
-    targets: Array,
-    manifest: Mapping[str, Any],
-) -> Drawing:
+def draw_errors(problem: str, samples: Sequence[PredictedSamples], manifest: Manifest) -> Drawing:
     """Draw where the selected configuration is wrong, out of fold and on the test set.
 
     Parameters
     ----------
     problem : {"regression", "multi_output", "binary", "multiclass"}
-    out_of_fold, test_predictions : DataFrame
-        ``sample`` and ``prediction``; the second empty without a test set.
-    targets : array
-        True values of all samples.
-    manifest : mapping
-        With the names of classes or outputs.
+    samples : sequence of PredictedSamples
+        What the selected configuration and the final model predict.
+    manifest : Manifest
     """
-    parts = {
-        name: (
-            np.asarray(targets)[table["sample"].to_numpy(np.int64)],
-            stacked(table["prediction"]),
-        )
-        for name, table in ((_VALIDATION, out_of_fold), (_TEST, test_predictions))
-        if len(table)
-    }
-    if not parts:
+    if not samples:
         text = "The selected configuration has no predictions."
         return Drawing(message(text), "Errors.", text)
     if problem in ("binary", "multiclass"):
-        return _draw_confusions(parts, [str(name) for name in manifest["class_names"]])
-    return _draw_residuals(parts, [str(name) for name in manifest["target_names"]])
+        return _draw_confusions(samples, manifest.names)
+    return _draw_residuals(samples, manifest.names)
 
 
-def _draw_confusions(parts: Mapping[str, tuple[Array, Array]], names: list[str]) -> Drawing:
+def _draw_confusions(parts: Sequence[PredictedSamples], names: list[str]) -> Drawing:
+    codes = np.arange(len(names))
     tables = {
-        part: confusion(true, classes_of(prediction), len(names))
-        for part, (true, prediction) in parts.items()
+        part.name: confusion_matrix(part.truth, part.predicted, labels=codes) for part in parts
     }
     height = float(np.clip(1.6 + 0.32 * len(names), 3.2, 5.2))
     figure = Figure(figsize=(WIDTH if len(tables) > 1 else WIDTH / 2, height), layout="constrained")
@@ -82,16 +63,9 @@ def _draw_confusions(parts: Mapping[str, tuple[Array, Array]], names: list[str])
     caption = (
         "Rows are true classes, columns predicted ones; each row's share of right answers in blue, "
         "of wrong ones in orange. Out of fold: every sample predicted by a model that was not "
-        "trained on it."
+        f"trained on it.{repeats_note(parts)}"
     )
     return Drawing(figure, caption, _confusion_alt(tables, names))
-
-
-def confusion(true: Array, predicted: Array, classes: int) -> Array:
-    """Return counts of shape (true class, predicted class)."""
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (true.astype(np.int64), predicted), 1)
-    return counts
 
 
 def _draw_confusion(axes: Axes, counts: Array, names: list[str]) -> None:
@@ -152,21 +126,22 @@ def _confusion_alt(tables: Mapping[str, Array], names: list[str]) -> str:
     return f"Confusion of {counted(len(names), 'class', 'classes')}. {' '.join(sentences)}"
 
 
-def _draw_residuals(parts: Mapping[str, tuple[Array, Array]], names: list[str]) -> Drawing:
+def _draw_residuals(parts: Sequence[PredictedSamples], names: list[str]) -> Drawing:
     shown = min(len(names), _MOST_OUTPUTS)
     figure, grid = panels(2 * shown, 2, 3.0)
-    colours = {_VALIDATION: BLUE, _TEST: VERMILLION}
+    colours = {OUT_OF_FOLD: BLUE, TEST: VERMILLION}
+    markers = {OUT_OF_FOLD: "o", TEST: "D"}
     for output in range(shown):
         upper, lower = grid[0, 2 * output], grid[0, 2 * output + 1]
         everything = []
-        for part, (true, prediction) in parts.items():
-            y, p = _sampled(true[:, output], prediction[:, output])
+        for part in parts:
+            y, p = _sampled(part.truth[:, output], part.prediction[:, output])
             look = {
                 "s": 14,
                 "alpha": 0.55,
                 "linewidths": 0,
-                "color": colours[part],
-                "marker": "o" if part == _VALIDATION else "D",
+                "color": colours[part.name],
+                "marker": markers[part.name],
                 **rasterise_many(len(y) * shown),
             }
             upper.scatter(y, p, **look)
@@ -187,9 +162,9 @@ def _draw_residuals(parts: Mapping[str, tuple[Array, Array]], names: list[str]) 
                 [],
                 [],
                 ls="",
-                color=colours[part],
-                label=part,
-                marker="o" if part == _VALIDATION else "D",
+                color=colours[part.name],
+                label=part.name,
+                marker=markers[part.name],
             )
             for part in parts
         ],
@@ -199,6 +174,7 @@ def _draw_residuals(parts: Mapping[str, tuple[Array, Array]], names: list[str]) 
     caption = (
         "Predictions against true values (left) and their errors (right); dashed is perfect. Out "
         "of fold: every sample predicted by a model that was not trained on it."
+        f"{repeats_note(parts)}"
     )
     if len(names) > shown:
         caption += f" The first {shown} of {len(names)} outputs."
@@ -211,14 +187,15 @@ def _sampled(true: Array, predicted: Array) -> tuple[Array, Array]:
     return true[::step], predicted[::step]
 
 
-def _residuals_alt(parts: Mapping[str, tuple[Array, Array]], names: list[str]) -> str:
+def _residuals_alt(parts: Sequence[PredictedSamples], names: list[str]) -> str:
     sentences = []
     for output, name in enumerate(names):
-        for part, (true, prediction) in parts.items():
-            y, error = true[:, output], prediction[:, output] - true[:, output]
+        for part in parts:
+            y = part.truth[:, output]
+            error = part.prediction[:, output] - y
             sentences.append(
-                f"{shorten(name, 40)}, {part}: true values from {y.min():.3g} to {y.max():.3g}, "
-                f"mean error {error.mean():.2g}, typical error (RMS) "
+                f"{shorten(name, 40)}, {part.name}: true values from {y.min():.3g} to "
+                f"{y.max():.3g}, mean error {error.mean():.2g}, typical error (RMS) "
                 f"{np.sqrt(np.mean(error**2)):.2g} over {counted(len(y), 'prediction')}."
             )
     return "Predicted against true values and residuals. " + " ".join(sentences)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
 from gridfold.arrays import Array
+from gridfold.data.manifest import Manifest
 from gridfold.figures.pictures import (
     SIGNED,
     UNSIGNED,
@@ -245,11 +245,11 @@ def _said(output: Array, names: list[str]) -> str:
 
 
 def truths(
-    inside: Inside, targets: Array, manifest: Mapping[str, Any]
+    inside: Inside, targets: Array, manifest: Manifest
 ) -> tuple[list[str], list[str] | None]:
     """Return what the shown samples truly are, and the names of the classes if there are any."""
     values = np.asarray(targets)[inside.samples]
-    if manifest["class_names"] is None:
+    if manifest.class_names is None:
         return [", ".join(f"{v:.3g}" for v in row[:3]) for row in values], None
-    names = [str(name) for name in manifest["class_names"]]
+    names = manifest.class_names
     return [names[int(code)] for code in values], names

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 from gridfold.arrays import Array, are_images
 from gridfold.figures.pictures import SIGNED, as_pictures, show
 from gridfold.figures.style import WIDTH, Drawing, message, page_width
-from gridfold.tables.predictions import Part, repeats_note
+from gridfold.tables.predictions import PredictedSamples, repeats_note
 from gridfold.tables.trials import Column
 from gridfold.wording import counted, percent, shorten
 
@@ -33,12 +33,14 @@ _MOST_FEATURES = 30
 _MOST_NUMBERS = 12
 
 
-def mistakes_table(parts: list[Part], names: list[str], features: Array) -> pd.DataFrame:
+def mistakes_table(
+    parts: list[PredictedSamples], names: list[str], features: Array
+) -> pd.DataFrame:
     """Return all misclassified samples, of each part the most confident mistakes first.
 
     Parameters
     ----------
-    parts : list of Part
+    parts : list of PredictedSamples
     names : list of str
         Of the classes.
     features : array of shape (samples, *sample_shape)
@@ -73,7 +75,7 @@ def mistakes_table(parts: list[Part], names: list[str], features: Array) -> pd.D
 class _Group:
     """The mistakes that are drawn of one part, and how many there are."""
 
-    part: Part
+    part: PredictedSamples
     rows: pd.DataFrame
     total: int
 
@@ -84,12 +86,12 @@ class _Group:
         return f"{self.part.name}: {self.total:,} of {samples:,} wrong ({share})"
 
 
-def draw_mistakes(parts: list[Part], table: pd.DataFrame, features: Array) -> Drawing:
+def draw_mistakes(parts: list[PredictedSamples], table: pd.DataFrame, features: Array) -> Drawing:
     """Draw the most confident mistakes of each part.
 
     Parameters
     ----------
-    parts : list of Part
+    parts : list of PredictedSamples
     table : DataFrame
         :func:`mistakes_table`.
     features : array of shape (samples, *sample_shape)
@@ -204,7 +206,7 @@ def _said(row: pd.Series) -> str:
     )
 
 
-def _caption(groups: list[_Group], how: str, parts: list[Part]) -> str:
+def _caption(groups: list[_Group], how: str, parts: list[PredictedSamples]) -> str:
     text = "Misclassified samples, most confident mistakes first: the true class, the predicted one"
     text += f" (pred.) and the score of the latter.{how}{repeats_note(parts)}"
     if any(len(group.rows) < group.total for group in groups):

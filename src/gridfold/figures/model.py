@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from gridfold.arrays import Array, are_images
+from gridfold.data.manifest import Manifest
 from gridfold.figures import architecture
 from gridfold.figures import inside as insidefigures
 from gridfold.figures.style import Drawing, message, style
@@ -13,7 +11,7 @@ from gridfold.final.inside import Inside
 
 
 def draw_model(
-    inside: Inside, *, features: Array, targets: Array, manifest: Mapping[str, Any]
+    inside: Inside, *, features: Array, targets: Array, manifest: Manifest
 ) -> dict[str, Drawing]:
     """Draw the inside of the final model: ``architecture``, ``filters`` and ``activations``.
 
@@ -22,13 +20,12 @@ def draw_model(
     inside : Inside
     features, targets : array
         Of all samples, as read.
-    manifest : mapping
-        What the prepared data are.
+    manifest : Manifest
     """
     truth, names = insidefigures.truths(inside, targets, manifest)
     with style():
         return {
-            "architecture": architecture.draw_architecture(inside.layers, manifest["sample_shape"]),
+            "architecture": architecture.draw_architecture(inside.layers, manifest.sample_shape),
             **_draw_images(inside, features, truth, names),
         }
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gridfold.figures.style import VERMILLION, WIDTH, Drawing, message, panels, rasterise_many
-from gridfold.problems import LOWER_IS_BETTER
+from gridfold.problems import Measure
 from gridfold.tables.axes import (
     compared_axes,
     effect_of_axis,
@@ -96,7 +96,7 @@ def _best(
 ) -> np.ndarray[Any, Any]:
     """Return the best mean in each cell, of shape (rows, columns); NaN where there is none."""
     groups = means.groupby([rows[0], columns[0]])
-    best = groups.min() if measure in LOWER_IS_BETTER else groups.max()
+    best: pd.Series = Measure.of(measure).best_of(groups)
     table = best.unstack().reindex(index=range(len(rows[1])), columns=range(len(columns[1])))
     return table.to_numpy(float)
 
@@ -109,7 +109,8 @@ def _heat_map(
     measure: str,
     places: int,
 ) -> None:
-    palette = "Blues_r" if measure in LOWER_IS_BETTER else "Blues"
+    # The stronger the colour, the better.
+    palette = "Blues_r" if Measure.of(measure).lower_is_better else "Blues"
     image = axes.imshow(cells, cmap=palette, aspect="auto", origin="lower")
     axes.grid(visible=False)
     axes.set_yticks(range(len(rows)), [shorten(name, 14) for name in rows])
@@ -171,7 +172,7 @@ def draw_parallel(configurations: pd.DataFrame, space: Mapping[str, Any], measur
     panel = figure.subplots()
     means = scored[f"{measure}_mean"]
     placed = [_place(scored[name], axes[name]) for name in axes]
-    placed.append(_place_scores(means, downwards=measure in LOWER_IS_BETTER))
+    placed.append(_place_scores(means, downwards=Measure.of(measure).lower_is_better))
     _draw_lines(panel, np.column_stack([heights for heights, _ in placed]))
     for position, (_, ticks) in enumerate(placed):
         _draw_axis(panel, position, ticks, right=position == len(axes))

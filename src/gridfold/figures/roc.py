@@ -23,7 +23,7 @@ from gridfold.figures.style import (
     message,
     page_width,
 )
-from gridfold.tables.predictions import Part, repeats_note
+from gridfold.tables.predictions import PredictedSamples, repeats_note
 from gridfold.wording import counted, listed, percent, shorten
 
 _COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
@@ -36,13 +36,13 @@ _MOST_INTERVALS = 4
 
 
 def draw_roc(
-    parts: list[Part], table: pd.DataFrame, names: list[str], confidence: float
+    parts: list[PredictedSamples], table: pd.DataFrame, names: list[str], confidence: float
 ) -> Drawing:
     """Draw ROC curves above and precision-recall curves below, for each part of the samples.
 
     Parameters
     ----------
-    parts : list of Part
+    parts : list of PredictedSamples
     table : DataFrame
         :func:`gridfold.statistics.classes.class_table`.
     names : list of str
@@ -82,7 +82,7 @@ def draw_roc(
 def _draw_class(
     above: list[Axes],
     lower: Axes,
-    part: Part,
+    part: PredictedSamples,
     code: int,
     row: pd.Series,
     look: dict[str, Any],
@@ -127,7 +127,7 @@ def _zoomed(axes: Axes) -> Axes:
     return inset
 
 
-def _frame(upper: Axes, lower: Axes, part: Part) -> None:
+def _frame(upper: Axes, lower: Axes, part: PredictedSamples) -> None:
     upper.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":", zorder=1)
     upper.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(-0.01, 1))
     upper.set_title(part.title, loc="left")
@@ -145,7 +145,9 @@ def _frame(upper: Axes, lower: Axes, part: Part) -> None:
         )
 
 
-def _caption(parts: list[Part], codes: list[int], names: list[str], confidence: float) -> str:
+def _caption(
+    parts: list[PredictedSamples], codes: list[int], names: list[str], confidence: float
+) -> str:
     if len(names) == 2:
         what = f"Above, how many samples of {shorten(names[1], 40)} are found (true positives)"
     else:
@@ -163,7 +165,9 @@ def _caption(parts: list[Part], codes: list[int], names: list[str], confidence: 
     )
 
 
-def _alt(parts: list[Part], table: pd.DataFrame, names: list[str], codes: list[int]) -> str:
+def _alt(
+    parts: list[PredictedSamples], table: pd.DataFrame, names: list[str], codes: list[int]
+) -> str:
     sentences = []
     for part in parts:
         rows = table[(table["part"] == part.name) & table["roc_auc"].notna()]

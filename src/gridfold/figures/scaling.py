@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
 from gridfold.figures.style import GREY, Drawing, family_looks, log_axis, panels, style
+from gridfold.requests import ScalingRequest
 from gridfold.tables.trials import Column
 from gridfold.wording import counted, shorten
 
@@ -31,7 +31,7 @@ SCALING_COLUMNS = (
 
 
 def scaling_table(
-    request: Mapping[str, Any], trials: pd.DataFrame, epochs: pd.DataFrame
+    request: ScalingRequest, trials: pd.DataFrame, epochs: pd.DataFrame
 ) -> pd.DataFrame:
     """Return the speed of each configuration and how it compares with one replica.
 
@@ -39,8 +39,7 @@ def scaling_table(
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.scaling_request`.
+    request : ScalingRequest
     trials, epochs : DataFrame
 
     Returns
@@ -67,7 +66,7 @@ def scaling_table(
             "samples_per_second": "median",
         }
     )
-    described = pd.DataFrame(request["configurations"]).set_index("config_id")
+    described = pd.DataFrame(map(asdict, request.configurations)).set_index("config_id")
     table = by_configuration.join(described, how="inner").reset_index()
     alone = table[table["world_size"] == 1].set_index(["case", "device"])["samples_per_second"]
     base = [alone.get(key, np.nan) for key in zip(table["case"], table["device"], strict=True)]

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from gridfold.figures.style import BLUE, GREY, WIDTH, Drawing, message, rasterise_many, style
 from gridfold.plan.stage_names import title_of
-from gridfold.problems import LOWER_IS_BETTER
+from gridfold.problems import Measure
 from gridfold.wording import counted, direction, measure_name, number
 
 
@@ -59,8 +59,7 @@ def _drawn(steps: pd.DataFrame, selected: str, measure: str) -> Drawing:
 
 
 def _alt(steps: pd.DataFrame, known: pd.DataFrame, selected: str, measure: str) -> str:
-    best = "min" if measure in LOWER_IS_BETTER else "max"
-    scores = known.groupby("stage", sort=False)["score"].agg(best)
+    scores = Measure.of(measure).best_of(known.groupby("stage", sort=False)["score"])
     counts = steps.groupby("stage", sort=False)["config_id"].nunique().to_dict()
     parts = [
         f"{title_of(str(name))}: {counted(int(counts[name]), 'configuration')}, best "

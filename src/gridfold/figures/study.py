@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gridfold.arrays import Array
 from gridfold.atomic import write_text
+from gridfold.data.manifest import Manifest
 from gridfold.figures import errors, hyperparameters, pairs
 from gridfold.figures.style import (
     BLUE,
@@ -32,11 +32,13 @@ from gridfold.figures.style import (
     spans_decades,
     style,
 )
-from gridfold.problems import PROBLEM_KINDS
+from gridfold.problems import Measure
+from gridfold.requests import ReportRequest
+from gridfold.store.model_card import HeldOutScore, ModelCard
 from gridfold.tables.axes import curve_over_splits
+from gridfold.tables.predictions import PredictedSamples
 from gridfold.tables.trials import StudyTables
 from gridfold.wording import (
-    bounds,
     counted,
     decimals,
     direction,
@@ -44,6 +46,7 @@ from gridfold.wording import (
     number,
     percent,
     shorten,
+    training_metric,
 )
 
 FIGURES = ("scores", "learning_curves", "hyperparameters", "pairs", "parallel", "errors")
@@ -53,17 +56,16 @@ _MOST_SCORES = 30
 _MOST_CURVES = 30
 
 
-def draw_search(request: Mapping[str, Any], tables: StudyTables) -> dict[str, Drawing]:
+def draw_search(request: ReportRequest, tables: StudyTables) -> dict[str, Drawing]:
     """Draw what the search found: ``learning_curves``, and three figures of the axes.
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.report_request`.
+    request : ReportRequest
     tables : StudyTables
     """
-    study, configurations = request["study"], tables.configurations
-    space, measure = study["search"]["space"], request["measure"]
+    study, configurations = request.study, tables.configurations
+    space, measure = study["search"]["space"], request.measure
     with style():
         return {
             "learning_curves": draw_learning_curves(tables.epochs, configurations, study),
@@ -74,36 +76,29 @@ def draw_search(request: Mapping[str, Any], tables: StudyTables) -> dict[str, Dr
 
 
 def draw_test(
-    request: Mapping[str, Any],
+    request: ReportRequest,
     tables: StudyTables,
     *,
-    card: Mapping[str, Any],
-    out_of_fold: pd.DataFrame,
-    test_predictions: pd.DataFrame,
-    targets: Array,
-    manifest: Mapping[str, Any],
+    card: ModelCard,
+    samples: Sequence[PredictedSamples],
+    manifest: Manifest,
 ) -> dict[str, Drawing]:
     """Draw what also shows the held-out test set: ``scores`` and ``errors``.
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.report_request`.
+    request : ReportRequest
     tables : StudyTables
-    card : mapping
-        The model card.
-    out_of_fold, test_predictions : DataFrame
-        Predictions of the selected configuration and of the final model.
-    targets : array
-        True values of all samples.
-    manifest : mapping
-        What the prepared data are.
+    card : ModelCard
+    samples : sequence of PredictedSamples
+        What the selected configuration and the final model predict.
+    manifest : Manifest
     """
-    problem = request["study"]["problem"]["type"]
+    problem = request.study["problem"]["type"]
     with style():
         return {
             "scores": draw_scores(tables.trials, tables.configurations, card),
-            "errors": errors.draw_errors(problem, out_of_fold, test_predictions, targets, manifest),
+            "errors": errors.draw_errors(problem, samples, manifest),
         }
 
 
@@ -119,17 +114,15 @@ def save_all(drawings: Mapping[str, Drawing], folder: Path) -> None:
         )
 
 
-def draw_scores(
-    trials: pd.DataFrame, configurations: pd.DataFrame, card: Mapping[str, Any]
-) -> Drawing:
+def draw_scores(trials: pd.DataFrame, configurations: pd.DataFrame, card: ModelCard) -> Drawing:
     """Draw the ranking: every configuration's splits, mean and interval, and the test score."""
-    measure, test = card["cross_validation"]["measure"], card["test"]
+    measure, test = card.cross_validation.measure, card.test
     scored = configurations[configurations["n_splits"] > 0]
     shown = scored.head(_MOST_SCORES)
     figure = Figure(figsize=(WIDTH, 1.3 + 0.3 * len(shown)), layout="constrained")
     axes = figure.subplots()
     looks = family_looks(configurations["model"].tolist())
-    low, high = bounds(measure)
+    low, high = Measure.of(measure).range
     points = trials[trials["status"] == "finished"].groupby("config_id")[measure]
     for y, (_, row) in enumerate(shown.iterrows()):
         colour, marker = looks[row["model"]]
@@ -142,11 +135,11 @@ def draw_scores(
             ends = np.clip([row[f"{measure}_low"], row[f"{measure}_high"]], low, high)
             axes.plot(ends, [y, y], "-", color=colour, lw=1.8, solid_capstyle="butt")
         axes.plot(mean, y, marker, color=colour, ms=8, mec="white", mew=1)
-    if test is not None and np.isfinite(test["score"]):
+    if test is not None and np.isfinite(test.score):
         # Above the row of the selected configuration, so that neither interval hides the other.
-        if np.isfinite(test["low"]):
-            axes.plot([test["low"], test["high"]], [-0.33, -0.33], "-", color=VERMILLION, lw=1.4)
-        axes.plot(test["score"], -0.33, "D", color=VERMILLION, ms=7, mec="white", mew=1)
+        if test.has_interval:
+            axes.plot([test.low, test.high], [-0.33, -0.33], "-", color=VERMILLION, lw=1.4)
+        axes.plot(test.score, -0.33, "D", color=VERMILLION, ms=7, mec="white", mew=1)
     axes.set_yticks(range(len(shown)), _rank_labels(shown))
     axes.set_ylim(len(shown) - 0.5, -0.75)
     axes.tick_params(axis="y", length=0)
@@ -171,7 +164,10 @@ def _rank_labels(shown: pd.DataFrame) -> list[str]:
 
 
 def _score_legend(
-    figure: Figure, looks: Mapping[str, tuple[str, str]], shown: pd.DataFrame, test: Any
+    figure: Figure,
+    looks: Mapping[str, tuple[str, str]],
+    shown: pd.DataFrame,
+    test: HeldOutScore | None,
 ) -> None:
     entries = [
         Line2D(
@@ -201,24 +197,24 @@ def _intervals(shown: pd.DataFrame) -> bool:
     return bool((shown["n_splits"] > 1).any())
 
 
-def _scores_caption(total: int, shown: int, card: Mapping[str, Any]) -> str:
-    validation = card["cross_validation"]
+def _scores_caption(total: int, shown: int, card: ModelCard) -> str:
+    validation = card.cross_validation
     which = f"The best {shown} of {total:,}" if shown < total else f"All {total:,}"
     text = f"{which} configurations, best first" if total > 1 else "The only configuration"
     text += ": the mean over splits"
-    if validation["low"] is not None:
-        text += f" with its {percent(validation['confidence'])} confidence interval"
+    if validation.low is not None:
+        text += f" with its {percent(validation.confidence)} confidence interval"
     text += ", and every single split."
-    if card["test"]:
+    if card.test:
         text += (
             " The diamond is the final model on the held-out test set"
-            f"{', with its interval' if np.isfinite(card['test']['low']) else ''};"
+            f"{', with its interval' if card.test.has_interval else ''};"
             " only the selected configuration was ever scored there."
         )
     return text
 
 
-def _scores_alt(shown: pd.DataFrame, total: int, measure: str, test: Any) -> str:
+def _scores_alt(shown: pd.DataFrame, total: int, measure: str, test: HeldOutScore | None) -> str:
     means = shown[f"{measure}_mean"]
     places = decimals(shown[f"{measure}_sd"], means)
     name, best = measure_name(measure), shown.iloc[0]
@@ -230,7 +226,7 @@ def _scores_alt(shown: pd.DataFrame, total: int, measure: str, test: Any) -> str
     if len(shown) > 1:
         text += f"; the last one drawn has {number(means.iloc[-1], places)}"
     if test is not None:
-        text += f". On the held-out test set the best scores {number(test['score'], places)}"
+        text += f". On the held-out test set the best scores {number(test.score, places)}"
     return f"{text}."
 
 
@@ -240,9 +236,7 @@ def draw_learning_curves(
     """Draw training and validation loss and metric of the best configurations."""
     wanted = min(study["report"]["curves"], _MOST_CURVES)
     shown = configurations[configurations["n_splits"] > 0].head(wanted)
-    metric = measure_name(PROBLEM_KINDS[study["problem"]["type"]].metric)
-    if study["data"]["scale_targets"] != "none":
-        metric += " (scaled targets)"
+    metric = training_metric(study)
     figure, grid = panels(len(shown), 5, 2.3, rows_of=2, sharex="col", sharey="row")
     chosen = epochs[epochs["config_id"].isin(shown["config_id"])]
     logarithmic = spans_decades(chosen[["loss", "val_loss"]], 10)

@@ -1,51 +1,48 @@
-"""The model card: how the final model was made and what it reaches."""
+"""The model card in words, as Markdown."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from gridfold.atomic import write_text
+from gridfold.store.model_card import ModelCard, ModelData
 
 
-def write_card(card: Mapping[str, Any], json_file: Path, markdown_file: Path) -> None:
+def write_card(card: ModelCard, json_file: Path, markdown_file: Path) -> None:
     """Write the model card for programs and for people."""
-    write_text(json_file, json.dumps(card, indent=1, allow_nan=True) + "\n")
+    card.write(json_file)
     write_text(markdown_file, card_markdown(card))
 
 
-def card_markdown(card: Mapping[str, Any]) -> str:
+def card_markdown(card: ModelCard) -> str:
     """Return the model card as Markdown."""
-    validation, test = card["cross_validation"], card["test"]
-    packages = card["environment"]["packages"]
+    validation, test, machine = card.cross_validation, card.test, card.environment
     lines = [
-        f"# Model card: {card['study']}",
+        f"# Model card: {card.study}",
         "",
-        f"Configuration `{card['configuration']['id']}`: {card['configuration']['label']}",
+        f"Configuration `{card.configuration.id}`: {card.configuration.label}",
         "",
         "## Scores",
         "",
         "| estimate | measure | value | interval | n |",
         "|---|---|---|---|---|",
-        f"| cross-validation, mean over splits | {validation['measure']} | "
-        f"{_shown(validation['mean'])} | {_shown(validation['low'])} to "
-        f"{_shown(validation['high'])} | {validation['n_splits']} splits |",
+        f"| cross-validation, mean over splits | {validation.measure} | "
+        f"{_shown(validation.mean)} | {_shown(validation.low)} to "
+        f"{_shown(validation.high)} | {validation.n_splits} splits |",
     ]
     if test:
         lines.append(
-            f"| held-out test set | {test['measure']} | {_shown(test['score'])} | "
-            f"{_shown(test['low'])} to {_shown(test['high'])} | {test['samples']} samples |"
+            f"| held-out test set | {test.measure} | {_shown(test.score)} | "
+            f"{_shown(test.low)} to {_shown(test.high)} | {test.samples} samples |"
         )
-    together = card.get("ensemble")
-    if together and together["test"]:
+    if card.tested_ensemble:
+        together, score = card.tested_ensemble
         lines.append(
-            f"| mean of the models of {len(together['members'])} splits, held-out test set | "
-            f"{together['test']['measure']} | {_shown(together['test']['score'])} | "
-            f"{_shown(together['test']['low'])} to {_shown(together['test']['high'])} | "
-            f"{together['test']['samples']} samples |"
+            f"| mean of the models of {len(together.members)} splits, held-out test set | "
+            f"{score.measure} | {_shown(score.score)} | "
+            f"{_shown(score.low)} to {_shown(score.high)} | {score.samples} samples |"
         )
     lines += [
         "",
@@ -54,32 +51,32 @@ def card_markdown(card: Mapping[str, Any]) -> str:
         "",
         "## How to load it",
         "",
-        *_loading_code(card["data"]),
+        *_loading_code(card.data),
         "",
     ]
-    if card["data"]["classes"]:
-        lines += [f"Classes: {', '.join(card['data']['classes'])}", ""]
-    lines += [f"It answers with {card['answers']}.", ""]
+    if card.data.classes:
+        lines += [f"Classes: {', '.join(card.data.classes)}", ""]
+    lines += [f"It answers with {card.answers}.", ""]
     lines += [
         "## Where it comes from",
         "",
-        f"- training: {card['training']['samples']} samples, {card['training']['epochs']} epochs",
-        f"- data digest: `{card['data']['digest']}`",
-        f"- code: {card['environment']['git_commit'] or 'not in a git repository'}",
-        f"- versions: {', '.join(f'{name} {number}' for name, number in packages.items())}",
-        f"- machine: {card['environment']['processor']}, {card['environment']['platform']}",
+        f"- training: {card.training.samples} samples, {card.training.epochs} epochs",
+        f"- data digest: `{card.data.digest}`",
+        f"- code: {machine.git_commit or 'not in a git repository'}",
+        f"- versions: {', '.join(f'{name} {number}' for name, number in machine.packages.items())}",
+        f"- machine: {machine.processor}, {machine.platform}",
         "",
         "## Settings",
         "",
         "```json",
-        json.dumps(card["configuration"]["settings"], indent=1),
+        json.dumps(card.configuration.settings, indent=1),
         "```",
         "",
     ]
     return "\n".join(lines)
 
 
-def _loading_code(data: Mapping[str, Any]) -> list[str]:
+def _loading_code(data: ModelData) -> list[str]:
     """Return Python that loads the model and predicts, with remarks on what it reads."""
     lines = [
         "`model.keras` holds network and scaling, `preprocessing.json` what is done before: plain "
@@ -89,23 +86,23 @@ def _loading_code(data: Mapping[str, Any]) -> list[str]:
         "from pathlib import Path",
         "",
         "import keras",
-        "from gridfold.final.inputs import Intake",
+        "from gridfold import ModelInputs",
         "",
         'model = keras.saving.load_model("model.keras")',
-        'intake = Intake.load(Path("preprocessing.json"))',
+        'inputs = ModelInputs.load(Path("preprocessing.json"))',
     ]
-    if data.get("columns"):
+    if data.columns:
         lines += [
-            f"# a file, or pandas.DataFrame, with the columns {', '.join(data['columns'])}",
-            'table = intake.read_table("new.csv")',
-            "model.predict(intake.from_table(table))",
+            f"# a file, or pandas.DataFrame, with the columns {', '.join(data.columns)}",
+            'table = inputs.read_table("new.csv")',
+            "model.predict(inputs.from_table(table))",
         ]
-    elif "images" in data.get("reading", {}):
-        lines += ["# files: paths of images", "model.predict(intake.from_images(files))"]
+    elif "images" in data.reading:
+        lines += ["# files: paths of images", "model.predict(inputs.from_images(files))"]
     else:
         lines += [
-            f"# samples: an array of shape (samples, {', '.join(map(str, data['sample_shape']))})",
-            "model.predict(intake.from_array(samples))",
+            f"# samples: an array of shape (samples, {', '.join(map(str, data.sample_shape))})",
+            "model.predict(inputs.from_array(samples))",
         ]
     return [*lines, "```"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,16 +12,19 @@ import keras
 import numpy as np
 
 from gridfold.arrays import Array
-from gridfold.atomic import write_text
 from gridfold.data.dataset import Dataset
 from gridfold.data.splits import FINAL, Splits
 from gridfold.final.fit import save_model, with_scaling
-from gridfold.final.inputs import Intake
+from gridfold.final.inputs import ModelInputs
 from gridfold.final.test_score import test_scores
-from gridfold.jobs.work import trial_work
+from gridfold.jobs.work import JobInputs
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Trial
+from gridfold.plan.stage_file import read_catalogue
+from gridfold.requests import FinalRequest, WantedConfiguration
 from gridfold.store.locks import holding
+from gridfold.store.model_card import EnsembleScore
+from gridfold.store.selection import Selection
 from gridfold.training.preprocessing import UNCHANGED, Affine, fit_affine
 from gridfold.training.trial import Fitted, fit
 
@@ -35,26 +37,25 @@ class Ensemble:
 
     Attributes
     ----------
-    members : dict of str to (keras.Model, Intake)
+    members : dict of str to (keras.Model, ModelInputs)
         By split.
-    scores : dict
-        ``members`` (names of the splits) and ``test`` (as in the model card).
+    scores : EnsembleScore
     """
 
-    members: dict[str, tuple[keras.Model, Intake]]
-    scores: dict[str, Any]
+    members: dict[str, tuple[keras.Model, ModelInputs]]
+    scores: EnsembleScore
 
     def save(self, models: Sequence[str], preprocessing: Sequence[str], scores: str) -> None:
         """Write each member to the files that have the name of its split, and the scores."""
-        for model_file, intake_file in zip(models, preprocessing, strict=True):
-            model, intake = self.members[Path(model_file).stem]
+        for model_file, inputs_file in zip(models, preprocessing, strict=True):
+            model, inputs = self.members[Path(model_file).stem]
             save_model(model, Path(model_file))
-            intake.save(Path(intake_file))
-        write_text(Path(scores), json.dumps(self.scores, indent=1) + "\n")
+            inputs.save(Path(inputs_file))
+        self.scores.write(Path(scores))
 
 
 def fit_ensemble(
-    request: Mapping[str, Any], selection: Mapping[str, Any], paths: StudyPaths, threads: int
+    request: FinalRequest, selection: Selection, paths: StudyPaths, threads: int
 ) -> Ensemble:
     """Return the models of the selected configuration from their last checkpoints, and score them.
 
@@ -62,11 +63,9 @@ def fit_ensemble(
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.search_plan.SearchPlan.ensemble_request`, with the settings of a search
-        in stages from its catalogue (:func:`gridfold.plan.stages.with_catalogue`).
-    selection : mapping
-        :func:`gridfold.statistics.summary.select`.
+    request : FinalRequest
+        With the splits whose models are members.
+    selection : Selection
     paths : StudyPaths
     threads : int
 
@@ -75,12 +74,14 @@ def fit_ensemble(
     TrialFailure
         When a split of the selected configuration has no model.
     """
-    settings = request["settings"][selection["config_id"]]["settings"]
+    wanted = read_catalogue(paths)[selection.config_id].wanted
+    settings = wanted.settings
     dataset = Dataset.load(paths.data)
     splits = Splits.load(paths.splits)
+    job = JobInputs(request.conditions, paths, splits.by_name, dataset.digest, threads)
     fitted = {
-        name: _split_model(request, selection["config_id"], name, paths, dataset, splits, threads)
-        for name in request["splits"]
+        name: _split_model(job, Trial(selection.config_id, name), wanted, dataset)
+        for name in request.splits
     }
     total = np.zeros((len(splits.test), dataset.outputs), np.float64)
     members = {}
@@ -88,8 +89,8 @@ def fit_ensemble(
         prediction = member.predict(dataset.features, splits.test)
         # Each has a target scaling of its own, so the mean is taken in the user's units.
         total += member.targets.invert(prediction) if member.scaled_scores else prediction
-        intake = Intake.of(dataset, member.features)
-        members[name] = (with_scaling(member, intake.input_shape), intake)
+        inputs = ModelInputs.of(dataset, member.features)
+        members[name] = (with_scaling(member, inputs.input_shape), inputs)
     scale = UNCHANGED
     if settings["problem"]["type"] == "multi_output":
         scale = _final_scale(settings, dataset, splits)
@@ -97,33 +98,18 @@ def fit_ensemble(
         settings["problem"]["type"],
         _scaled(scale, dataset.targets[splits.test]),
         _scaled(scale, total / len(fitted)),
-        request["measure"],
-        request["confidence"],
+        request.measure,
+        request.confidence,
     )
-    return Ensemble(members, {"members": list(members), "test": scores})
+    return Ensemble(members, EnsembleScore(list(members), scores))
 
 
 def _split_model(
-    request: Mapping[str, Any],
-    config_id: str,
-    name: str,
-    paths: StudyPaths,
-    dataset: Dataset,
-    splits: Splits,
-    threads: int,
+    job: JobInputs, trial: Trial, wanted: WantedConfiguration, dataset: Dataset
 ) -> Fitted:
-    wanted, split = request["settings"][config_id], splits.by_name[name]
-    with holding(paths.trial(config_id, name)):
-        task = trial_work(
-            request,
-            Trial(config_id, name),
-            wanted["settings"],
-            wanted["epochs"],
-            paths,
-            dataset.digest,
-            split.digest,
-            threads,
-        ).task
+    split = job.splits[trial.split]
+    with holding(job.paths.trial(trial.config_id, trial.split)):
+        task = job.work(trial, wanted).task
         return fit(task, dataset, split.training, split.validation, lambda row: None)
 
 

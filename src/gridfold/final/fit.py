@@ -16,13 +16,25 @@ from gridfold.data.dataset import Dataset
 from gridfold.data.splits import FINAL, Splits
 from gridfold.environment.versions import environment
 from gridfold.final.card import write_card
-from gridfold.final.inputs import Intake
+from gridfold.final.inputs import ModelInputs
 from gridfold.final.inside import Inside
 from gridfold.final.inspection import inspect
 from gridfold.final.test_score import test_scores
 from gridfold.jobs.work import final_folder, final_work
 from gridfold.paths import StudyPaths
+from gridfold.plan.stage_file import read_catalogue
+from gridfold.requests import FinalRequest
 from gridfold.store.locks import holding
+from gridfold.store.model_card import (
+    CrossValidation,
+    EnsembleScore,
+    FinalTraining,
+    ModelCard,
+    ModelData,
+    OutputScaling,
+    SelectedConfiguration,
+)
+from gridfold.store.selection import Selection
 from gridfold.tables import trials
 from gridfold.training import models
 from gridfold.training.answers import single
@@ -37,54 +49,50 @@ class FinalModel:
     ----------
     model : keras.Model
         The scaling is inside.
-    intake : Intake
+    inputs : ModelInputs
         What makes its inputs of raw samples.
     predictions : DataFrame
         ``sample``, ``prediction``, and ``id`` where samples have one, for the test set.
-    card : dict
-        The model card.
+    card : ModelCard
     inside : Inside
         What the model looks like inside.
     """
 
     model: keras.Model
-    intake: Intake
+    inputs: ModelInputs
     predictions: pd.DataFrame
-    card: dict[str, Any]
+    card: ModelCard
     inside: Inside
 
     def save(self, files: Mapping[str, str]) -> None:
         """Write everything to the files of the rule `fit_final`, by their names there."""
         save_model(self.model, Path(files["model"]))
-        self.intake.save(Path(files["preprocessing"]))
+        self.inputs.save(Path(files["preprocessing"]))
         trials.write(Path(files["predictions"]), self.predictions)
         write_card(self.card, Path(files["card"]), Path(files["card_text"]))
         self.inside.save(Path(files["inside"]))
 
 
 def fit_final(
-    request: Mapping[str, Any],
-    selection: Mapping[str, Any],
+    request: FinalRequest,
+    selection: Selection,
     paths: StudyPaths,
     threads: int,
-    ensemble: Mapping[str, Any] | None = None,
+    ensemble: EnsembleScore | None = None,
 ) -> FinalModel:
     """Train the selected configuration on all non-test data and score it once on the test set.
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.final_request`.
-    selection : mapping
-        :func:`gridfold.statistics.summary.select`.
+    request : FinalRequest
+    selection : Selection
     paths : StudyPaths
     threads : int
-    ensemble : mapping, optional
-        Members and scores of the ensemble (:func:`gridfold.final.ensemble.fit_ensemble`), for the
-        card.
+    ensemble : EnsembleScore, optional
+        Of :func:`gridfold.final.ensemble.fit_ensemble`, for the card.
     """
-    config_id = selection["config_id"]
-    settings = request["settings"][config_id]["settings"]
+    config_id = selection.config_id
+    settings = read_catalogue(paths)[config_id].settings
     dataset = Dataset.load(paths.data)
     splits = Splits.load(paths.splits, FINAL)
     development = splits.by_name[FINAL]
@@ -92,50 +100,55 @@ def fit_final(
         task = final_work(request, selection, paths, threads).task
         fitted = fit(task, dataset, development.training, development.validation, lambda row: None)
     predictions = fitted.predict(dataset.features, splits.test)
-    intake = Intake.of(dataset, fitted.features)
-    model = with_scaling(fitted, intake.input_shape)
-    card = {
-        "study": request["study"],
-        "created": fitted.segments[-1]["started"],
-        "configuration": {"id": config_id, "label": selection["label"], "settings": settings},
-        "cross_validation": {
-            key: selection[key]
-            for key in ("measure", "mean", "sd", "low", "high", "n_splits", "confidence")
-        },
-        "training": {
-            "samples": len(development.training),
-            "epochs": selection["final_epochs"],
-            "final_loss": fitted.history[-1]["loss"],
-            "fit_seconds": fitted.fit_seconds,
-        },
-        "test": test_scores(
+    inputs = ModelInputs.of(dataset, fitted.features)
+    model = with_scaling(fitted, inputs.input_shape)
+    card = ModelCard(
+        study=request.study,
+        created=fitted.segments[-1]["started"],
+        configuration=SelectedConfiguration(config_id, selection.label, dict(settings)),
+        cross_validation=CrossValidation(
+            selection.measure,
+            selection.mean,
+            selection.sd,
+            selection.low,
+            selection.high,
+            selection.n_splits,
+            selection.confidence,
+        ),
+        training=FinalTraining(
+            samples=len(development.training),
+            epochs=selection.final_epochs,
+            final_loss=fitted.history[-1]["loss"],
+            fit_seconds=fitted.fit_seconds,
+        ),
+        test=test_scores(
             settings["problem"]["type"],
             fitted.scored_targets(dataset.targets[splits.test]),
             predictions,
-            request["measure"],
-            request["confidence"],
+            request.measure,
+            request.confidence,
         ),
-        "ensemble": ensemble,
-        "data": {
-            "digest": dataset.digest,
-            "sample_shape": list(dataset.features.shape[1:]),
-            "columns": [column.name for column in intake.columns or ()],
-            "reading": intake.reading,
-            "classes": dataset.class_names,
-            "outputs": dataset.target_names,
-        },
-        "answers": _answers(fitted, dataset),
-        "output_scaling": {
-            "undone_by_the_model": not fitted.scaled_scores,
-            "center": fitted.targets.center.tolist(),
-            "scale": fitted.targets.scale.tolist(),
-        },
-        "environment": environment(),
-    }
+        ensemble=ensemble,
+        data=ModelData(
+            digest=dataset.digest,
+            sample_shape=list(dataset.features.shape[1:]),
+            columns=[column.name for column in inputs.columns or ()],
+            reading=inputs.reading,
+            classes=dataset.class_names,
+            outputs=dataset.target_names,
+        ),
+        answers=_answers(fitted, dataset),
+        output_scaling=OutputScaling(
+            undone_by_the_model=not fitted.scaled_scores,
+            center=fitted.targets.center.tolist(),
+            scale=fitted.targets.scale.tolist(),
+        ),
+        environment=environment(),
+    )
     table = pd.DataFrame({"sample": splits.test, "prediction": list(predictions)})
     if dataset.ids is not None:
         table["id"] = dataset.ids[splits.test]
-    return FinalModel(model, intake, table, card, inspect(fitted, dataset, splits))
+    return FinalModel(model, inputs, table, card, inspect(fitted, dataset, splits))
 
 
 def _answers(fitted: Fitted, dataset: Dataset) -> str:

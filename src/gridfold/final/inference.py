@@ -13,8 +13,9 @@ import numpy as np
 
 from gridfold.atomic import replacing
 from gridfold.errors import DataError, GridfoldError
-from gridfold.final.inputs import Intake
-from gridfold.store.records import read_record
+from gridfold.final.inputs import ModelInputs
+from gridfold.paths import FinalModelPaths, StudyPaths
+from gridfold.store.model_card import ModelCard
 from gridfold.training.measures import classes_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from gridfold.arrays import Array
 
-_ENSEMBLE = "ensemble"
 EXPORT_FORMATS = {"savedmodel": "tf_saved_model", "onnx": "onnx"}
 
 
@@ -36,17 +36,15 @@ class FinalModel:
 
     Attributes
     ----------
-    folder : Path
-        ``results/<study>/final``.
-    card : dict
-        The model card.
-    members : list of (keras.Model, Intake)
+    files : FinalModelPaths
+    card : ModelCard
+    members : list of (keras.Model, ModelInputs)
         One, or one for each split.
     """
 
-    folder: Path
-    card: dict[str, Any]
-    members: list[tuple[Any, Intake]]
+    files: FinalModelPaths
+    card: ModelCard
+    members: list[tuple[Any, ModelInputs]]
 
     @classmethod
     def load(cls, results: Path, *, ensemble: bool = False) -> FinalModel:
@@ -57,25 +55,28 @@ class FinalModel:
         NotReady
             When the study has no such model, or the model can't be read here.
         """
-        folder = results if (results / "model.keras").exists() else results / "final"
-        if not (folder / "model.keras").exists():
+        files = FinalModelPaths(results)
+        if not files.model.exists():
+            files = StudyPaths(results).final_model
+        if not files.model.exists():
             raise NotReady(
                 f"{results} has no final model; run the study first: snakemake --configfile ..."
             )
-        card = read_record(folder / "card.json")
-        pairs = [(folder / "model.keras", folder / "preprocessing.json")]
+        card = ModelCard.read(files.card)
+        pairs = [(files.model, files.preprocessing)]
         if ensemble:
             # Not all that lie there: a study of fewer splits leaves some of the one before.
-            names = (card.get("ensemble") or {"members": []})["members"]
-            files = [folder / _ENSEMBLE / f"{name}.keras" for name in names]
-            pairs = [(file, file.with_suffix(".json")) for file in files]
+            names = card.ensemble.members if card.ensemble else []
+            pairs = [(files.member(name), files.member_preprocessing(name)) for name in names]
             if not pairs:
                 raise NotReady(
                     f"{results} has no ensemble; set `final: {{ensemble: true}}` in the study and "
                     "run it again, which trains nothing that is there"
                 )
         _register_own_objects(card)
-        return cls(folder, card, [(_load(model), Intake.load(intake)) for model, intake in pairs])
+        return cls(
+            files, card, [(_load(model), ModelInputs.load(inputs)) for model, inputs in pairs]
+        )
 
     def predict(
         self, file: Path, *, separator: str | None = None, array: str | None = None
@@ -105,22 +106,22 @@ class FinalModel:
         """
         take = _reader(file, separator, array)
         total: Any = 0.0
-        for model, intake in self.members:
-            prediction = np.asarray(model.predict(take(intake), verbose=0), np.float64)
+        for model, inputs in self.members:
+            prediction = np.asarray(model.predict(take(inputs), verbose=0), np.float64)
             total = total + prediction.reshape(len(prediction), -1)
         return self._table(total / len(self.members))
 
     def _table(self, outputs: Array) -> pd.DataFrame:
         import pandas as pd
 
-        intake = self.members[0][1]
-        if intake.class_names is None:
-            scaling = self.card["output_scaling"]
+        inputs = self.members[0][1]
+        if inputs.class_names is None:
+            scaling = self.card.output_scaling
             # Several outputs in [0, 1] leave the model as it was trained; here they get units.
-            if not scaling["undone_by_the_model"]:
-                outputs = outputs / np.array(scaling["scale"]) + np.array(scaling["center"])
-            return pd.DataFrame(outputs, columns=intake.target_names)
-        names = np.array(intake.class_names)
+            if not scaling.undone_by_the_model:
+                outputs = outputs / np.array(scaling.scale) + np.array(scaling.center)
+            return pd.DataFrame(outputs, columns=inputs.target_names)
+        names = np.array(inputs.class_names)
         each = np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
         columns: Mapping[str, Any] = {f"p({n})": each[:, i] for i, n in enumerate(names)}
         return pd.DataFrame({"prediction": names[classes_of(outputs)], **columns})
@@ -151,15 +152,14 @@ class FinalModel:
                 "ONNX needs the package tf2onnx, which is not installed: pip install "
                 '"gridfold[onnx]", or --format savedmodel, which needs nothing more'
             )
-        ((model, intake),) = self.members
+        ((model, inputs),) = self.members
         # Keras exports only what has been called.
-        model(np.zeros((1, *intake.input_shape), np.float32))
+        model(np.zeros((1, *inputs.input_shape), np.float32))
         target.parent.mkdir(parents=True, exist_ok=True)
         model.export(target, format=EXPORT_FORMATS[kind], verbose=False)
-        beside = (
-            target / "preprocessing.json" if kind == "savedmodel" else target.with_suffix(".json")
-        )
-        shutil.copyfile(self.folder / "preprocessing.json", beside)
+        exported = FinalModelPaths(target)
+        beside = exported.preprocessing if kind == "savedmodel" else target.with_suffix(".json")
+        shutil.copyfile(self.files.preprocessing, beside)
         return beside
 
 
@@ -173,14 +173,14 @@ def write_table(table: pd.DataFrame, file: Path) -> None:
             table.to_csv(temporary, index=False)
 
 
-def _reader(file: Path, separator: str | None, array: str | None) -> Callable[[Intake], Array]:
+def _reader(file: Path, separator: str | None, array: str | None) -> Callable[[ModelInputs], Array]:
     """Return what gives the samples of a file as inputs of a model."""
     if not file.is_file():
         raise DataError(f"no such file: {file}")
     try:
         if file.suffix in (".npz", ".npy"):
             samples = _array(file, array)
-            return lambda intake: intake.from_array(samples)
+            return lambda inputs: inputs.from_array(samples)
         if file.suffix in (".csv", ".parquet"):
             return _table_reader(file, separator)
     except (ValueError, OSError) as error:
@@ -188,17 +188,17 @@ def _reader(file: Path, separator: str | None, array: str | None) -> Callable[[I
     raise DataError(f"{file}: unknown kind of file; allowed: .csv, .parquet, .npz, .npy")
 
 
-def _table_reader(file: Path, separator: str | None) -> Callable[[Intake], Array]:
+def _table_reader(file: Path, separator: str | None) -> Callable[[ModelInputs], Array]:
     # The members of an ensemble read the same columns.
     tables: list[Any] = []
 
-    def take(intake: Intake) -> Array:
+    def take(inputs: ModelInputs) -> Array:
         if not tables:
-            tables.append(intake.read_table(file, separator))
+            tables.append(inputs.read_table(file, separator))
         return (
-            intake.from_array(tables[0].to_numpy())
-            if intake.columns is None
-            else intake.from_table(tables[0])
+            inputs.from_array(tables[0].to_numpy())
+            if inputs.columns is None
+            else inputs.from_table(tables[0])
         )
 
     return take
@@ -233,11 +233,11 @@ def _load(file: Path) -> Any:
         ) from None
 
 
-def _register_own_objects(card: Mapping[str, Any]) -> None:
+def _register_own_objects(card: ModelCard) -> None:
     """Import the user's model file, whose registered layers the saved model is made of."""
     from gridfold.usercode.functions import load, problem_with
 
-    model = card["configuration"]["settings"]["model"]
+    model = card.configuration.settings["model"]
     for key in ("build", "train", "objects"):
         reference = model.get(key)
         if reference and not problem_with(reference):

@@ -1,4 +1,4 @@
-"""What a saved final model needs besides itself: how raw samples become its inputs.
+"""The inputs of a saved final model: how they are made of raw tables, images or arrays.
 
 ``final/preprocessing.json`` holds plain numbers and names, so that reading it runs no code of its
 author's and needs no version of scikit-learn.
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gridfold.arrays import Array
-from gridfold.atomic import write_text
+from gridfold.atomic import write_json
 from gridfold.csvfiles.format import Format
 from gridfold.data.columns import Column, as_matrix
 from gridfold.data.dataset import Dataset
@@ -27,19 +27,21 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Intake:
-    """How raw samples become inputs of a final model, which does the scaling itself.
+class ModelInputs:
+    """Turns raw tables, images or arrays into the inputs of the saved final model.
+
+    The model itself does the scaling.
 
     Attributes
     ----------
     sample_shape : tuple of int
-        Of a sample as the study keeps it: numbers, with codes for categories.
+        Shape of one sample as the study keeps it: numbers, with codes for categories.
     columns : list of Column or None
-        The columns of a row, for tables.
+        The columns of a table; None for images and arrays.
     encoding : Encoding or None
-        Of tables with categories or missing values.
+        What replaces categories and missing values; None where the data have neither.
     class_names : list of str or None
-        Name of each class code.
+        Name of each class code; None if the problem has no classes.
     target_names : list of str
         Name of each output.
     reading : dict
@@ -54,8 +56,8 @@ class Intake:
     reading: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, dataset: Dataset, fitted: Preprocessing) -> Intake:
-        """Return the intake of a model that was trained on `dataset`."""
+    def of(cls, dataset: Dataset, fitted: Preprocessing) -> ModelInputs:
+        """Return how the inputs of a model are made that was trained on `dataset`."""
         return cls(
             dataset.features.shape[1:],
             dataset.columns,
@@ -234,7 +236,7 @@ class Intake:
         return np.asarray(Preprocessing(self.encoding).encode(samples), np.float32)
 
     def save(self, file: Path) -> None:
-        """Write the intake as JSON."""
+        """Write this as JSON."""
         columns, encoding = self.columns, self.encoding
         stored = {
             "format": _FORMAT,
@@ -246,10 +248,10 @@ class Intake:
             "target_names": self.target_names,
             "reading": self.reading,
         }
-        write_text(file, json.dumps(stored, indent=1) + "\n")
+        write_json(file, stored, indent=1)
 
     @classmethod
-    def load(cls, file: Path) -> Intake:
+    def load(cls, file: Path) -> ModelInputs:
         """Read what :meth:`save` wrote.
 
         Raises

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gridfold.jobs.frozen_imports import lasting
 from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
-from gridfold.plan.stages import with_catalogue
+from gridfold.requests import FinalRequest
+from gridfold.store.model_card import EnsembleScore
+from gridfold.store.selection import Selection
 
 
 def fit_final(
@@ -22,11 +23,11 @@ def fit_final(
             from gridfold.final import fit
 
         fit.fit_final(
-            with_catalogue(json.loads(request), inputs.get("catalogue", "")),
-            json.loads(Path(inputs["best"]).read_text()),
+            FinalRequest.parse(request),
+            Selection.read(Path(inputs["best"])),
             StudyPaths(Path(inputs["splits"]).parent),
             threads,
-            json.loads(Path(inputs["ensemble"]).read_text()) if "ensemble" in inputs else None,
+            EnsembleScore.read(Path(inputs["ensemble"])) if "ensemble" in inputs else None,
         ).save(files)
 
 
@@ -43,8 +44,8 @@ def fit_ensemble(
             from gridfold.final import ensemble
 
         ensemble.fit_ensemble(
-            with_catalogue(json.loads(request), inputs.get("catalogue", "")),
-            json.loads(Path(inputs["best"]).read_text()),
+            FinalRequest.parse(request),
+            Selection.read(Path(inputs["best"])),
             StudyPaths(Path(inputs["splits"]).parent),
             threads,
         ).save(*outputs)

@@ -6,16 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from gridfold.arrays import Array
 from gridfold.errors import Problem, StudyError
 from gridfold.finished.study import FinishedStudy
+from gridfold.statistics.bootstrap import percentiles, scores_of_draws
 from gridfold.statistics.intervals import holm, mean_interval, paired_p_value
 from gridfold.training.measures import score_one
 from gridfold.wording import counted, measure_name
 
-_RESAMPLES = 1000
 _FEWEST_COMMON = 2
 
 
@@ -78,7 +75,7 @@ def compare_studies(studies: Sequence[FinishedStudy]) -> list[StudyComparison]:
     if refused:
         raise StudyError("gridfold compare", refused)
     # With several comparisons, all intervals of test scores hold together (Bonferroni).
-    level = 1 - (1 - reference.best["confidence"]) / len(others)
+    level = 1 - (1 - reference.best.confidence) / len(others)
     found = [_compared(reference, study, level) for study in others]
     adjusted = holm([c.splits.p_value if c.splits else math.nan for c in found])
     return [
@@ -137,7 +134,7 @@ def _over_splits(
     ours = study.scores[common].to_numpy(float)
     theirs = reference.scores[common].to_numpy(float)
     least = study.rounding + reference.rounding
-    interval = mean_interval(ours - theirs, study.ratio, reference.best["confidence"], least)
+    interval = mean_interval(ours - theirs, study.ratio, reference.best.confidence, least)
     return Difference(
         interval.mean,
         interval.low,
@@ -151,64 +148,42 @@ def _on_test_samples(
     reference: FinishedStudy, study: FinishedStudy, level: float, obstacles: list[str]
 ) -> Difference | None:
     """Compare the final models on held-out samples, paired by sample where these are the same."""
-    if not (len(study.test) and len(reference.test)):
+    ours, theirs = study.card.test, reference.card.test
+    if ours is None or theirs is None:
         obstacles.append("No comparison on test samples: not both studies have held some out.")
         return None
     results = []
-    for each in (study, reference):
+    for each, told in ((study, ours), (reference, theirs)):
         targets, prediction = each.test_results()
-        told, found = each.card["test"]["score"], score_one(each.measure, targets, prediction)
-        if not math.isclose(told, found, rel_tol=1e-4, abs_tol=1e-6):
+        found = score_one(each.measure, targets, prediction)
+        if not math.isclose(told.score, found, rel_tol=1e-4, abs_tol=1e-6):
             obstacles.append(
                 f"No comparison on test samples: those of {each.name} were scored on another scale."
             )
             return None
         results.append((targets, prediction))
     paired = _same_test(reference, study)
-    low, high = _bootstrap(study.measure, results[0], results[1], paired, level)
-    value = study.card["test"]["score"] - reference.card["test"]["score"]
+    score, other_score = (scores_of_draws(study.measure, *result) for result in results)
+    # Efron & Tibshirani (1993), chapter 16: the same samples are drawn for both where these are
+    # the same, and separately where they are not.
+    drawn = percentiles(
+        lambda own, other, axis: score(own, axis) - other_score(other, axis),
+        [len(targets) for targets, _ in results],
+        level,
+        paired=paired,
+    )
+    value = ours.score - theirs.score
     basis = (
         f"paired over the same {counted(len(study.test), 'test sample')}"
         if paired
         else f"unpaired, on {len(study.test):,} and {len(reference.test):,} different test samples"
     )
-    return Difference(value, low, high, math.nan, f"{basis}, bootstrap")
-
-
-def _bootstrap(
-    measure: str,
-    ours: tuple[Array, Array],
-    theirs: tuple[Array, Array],
-    paired: bool,
-    level: float,
-) -> tuple[float, float]:
-    """Return the percentile interval of the difference of two test scores.
-
-    Efron & Tibshirani (1993), chapters 13 and 16: the same samples are drawn for both where these
-    are the same, and separately where they are not.
-    """
-    random, differences = np.random.default_rng(0), []
-    for _ in range(_RESAMPLES):
-        drawn = random.integers(0, len(ours[0]), len(ours[0]))
-        other = drawn if paired else random.integers(0, len(theirs[0]), len(theirs[0]))
-        try:
-            differences.append(
-                score_one(measure, ours[0][drawn], ours[1][drawn])
-                - score_one(measure, theirs[0][other], theirs[1][other])
-            )
-        except ValueError:
-            continue
-    defined = [value for value in differences if math.isfinite(value)]
-    if not defined:
-        return math.nan, math.nan
-    tail = (1 - level) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return float(low), float(high)
+    return Difference(value, drawn.low, drawn.high, math.nan, f"{basis}, bootstrap")
 
 
 def conclusion(comparison: StudyComparison, reference: FinishedStudy) -> str:
     """Say in one sentence what a comparison has found; a test score counts before the splits."""
-    name, alpha = comparison.study.name, 1 - reference.best["confidence"]
+    name, alpha = comparison.study.name, 1 - reference.best.confidence
     test, splits = comparison.test, comparison.splits
     if test is not None and math.isfinite(test.low):
         verdict = "differs from" if test.low > 0 or test.high < 0 else "can’t be told from"

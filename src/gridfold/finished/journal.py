@@ -33,7 +33,7 @@ _DPI = 300
 
 
 @dataclass(frozen=True)
-class Column:
+class JournalColumn:
     """The column of a journal.
 
     Attributes
@@ -48,33 +48,33 @@ class Column:
     size: float
 
 
-COLUMNS: dict[str, Column] = {
-    "single": Column(3.5, 7),
-    "double": Column(7.2, 7),
-    "nature-single": Column(89 * _MM, 6.5),
-    "nature-double": Column(183 * _MM, 6.5),
-    "ieee-single": Column(3.5, 8),
-    "ieee-double": Column(7.16, 8),
-    "elsevier-single": Column(90 * _MM, 7),
-    "elsevier-double": Column(190 * _MM, 7),
-    "jmlr": Column(6.0, 8),
-    "neurips": Column(5.5, 8),
+COLUMNS: dict[str, JournalColumn] = {
+    "single": JournalColumn(3.5, 7),
+    "double": JournalColumn(7.2, 7),
+    "nature-single": JournalColumn(89 * _MM, 6.5),
+    "nature-double": JournalColumn(183 * _MM, 6.5),
+    "ieee-single": JournalColumn(3.5, 8),
+    "ieee-double": JournalColumn(7.16, 8),
+    "elsevier-single": JournalColumn(90 * _MM, 7),
+    "elsevier-double": JournalColumn(190 * _MM, 7),
+    "jmlr": JournalColumn(6.0, 8),
+    "neurips": JournalColumn(5.5, 8),
 }
 """Widths as the guides for authors give them."""
 
 
-def most_panels(column: Column) -> int:
+def most_panels(column: JournalColumn) -> int:
     """Return how many panels side by side a column has room for."""
     return max(1, int(column.width * _DRAWN_SIZE / column.size / 2.4))
 
 
-def save(drawings: Mapping[str, Drawing], column: Column, folder: Path) -> list[Path]:
+def save(drawings: Mapping[str, Drawing], column: JournalColumn, folder: Path) -> list[Path]:
     """Write every drawing as PDF (TrueType fonts embedded) and SVG (letters as outlines).
 
     Parameters
     ----------
     drawings : mapping of str to Drawing
-    column : Column
+    column : JournalColumn
     folder : Path
 
     Returns
@@ -95,7 +95,7 @@ def save(drawings: Mapping[str, Drawing], column: Column, folder: Path) -> list[
     return files
 
 
-def fit(figure: Figure, column: Column) -> None:
+def fit(figure: Figure, column: JournalColumn) -> None:
     """Give a figure the width of a column and its letters their size."""
     drawn = figure.get_size_inches()
     scale = column.size / _DRAWN_SIZE
@@ -158,7 +158,7 @@ def _keep_tick_sizes(axes: Axes, scale: float) -> None:
                 label.set_fontsize(size)
 
 
-def _stack(figure: Figure, legend: Legend, column: Column) -> None:
+def _stack(figure: Figure, legend: Legend, column: JournalColumn) -> None:
     """Put a legend above the figure again, in as many columns as there is room for."""
     names = [text.get_text() for text in legend.get_texts()]
     letters = column.width * 72 / (_LETTER * column.size)

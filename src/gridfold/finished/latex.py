@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from gridfold.problems import Measure
 from gridfold.statistics.result import Comparison
+from gridfold.store.model_card import ModelCard
+from gridfold.store.selection import Selection
 from gridfold.wording import (
-    bounds,
     counted,
     decimals,
     direction,
@@ -76,8 +77,8 @@ def ranking_table(
     name: str,
     configurations: pd.DataFrame,
     comparison: Comparison,
-    best: Mapping[str, Any],
-    card: Mapping[str, Any],
+    best: Selection,
+    card: ModelCard,
     rows: int,
 ) -> str:
     """Return the best configurations as a LaTeX table.
@@ -88,10 +89,8 @@ def ranking_table(
         Of the study.
     configurations : DataFrame
     comparison : Comparison
-    best : mapping
-        :func:`gridfold.statistics.summary.select`.
-    card : mapping
-        The model card.
+    best : Selection
+    card : ModelCard
     rows : int
         Most configurations.
     """
@@ -100,7 +99,7 @@ def ranking_table(
         on="config_id",
         how="left",
     )
-    measure = best["measure"]
+    measure = best.measure
     halves = [
         half_width(*(row[f"{measure}_{end}"] for end in ("mean", "low", "high")))
         for _, row in shown.iterrows()
@@ -165,22 +164,22 @@ def _caption(
     shown: pd.DataFrame,
     comparison: Comparison,
     configurations: pd.DataFrame,
-    best: Mapping[str, Any],
-    card: Mapping[str, Any],
+    best: Selection,
+    card: ModelCard,
     tested: bool,
 ) -> str:
-    measure, level = best["measure"], percent(best["confidence"])
+    measure, level = best.measure, percent(best.confidence)
     which = f"The best {len(shown)} of {len(configurations):,} configurations"
     if len(shown) == len(configurations):
         which = f"All {counted(len(shown), 'configuration')}"
     text = f"{which} by {measure_name(measure)} ({direction(measure)})"
-    if best["n_splits"] < 2:
+    if best.n_splits < 2:
         text += ", on one split, so that there are neither intervals nor tests."
     else:
-        low, high = bounds(measure)
+        low, high = Measure.of(measure).range
         cut = ", cut at the measure’s range" if math.isfinite(low) or math.isfinite(high) else ""
         text += (
-            f": mean over n = {best['n_splits']} splits ± the longer half of its {level} confidence"
+            f": mean over n = {best.n_splits} splits ± the longer half of its {level} confidence"
             f" interval (Student’s t, corrected for shared training samples: Nadeau and Bengio, "
             f"2003{cut})."
         )
@@ -194,13 +193,13 @@ def _caption(
             f"{len(comparison.comparisons):,} configurations, since the first row was picked by "
             f"these scores. {_about_stars(shown)}"
         )
-    test = card["test"]
-    if test and math.isfinite(test["low"]):
-        places = decimals([test["score"] - test["low"]], [test["score"]])
+    test = card.test
+    if test and test.has_interval:
+        places = decimals([test.score - test.low], [test.score])
         text += (
-            f" On the held-out test set (n = {test['samples']:,}) the first row scores "
-            f"{number(test['score'], places)} [{number(test['low'], places)}, "
-            f"{number(test['high'], places)}]."
+            f" On the held-out test set (n = {test.samples:,}) the first row scores "
+            f"{number(test.score, places)} [{number(test.low, places)}, "
+            f"{number(test.high, places)}]."
         )
     return escape(text)
 

@@ -12,8 +12,7 @@ from optuna.trial import TrialState, create_trial
 
 from gridfold.atomic import replacing
 from gridfold.paths import StudyPaths
-from gridfold.problems import LOWER_IS_BETTER
-from gridfold.statistics.optuna_parameter import Parameter
+from gridfold.statistics.optuna_parameter import Parameter, optuna_direction
 from gridfold.tables.axes import curve_over_splits
 from gridfold.tables.trials import StudyTables, axis_columns
 
@@ -61,7 +60,7 @@ def write(paths: StudyPaths, name: str, axes: Mapping[str, Any], measure: str, f
         study = optuna.create_study(
             storage=storage,
             study_name=name,
-            direction="minimize" if measure in LOWER_IS_BETTER else "maximize",
+            direction=optuna_direction(measure),
         )
         study.add_trials(trials)
         storage.remove_session()

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-import jinja2
 from markupsafe import Markup
 
 from gridfold.finished.comparison import Difference, StudyComparison, conclusion
 from gridfold.finished.study import FinishedStudy, StudyState
+from gridfold.store.answer import Answer
+from gridfold.store.model_card import ModelCard
+from gridfold.store.selection import Selection
+from gridfold.webpage.page import content_policy, joined, templates
+from gridfold.webpage.style import BASE_STYLE
 from gridfold.wording import (
     MISSING,
     counted,
     decimals,
     direction,
-    half_width,
     measure_name,
     number,
     p_value,
@@ -31,7 +30,7 @@ from gridfold.wording import (
     shorten,
 )
 
-_TEMPLATE, _STYLE = "studies.html.j2", "pages.css"
+_TEMPLATES = Path(__file__).parent / "templates"
 # Of a column in a terminal.
 _WIDEST = 46
 
@@ -45,7 +44,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Part:
+class PagePart:
     """One section of a page.
 
     Attributes
@@ -70,32 +69,26 @@ class StudiesPage:
     Attributes
     ----------
     title, subtitle : str
-    parts : list of Part
+    parts : list of PagePart
     """
 
     title: str
     subtitle: str
-    parts: list[Part]
+    parts: list[PagePart]
 
     def html(self) -> str:
         """Return the page: self-contained, without script, everything escaped."""
-        folder = resources.files("gridfold") / "templates"
-        style = (folder / _STYLE).read_text(encoding="utf-8")
-        template = (folder / _TEMPLATE).read_text(encoding="utf-8")
-        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        environment = jinja2.Environment(
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        return environment.from_string(template).render(
-            policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-            "base-uri 'none'; form-action 'none'",
-            style=Markup(style),
-            title=self.title,
-            subtitle=self.subtitle,
-            parts=self.parts,
+        style = joined((BASE_STYLE, _TEMPLATES / "pages.css"))
+        return (
+            templates(_TEMPLATES)
+            .get_template("studies.html.j2")
+            .render(
+                policy=content_policy(style),
+                style=Markup(style),
+                title=self.title,
+                subtitle=self.subtitle,
+                parts=self.parts,
+            )
         )
 
     def text(self) -> str:
@@ -137,31 +130,32 @@ def index_page(states: Sequence[StudyState], page: Path) -> StudiesPage:
     page : Path
         Where the page will lie; links are relative to it.
     """
-    finished = [state for state in states if state.finished]
-    others = [state for state in states if not state.finished]
+    finished = [(state, state.answer) for state in states if state.answer]
+    others = [state for state in states if not state.answer]
     parts = []
     if finished:
         headings = ["Study", "Problem", "Best configuration", "Score", "Test", "Final model of"]
-        parts.append(Part("Finished", headings, [_finished_row(s, page) for s in finished]))
+        parts.append(
+            PagePart("Finished", headings, [_finished_row(s, a, page) for s, a in finished])
+        )
     if others:
         rows = [[Item(s.name), Item(_progress(s))] for s in others]
-        parts.append(Part("Not finished", ["Study", "State"], rows))
+        parts.append(PagePart("Not finished", ["Study", "State"], rows))
     if not states:
-        parts.append(Part("No studies", sentences=["There is no study in this folder yet."]))
+        parts.append(PagePart("No studies", sentences=["There is no study in this folder yet."]))
     subtitle = f"{len(finished)} finished, {len(others)} not finished"
     return StudiesPage("Studies", subtitle, parts)
 
 
-def _finished_row(state: StudyState, page: Path) -> list[Item]:
-    best, card = state.best or {}, state.card or {}
-    report = state.paths.report
+def _finished_row(state: StudyState, answer: Answer, page: Path) -> list[Item]:
+    best, card, report = answer.best, answer.card, state.paths.report
     return [
         Item(state.name, _link(page, report) if report.exists() else ""),
-        Item(str(card["configuration"]["settings"]["problem"]["type"]).replace("_", " ")),
-        Item(f"{best['label']} ({best['config_id']})"),
+        Item(card.configuration.problem.replace("_", " ")),
+        Item(f"{best.label} ({best.config_id})"),
         Item(_score(best)),
         Item(_test_score(best, card)),
-        Item(str(card["created"])[:10] + (", running again" if state.running else "")),
+        Item(card.created[:10] + (", running again" if state.running else "")),
     ]
 
 
@@ -172,33 +166,25 @@ def _progress(state: StudyState) -> str:
     return f"{text}, nothing is running"
 
 
-def _places(best: Mapping[str, Any]) -> int:
-    return decimals([_half(best)], [best["mean"]])
-
-
-def _half(best: Mapping[str, Any]) -> float | None:
-    return None if best["low"] is None else half_width(best["mean"], best["low"], best["high"])
-
-
-def _score(best: Mapping[str, Any]) -> str:
-    places, half = _places(best), _half(best)
-    text = f"{measure_name(best['measure'])} {number(best['mean'], places)}"
-    if half is None:
-        return f"{text} ({counted(best['n_splits'], 'split')})"
+def _score(best: Selection) -> str:
+    places, half = best.decimals, best.half_width
+    text = f"{measure_name(best.measure)} {number(best.mean, places)}"
+    if not math.isfinite(half):
+        return f"{text} ({counted(best.n_splits, 'split')})"
     return (
-        f"{text} ± {number(half, places)} ({percent(best['confidence'])}, "
-        f"{counted(best['n_splits'], 'split')})"
+        f"{text} ± {number(half, places)} ({percent(best.confidence)}, "
+        f"{counted(best.n_splits, 'split')})"
     )
 
 
-def _test_score(best: Mapping[str, Any], card: Mapping[str, Any]) -> str:
-    test = card["test"]
+def _test_score(best: Selection, card: ModelCard) -> str:
+    test = card.test
     if not test:
         return MISSING
-    places = _places(best)
-    ends = f" [{number(test['low'], places)}, {number(test['high'], places)}]"
-    interval = ends if math.isfinite(test["low"]) else ""
-    return f"{number(test['score'], places)}{interval}, n = {test['samples']:,}"
+    places = best.decimals
+    ends = f" [{number(test.low, places)}, {number(test.high, places)}]"
+    interval = ends if test.has_interval else ""
+    return f"{number(test.score, places)}{interval}, n = {test.samples:,}"
 
 
 # -- comparison -----------------------------------------------------------------------------------
@@ -220,8 +206,8 @@ def comparison_page(
     overview = [
         [
             Item(study.name, _link(page, study.paths.report)),
-            Item(f"{study.best['label']} ({study.best['config_id']})"),
-            Item(f"{study.best['configurations']:,}"),
+            Item(f"{study.best.label} ({study.best.config_id})"),
+            Item(f"{study.best.configurations:,}"),
             Item(_score(study.best)),
             Item(_test_score(study.best, study.card)),
         ]
@@ -234,7 +220,7 @@ def comparison_page(
         if d is not None
     ]
     missing = [f"{c.study.name}: {text}" for c in comparisons for text in c.obstacles]
-    level = percent(reference.best["confidence"])
+    level = percent(reference.best.confidence)
     return StudiesPage(
         " and ".join(study.name for study in studies)
         if len(studies) == 2
@@ -242,26 +228,26 @@ def comparison_page(
         f"Compared by {measure_name(reference.measure)} ({direction(reference.measure)}); "
         f"differences are to {reference.name}.",
         [
-            Part("What differs", sentences=[conclusion(c, reference) for c in comparisons]),
-            Part(
+            PagePart("What differs", sentences=[conclusion(c, reference) for c in comparisons]),
+            PagePart(
                 "Studies",
                 ["Study", "Best configuration", "Of", "Score over splits", "Test score"],
                 overview,
             ),
-            Part(
+            PagePart(
                 "Differences",
                 ["Study", "On", "Difference", f"{level} interval", "p", "Basis"],
                 rows,
                 missing,
             ),
-            Part("How to read this", sentences=_notes(len(comparisons))),
+            PagePart("How to read this", sentences=_notes(len(comparisons))),
         ],
     )
 
 
 def _difference(difference: Difference, reference: FinishedStudy) -> list[Item]:
     places = decimals(
-        [difference.high - difference.value, _half(reference.best)], [difference.value]
+        [difference.high - difference.value, reference.best.half_width], [difference.value]
     )
     interval = (
         f"{number(difference.low, places)} to {number(difference.high, places)}"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,21 +15,19 @@ from gridfold.figures import model, scaling, study, style
 from gridfold.final.inside import Inside
 from gridfold.finished import journal, latex
 from gridfold.paths import StudyPaths
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
-from gridfold.statistics.result import Comparison
-from gridfold.store.records import read_record
-from gridfold.tables.trials import StudyTables
-
-_TABLES = ("trials", "epochs", "configurations", "comparisons", "scientific", "importance")
+from gridfold.statistics.finished import StudyResults
+from gridfold.tables.predictions import predicted_samples
 
 
-def export(plan: Plan, column: journal.Column, rows: int, folder: Path) -> list[Path]:
+def export(plan: Plan, column: journal.JournalColumn, rows: int, folder: Path) -> list[Path]:
     """Write ``table.tex`` and all figures of a finished study into `folder`.
 
     Parameters
     ----------
     plan : Plan
-    column : Column
+    column : JournalColumn
     rows : int
         Most configurations in the table.
     folder : Path
@@ -48,13 +43,9 @@ def export(plan: Plan, column: journal.Column, rows: int, folder: Path) -> list[
         When the study is not finished.
     """
     paths = plan.paths
-    files = {name: str(paths.tables / f"{name}.parquet") for name in _TABLES}
-    files["facts"] = str(paths.tables / "comparison.json")
     try:
-        tables, comparison = StudyTables.read(files), Comparison.read(files)
-        best = read_record(paths.tables / "best.json")
-        card = read_record(paths.final / "card.json")
-        drawn = _draw(plan, tables, comparison, card, column)
+        found = StudyResults.read(paths)
+        drawn = _draw(plan, found, column)
     except FileNotFoundError as error:
         # Of Arrow's errors the message is the path, of Python's the attribute.
         missing = Path(error.filename or str(error)).name
@@ -63,43 +54,45 @@ def export(plan: Plan, column: journal.Column, rows: int, folder: Path) -> list[
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "table.tex"
     text = latex.ranking_table(
-        plan.study.study, tables.configurations, comparison, best, card, rows
+        plan.study.study,
+        found.tables.configurations,
+        found.comparison,
+        found.answer.best,
+        found.answer.card,
+        rows,
     )
     write_text(table, text)
     return [table, *journal.save(drawn, column, folder)]
 
 
 def _draw(
-    plan: Plan,
-    tables: StudyTables,
-    comparison: Comparison,
-    card: Mapping[str, Any],
-    column: journal.Column,
+    plan: Plan, results: StudyResults, column: journal.JournalColumn
 ) -> dict[str, style.Drawing]:
-    request, paths = json.loads(plan.report_request()), plan.paths
-    predicted: dict[str, Any] = {
-        "out_of_fold": pd.read_parquet(paths.tables / "best_predictions.parquet"),
-        "test_predictions": pd.read_parquet(paths.final / "test_predictions.parquet"),
-    }
-    known: dict[str, Any] = {
-        "targets": np.load(paths.data / "targets.npy", mmap_mode="r"),
-        "manifest": read_record(paths.data / "manifest.json"),
-    }
-    features = np.load(paths.data / "features.npy", mmap_mode="r")
-    inside = Inside.load(paths.final / "inside.npz")
+    request, paths = JobRequests(plan).report(), plan.paths
+    tables, card, manifest = results.tables, results.answer.card, results.manifest
+    targets = np.load(paths.array("targets"), mmap_mode="r")
+    samples = predicted_samples(
+        pd.read_parquet(paths.out_of_fold),
+        pd.read_parquet(paths.final_model.test_predictions),
+        targets,
+    )
+    features = np.load(paths.array("features"), mmap_mode="r")
+    inside = Inside.load(paths.final_model.inside)
     with style.at_most_columns(journal.most_panels(column)):
         found = {
             **study.draw_search(request, tables),
-            **study.draw_test(request, tables, card=card, **known, **predicted),
-            **model.draw_model(inside, features=features, **known),
-            **comparisonfigures.draw_comparison(comparison),
+            **study.draw_test(request, tables, card=card, samples=samples, manifest=manifest),
+            **model.draw_model(inside, features=features, targets=targets, manifest=manifest),
+            **comparisonfigures.draw_comparison(results.comparison),
         }
         if plan.study.problem.is_classification:
-            classes = classfigures.draw_classes(request, features=features, **known, **predicted)
+            classes = classfigures.draw_classes(
+                request, samples, features=features, manifest=manifest
+            )
             found |= classes.drawings
         return found | (_scaling(paths) if plan.compares_world_sizes else {})
 
 
 def _scaling(paths: StudyPaths) -> dict[str, style.Drawing]:
-    table = pd.read_parquet(paths.tables / "scaling.parquet")
+    table = pd.read_parquet(paths.table("scaling"))
     return {"scaling": scaling.draw_scaling(table)}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,9 +18,12 @@ from gridfold.errors import Problem, StudyError
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Ledger
 from gridfold.statistics.intervals import rounding_variance
+from gridfold.store.answer import Answer
+from gridfold.store.model_card import ModelCard
 from gridfold.store.progress import read_jobs
-from gridfold.store.records import DamagedRecord, read_record
-from gridfold.tables.trials import stacked
+from gridfold.store.selection import Selection
+from gridfold.tables.predictions import predicted_samples
+from gridfold.typed_json import DamagedRecord
 
 # A job writes its progress twice a second; one that was silent for so long is gone.
 _SILENCE = 600.0
@@ -35,10 +37,8 @@ class FinishedStudy:
     ----------
     name : str
     paths : StudyPaths
-    best : mapping
-        :func:`gridfold.statistics.summary.select`.
-    card : mapping
-        The model card.
+    best : Selection
+    card : ModelCard
     scores : Series
         Score of the selected configuration on each split, by the split's name.
     ratio : float
@@ -53,8 +53,8 @@ class FinishedStudy:
 
     name: str
     paths: StudyPaths
-    best: Mapping[str, Any]
-    card: Mapping[str, Any]
+    best: Selection
+    card: ModelCard
     scores: pd.Series
     ratio: float
     rounding: float
@@ -72,9 +72,8 @@ class FinishedStudy:
         """
         paths = StudyPaths(folder)
         try:
-            best = read_record(paths.tables / "best.json")
-            card = read_record(paths.final / "card.json")
-            trials = pd.read_parquet(paths.tables / "trials.parquet")
+            answer = Answer.read(paths)
+            trials = pd.read_parquet(paths.table("trials"))
             splits = Splits.load(paths.splits)
         except (FileNotFoundError, NotADirectoryError):
             raise StudyError(
@@ -85,15 +84,16 @@ class FinishedStudy:
                     )
                 ],
             ) from None
-        mine = trials[(trials["config_id"] == best["config_id"]) & (trials["status"] == "finished")]
+        best = answer.best
+        mine = trials[(trials["config_id"] == best.config_id) & (trials["status"] == "finished")]
         return cls(
             folder.resolve().name,
             paths,
             best,
-            card,
-            mine.set_index("split")[best["measure"]],
+            answer.card,
+            mine.set_index("split")[best.measure],
             float((mine["n_validation"] / mine["n_train"]).mean()),
-            rounding_variance(best["measure"], mine[best["measure"]], mine["n_validation"]),
+            rounding_variance(best.measure, mine[best.measure], mine["n_validation"]),
             {name: split.digest for name, split in splits.by_name.items() if name != FINAL},
             splits.test,
         )
@@ -101,17 +101,17 @@ class FinishedStudy:
     @property
     def measure(self) -> str:
         """The measure that ranked its configurations."""
-        return str(self.best["measure"])
+        return self.best.measure
 
     @property
     def problem(self) -> str:
         """The type of its problem."""
-        return str(self.card["configuration"]["settings"]["problem"]["type"])
+        return self.card.configuration.problem
 
     @property
     def data_digest(self) -> str:
         """Digest of all of its data."""
-        return str(self.card["data"]["digest"])
+        return self.card.data.digest
 
     def test_digest(self) -> str:
         """Return the digest of the test samples themselves, in their order; empty without any."""
@@ -125,9 +125,10 @@ class FinishedStudy:
 
     def test_results(self) -> tuple[Array, Array]:
         """Return targets and predictions of the test samples, in the order of `test`."""
-        table = pd.read_parquet(self.paths.final / "test_predictions.parquet")
+        table = pd.read_parquet(self.paths.final_model.test_predictions)
         targets = Dataset.load(self.paths.data).targets
-        return np.asarray(targets[table["sample"]]), stacked(table["prediction"])
+        (found,) = predicted_samples(table.head(0), table, targets)
+        return found.truth, found.prediction
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class StudyState:
     name : str
         Of the folder.
     paths : StudyPaths
-    best, card : mapping or None
+    answer : Answer or None
         None while the study is not finished.
     done, known : int
         Trials with a result, of those that were ever given to a job.
@@ -149,16 +150,10 @@ class StudyState:
 
     name: str
     paths: StudyPaths
-    best: Mapping[str, Any] | None
-    card: Mapping[str, Any] | None
+    answer: Answer | None
     done: int
     known: int
     running: int
-
-    @property
-    def finished(self) -> bool:
-        """Whether there is an answer."""
-        return self.best is not None and self.card is not None
 
 
 def find_studies(results: Path) -> Iterator[StudyState]:
@@ -171,7 +166,7 @@ def find_studies(results: Path) -> Iterator[StudyState]:
     """
     for folder in sorted(results.iterdir()) if results.is_dir() else []:
         paths = StudyPaths(folder)
-        if folder.is_dir() and (paths.ledger.exists() or (paths.tables / "best.json").exists()):
+        if folder.is_dir() and (paths.ledger.exists() or paths.best.exists()):
             yield _state(paths)
 
 
@@ -182,20 +177,18 @@ def _state(paths: StudyPaths) -> StudyState:
         any(paths.trial(trial.config_id, trial.split).glob("result-*.json")) for trial in trials
     )
     jobs = read_jobs(paths.progress, ledger.shards).values()
-    best, card = _json(paths.tables / "best.json"), _json(paths.final / "card.json")
     return StudyState(
         paths.root.name,
         paths,
-        best if best and card else None,
-        card if best and card else None,
+        _answer(paths),
         done,
         len(trials),
         sum(not job.ended and time.time() - job.updated < _SILENCE for job in jobs),
     )
 
 
-def _json(file: Path) -> Mapping[str, Any] | None:
+def _answer(paths: StudyPaths) -> Answer | None:
     try:
-        return read_record(file)
+        return Answer.read(paths)
     except (OSError, DamagedRecord):
         return None

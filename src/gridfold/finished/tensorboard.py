@@ -22,7 +22,7 @@ import pandas as pd
 from gridfold.errors import GridfoldError
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Trial
-from gridfold.problems import MEASURE_RANGES
+from gridfold.problems import MEASURES
 from gridfold.tables.axes import sorted_values
 from gridfold.tables.trials import StudyTables
 from gridfold.wording import measure_name
@@ -77,8 +77,8 @@ def write(paths: StudyPaths, axes: Mapping[str, Any], most: int) -> Path:
     configurations = tables.configurations.head(most)
     folder = paths.tensorboard
     shutil.rmtree(folder, ignore_errors=True)
-    written = (paths.tables / "trials.parquet").stat().st_mtime
-    measures = [name for name in MEASURE_RANGES if name in tables.trials]
+    written = paths.table("trials").stat().st_mtime
+    measures = [name for name in MEASURES if name in tables.trials]
     _write_events(folder, [(written, 0, _experiment(configurations, axes, measures))])
     histories = dict(list(tables.epochs.groupby(["config_id", "split"], sort=False)))
     for _, configuration in configurations.iterrows():

@@ -1,1 +1,1 @@
-"""What runs inside a training job: the pool, the fork server, ranks, the shard."""
+"""Training jobs run here: the shard, its pool or ranks, the fork server."""

@@ -1,4 +1,4 @@
-"""The jobs whose trials need several processes or devices at once: a shard, and the final model.
+"""These jobs train what needs several processes or devices: a shard, or the final model.
 
 They are started by a command and read the study anew, as every job of Snakemake does: Slurm wants
 shell rules for MPI, and a command with a path is one that a person can repeat.
@@ -9,17 +9,18 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
-from gridfold.atomic import write_text
+from gridfold.atomic import write_json
 from gridfold.cluster.placement import processes
 from gridfold.jobs import pool, ranks
-from gridfold.jobs.shard import ShardTables, TrialsFailed, run_shard
+from gridfold.jobs.shard import Attempt, ShardJob, ShardTables, TrialsFailed
 from gridfold.jobs.work import final_folder, final_work
 from gridfold.plan.plan import Plan
-from gridfold.store.job_records import Asked
+from gridfold.requests import FinalRequest, TrainRequest
+from gridfold.store.job_records import JobResources
 from gridfold.store.locks import holding
+from gridfold.store.selection import Selection
 
 log = logging.getLogger(__name__)
 
@@ -35,23 +36,31 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def train_shard(plan: Plan, shard: str, launcher: str, outputs: ShardTables, attempt: int) -> None:
-    """Train the trials of one shard; see :func:`gridfold.jobs.shard.run_shard`."""
+def train_shard(
+    plan: Plan,
+    request: TrainRequest,
+    shard: str,
+    launcher: str,
+    outputs: ShardTables,
+    attempt: int,
+) -> None:
+    """Train the trials of one shard; see :class:`gridfold.jobs.shard.ShardJob`."""
     launch, folder = _launch(plan, launcher, plan.processes(shard)), plan.paths.ranks(shard)
     cores = plan.study.execution.threads_per_worker * plan.processes(shard)
-    run_shard(
+    job = ShardJob(
         shard,
-        json.loads(plan.train_request(shard)),
+        request,
         plan.paths,
+        Attempt.of(attempt, plan.study.execution.retries),
+        JobResources(cores),
+    )
+    job.run(
         lambda works, on_event, meanwhile: ranks.run(works, launch, folder, on_event, meanwhile),
         outputs,
-        last_attempt=attempt > plan.study.execution.retries,
-        first_attempt=attempt == 1,
-        asked=Asked(cores),
     )
 
 
-def train_final(plan: Plan, best: Path, launcher: str, record: Path) -> None:
+def train_final(plan: Plan, request: FinalRequest, best: Path, launcher: str, record: Path) -> None:
     """Train the final model as its configuration was trained in cross-validation.
 
     The weights go to the run store, where `fit_final` finds them. A configuration on one device is
@@ -62,10 +71,9 @@ def train_final(plan: Plan, best: Path, launcher: str, record: Path) -> None:
     TrialsFailed
         When the training fails.
     """
-    selection = json.loads(best.read_text())
-    request = json.loads(plan.final_request())
+    selection = Selection.read(best)
     with holding(final_folder(selection, plan.paths)):
-        work = final_work(request, selection, plan.paths, request["threads"])
+        work = final_work(request, selection, plan.paths, request.conditions.threads)
         is_distributed = "distribution" in work.task.settings["training"]
         if is_distributed and work.store.result(work.task.epochs) is None:
             launch = _launch(plan, launcher, processes(work.task.settings))
@@ -73,15 +81,15 @@ def train_final(plan: Plan, best: Path, launcher: str, record: Path) -> None:
             ranks.run([work], launch, plan.paths.ranks("final"), _listener(failures))
             if failures:
                 raise TrialsFailed(f"the final model: {failures[0]}")
-    text = {"config_id": selection["config_id"], "trained_here": is_distributed}
-    write_text(record, json.dumps(text, indent=1) + "\n")
+    text = {"config_id": selection.config_id, "trained_here": is_distributed}
+    write_json(record, text, indent=1)
 
 
 def _launch(plan: Plan, launcher: str, count: int) -> ranks.Launch:
     return ranks.Launch(launcher, count, plan.study.execution.start_timeout)
 
 
-def _listener(failures: list[str]) -> Callable[[pool.Event], None]:
+def _listener(failures: list[str]) -> pool.Listener:
     def listen(event: pool.Event) -> None:
         if event.failure is not None:
             failures.append(event.failure.reason)

@@ -1,4 +1,4 @@
-"""A process that has imported TensorFlow, and forks a process for each piece of work.
+"""The fork server imports TensorFlow once and forks a process for each piece of work.
 
 Importing TensorFlow takes seconds, a fork of a process that has done it takes milliseconds and
 shares no state with other forks. As :mod:`multiprocessing.forkserver`, but one server can serve
@@ -54,6 +54,7 @@ class Fork:
     connection : Connection
         To the process, which ends when this is closed. It may send, this end must not.
     pid : int
+        Number of the process.
     """
 
     def __init__(self, connection: Connection, pid: int, status: int) -> None:

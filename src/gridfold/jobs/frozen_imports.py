@@ -1,4 +1,7 @@
-"""Imports whose objects stay until the process ends, and of which the garbage collector is told."""
+"""Import heavy libraries without garbage collection (a fifth faster), and freeze their objects.
+
+Forks then share the memory of those objects.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every job of the workflow does around its work: log, errors and exit codes."""
+"""Every job of the workflow runs in a block that keeps its log, errors and exit code."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 from gridfold.errors import EXIT_CONTINUE, GridfoldError, Interrupted
+from gridfold.requests import Request
 from gridfold.store import request_notes
+
+R = TypeVar("R", bound=Request)
 
 
 @contextlib.contextmanager
@@ -61,6 +65,22 @@ def job(log_file: str, request: str | None = None) -> Iterator[None]:
         # The process ends now, with all that it holds. Python would look through it once more:
         # a second where TensorFlow was imported.
         gc.freeze()
+
+
+@contextlib.contextmanager
+def script_job(snakemake: Any, kind: type[R]) -> Iterator[R]:
+    """Run the work of a script of Snakemake as one job, see :func:`job`, and yield its request.
+
+    Parameters
+    ----------
+    snakemake
+        The object that Snakemake puts into every script.
+    kind : type
+        Of the request, which is the parameter `request` of the rule.
+    """
+    text = snakemake.params.request
+    with job(str(snakemake.log[0]), text):
+        yield kind.parse(text)
 
 
 class _Terminal(logging.Handler):

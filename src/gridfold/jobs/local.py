@@ -1,21 +1,21 @@
-"""A training job whose trials run side by side on one node: what it was given, and its pool."""
+"""A training job on one node finds out what it was given and trains its trials side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gridfold.cluster.allocation import Allocation
 from gridfold.jobs import pool
-from gridfold.jobs.shard import ShardTables, run_shard
+from gridfold.jobs.shard import Attempt, ShardJob, ShardTables
 from gridfold.paths import StudyPaths
-from gridfold.store.job_records import Asked
+from gridfold.requests import TrainRequest
+from gridfold.store.job_records import JobResources
 
 
 def train_here(
     name: str,
-    request: Mapping[str, Any],
+    request: TrainRequest,
     root: Path,
     outputs: ShardTables,
     *,
@@ -23,14 +23,14 @@ def train_here(
     resources: Any,
     retries: int,
 ) -> None:
-    """Train the trials of a shard or slot; see :func:`gridfold.jobs.shard.run_shard`.
+    """Train the trials of a shard or slot; see :class:`gridfold.jobs.shard.ShardJob`.
 
     Parameters
     ----------
     name : str
         Of the shard or slot.
-    request : mapping
-        Its trials and what they depend on.
+    request : TrainRequest
+        With the trials of the shard or slot.
     root : Path
         ``results/<study>``.
     outputs : ShardTables
@@ -43,18 +43,13 @@ def train_here(
         Attempts after the first.
     """
     given = Allocation.of_job(threads, remote=bool(resources.remote))
-    workers = given.workers(request["threads"], resources.workers)
-    run_shard(
+    workers = given.workers(request.conditions.threads, resources.workers)
+    job = ShardJob(
         name,
         request,
         StudyPaths(root),
-        lambda works, on_event, meanwhile: pool.run(
-            works, workers, on_event, given.gpus, meanwhile, given.share(workers)
-        ),
-        outputs,
-        last_attempt=resources.attempt > retries,
-        first_attempt=resources.attempt == 1,
-        asked=Asked(
+        Attempt.of(resources.attempt, retries),
+        JobResources(
             given.cores,
             len(given.gpus),
             workers,
@@ -62,3 +57,4 @@ def train_here(
             int(resources.runtime),
         ),
     )
+    job.run(pool.trainer(given, workers), outputs)

@@ -1,4 +1,4 @@
-"""A pool of trials inside one job: one fresh process each, TensorFlow imported once for all.
+"""A pool trains the trials of a job, each in a fresh process; TensorFlow is imported once.
 
 The fork server (:mod:`gridfold.jobs.fork_server`) has imported TensorFlow and every trial is forked
 from it, so a trial starts in a fraction of a second yet shares no state with another. A trial that
@@ -20,7 +20,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
-from gridfold.cluster.allocation import Share
+from gridfold.cluster.allocation import Allocation, Share
 from gridfold.errors import Interrupted, TrialFailure, summary_of
 from gridfold.jobs.fork_server import STOP_SIGNALS, Fork, ForkServer
 from gridfold.jobs.usage import Sampler
@@ -47,10 +47,13 @@ class Event:
     Attributes
     ----------
     kind : {"started", "epoch", "finished", "failed"}
+        What has happened.
     work : Work
+        Of which trial.
     row : dict
         History row of an epoch.
     failure : TrialFailure or None
+        Why a trial has failed.
     usage : mapping or None
         What a failed trial has used (:class:`gridfold.jobs.usage.Usage`), where it could still say
         so; that of a finished one is in its result.
@@ -64,6 +67,10 @@ class Event:
     failure: TrialFailure | None = None
     usage: Mapping[str, float | None] | None = None
     elsewhere: int | None = None
+
+
+# Hears of every event, in the process of the pool.
+Listener = Callable[[Event], None]
 
 
 class Supply(Protocol):
@@ -90,7 +97,7 @@ class _Listed:
 def run(
     works: Sequence[Work] | Supply,
     workers: int,
-    on_event: Callable[[Event], None],
+    on_event: Listener,
     gpus: Sequence[str] = (),
     meanwhile: Callable[[], None] = lambda: None,
     share: Share | None = None,
@@ -120,8 +127,8 @@ def run(
     if supply.is_over():
         return
     log.info("%d at a time, on GPUs %s", workers, ", ".join(gpus) or "none")
-    running: dict[Connection, _Running] = {}
-    desks = _Desks(gpus, workers)
+    running: dict[Connection, _TrialProcess] = {}
+    slots = GpuSlots(gpus, workers)
     with stop_signals() as stopped, ForkServer() as server:
         try:
             meanwhile()
@@ -129,7 +136,7 @@ def run(
                 if stopped.is_set():
                     raise Interrupted
                 while len(running) < workers and (work := supply.take()) is not None:
-                    trial = _start(server, work, desks, share)
+                    trial = _start(server, work, slots, share)
                     running[trial.process.connection] = trial
                     elsewhere = trial.process.pid if server.is_shared else None
                     on_event(Event("started", work, elsewhere=elsewhere))
@@ -149,7 +156,7 @@ def run(
                         raise Interrupted
                     if event.kind != "epoch":
                         del running[connection]
-                        desks.leave(trial.output)
+                        slots.leave(trial.output)
                         connection.close()
                         trial.process.join()
                         trial.relay(to_the_end=True)
@@ -161,13 +168,15 @@ def run(
 
 
 @dataclass
-class _Running:
+class _TrialProcess:
     """A trial that is being trained.
 
     Attributes
     ----------
     process : Fork
+        The process that trains it.
     work : Work
+        What it trains.
     output : Connection
         The end of a pipe into which the trial prints.
     last : deque of int
@@ -203,8 +212,8 @@ class _Running:
         return "\n".join(lines[1:] if len(self.last) == _LAST_WORDS else lines)
 
 
-class _Desks:
-    """Which running trial has which GPU.
+class GpuSlots:
+    """Gives each running trial its GPU.
 
     Parameters
     ----------
@@ -233,15 +242,15 @@ class _Desks:
             self._free.append(self._taken.pop(trial))
 
 
-def _start(server: ForkServer, work: Work, desks: _Desks, share: Share | None) -> _Running:
+def _start(server: ForkServer, work: Work, slots: GpuSlots, share: Share | None) -> _TrialProcess:
     hearing, speaking = Pipe(duplex=False)
     given = share or Share(work.task.threads or 1)
-    process = server.start(_train, work, desks.take(hearing), given, output=speaking.fileno())
+    process = server.start(_train, work, slots.take(hearing), given, output=speaking.fileno())
     speaking.close()
-    return _Running(process, work, hearing)
+    return _TrialProcess(process, work, hearing)
 
 
-def _receive(connection: Connection, trial: _Running) -> Event | None:
+def _receive(connection: Connection, trial: _TrialProcess) -> Event | None:
     try:
         kind, content, usage = connection.recv()
     except (EOFError, ConnectionResetError):
@@ -286,6 +295,19 @@ def _train(connection: Connection, work: Work, environment: dict[str, str], shar
             traceback.print_exc()
             content = ("error", summary_of(error), traceback.format_exc())
             connection.send(("failed", content, sampler.usage().record()))
+
+
+def trainer(
+    given: Allocation, workers: int
+) -> Callable[[Sequence[Work] | Supply, Listener, Callable[[], None]], None]:
+    """Return what trains `workers` trials at a time with all that a job was given."""
+
+    def train(
+        works: Sequence[Work] | Supply, on_event: Listener, meanwhile: Callable[[], None]
+    ) -> None:
+        run(works, workers, on_event, given.gpus, meanwhile, given.share(workers))
+
+    return train
 
 
 @contextlib.contextmanager

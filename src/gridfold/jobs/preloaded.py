@@ -1,4 +1,4 @@
-"""What the fork server imports before it forks the first trial."""
+"""The fork server imports this module before it forks the first trial."""
 
 from gridfold.jobs.frozen_imports import lasting
 

@@ -1,4 +1,4 @@
-"""Where the time of a trial goes: TensorFlow's profiler over one epoch, apart from the study."""
+"""Profile one epoch of a trial with TensorFlow's profiler, apart from the study."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from gridfold.errors import not_run_yet
-from gridfold.jobs.work import digest_of_data, trial_task
+from gridfold.jobs.work import JobInputs
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.plan.shards import Trial
+from gridfold.requests import ChosenConfiguration, WantedConfiguration
 from gridfold.store.trials import TrialTask
 
 # The first epoch traces and compiles the graph, the second is as all that follow.
@@ -51,7 +53,7 @@ class Profile:
     folder : Path
         For `xprof`, and TensorBoard's profile plugin.
     seconds : float
-        Of the epoch.
+        Wall time of the recorded epoch, in seconds.
     operations : list of Operation
         Most expensive first.
     """
@@ -61,7 +63,7 @@ class Profile:
     operations: list[Operation]
 
 
-def profile(plan: Plan, configuration: Mapping[str, Any], split: str) -> Profile:
+def profile(plan: Plan, configuration: ChosenConfiguration, split: str) -> Profile:
     """Train a trial for two epochs on one device and record the second.
 
     Nothing goes to the run store, and what is there is not touched.
@@ -69,8 +71,7 @@ def profile(plan: Plan, configuration: Mapping[str, Any], split: str) -> Profile
     Parameters
     ----------
     plan : Plan
-    configuration : mapping
-        One of :func:`gridfold.plan.status.known_configurations`.
+    configuration : ChosenConfiguration
     split : str
         One of its splits.
 
@@ -82,23 +83,18 @@ def profile(plan: Plan, configuration: Mapping[str, Any], split: str) -> Profile
         When the trial fails, or its own training ends before the second epoch.
     """
     paths = plan.paths
+    conditions = JobRequests(plan).conditions
     try:
-        digest_of_data(paths)
+        inputs = JobInputs.load(conditions, paths, conditions.threads)
     except FileNotFoundError:
         missing = f"{paths.root} has no prepared data"
         raise not_run_yet("profile", missing, plan.files) from None
-    request = plan.training_request()
+    trial = Trial(configuration.id, split)
     with tempfile.TemporaryDirectory(prefix="gridfold-profile-") as scratch:
-        task = trial_task(
-            request,
-            Trial(configuration["id"], split),
-            configuration["settings"],
-            _PROFILED,
-            paths,
-            Path(scratch),
-            request["threads"],
+        task = inputs.task(
+            trial, WantedConfiguration(configuration.settings, _PROFILED), Path(scratch)
         )
-        folder = paths.profiles / f"{configuration['id']}-{split}"
+        folder = paths.profiles / f"{configuration.id}-{split}"
         seconds, file = _record(task, folder)
     return Profile(folder, seconds, operations(file))
 

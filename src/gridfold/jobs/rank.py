@@ -1,4 +1,4 @@
-"""One rank of a distributed training job: ``python -m gridfold.jobs.rank FOLDER``.
+"""One rank trains its share of a distributed job: ``python -m gridfold.jobs.rank FOLDER``.
 
 All ranks train the same trials, one after another, each with its share of every batch. What has
 happened is written, a line of JSON each time, to ``FOLDER/<rank>.jsonl``, where
@@ -24,35 +24,12 @@ from typing import Any
 import numpy as np
 
 from gridfold.cluster.allocation import Share
+from gridfold.cluster.job import node_name
+from gridfold.cluster.launchers import launched_local_rank, launched_rank
 from gridfold.errors import EXIT_CONTINUE, TrialFailure, summary_of
 from gridfold.jobs.fork_server import STOP_SIGNALS
 from gridfold.jobs.pool import Work
 from gridfold.jobs.usage import Sampler, as_row, from_row, joined
-
-# How launchers tell a process its rank: Open MPI, PMIx, MPICH and Intel MPI, Horovod's own, Slurm.
-_RANK_VARIABLES = (
-    "OMPI_COMM_WORLD_RANK",
-    "PMIX_RANK",
-    "PMI_RANK",
-    "HOROVOD_RANK",
-    "SLURM_PROCID",
-)
-
-
-_LOCAL_RANK_VARIABLES = (
-    "OMPI_COMM_WORLD_LOCAL_RANK",
-    "MPI_LOCALRANKID",
-    "HOROVOD_LOCAL_RANK",
-    "SLURM_LOCALID",
-)
-
-
-def launched_local_rank() -> int:
-    """Return which of the processes on its node this is; 0 without a launcher."""
-    for name in _LOCAL_RANK_VARIABLES:
-        if name in os.environ:
-            return int(os.environ[name])
-    return 0
 
 
 def take_gpu() -> None:
@@ -63,14 +40,6 @@ def take_gpu() -> None:
     visible = [d for d in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if d.strip()]
     if len(visible) > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible[launched_local_rank() % len(visible)]
-
-
-def launched_rank() -> int:
-    """Return the rank that the launcher gave to this process; 0 without a launcher."""
-    for name in _RANK_VARIABLES:
-        if name in os.environ:
-            return int(os.environ[name])
-    return 0
 
 
 class _Messages:
@@ -154,8 +123,7 @@ def _train_all(works: Sequence[Work], messages: _Messages) -> None:
 def _sees(threads: int, device: str) -> dict[str, Any]:
     """Return where this rank runs and what it sees there, in the order in which it is logged."""
     return {
-        # Slurm's name of the node, where there is one: that of its scheduler and its logs.
-        "host": os.environ.get("SLURMD_NODENAME") or platform.node(),
+        "host": node_name(),
         "local_rank": launched_local_rank(),
         "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "none"),
         "threads": threads,

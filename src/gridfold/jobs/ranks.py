@@ -26,9 +26,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gridfold.cluster.slurm import Node, ranks_on, slurm_nodes, slurm_variables
+from gridfold.cluster.launchers import options_for_ranks
+from gridfold.cluster.slurm import lost_variables, nodes_that_must_be_told, ranks_on
 from gridfold.errors import GridfoldError, Interrupted, TrialFailure
-from gridfold.jobs.pool import Event, Work, stop_signals
+from gridfold.jobs.pool import Event, Listener, Work, stop_signals
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Launch:
         Command that starts processes, as ``mpirun --oversubscribe`` or ``srun --mpi=pmix``;
         ``auto`` for what this machine has. A single process needs none.
     ranks : int
+        Processes to start.
     start_timeout : float
         Seconds from the first rank's start until all must be ready.
     """
@@ -86,29 +88,18 @@ class Launch:
                 else ["-H", self._hosts()]
             )
             return [*words, "-np", str(self.ranks), *hosts, *program]
-        # Slurm would let the others wait for a rank that is gone.
-        extra = ["--kill-on-bad-exit=1"] if name == "srun" else []
-        return [*words, *extra, "-n", str(self.ranks), *program]
+        return [*words, *options_for_ranks(words[0]), "-n", str(self.ranks), *program]
 
     def environment(self) -> dict[str, str]:
         """Return the environment for the launcher: with the job's nodes, if it has lost them."""
-        nodes = [] if self.ranks == 1 else _nodes_of_job()
-        lost = slurm_variables(os.environ["SLURM_JOB_ID"], nodes, self.ranks) if nodes else {}
-        return environment() | lost
+        return environment() | ({} if self.ranks == 1 else lost_variables(self.ranks))
 
     def _hosts(self) -> str:
-        nodes = _nodes_of_job()
+        nodes = nodes_that_must_be_told()
         if len(nodes) < 2:
             return f"localhost:{self.ranks}"
         counts = ranks_on(nodes, self.ranks)
         return ",".join(f"{n.name}:{k}" for n, k in zip(nodes, counts, strict=True) if k)
-
-
-def _nodes_of_job() -> list[Node]:
-    """Return the nodes of this Slurm job, where nothing in the environment tells them."""
-    job = os.environ.get("SLURM_JOB_ID")
-    known = {"SLURM_JOB_NODELIST", "SLURM_NODELIST"} & set(os.environ)
-    return slurm_nodes(job) if job and not known else []
 
 
 def horovod_controllers() -> list[str]:
@@ -141,7 +132,7 @@ def run(
     works: Sequence[Work],
     launch: Launch,
     folder: Path,
-    on_event: Callable[[Event], None],
+    on_event: Listener,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
     """Train trials one after another on all ranks, in the given order.
@@ -222,7 +213,7 @@ class _Session:
         works: Sequence[Work],
         launch: Launch,
         folder: Path,
-        on_event: Callable[[Event], None],
+        on_event: Listener,
     ) -> None:
         self._works = list(works)
         self._launch = launch

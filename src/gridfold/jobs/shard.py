@@ -1,26 +1,25 @@
-"""The training job of one shard: ask the run store, train what is missing, write the tables."""
+"""The job of a shard asks the run store, trains what is missing, and writes the tables."""
 
 from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from gridfold import advice
-from gridfold.data.splits import Splits
 from gridfold.errors import GridfoldError, Interrupted, TrialFailure
 from gridfold.jobs import pool
-from gridfold.jobs.work import digest_of_data, trial_work
+from gridfold.jobs.watcher import TrialWatcher
+from gridfold.jobs.work import JobInputs
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Trial
-from gridfold.problems import PROBLEM_KINDS
-from gridfold.store import job_records
+from gridfold.requests import TrainRequest
+from gridfold.store.job_records import JobRecorder, JobResources
 from gridfold.store.locks import Heartbeat, TrialLock
 from gridfold.store.progress import JobProgress, ProgressFile
-from gridfold.store.trials import TrialResult
+from gridfold.store.trials import DIVERGED, TrialResult
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ log = logging.getLogger(__name__)
 _BUSY_SECONDS = 2.0
 
 # Trials to train, who wants to hear of them, and what can be done before the first begins.
-Trainer = Callable[[Sequence[pool.Work], Callable[[pool.Event], None], Callable[[], None]], None]
+Trainer = Callable[[Sequence[pool.Work], pool.Listener, Callable[[], None]], None]
 
 
 class TrialsFailed(GridfoldError):
@@ -45,224 +44,190 @@ class ShardTables:
     predictions: Path
 
 
-def run_shard(
-    name: str,
-    request: Mapping[str, Any],
-    paths: StudyPaths,
-    train: Trainer,
-    outputs: ShardTables,
-    *,
-    last_attempt: bool,
-    first_attempt: bool = True,
-    asked: job_records.Asked | None = None,
-) -> None:
-    """Bring every trial of a shard to an answer and write the shard's tables.
+@dataclass(frozen=True)
+class Attempt:
+    """Which attempt at a job this is.
+
+    Attributes
+    ----------
+    is_first : bool
+        Whether this is not a retry. A retry leaves out the trials whose failure in an earlier
+        attempt was their own code's, see :func:`gridfold.advice.is_final`.
+    is_last : bool
+        Whether no retry follows. Failed trials may be reported instead if so, or if none of them
+        would end otherwise in another attempt.
+    """
+
+    is_first: bool = True
+    is_last: bool = True
+
+    @classmethod
+    def of(cls, number: int, retries: int) -> Attempt:
+        """Return the attempt with this number, from 1, where so many retries follow the first."""
+        return cls(is_first=number == 1, is_last=number > retries)
+
+
+class ShardJob:
+    """Brings every trial of a shard to an answer and writes the shard's tables.
 
     Parameters
     ----------
     name : str
         Of the shard.
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.train_request`.
+    request : TrainRequest
     paths : StudyPaths
-    train : callable
-        Trains what is missing: :func:`gridfold.jobs.pool.run` or :func:`gridfold.jobs.ranks.run`.
-    outputs : ShardTables
-    last_attempt : bool
-        Whether no retry follows. Failed trials may be reported instead if so, or if none of them
-        would end otherwise in another attempt.
-    first_attempt : bool
-        Whether this is not a retry. A retry leaves out the trials whose failure in an earlier
-        attempt was their own code's, see :func:`gridfold.advice.is_final`.
-    asked : Asked, optional
-        What the job was given, for its record.
-
-    Raises
-    ------
-    TrialsFailed
-        When trials failed and must not be reported as such.
+    attempt : Attempt
+    resources : JobResources
+        Of the job, for its record.
     """
-    data_digest = digest_of_data(paths)
-    splits = Splits.load(paths.splits).by_name
-    trials = list(map(Trial.parse, request["trials"]))
-    works: dict[Trial, pool.Work] = {}
-    results: dict[Trial, TrialResult] = {}
-    progress = ProgressFile(paths.progress / f"{name}.json", JobProgress(len(trials)))
-    failures: dict[Trial, TrialFailure] = {}
 
-    def open_store(trial: Trial) -> None:
-        configuration = request["configurations"][trial.config_id]
-        works[trial] = trial_work(
-            request,
-            trial,
-            configuration["settings"],
-            configuration["epochs"],
-            paths,
-            data_digest,
-            splits[trial.split].digest,
-            request["threads"],
+    def __init__(
+        self,
+        name: str,
+        request: TrainRequest,
+        paths: StudyPaths,
+        attempt: Attempt,
+        resources: JobResources,
+    ) -> None:
+        self._name, self._paths = name, paths
+        self._attempt, self._resources = attempt, resources
+        self._inputs = JobInputs.load(request.conditions, paths, request.conditions.threads)
+        self._trials = [Trial.parse(text) for text in request.trials]
+        self._configurations = request.configurations
+        self._reports_failed = request.failed_trials == "report"
+        self._works: dict[Trial, pool.Work] = {}
+        self._results: dict[Trial, TrialResult] = {}
+        self._failures: dict[Trial, TrialFailure] = {}
+        # Trials that are not tried again.
+        self._hopeless = 0
+
+    def run(self, train: Trainer, tables: ShardTables) -> None:
+        """Train what is missing and write the tables.
+
+        Parameters
+        ----------
+        train : callable
+            Trains trials: :func:`gridfold.jobs.pool.run` or :func:`gridfold.jobs.ranks.run`.
+        tables : ShardTables
+
+        Raises
+        ------
+        TrialsFailed
+            When trials failed and must not be reported as such.
+        """
+        progress = ProgressFile(
+            self._paths.progress / f"{self._name}.json", JobProgress(len(self._trials))
         )
-        known = works[trial].store.result(configuration["epochs"])
-        if known is not None:
-            results[trial] = known
-            progress.progress.done += 1
-
-    hopeless = 0
-    with Heartbeat() as locks:
-        try:
-            for ours in _as_they_get_free(trials, paths, locks):
-                for trial in ours:
-                    open_store(trial)
-                left = {t: works[t] for t in ours if t not in results}
-                for trial, (failure, usage) in _hopeless(left, first_attempt=first_attempt).items():
-                    failures[trial] = failure
-                    results[trial] = TrialResult(
-                        "failed",
-                        works[trial].task.epochs,
-                        kind=failure.kind,
-                        reason=advice.in_full(failure),
-                        usage=usage,
-                    )
-                    hopeless += 1
-                    progress.progress.failed += 1
-                for trial in ours:
-                    if trial in results:
-                        locks.release(paths.trial(trial.config_id, trial.split))
-                missing = [works[trial] for trial in ours if trial not in results]
-                known = len(results) - hopeless
-                log.info("%d trials, %d known, %d to train", len(trials), known, len(missing))
-                if hopeless:
-                    log.info("%d not tried again: their own code has failed", hopeless)
+        with Heartbeat() as locks, progress:
+            for trials in self._as_they_get_free(locks):
+                missing = self._missing(trials, progress.progress)
+                for trial in trials:
+                    if trial in self._results:
+                        locks.release(self._folder(trial))
                 progress.write(now=True)
                 if missing:
-                    with job_records.recording(
-                        paths.jobs, name, asked or job_records.Asked(1)
-                    ) as record:
-                        listener = _Listener(progress, results, failures, record, locks)
-                        train(missing, listener, _import_tables)
-        finally:
-            progress.progress.running.clear()
-            progress.progress.ended = True
-            progress.write(now=True)
-    ended = last_attempt or all(map(advice.is_final, failures.values()))
-    if failures and not (ended and request["failed_trials"] == "report"):
-        lines = advice.explained((str(trial), failure) for trial, failure in failures.items())
-        if hopeless:
-            lines.append(f"  ({hopeless} not tried again: their own code fails.)")
+                    with JobRecorder(self._paths.jobs, self._name, self._resources) as record:
+                        watcher = TrialWatcher(progress, record, locks, self._note)
+                        train(missing, watcher, _import_tables)
+        self._raise_failures()
+        self._write(tables)
+
+    def work(self, trial: Trial) -> pool.Work:
+        """Return the work of one trial, its store opened; its lock should be held."""
+        return self._inputs.work(trial, self._configurations[trial.config_id])
+
+    def _folder(self, trial: Trial) -> Path:
+        return self._paths.trial(trial.config_id, trial.split)
+
+    def _as_they_get_free(self, locks: Heartbeat) -> Iterator[list[Trial]]:
+        """Yield trials that are locked for this job, until it had all of them.
+
+        Those that another job trains, one whose controller has died, come when it is done with
+        them; then its results are taken.
+        """
+        busy, told = self._trials, False
+        while busy:
+            ours = [trial for trial in busy if locks.acquire(self._folder(trial))]
+            busy = [trial for trial in busy if trial not in set(ours)]
+            if ours:
+                yield ours
+                continue
+            if not told:
+                holder = TrialLock(self._folder(busy[0])).live_holder()
+                log.info("waiting for %d trials that are trained by %s", len(busy), holder)
+                told = True
+            with pool.stop_signals() as stopped:
+                if stopped.wait(_BUSY_SECONDS):
+                    raise Interrupted
+
+    def _missing(self, trials: Sequence[Trial], progress: JobProgress) -> list[pool.Work]:
+        """Return the work of those of `trials` that must be trained; the others have a result."""
+        for trial in trials:
+            work = self._works[trial] = self.work(trial)
+            known = work.store.result(work.task.epochs)
+            if known is not None:
+                self._results[trial] = known
+                progress.done += 1
+            elif (hopeless := self._hopeless_result(trial)) is not None:
+                self._results[trial] = hopeless
+                self._hopeless += 1
+                progress.failed += 1
+        missing = [self._works[trial] for trial in trials if trial not in self._results]
+        known_trials = len(self._results) - self._hopeless
+        log.info("%d trials, %d known, %d to train", len(self._trials), known_trials, len(missing))
+        if self._hopeless:
+            log.info("%d not tried again: their own code has failed", self._hopeless)
+        return missing
+
+    def _hopeless_result(self, trial: Trial) -> TrialResult | None:
+        """Return the result of a trial that another attempt can't help; None of all others.
+
+        A new run tries all of them: somebody may have mended what its files and its fingerprint do
+        not show, a module or the file system.
+        """
+        work = self._works[trial]
+        if self._attempt.is_first:
+            work.store.forget_failure()
+            return None
+        known = work.store.failure()
+        if known is None or not advice.is_final(known[0]):
+            return None
+        failure, usage = known
+        self._failures[trial] = failure
+        reason = advice.in_full(failure)
+        return TrialResult(
+            "failed", work.task.epochs, kind=failure.kind, reason=reason, usage=usage
+        )
+
+    def _note(self, work: pool.Work, result: TrialResult, failure: TrialFailure | None) -> None:
+        """Keep the result of a trial that has ended."""
+        trial = Trial(work.task.config_id, work.task.split)
+        self._results[trial] = result
+        if failure is not None:
+            self._results[trial] = replace(result, reason=advice.in_full(failure))
+            if failure.kind != DIVERGED:
+                self._failures[trial] = failure
+
+    def _raise_failures(self) -> None:
+        """Raise when there are failures that can't be reported, or not yet."""
+        ended = self._attempt.is_last or all(map(advice.is_final, self._failures.values()))
+        if not self._failures or (ended and self._reports_failed):
+            return
+        lines = advice.explained((str(trial), failure) for trial, failure in self._failures.items())
+        if self._hopeless:
+            lines.append(f"  ({self._hopeless} not tried again: their own code fails.)")
         raise TrialsFailed(
-            f"{len(failures)} of {len(works)} trials failed; the others are kept.\n"
+            f"{len(self._failures)} of {len(self._works)} trials failed; the others are kept.\n"
             + "\n".join(lines)
         )
-    from gridfold.tables import trials as tables
 
-    rows = [(trial, results[trial], works[trial].store) for trial in trials]
-    tables.write_shard(rows, splits, outputs.trials, outputs.epochs, outputs.predictions)
+    def _write(self, files: ShardTables) -> None:
+        from gridfold.tables import trials as tables
 
-
-def _as_they_get_free(
-    trials: Sequence[Trial], paths: StudyPaths, locks: Heartbeat
-) -> Iterator[list[Trial]]:
-    """Yield trials that are locked for this job, until it had all of them.
-
-    Those that another job trains, one whose controller has died, come when it is done with them;
-    then its results are taken.
-    """
-    busy = list(trials)
-    told = False
-    while busy:
-        ours = [t for t in busy if locks.acquire(paths.trial(t.config_id, t.split))]
-        busy = [trial for trial in busy if trial not in set(ours)]
-        if ours:
-            yield ours
-            continue
-        if not told:
-            holder = TrialLock(paths.trial(busy[0].config_id, busy[0].split)).live_holder()
-            log.info("waiting for %d trials that are trained by %s", len(busy), holder)
-            told = True
-        with pool.stop_signals() as stopped:
-            if stopped.wait(_BUSY_SECONDS):
-                raise Interrupted
-
-
-def _hopeless(
-    works: Mapping[Trial, pool.Work], *, first_attempt: bool
-) -> dict[Trial, tuple[TrialFailure, dict[str, float | None]]]:
-    """Return the trials that another attempt can't help, with failure and usage.
-
-    A new run tries all of them: somebody may have mended what its files and its fingerprint do not
-    show, a module or the file system.
-    """
-    hopeless = {}
-    for trial, work in works.items():
-        if first_attempt:
-            work.store.forget_failure()
-        elif (known := work.store.failure()) is not None and advice.is_final(known[0]):
-            hopeless[trial] = known
-    return hopeless
+        rows = [(trial, self._results[trial], self._works[trial].store) for trial in self._trials]
+        tables.write_shard(rows, self._inputs.splits, files.trials, files.epochs, files.predictions)
 
 
 def _import_tables() -> None:
     """Import what writes the tables: earlier it would delay the first trial, later the end."""
     importlib.import_module("gridfold.tables.trials")
-
-
-class _Listener:
-    """Keeps results, log and progress up to date while the pool runs."""
-
-    def __init__(
-        self,
-        progress: ProgressFile,
-        results: dict[Trial, TrialResult],
-        failures: dict[Trial, TrialFailure],
-        record: job_records.JobRecord,
-        locks: Heartbeat,
-    ) -> None:
-        self._record = record
-        self._locks = locks
-        self._file = progress
-        self._results = results
-        self._failures = failures
-
-    def __call__(self, event: pool.Event) -> None:
-        task, state = event.work.task, self._file.progress
-        trial = Trial(task.config_id, task.split)
-        if event.kind == "started":
-            metric = PROBLEM_KINDS[task.settings["problem"]["type"]].metric
-            state.running[str(trial)] = {
-                "epoch": 0,
-                "epochs": task.epochs,
-                "metric": metric,
-                "val_metric": None,
-            }
-            self._record.adopt(event.elsewhere)
-        elif event.kind == "epoch" and event.row is not None:
-            value = event.row["val_metric"]
-            state.running[str(trial)].update(epoch=int(event.row["epoch"]), val_metric=value)
-        else:
-            self._ended(trial, event)
-        self._file.write(now=event.kind in ("finished", "failed"))
-
-    def _ended(self, trial: Trial, event: pool.Event) -> None:
-        self._keep(trial, event)
-        # Not earlier: whoever waits for the lock then finds what there is to know.
-        self._locks.release(event.work.task.folder)
-
-    def _keep(self, trial: Trial, event: pool.Event) -> None:
-        task, state = event.work.task, self._file.progress
-        state.running.pop(str(trial), None)
-        state.trained += 1
-        if event.failure is not None:
-            result = event.work.store.fail(task.epochs, event.failure, event.usage)
-            log.error("%s failed (%s): %s", trial, event.failure.kind, event.failure.reason)
-            state.failed += 1
-            self._record.count(result.usage, failed=True)
-            self._results[trial] = replace(result, reason=advice.in_full(event.failure))
-            if result.kind != "diverged":
-                self._failures[trial] = event.failure
-            return
-        found = event.work.store.result(task.epochs)
-        assert found is not None, f"{trial} ended well but left no result"
-        self._results[trial] = found
-        self._record.count(found.usage, failed=False)
-        state.done += 1
-        log.info("%s finished: %s", trial, found.scores)

@@ -1,4 +1,4 @@
-"""What a trial uses while it trains: processor, memory, GPU.
+"""Measure what a trial uses while it trains: processor, memory, GPU.
 
 A thread looks once a second at figures that the kernel and the driver keep anyway. Nothing here may
 cost a trial time or its life: what can't be had is absent.

@@ -1,105 +1,111 @@
-"""What a training job has to train: one piece of work for each trial."""
+"""A training job makes one piece of work of each trial."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from gridfold.data.splits import FINAL, Splits
-from gridfold.jobs import pool
+from gridfold.data.manifest import Manifest
+from gridfold.data.splits import FINAL, Split, Splits
+from gridfold.jobs.pool import Work
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Trial
+from gridfold.plan.stage_file import read_catalogue
+from gridfold.requests import Conditions, FinalRequest, WantedConfiguration
+from gridfold.store.selection import Selection
 from gridfold.store.trials import TrialStore, TrialTask
 
 
-def trial_work(
-    request: Mapping[str, Any],
-    trial: Trial,
-    settings: Mapping[str, Any],
-    epochs: int,
-    paths: StudyPaths,
-    data_digest: str,
-    split_digest: str,
-    threads: int,
-) -> pool.Work:
-    """Return the work of one trial, its store opened."""
-    folder = paths.trial(trial.config_id, trial.split)
-    store = TrialStore(
-        folder,
-        paths.set_aside,
-        {
-            "settings": settings,
-            "data": data_digest,
-            "split": split_digest,
-            "code": request["code"],
-            "versions": request["versions"],
-        },
-    )
-    store.open()
-    return pool.Work(trial_task(request, trial, settings, epochs, paths, folder, threads), store)
+@dataclass(frozen=True)
+class JobInputs:
+    """What the trials of one job share, and how each of them is made from it.
 
+    Attributes
+    ----------
+    conditions : Conditions
+    paths : StudyPaths
+        Where the study keeps its data, splits and trials.
+    splits : mapping of str to Split
+        By name.
+    data_digest : str
+        Digest of the prepared data.
+    threads : int
+        CPU threads of each process; 0 leaves the choice to TensorFlow.
+    """
 
-def trial_task(
-    request: Mapping[str, Any],
-    trial: Trial,
-    settings: Mapping[str, Any],
-    epochs: int,
-    paths: StudyPaths,
-    folder: Path,
-    threads: int,
-) -> TrialTask:
-    """Return the task of one trial, its checkpoints in `folder`."""
-    return TrialTask(
-        trial.config_id,
-        trial.split,
-        epochs,
-        dict(settings),
-        paths.data,
-        paths.splits,
-        folder,
-        threads,
-        request["steps_per_execution"],
-        request["checkpoint_every"],
-        request["in_memory_mb"],
-    )
+    conditions: Conditions
+    paths: StudyPaths
+    splits: Mapping[str, Split]
+    data_digest: str
+    threads: int
+
+    @classmethod
+    def load(
+        cls, conditions: Conditions, paths: StudyPaths, threads: int, only: str | None = None
+    ) -> JobInputs:
+        """Read the splits (all, or `only` one) and the digest of the data.
+
+        Raises
+        ------
+        FileNotFoundError
+            When the study has no prepared data.
+        """
+        digest = Manifest.read(paths.manifest).digest
+        return cls(conditions, paths, Splits.load(paths.splits, only).by_name, digest, threads)
+
+    def work(self, trial: Trial, wanted: WantedConfiguration) -> Work:
+        """Return the work of one trial, its store opened; its lock should be held."""
+        folder = self.paths.trial(trial.config_id, trial.split)
+        fingerprint = {
+            "settings": wanted.settings,
+            "data": self.data_digest,
+            "split": self.splits[trial.split].digest,
+            "code": self.conditions.code,
+            "versions": self.conditions.versions,
+        }
+        store = TrialStore(folder, self.paths.set_aside, fingerprint)
+        store.open()
+        return Work(self.task(trial, wanted, folder), store)
+
+    def task(self, trial: Trial, wanted: WantedConfiguration, folder: Path) -> TrialTask:
+        """Return the task of one trial, its checkpoints in `folder`."""
+        return TrialTask(
+            trial.config_id,
+            trial.split,
+            wanted.epochs,
+            dict(wanted.settings),
+            self.paths.data,
+            self.paths.splits,
+            folder,
+            self.threads,
+            self.conditions.steps_per_execution,
+            self.conditions.checkpoint_every,
+            self.conditions.in_memory_mb,
+        )
 
 
 def final_work(
-    request: Mapping[str, Any], selection: Mapping[str, Any], paths: StudyPaths, threads: int
-) -> pool.Work:
+    request: FinalRequest, selection: Selection, paths: StudyPaths, threads: int
+) -> Work:
     """Return the work of training the final model; its lock should be held (`final_folder`).
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.final_request`.
-    selection : mapping
-        :func:`gridfold.statistics.summary.select`.
+    request : FinalRequest
+    selection : Selection
     paths : StudyPaths
     threads : int
         CPU threads of each process.
     """
-    config_id = selection["config_id"]
-    return trial_work(
-        request,
-        Trial(config_id, FINAL),
-        request["settings"][config_id]["settings"],
-        selection["final_epochs"],
-        paths,
-        digest_of_data(paths),
-        Splits.load(paths.splits, FINAL).by_name[FINAL].digest,
-        threads,
+    config_id = selection.config_id
+    settings = read_catalogue(paths)[config_id].settings
+    inputs = JobInputs.load(request.conditions, paths, threads, FINAL)
+    return inputs.work(
+        Trial(config_id, FINAL), WantedConfiguration(settings, selection.final_epochs)
     )
 
 
-def final_folder(selection: Mapping[str, Any], paths: StudyPaths) -> Path:
+def final_folder(selection: Selection, paths: StudyPaths) -> Path:
     """Return where the run store keeps the training of the final model."""
-    return paths.trial(selection["config_id"], FINAL)
-
-
-def digest_of_data(paths: StudyPaths) -> str:
-    """Return the digest of the prepared data."""
-    digest: str = json.loads((paths.data / "manifest.json").read_text())["digest"]
-    return digest
+    return paths.trial(selection.config_id, FINAL)

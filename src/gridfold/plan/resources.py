@@ -20,7 +20,6 @@ from gridfold.data.shapes import sample_shape
 from gridfold.paths import result_file
 from gridfold.plan.cost import layers, seconds_per_trial
 from gridfold.plan.plan import Plan
-from gridfold.plan.shards import Trial
 from gridfold.plan.stage_names import EXPLORE, stage_of
 from gridfold.plan.stages import Stage
 from gridfold.space.space import Configuration
@@ -68,82 +67,77 @@ class JobSizes:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._configurations = {c.id: c for c in plan.configurations}
 
     # -- training --------------------------------------------------------------------------------
 
     def train_memory(self, shard: str, threads: int, attempt: int) -> int:
         """Return the MB of a training job with `threads` cores."""
-        members = self._members(shard)
-        workers = min(self._plan.workers(threads), len(members))
-        largest = max(self._trial_memory(self._configurations[t.config_id]) for t in members)
+        if self._is_slot(shard):
+            trials, largest = self._stage(shard).trials_per_job, self._largest_found
+        else:
+            members = self._members(shard)
+            trials, largest = len(members), max(map(self._trial_memory, members))
+        workers = min(self._plan.workers(threads), trials)
         return _rounded(_SNAKEMAKE + _FORK_SERVER + workers * largest, 100) * attempt
 
     def train_minutes(self, shard: str, threads: int, attempt: int) -> int:
         """Return the minutes of a training job with `threads` cores."""
-        seconds = [
-            self._trial_seconds(self._configurations[t.config_id]) for t in self._members(shard)
-        ]
+        workers = self._plan.workers(threads)
+        if self._is_slot(shard):
+            stage = self._stage(shard)
+            rounds = math.ceil(stage.trials_per_job / workers)
+            slowest = max(
+                self._trial_seconds(replace(c, epochs=stage.epochs or self._plan.all_epochs(c)))
+                for c in self._plan.configurations
+            )
+            return _minutes(_STAGE_MARGIN * rounds * slowest) * attempt
+        seconds = [self._trial_seconds(c) for c in self._members(shard)]
         # Graham (1969): no order of the trials on the workers takes longer.
-        return _minutes(sum(seconds) / self._plan.workers(threads) + max(seconds)) * attempt
+        return _minutes(sum(seconds) / workers + max(seconds)) * attempt
 
-    def slot_memory(self, slot: str, threads: int, attempt: int) -> int:
-        """Return the MB of the job of a slot, whichever configurations fall to it."""
-        trials = self._stage(slot).trials_per_job
-        workers = min(self._plan.workers(threads), trials)
-        largest = _STAGE_MARGIN * max(map(self._trial_memory, self._configurations.values()))
-        return _rounded(_SNAKEMAKE + _FORK_SERVER + workers * largest, 100) * attempt
+    def _is_slot(self, shard: str) -> bool:
+        """Tell whether nobody knows yet which configurations fall to a job."""
+        return shard not in self._plan.ledger.shards
 
-    def slot_minutes(self, slot: str, threads: int, attempt: int) -> int:
-        """Return the minutes of the job of a slot, whichever configurations fall to it."""
-        stage = self._stage(slot)
-        slowest = 0.0
-        for configuration in self._configurations.values():
-            epochs = stage.epochs or self._plan.all_epochs(configuration)
-            slowest = max(slowest, self._trial_seconds(replace(configuration, epochs=epochs)))
-        rounds = math.ceil(stage.trials_per_job / self._plan.workers(threads))
-        return _minutes(_STAGE_MARGIN * rounds * slowest) * attempt
+    @property
+    def _largest_found(self) -> float:
+        """MB of the largest trial that a search may find."""
+        return _STAGE_MARGIN * max(map(self._trial_memory, self._plan.configurations))
 
     def tune_memory(self, processes: int, threads: int, attempt: int) -> int:
         """Return the MB that a search takes on a node with so many of its processes."""
-        largest = _STAGE_MARGIN * max(map(self._trial_memory, self._configurations.values()))
+        largest = self._largest_found
         # Keras Tuner brings TensorFlow into each process, besides its fork server, and the chief.
         each = 2 * _FORK_SERVER + self._plan.workers(threads) * largest
         return _rounded(_SNAKEMAKE + _FORK_SERVER + processes * each, 100) * attempt
 
     def tune_minutes(self, processes: int, threads: int, attempt: int) -> int:
         """Return the minutes of a search with so many processes, whatever it tries."""
-        stage = next((s for s in self._plan.stages if s.name == EXPLORE), None)
-        if stage is None:
-            return _LEAST_MINUTES * attempt
+        stage = self._plan.stage(EXPLORE)
         at_once = processes * self._plan.workers(threads)
         seconds = [
             self._trial_seconds(replace(c, epochs=stage.epochs or self._plan.all_epochs(c)))
-            for c in self._configurations.values()
+            for c in self._plan.configurations
         ]
         mean = sum(seconds) / len(seconds)
         return _minutes(mean * stage.trials / at_once + max(seconds)) * attempt
 
     def _stage(self, slot: str) -> Stage:
-        return next(s for s in self._plan.stages if s.name == stage_of(slot))
+        return self._plan.stage(stage_of(slot))
 
     def ranks_memory(self, shard: str, processes: int, attempt: int) -> int:
         """Return the MB that a distributed job takes on a node with so many of its processes."""
-        largest = max(
-            self._trial_memory(self._configurations[t.config_id]) for t in self._members(shard)
-        )
+        largest = max(map(self._trial_memory, self._members(shard)))
         return self._all_ranks(processes, largest, attempt)
 
     def ranks_minutes(self, shard: str, attempt: int) -> int:
         """Return the minutes of a distributed job, were its trials no faster than on one device."""
-        seconds = [
-            self._trial_seconds(self._configurations[t.config_id]) for t in self._members(shard)
-        ]
+        seconds = [self._trial_seconds(c) for c in self._members(shard)]
         return _minutes(sum(seconds)) * attempt
 
     def final_ranks_memory(self, processes: int, attempt: int) -> int:
         """Return the MB of training the final model with so many processes on a node."""
-        largest = max(map(self._trial_memory, self._configurations.values()))
+        largest = max(map(self._trial_memory, self._plan.configurations))
         return self._all_ranks(processes, largest, attempt)
 
     def _all_ranks(self, processes: int, trial: float, attempt: int) -> int:
@@ -151,7 +145,7 @@ class JobSizes:
 
     def final_memory(self, attempt: int) -> int:
         """Return the MB that training the final model takes, whichever configuration wins."""
-        largest = max(map(self._trial_memory, self._configurations.values()))
+        largest = max(map(self._trial_memory, self._plan.configurations))
         return _rounded(_SNAKEMAKE + _FORK_SERVER + largest, 100) * attempt
 
     def final_minutes(self, attempt: int) -> int:
@@ -160,13 +154,13 @@ class JobSizes:
         share = 1 - 1 / folds if folds > 1 else 0.8
         slowest = max(
             self._trial_seconds(replace(c, epochs=self._plan.all_epochs(c)))
-            for c in self._configurations.values()
+            for c in self._plan.configurations
         )
         return _minutes(slowest / share) * attempt
 
-    def _members(self, shard: str) -> list[Trial]:
-        """Return the trials of `shard` that this study still has."""
-        return [t for t in self._plan.ledger.shards[shard] if t.config_id in self._configurations]
+    def _members(self, shard: str) -> list[Configuration]:
+        """Return the configuration of each trial of `shard` that this study still has."""
+        return [configuration for _, configuration in self._plan.members(shard)]
 
     def _trial_memory(self, configuration: Configuration) -> float:
         settings = configuration.settings
@@ -196,7 +190,7 @@ class JobSizes:
         """How much longer trials of this study took than estimated, once some have ended."""
         ratios = []
         for configuration_id, seconds in self._measured():
-            estimate = seconds_per_trial(self._plan.study, self._configurations[configuration_id])
+            estimate = seconds_per_trial(self._plan.study, self._plan.by_id[configuration_id])
             ratios.append(seconds / estimate)
         if not ratios:
             return 1.0
@@ -205,7 +199,7 @@ class JobSizes:
     def _measured(self) -> Iterable[tuple[str, float]]:
         """Yield configuration and seconds of some trials that have ended, one a configuration."""
         count = 0
-        for configuration in self._configurations.values():
+        for configuration in self._plan.configurations:
             folder = self._plan.paths.runs / configuration.id
             try:
                 splits = sorted(entry.name for entry in os.scandir(folder))

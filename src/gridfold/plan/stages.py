@@ -1,23 +1,24 @@
 """The stages of a search: explore, refine, confirm, and in which jobs each is trained.
 
-How many jobs a stage has is known before anything runs; which configurations they train is not. So
-the jobs of a stage are numbered slots, and a file, ``search/<stage>.json``, says which trials fall
-to each. Snakemake's DAG is therefore complete from the beginning.
+Every search has at least one stage, `explore`. Which configurations a later stage trains is not
+known before anything runs, but how many jobs it has at most is. So its jobs are numbered slots, and
+a file, ``search/<stage>.json``, says which trials fall to each. Snakemake's DAG is therefore
+complete from the beginning.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from gridfold.plan.cost import seconds_per_trial
-from gridfold.plan.shards import Trial, trials_per_job
+from gridfold.plan.shards import trials_per_job
 from gridfold.plan.stage_names import CONFIRM, EXPLORE, title_of
 from gridfold.plan.tuner_schedule import most_configurations, most_epochs
+from gridfold.requests import ChosenConfiguration
 from gridfold.space.hyperband import schedule
 from gridfold.space.space import Configuration
 from gridfold.study import Study
@@ -28,13 +29,14 @@ from gridfold.study.sections.tuner import KerasTunerStrategy
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of a search.
+    """One step of a search; a search without steps has one, `explore`.
 
     Attributes
     ----------
     name : str
-        ``explore``, ``refine1``, ``refine2``, ..., ``confirm``; also the name of its file.
-    most : int
+        ``explore``, ``b<bracket>r<rung>``, ``refine<round>`` or ``confirm``; also the name of its
+        file.
+    max_configurations : int
         Configurations at most; fewer when earlier trials failed or led to the same ones.
     epochs : int or None
         Epochs of each trial; None where each configuration has its own.
@@ -44,29 +46,31 @@ class Stage:
         Stages whose scores decide which configurations these are; none when they are drawn.
     trials_per_job : int
         Trials of each slot.
-    full : bool
-        Whether its scores are those that the study answers with, if no later stage has such.
+    trains_fully : bool
+        Whether the study answers with its scores, if no later stage has such.
     has_slots : bool
-        Whether its jobs are slots; otherwise its trials are known beforehand and have shards.
-    before : int
+        Whether its jobs are slots, since it is not known beforehand what they train; otherwise its
+        trials have shards.
+    epochs_before : int
         Epochs that its trials have from the stage before.
     is_exact : bool
         Whether there will be just so many configurations, unless trials fail.
-    is_best : bool
-        Whether later stages choose from it: not from rungs that are no bracket's last.
+    feeds_next : bool
+        Whether later stages choose from its configurations. False for every rung of a bracket but
+        the last.
     """
 
     name: str
-    most: int
+    max_configurations: int
     epochs: int | None
     splits: tuple[str, ...]
     sources: tuple[str, ...]
     trials_per_job: int
-    full: bool
+    trains_fully: bool
     has_slots: bool = True
-    before: int = 0
+    epochs_before: int = 0
     is_exact: bool = False
-    is_best: bool = True
+    feeds_next: bool = True
 
     @property
     def title(self) -> str:
@@ -76,7 +80,7 @@ class Stage:
     @property
     def trials(self) -> int:
         """Trials at most."""
-        return self.most * len(self.splits)
+        return self.max_configurations * len(self.splits)
 
     @property
     def slots(self) -> list[str]:
@@ -131,59 +135,34 @@ def training_fractions(study: Study) -> list[float]:
     return sorted(shares - {1})
 
 
-def stage_file(
-    stage: str, splits: Iterable[str], configurations: Iterable[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Return the content of ``search/<stage>.json``."""
-    return {"stage": stage, "splits": list(splits), "configurations": list(configurations)}
-
-
-def entry(configuration: Configuration, epochs: int, **more: Any) -> dict[str, Any]:
-    """Return a configuration as it stands in the file of a stage."""
-    return {
-        "id": configuration.id,
-        "label": configuration.label,
-        "axes": configuration.axes,
-        "settings": configuration.settings,
-        "epochs": epochs,
-        **more,
-    }
-
-
-def trials_of(file: Mapping[str, Any]) -> Iterator[Trial]:
-    """Yield the trials that the file of a stage asks for."""
-    for configuration in file["configurations"]:
-        for split in file["splits"]:
-            yield Trial(configuration["id"], split)
-
-
-def slot_request(request: Mapping[str, Any], file: Mapping[str, Any], slot: str) -> dict[str, Any]:
-    """Return what the training job of a slot must know: its part of the trials of its stage.
+def chosen(
+    configuration: Configuration, epochs: int, score: float | None = None, trial: str | None = None
+) -> ChosenConfiguration:
+    """Return a configuration as it stands in the file of a stage.
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.slot_request`.
-    file : mapping
-        Of its stage.
-    slot : str
+    configuration : Configuration
+    epochs : int
+        Epochs to reach in the stage.
+    score : float, optional
+        Mean of the ranking measure in the stages before.
+    trial : str, optional
+        Keras Tuner's number of the trial.
     """
-    number, size = int(slot.rpartition("-")[2]), request["trials_per_job"]
-    trials = list(trials_of(file))[(number - 1) * size : number * size]
-    used = {trial.config_id for trial in trials}
-    return {
-        **request,
-        "trials": list(map(str, trials)),
-        "configurations": {
-            c["id"]: {"settings": c["settings"], "epochs": c["epochs"]}
-            for c in file["configurations"]
-            if c["id"] in used
-        },
-    }
+    return ChosenConfiguration(
+        configuration.id,
+        configuration.label,
+        configuration.axes,
+        configuration.settings,
+        epochs,
+        score,
+        trial,
+    )
 
 
 def stages_of(study: Study, configurations: Iterable[Configuration]) -> tuple[Stage, ...]:
-    """Return the stages of a study's search in their order; none when it has only one step.
+    """Return the stages of a study's search in their order.
 
     Parameters
     ----------
@@ -192,55 +171,44 @@ def stages_of(study: Study, configurations: Iterable[Configuration]) -> tuple[St
         Those of the strategy; they say how long a trial takes.
     """
     search, drawn = study.search, list(configurations)
-    if not search.is_staged:
-        return ()
-    stages = _exploring(study, drawn)
-    explored = tuple(stage.name for stage in stages if stage.is_best)
-    refined: list[str] = []
+    # Without slots nobody asks how long a trial takes, and there may be a hundred thousand.
+    seconds = fmean(seconds_per_trial(study, c) for c in drawn) if search.is_staged else 0.0
+    stages = _exploring(study, len(drawn), seconds)
+    sources = tuple(stage.name for stage in stages if stage.feeds_next)
     if search.refine is not None:
+        refined: list[Stage] = []
         for number in range(1, search.refine.rounds + 1):
-            stages.append(
-                _stage(
-                    study,
-                    drawn,
-                    f"refine{number}",
-                    search.refine.max_configurations,
-                    search.refine,
-                    tuple(refined) or explored,
-                )
-            )
-            refined.append(stages[-1].name)
+            before = tuple(stage.name for stage in refined) or sources
+            most = search.refine.max_configurations
+            refined.append(_stage(study, seconds, f"refine{number}", most, search.refine, before))
+        stages += refined
+        sources = tuple(stage.name for stage in refined)
     if search.confirm is not None:
-        sources = tuple(refined) or explored
-        stages.append(
-            replace(
-                _stage(study, drawn, CONFIRM, search.confirm.top, None, sources),
-                splits=confirming_splits(study),
-            )
-        )
+        stage = _stage(study, seconds, CONFIRM, search.confirm.top, None, sources)
+        stages.append(replace(stage, splits=confirming_splits(study)))
     return tuple(stages)
 
 
-def _exploring(study: Study, drawn: list[Configuration]) -> list[Stage]:
+def _exploring(study: Study, drawn: int, seconds: float) -> list[Stage]:
     """Return the stages of the strategy itself."""
     search, strategy = study.search, study.search.strategy
     if isinstance(strategy, KerasTunerStrategy):
-        return [_tuned_stage(study, drawn, strategy)]
+        return [_tuned_stage(study, seconds, strategy)]
     if not isinstance(strategy, HyperbandStrategy):
-        return [_stage(study, drawn, EXPLORE, len(drawn), search.explore, ())]
+        return [_stage(study, seconds, EXPLORE, drawn, search.explore, ())]
     stages = []
     for rung in schedule(study.training.epochs, strategy.factor, strategy.brackets):
         name, before = f"b{rung.bracket}r{rung.rung}", f"b{rung.bracket}r{rung.rung - 1}"
         sources = (before,) if rung.rung else ()
         most = rung.configurations
-        stage = _stage(study, drawn, name, most, search.explore, sources, rung.epochs)
+        stage = _stage(study, seconds, name, most, search.explore, sources, rung.epochs)
         stages.append(
             replace(
                 stage,
                 has_slots=True,
                 is_exact=True,
-                is_best=rung.is_last,
-                before=rung.before,
+                feeds_next=rung.is_last,
+                epochs_before=rung.before,
             )
         )
     return stages
@@ -253,50 +221,50 @@ def first_trials(
     first, left = [], list(configurations)
     for stage in stages:
         if not stage.sources:
-            own, left = left[: stage.most], left[stage.most :]
+            own, left = left[: stage.max_configurations], left[stage.max_configurations :]
             first += [replace(c, epochs=stage.epochs or c.epochs) for c in own]
-    return first or left
+    return first
 
 
 def _stage(
     study: Study,
-    drawn: list[Configuration],
+    seconds: float,
     name: str,
-    most: int,
+    max_configurations: int,
     wanted: Any,
     sources: tuple[str, ...],
     epochs: int | None = None,
 ) -> Stage:
+    """Return a stage; a full training of a configuration takes so many seconds."""
     own_epochs, splits = effort(study, wanted)
     epochs = epochs or own_epochs
-    seconds = sum(seconds_per_trial(study, c) for c in drawn) / len(drawn)
     if epochs is not None:
         seconds *= epochs / study.training.epochs
-    size = trials_per_job(study.execution.trials_per_job, len(splits), most * len(splits), seconds)
-    full = epochs in (None, study.training.epochs) and list(splits) == split_names(study.resampling)
-    drawn_now = not sources
+    trials = max_configurations * len(splits)
+    is_full = epochs in (None, study.training.epochs)
+    is_drawn = not sources
     return Stage(
         name,
-        most,
+        max_configurations,
         epochs,
         splits,
         sources,
-        size,
-        full,
-        has_slots=not drawn_now,
-        is_exact=drawn_now,
+        trials_per_job(study.execution.trials_per_job, len(splits), trials, seconds),
+        trains_fully=is_full and list(splits) == split_names(study.resampling),
+        has_slots=not is_drawn,
+        is_exact=is_drawn,
     )
 
 
-def _tuned_stage(study: Study, drawn: list[Configuration], tuner: KerasTunerStrategy) -> Stage:
+def _tuned_stage(study: Study, seconds: float, tuner: KerasTunerStrategy) -> Stage:
     """Return the stage in which a tuner explores, in one job."""
     most = most_configurations(study, tuner)
-    stage = _stage(study, drawn, EXPLORE, most, study.search.explore, ())
+    stage = _stage(study, seconds, EXPLORE, most, study.search.explore, ())
     return replace(
         stage,
         epochs=most_epochs(study, tuner),
         # Most trials of Hyperband are cut short.
-        full=stage.full and tuner.tuner != "hyperband",
+        trains_fully=stage.trains_fully and tuner.tuner != "hyperband",
         trials_per_job=max(1, stage.trials),
         has_slots=True,
         is_exact=False,
@@ -306,19 +274,4 @@ def _tuned_stage(study: Study, drawn: list[Configuration], tuner: KerasTunerStra
 def answering(stages: Sequence[Stage]) -> list[Stage]:
     """Return the stages whose trials the answer comes from: all trained in full, none cheaper."""
     confirming = [stage for stage in stages if stage.name == CONFIRM]
-    return confirming or [stage for stage in stages if stage.full]
-
-
-def with_catalogue(request: Mapping[str, Any], file: str) -> dict[str, Any]:
-    """Return the request for the final model with the settings of a search in stages.
-
-    Parameters
-    ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.final_request`.
-    file : str
-        The catalogue of all configurations; empty where there is none.
-    """
-    if not file:
-        return dict(request)
-    return {**request, "settings": json.loads(Path(file).read_text(encoding="utf-8"))}
+    return confirming or [stage for stage in stages if stage.trains_fully]

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from gridfold.errors import Problem, StudyError
 from gridfold.paths import StudyPaths, result_file
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
-from gridfold.plan.search_plan import SearchPlan
+from gridfold.plan.shards import Trial
+from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stage_names import stage_of
-from gridfold.plan.stages import Stage, entry, slot_request, trials_of
+from gridfold.plan.stages import Stage
+from gridfold.requests import ChosenConfiguration, Request
 from gridfold.store import request_notes
+from gridfold.store.answer import Answer
 from gridfold.store.progress import progress_line, read_jobs
-from gridfold.store.records import DamagedRecord, read_record
-from gridfold.wording import counted, half_width, listed
+from gridfold.typed_json import DamagedRecord
+from gridfold.wording import counted, listed
 
 _BAR = 30
 
@@ -51,51 +55,82 @@ class StageState:
 def stage_states(plan: Plan) -> list[StageState]:
     """Return how far each stage of a search is."""
     states: list[StageState] = []
-    is_other = plan.has_other_data
     for stage in plan.stages:
-        content = _content(plan, stage.name)
-        if content is None:
+        file = stage_file(plan, stage)
+        if file is None:
             states.append(StageState(stage, 0, stage.trials, is_decided=False))
             continue
-        epochs = {c["id"]: c["epochs"] for c in content["configurations"]}
-        trials = list(trials_of(content))
-        done = sum(
-            result_file(plan.paths.trial(t.config_id, t.split), epochs[t.config_id]).exists()
-            for t in ([] if is_other else trials)
-        )
-        states.append(StageState(stage, done, len(trials), is_decided=True))
+        total = len(file.configurations) * len(file.splits)
+        states.append(StageState(stage, len(finished(plan, file)), total, is_decided=True))
     return states
 
 
-def _content(plan: Plan, stage: str) -> dict[str, Any] | None:
+def stage_file(plan: Plan, stage: Stage) -> StageFile | None:
+    """Return which configurations a stage has; None while nobody knows."""
+    drawn = plan.drawn(stage)
+    if drawn is not None:
+        return drawn
     try:
-        return read_record(SearchPlan(plan).file(stage))
+        return StageFile.read(plan.paths.stage(stage.name))
     except (FileNotFoundError, DamagedRecord):
         return None
 
 
-def known_configurations(plan: Plan) -> list[dict[str, Any]]:
-    """Return what is known of configurations, those found while the search ran included.
+def has_other_data(plan: Plan) -> bool:
+    """Return whether the records of all trials are of other data, and will be set aside."""
+    request = JobRequests(plan).data().text()
+    return request_notes.answers(plan.paths.log("prepare_data"), request) is False
 
-    Returns
-    -------
-    list of dict
-        ``id``, ``label``, ``settings``, ``epochs``, ``splits`` and the ``title`` of the stage, for
-        each stage that trains a configuration.
+
+def finished(plan: Plan, file: StageFile) -> set[Trial]:
+    """Return the trials of a stage that have a record in the run store."""
+    recorded: set[Trial] = set()
+    if has_other_data(plan):
+        return recorded
+    for configuration in file.configurations:
+        # One look into each configuration's folder: there may be a hundred thousand.
+        try:
+            with os.scandir(plan.paths.runs / configuration.id) as folders:
+                names = {folder.name for folder in folders}
+        except FileNotFoundError:
+            continue
+        for split in names.intersection(file.splits):
+            folder = plan.paths.trial(configuration.id, split)
+            if result_file(folder, configuration.epochs).exists():
+                recorded.add(Trial(configuration.id, split))
+    return recorded
+
+
+@dataclass(frozen=True)
+class KnownConfiguration:
+    """A configuration in a stage that trains it.
+
+    Attributes
+    ----------
+    chosen : ChosenConfiguration
+    splits : tuple of str
+        Splits of the stage.
+    title : str
+        The stage as people write it; empty for a search with one stage.
     """
-    if not plan.stages:
-        return [
-            {**entry(c, c.epochs), "splits": plan.splits, "title": ""} for c in plan.configurations
-        ]
+
+    chosen: ChosenConfiguration
+    splits: tuple[str, ...]
+    title: str
+
+
+def known_configurations(plan: Plan) -> list[KnownConfiguration]:
+    """Return what is known of configurations, those found while the search ran included."""
     known = []
     for stage in plan.stages:
-        content = _content(plan, stage.name) or {"configurations": [], "splits": []}
-        more = {"splits": content["splits"], "title": stage.title}
-        known += [configuration | more for configuration in content["configurations"]]
+        file = stage_file(plan, stage)
+        title = stage.title if plan.is_staged else ""
+        if file is not None:
+            known += [KnownConfiguration(c, file.splits, title) for c in file.configurations]
     return known
 
 
-def configuration_named(plan: Plan, beginning: str) -> list[dict[str, Any]]:
+def configuration_named(plan: Plan, beginning: str) -> list[KnownConfiguration]:
     """Return what is known of the one configuration whose id begins so, in each of its stages.
 
     Raises
@@ -104,10 +139,10 @@ def configuration_named(plan: Plan, beginning: str) -> list[dict[str, Any]]:
         When there is none, or several.
     """
     known = known_configurations(plan)
-    found = [c for c in known if c["id"].startswith(beginning)]
-    count = len({c["id"] for c in found})
+    found = [c for c in known if c.chosen.id.startswith(beginning)]
+    count = len({c.chosen.id for c in found})
     if count != 1:
-        names = ", ".join(dict.fromkeys(c["id"] for c in (found or known)[:10]))
+        names = ", ".join(dict.fromkeys(c.chosen.id for c in (found or known)[:10]))
         problem = Problem((), f"{count} configurations begin with {beginning}", names)
         raise StudyError("gridfold", [problem])
     return found
@@ -115,45 +150,43 @@ def configuration_named(plan: Plan, beginning: str) -> list[dict[str, Any]]:
 
 def counts(plan: Plan) -> tuple[int, int]:
     """Return the trials that are done, and those that there are, or will be at most."""
-    if not plan.stages:
-        return len(plan.finished()), len(plan.trials)
     states = stage_states(plan)
     return sum(state.done for state in states), sum(state.total for state in states)
 
 
 def finished_shards(plan: Plan) -> Mapping[str, int]:
     """Return the trials of each training job that has nothing left to do."""
-    search = SearchPlan(plan)
     return {
         shard: _size(plan, shard)
-        for shard in search.all_shards
-        if (plan.paths.shards / f"{shard}.trials.parquet").exists()
+        for shard in plan.all_shards
+        if plan.paths.shard_tables(shard)[0].exists()
     }
 
 
 def _size(plan: Plan, shard: str) -> int:
     if shard in plan.shards:
         return len(plan.shards[shard])
-    stage = next(stage for stage in plan.stages if stage.name == stage_of(shard))
-    content = _content(plan, stage.name)
-    if content is None:
-        return 0
-    return len(slot_request({"trials_per_job": stage.trials_per_job}, content, shard)["trials"])
+    stage = plan.stage(stage_of(shard))
+    file = stage_file(plan, stage)
+    return 0 if file is None else len(file.trials_of_slot(shard, stage.trials_per_job))
 
 
 def changes(plan: Plan) -> list[str]:
     """Return what of a study has changed since its last run, as people say it."""
-    requests = {
-        "prepare_data": ("the data", plan.data_request()),
-        "make_splits": ("the splits", plan.splits_request()),
-        "collect": ("the configurations", SearchPlan(plan).collect_request()),
-        "summarise": ("what they are ranked by", plan.summary_request()),
-        "fit_final": ("settings, code or versions", plan.final_request()),
+    requests, first = JobRequests(plan), plan.stages[0]
+    asked: dict[str, tuple[str, Request]] = {
+        plan.paths.log("prepare_data"): ("the data", requests.data()),
+        plan.paths.log("make_splits"): ("the splits", requests.splits()),
+        plan.paths.log("summarise"): ("what they are ranked by", requests.summary()),
+        plan.paths.log("fit_final"): ("settings, code or versions", requests.final()),
     }
+    if not plan.is_tuned:
+        choice = ("the configurations", requests.choice(first.name))
+        asked[plan.paths.log("choose", first.name)] = choice
     return [
         words
-        for rule, (words, request) in requests.items()
-        if request_notes.answers(plan.paths.log(rule), request) is False
+        for log, (words, request) in asked.items()
+        if request_notes.answers(log, request.text()) is False
     ]
 
 
@@ -177,8 +210,8 @@ def state(plan: Plan) -> str:
     if done == total and not notice and all(stage.is_finished for stage in states):
         with contextlib.suppress(FileNotFoundError):
             return answer(plan.paths)
-    lines = [*status_map(states), *filter(None, [notice])]
-    shards = SearchPlan(plan).all_shards
+    lines = [*(status_map(states) if plan.is_staged else []), *filter(None, [notice])]
+    shards = plan.all_shards
     jobs = [job for job in read_jobs(plan.paths.progress, shards).values() if not job.ended]
     if jobs:
         labels = {c.id: c.label for c in plan.configurations}
@@ -213,20 +246,18 @@ def answer(paths: StudyPaths) -> str:
     DamagedRecord
         When its records can't be read.
     """
-    best = read_record(paths.tables / "best.json")
-    card = read_record(paths.final / "card.json")
-    count = f"{best['configurations']} configurations"
-    if "tried" in best:
-        count = f"{best['tried']} configurations, {best['configurations']} compared in full"
-    text = f"Best of {count}: {best['label']} ({best['config_id']})"
-    text += f"; {best['measure']} {best['mean']:.4f}"
-    if best["low"] is not None:
-        half = half_width(best["mean"], best["low"], best["high"])
-        text += f" ± {half:.4f} ({best['confidence']:.0%} CI over {best['n_splits']} splits)"
-    test = card["test"]
+    found = Answer.read(paths)
+    best, test = found.best, found.card.test
+    count = f"{best.configurations} configurations"
+    if best.tried is not None:
+        count = f"{best.tried} configurations, {best.configurations} compared in full"
+    text = f"Best of {count}: {best.label} ({best.config_id}); {best.measure} {best.mean:.4f}"
+    if math.isfinite(best.half_width):
+        level = f"{best.confidence:.0%} CI over {best.n_splits} splits"
+        text += f" ± {best.half_width:.4f} ({level})"
     if test:
-        text += f"; held-out test {test['score']:.4f} "
-        if math.isfinite(test["low"]):
-            text += f"[{test['low']:.4f}, {test['high']:.4f}] "
-        text += f"on {counted(test['samples'], 'sample')}"
+        text += f"; held-out test {test.score:.4f} "
+        if test.has_interval:
+            text += f"[{test.low:.4f}, {test.high:.4f}] "
+        text += f"on {counted(test.samples, 'sample')}"
     return f"{text}\nReport: {paths.report}"

@@ -1,26 +1,21 @@
-"""A plan in words, for those who want to know before anything runs."""
+"""Describes a plan in words: what would run and what it would cost."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from gridfold.plan.cost import seconds_per_trial
-from gridfold.plan.tuner_schedule import tuner_lines, tuner_of
-from gridfold.space.space import describe_axis
-from gridfold.study.checks import table
-from gridfold.wording import format_seconds
-
-if TYPE_CHECKING:
-    from gridfold.plan.plan import Plan
 
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from gridfold.plan.cost import seconds_per_trial
+from gridfold.plan.plan import Plan
 from gridfold.plan.stages import Stage
-from gridfold.space.space import Configuration
+from gridfold.plan.status import finished, stage_file
+from gridfold.plan.tuner_schedule import tuner_lines, tuner_of
+from gridfold.space.space import Configuration, describe_axis
 from gridfold.study import Study
+from gridfold.study.checks import table
 from gridfold.study.sections.resampling import share_of
+from gridfold.wording import format_seconds
 
 _HEADINGS = ("stage", "configurations", "epochs", "splits", "trials", "new epochs", "cost")
 
@@ -47,7 +42,7 @@ def description(plan: Plan, cores: int | None) -> str:
         *(tuner_lines(study, tuner) if tuner else [drawn]),
         f"  splits          {len(plan.splits)} ({resampling.method}, {resampling.folds} folds"
         f" x {resampling.repeats})",
-        *(_stages(plan) if plan.stages else _trials(plan, cores)),
+        *(_stages(plan) if plan.is_staged else _trials(plan, cores)),
     ]
     lines += [f"  axis            {describe_axis(n, a)}" for n, a in study.search.space.items()]
     lines += [f"  note            {note}" for note in table.notes(study.data)]
@@ -55,10 +50,10 @@ def description(plan: Plan, cores: int | None) -> str:
 
 
 def _trials(plan: Plan, cores: int | None) -> list[str]:
-    done = plan.finished()
+    file = stage_file(plan, plan.stages[0])
+    done = set() if file is None else finished(plan, file)
     remaining = [t for t in plan.trials if t not in done]
-    by_id = {c.id: c for c in plan.configurations}
-    seconds = sum(seconds_per_trial(plan.study, by_id[t.config_id]) for t in remaining)
+    seconds = sum(seconds_per_trial(plan.study, plan.by_id[t.config_id]) for t in remaining)
     workers = plan.workers(cores)
     jobs = [s for s, members in plan.shards.items() if not set(remaining).isdisjoint(members)]
     return [
@@ -88,7 +83,7 @@ def schedule_lines(
     study : Study
     stages : sequence of Stage
     configurations : iterable of Configuration
-        Those known; the others are taken to be as slow as their mean.
+        Configurations that are known; the others are taken to be as slow as their mean.
     """
     known = list(configurations)
     rows, seconds = [], 0.0
@@ -98,11 +93,11 @@ def schedule_lines(
         epochs = "own" if stage.epochs is None else str(stage.epochs)
         if stage.epochs is None and "training.epochs" not in study.search.space:
             epochs = str(study.training.epochs)
-        new = "" if epochs == "own" else f"{stage.trials * (int(epochs) - stage.before):,}"
+        new = "" if epochs == "own" else f"{stage.trials * (int(epochs) - stage.epochs_before):,}"
         rows.append(
             (
                 stage.title,
-                f"{'' if stage.is_exact else 'up to '}{stage.most:,}",
+                f"{'' if stage.is_exact else 'up to '}{stage.max_configurations:,}",
                 epochs,
                 str(len(stage.splits)),
                 f"{stage.trials:,}",
@@ -126,7 +121,7 @@ def _seconds(study: Study, stage: Stage, known: Sequence[Configuration]) -> floa
     each = statistics.fmean(
         seconds_per_trial(
             study,
-            replace(c, epochs=(stage.epochs or study.training.epochs) - stage.before),
+            replace(c, epochs=(stage.epochs or study.training.epochs) - stage.epochs_before),
         )
         for c in known
     )

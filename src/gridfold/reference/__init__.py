@@ -1,4 +1,4 @@
-"""The files that are generated from the study model: schema, commented example, tables.
+"""Writes the files that are generated from the study model: schema, commented example, tables.
 
 The model is the only definition of the study file. What this package adds by hand is what a
 model can't know: example values, and words that lead from one table to the next.

@@ -1,4 +1,4 @@
-"""A study that runs and shows every key, with what it means above it."""
+"""Writes an example study that runs, with each key and what it means above it."""
 
 from __future__ import annotations
 

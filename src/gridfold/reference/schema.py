@@ -1,4 +1,4 @@
-"""The study file's JSON schema, for editors, and what a property allows in words, for readers."""
+"""Writes the JSON schema of study files, and says in words what a property allows."""
 
 from __future__ import annotations
 

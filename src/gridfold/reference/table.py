@@ -1,4 +1,4 @@
-"""The study file in tables, for the documentation."""
+"""Writes the tables of `docs/study-file.md`, with each key of the study file."""
 
 from __future__ import annotations
 

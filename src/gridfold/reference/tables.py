@@ -1,4 +1,4 @@
-"""The reference of all tables, `docs/tables.md`, written from the columns' own descriptions."""
+"""Writes the reference of all tables, `docs/tables.md`, from the descriptions of the columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gridfold.atomic import write_text
 from gridfold.figures.architecture import LAYER_COLUMNS
 from gridfold.figures.misclassified import MISTAKE_COLUMNS
 from gridfold.figures.scaling import SCALING_COLUMNS
-from gridfold.problems import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
+from gridfold.problems import MEASURES, PROBLEM_KINDS
 from gridfold.search.tables import SEARCH_COLUMNS
 from gridfold.statistics.classes import CLASS_COLUMNS
 from gridfold.statistics.importance import IMPORTANCE_COLUMNS
@@ -104,7 +104,7 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
     ),
     (
         "`tables/search.csv`, `tables/search.parquet`",
-        "One row for each configuration of each stage; only of a [search in stages](search.md).",
+        "One row for each configuration of each stage; only of a [search in stages](searching.md).",
         SEARCH_COLUMNS,
     ),
     (
@@ -125,8 +125,8 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
     ),
     (
         "`tables/classes.csv`",
-        "One row for each class and part of the samples: out of fold (the mean over repeats), and\n"
-        "the held-out test set.",
+        "One row for each class and part of the samples: out of fold (each sample once, with\n"
+        "several repeats as the first predicts it), and the held-out test set.",
         CLASS_COLUMNS,
     ),
     (
@@ -148,8 +148,7 @@ def columns_markdown() -> str:
     lines = [
         "# Tables",
         "",
-        "<!-- Generated from src/gridfold/tables/trials.py, summary.py and jobtable.py by "
-        f"`{REPAIR}`. -->",
+        f"<!-- Generated from the columns of tables in src/gridfold by `{REPAIR}`. -->",
         "",
         "All files lie below `results/<study>/`. Every table is written as Parquet, which keeps",
         "the types; those for readers also as CSV, where a missing value is an empty cell.",
@@ -173,11 +172,12 @@ def _table(columns: Iterable[Column]) -> list[str]:
 
 def _measures() -> list[str]:
     lines = ["| Measure | Range | Better | Problems |", "| --- | --- | --- | --- |"]
-    for name, (low, high) in MEASURE_RANGES.items():
+    for name, measure in MEASURES.items():
+        low, high = measure.range
         reach = f"from {low:g}" if high == math.inf else f"{low:g} to {high:g}"
         if low == -math.inf:
             reach = f"up to {high:g}"
-        better = "lower" if name in LOWER_IS_BETTER else "higher"
+        better = "lower" if measure.lower_is_better else "higher"
         problems = ", ".join(p for p, kind in PROBLEM_KINDS.items() if name in kind.measures)
         lines.append(f"| `{name}` | {reach} | {better} | {problems} |")
     return lines

@@ -1,4 +1,4 @@
-"""What the example and the tables both ask about a section of the study model."""
+"""Answers what the example and the tables both ask about a section of the study model."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class Key:
     Attributes
     ----------
     name : str
-        As it stands in the file.
+        Name of the key, as it stands in the file.
     field : FieldInfo
     allowed : str
-        What it may be, in words.
+        Values that the key may have, in words.
     meaning : str
-        One or more sentences.
+        What the key means: one or more sentences.
     members : tuple of type
         The section below it, or the alternatives when there are several; none for a plain value.
     required : bool
-        Whether it has no default.
+        Whether the key has no default.
     """
 
     name: str

@@ -10,8 +10,13 @@ from typing import Any
 
 import pandas as pd
 
+from gridfold.data.manifest import Manifest
 from gridfold.paths import StudyPaths
+from gridfold.requests import ReportRequest
+from gridfold.statistics.finished import StudyResults
 from gridfold.statistics.result import Comparison
+from gridfold.store.model_card import ModelCard
+from gridfold.store.selection import Selection
 from gridfold.tables.trials import StudyTables
 
 BESIDE = StudyPaths(Path())
@@ -52,17 +57,13 @@ class ReportInput:
 
     Attributes
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.report_request`.
+    request : ReportRequest
     tables : StudyTables
     jobs : DataFrame
         :func:`gridfold.tables.jobs.job_table`.
-    best : mapping
-        :func:`gridfold.statistics.summary.select`.
-    card : mapping
-        The model card.
-    manifest : mapping
-        What the prepared data are.
+    best : Selection
+    card : ModelCard
+    manifest : Manifest
     figures : mapping of str to FigureFile
         By the names in :data:`gridfold.figures.study.FIGURES`.
     scaling : DataFrame, optional
@@ -73,16 +74,53 @@ class ReportInput:
         Without it, the page has no section on it.
     """
 
-    request: Mapping[str, Any]
+    request: ReportRequest
     tables: StudyTables
     jobs: pd.DataFrame
-    best: Mapping[str, Any]
-    card: Mapping[str, Any]
-    manifest: Mapping[str, Any]
+    best: Selection
+    card: ModelCard
+    manifest: Manifest
     figures: Mapping[str, FigureFile]
     scaling: pd.DataFrame | None = None
     search: pd.DataFrame | None = None
     search_trials: pd.DataFrame | None = None
+
+    comparison: Comparison | None = None
+
+    @classmethod
+    def read(
+        cls,
+        request: ReportRequest,
+        paths: StudyPaths,
+        words: Iterable[Path],
+        *,
+        with_scaling: bool,
+    ) -> ReportInput:
+        """Read what the report is written from.
+
+        Parameters
+        ----------
+        request : ReportRequest
+        paths : StudyPaths
+        words : iterable of Path
+            Of the figures that are shown.
+        with_scaling : bool
+            Whether the study compares world sizes; one that did so before may have left the table.
+        """
+        found = StudyResults.read(paths)
+        return cls(
+            request,
+            found.tables,
+            jobs=pd.read_parquet(paths.table("jobs")),
+            best=found.answer.best,
+            card=found.answer.card,
+            manifest=found.manifest,
+            figures=read_figures(words),
+            scaling=pd.read_parquet(paths.table("scaling")) if with_scaling else None,
+            search=pd.read_parquet(paths.table("search")),
+            search_trials=pd.read_parquet(paths.table("search_trials")),
+            comparison=found.comparison,
+        )
 
     @property
     def all_trials(self) -> pd.DataFrame:
@@ -91,24 +129,21 @@ class ReportInput:
             return self.tables.trials
         return self.search_trials.drop_duplicates(["config_id", "split"], keep="last")
 
-    comparison: Comparison | None = None
-
     @property
     def study(self) -> Mapping[str, Any]:
         """The resolved study."""
-        study: Mapping[str, Any] = self.request["study"]
-        return study
+        return self.request.study
 
 
 @dataclass(frozen=True)
-class Section:
+class ReportSection:
     """One section of the page.
 
     Attributes
     ----------
     name : str
-        Its id in the page, and its files: ``workflow/report/sections/<name>.html.j2`` and, where
-        it needs them, ``<name>.css`` and ``<name>.js`` beside it.
+        Its id in the page, and its files in ``report/sections``: ``<name>.py``,
+        ``<name>.html.j2`` and, where it needs them, ``<name>.css`` and ``<name>.js``.
     title : str
         In the list of sections: a word or two.
     heading : str
@@ -122,5 +157,5 @@ class Section:
     content: Mapping[str, Any]
 
 
-WriteSection = Callable[[ReportInput], Section | None]
+WriteSection = Callable[[ReportInput], ReportSection | None]
 """Returns a section, or None for a study that has nothing to say in it."""

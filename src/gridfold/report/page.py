@@ -3,41 +3,49 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import jinja2
 from markupsafe import Markup, escape
 
 from gridfold.report.charts import chart_data
+from gridfold.report.files import FOLDER, SCRIPTS, STYLES
 from gridfold.report.input import BESIDE, FigureFile, ReportInput, WriteSection
 from gridfold.report.sections import (
     answer,
+    cautions,
+    classes,
     comparison,
     configurations,
     cost,
+    curves,
+    errors,
+    failures,
+    hyperparameters,
     model,
+    notebook,
     provenance,
+    scaling,
     search,
 )
+from gridfold.webpage.page import content_policy, joined, templates
 
 SECTIONS: tuple[WriteSection, ...] = (
     answer.answer,
-    answer.cautions,
+    cautions.cautions,
     configurations.configurations,
     search.search,
     comparison.comparison,
-    configurations.curves,
-    configurations.hyperparameters,
-    configurations.errors,
-    model.classes,
+    curves.curves,
+    hyperparameters.hyperparameters,
+    errors.errors,
+    classes.classes,
     model.model,
-    cost.scaling,
-    cost.failures,
+    scaling.scaling,
+    failures.failures,
     cost.cost,
-    model.notebook,
+    notebook.notebook,
     provenance.provenance,
 )
 """In the order of the page."""
@@ -56,16 +64,9 @@ class _EmbeddedFigure:
     links: tuple[tuple[str, str], ...]
 
 
-def render(study: ReportInput, templates: Path) -> str:
-    """Return the report as HTML.
-
-    Parameters
-    ----------
-    study : ReportInput
-    templates : Path
-        Folder of ``report.html.j2`` with its style, its script and its sections.
-    """
-    environment = _environment(templates)
+def render(study: ReportInput) -> str:
+    """Return the report as HTML."""
+    environment = _environment()
     figures = {name: _embedded(figure) for name, figure in study.figures.items()}
     sections = []
     for write in SECTIONS:
@@ -73,20 +74,9 @@ def render(study: ReportInput, templates: Path) -> str:
         if section is not None:
             template = environment.get_template(f"sections/{section.name}.html.j2")
             sections.append((section, Markup(template.render(section.content, figures=figures))))
-    style = _joined(templates, "report.css", "charts.css", "sections/*.css")
-    script = _joined(templates, "vendor/d3.js", "report.js", "charts.js", "sections/*.js")
-    return environment.get_template("report.html.j2").render(
-        # Only this style and this script may run: whatever a label smuggles in is dead text.
-        policy="; ".join(
-            (
-                "default-src 'none'",
-                f"style-src {_fingerprint(style)}",
-                f"script-src {_fingerprint(script)}",
-                "img-src data:",
-                "base-uri 'none'",
-                "form-action 'none'",
-            )
-        ),
+    style, script = joined(STYLES), joined(SCRIPTS)
+    return environment.get_template("templates/report.html.j2").render(
+        policy=content_policy(style, script),
         style=Markup(style),
         script=Markup(script),
         title=study.study["report"]["title"] or study.study["study"],
@@ -98,24 +88,12 @@ def render(study: ReportInput, templates: Path) -> str:
     )
 
 
-def _environment(templates: Path) -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+def _environment() -> jinja2.Environment:
+    environment = templates(FOLDER)
     environment.filters["code"] = _code
     # As short as JSON can be; `tojson` escapes what could end the script that holds it.
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     return environment
-
-
-def _joined(folder: Path, *patterns: str) -> str:
-    """Return files one after the other, those of one pattern by name."""
-    files = (file for pattern in patterns for file in sorted(folder.glob(pattern)))
-    return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 
 def _code(text: str) -> Markup:
@@ -126,11 +104,6 @@ def _code(text: str) -> Markup:
         escape(plain) + (Markup("<code>{}</code>").format(code) if code else "")
         for plain, code in pairs
     )
-
-
-def _fingerprint(text: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return f"'sha256-{digest}'"
 
 
 def _pixels(side: bytes, svg: bytes) -> int:

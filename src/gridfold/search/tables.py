@@ -1,16 +1,21 @@
-"""The tables of a search in stages: all trials of its path, and what each step has cost."""
+"""The tables of a search: all trials of its path, and what each step has cost."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from gridfold.search.decisions import ranked
-from gridfold.tables.trials import Column, axis_columns, collect, typed_axis
+from gridfold import typed_json
+from gridfold.cluster.accounting import ask_sacct
+from gridfold.plan.stage_file import CatalogueEntry, StageFile
+from gridfold.requests import CollectRequest
+from gridfold.search.ranking import ranked
+from gridfold.store import job_records
+from gridfold.tables.jobs import job_table
+from gridfold.tables.trials import Column, axis_columns, collect, typed_axis, write
 
 SEARCH_COLUMNS = (
     Column("stage", "string", "", "explore, b<bracket>r<rung>, refine<round> or confirm"),
@@ -30,19 +35,18 @@ SEARCH_COLUMNS = (
 
 
 def collect_search(
-    request: Mapping[str, Any],
-    files: Sequence[Mapping[str, Any]],
+    request: CollectRequest,
+    files: Sequence[StageFile],
     trial_files: Sequence[Path],
     epoch_files: Sequence[Path],
-) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+) -> tuple[dict[str, pd.DataFrame], dict[str, CatalogueEntry]]:
     """Bring the tables of all stages together.
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.search_plan.SearchPlan.collect_request`.
-    files : sequence of mapping
-        Of the stages, in their order.
+    request : CollectRequest
+    files : sequence of StageFile
+        In the order of the stages.
     trial_files, epoch_files : sequence of Path
         Of all shards and slots; their names begin with that of the shard.
 
@@ -52,30 +56,29 @@ def collect_search(
         ``trials`` and ``epochs``: those of the stages that answer, comparable with each other.
         ``search_trials``: those of all stages, with ``stage`` as first column. ``search``: a row
         for each configuration of each stage, :data:`SEARCH_COLUMNS`.
-    catalogue : dict of str to dict
-        ``label``, ``settings`` and ``epochs`` of every configuration by its id.
+    catalogue : dict of str to CatalogueEntry
+        Every configuration by its id.
     """
     tables = {file.name.partition(".")[0]: file for file in trial_files}
     curves_of = {file.name.partition(".")[0]: file for file in epoch_files}
-    parts, curves, rows, catalogue = [], [], [], {}
+    parts, curves, rows = [], [], []
+    catalogue: dict[str, CatalogueEntry] = {}
     known: dict[tuple[str, str], tuple[int, float]] = {}
-    for stage, file in zip(request["stages"], files, strict=True):
-        own = [tables[shard] for shard in stage["shards"]]
-        if not file["configurations"]:
+    for stage, file in zip(request.stages, files, strict=True):
+        own = [tables[shard] for shard in stage.shards]
+        if not file.configurations:
             continue
-        trials, epochs = collect(file, own, [curves_of[s] for s in stage["shards"]])
-        trials.insert(0, "stage", stage["name"])
+        trials, epochs = collect(file, own, [curves_of[s] for s in stage.shards])
+        trials.insert(0, "stage", stage.name)
         parts.append(trials)
-        if stage["answers"]:
+        if stage.answers:
             curves.append(epochs)
-        rows.append(_steps(stage["name"], file, trials, request["measure"], known))
-        for configuration in file["configurations"]:
+        rows.append(_steps(stage.name, file, trials, request.measure, known))
+        for c in file.configurations:
             # A later stage may train less; what is answered with has the last word.
-            if stage["answers"] or configuration["id"] not in catalogue:
-                catalogue[configuration["id"]] = {
-                    key: configuration[key] for key in ("label", "settings", "epochs")
-                }
-    answers = [stage["name"] for stage in request["stages"] if stage["answers"]]
+            if stage.answers or c.id not in catalogue:
+                catalogue[c.id] = CatalogueEntry(c.label, c.settings, c.epochs)
+    answers = [stage.name for stage in request.stages if stage.answers]
     keys = ["config_id", "split"]
     compared = [part for part in parts if part["stage"].iloc[0] in answers]
     answer = _joined(compared).drop_duplicates(keys, keep="last").drop(columns="stage")
@@ -88,6 +91,34 @@ def collect_search(
     }, catalogue
 
 
+def write_tables(
+    request: CollectRequest,
+    files: Sequence[StageFile],
+    trial_files: Sequence[Path],
+    epoch_files: Sequence[Path],
+    records: Path,
+    outputs: Mapping[str, Path],
+) -> None:
+    """Write the tables of a search, its catalogue, and what is known of its jobs.
+
+    Parameters
+    ----------
+    request, files, trial_files, epoch_files
+        As for :func:`collect_search`.
+    records : Path
+        Folder of what each training job was given and used.
+    outputs : mapping of str to Path
+        Files by name: tables as Parquet, and as CSV with ``_csv`` behind the name; ``catalogue``.
+    """
+    contents, catalogue = collect_search(request, files, trial_files, epoch_files)
+    found = job_records.read(records, [file.name.partition(".")[0] for file in trial_files])
+    contents["jobs"] = job_table(found, ask_sacct(record.slurm_job for record in found))
+    typed_json.write(outputs["catalogue"], catalogue)
+    for name, file in outputs.items():
+        if name != "catalogue":
+            write(file, contents[name.removesuffix("_csv")])
+
+
 def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Put the trials of stages below each other; axes that only some of them have stay typed."""
     joined = pd.concat(parts, ignore_index=True)
@@ -97,13 +128,13 @@ def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _steps(
     stage: str,
-    file: Mapping[str, Any],
+    file: StageFile,
     trials: pd.DataFrame,
     measure: str,
     known: dict[tuple[str, str], tuple[int, float]],
 ) -> pd.DataFrame:
     """Return the rows of one stage; `known` holds epochs and seconds of each trial so far."""
-    scores = {c["id"]: c["score"] for c in ranked([file], trials, measure)}
+    scores = {c.id: c.score for c in ranked([file], trials, measure)}
     found = re.fullmatch(r"b(\d+)r(\d+)", stage)
     rows = []
     for config_id, group in trials.groupby("config_id", sort=False):

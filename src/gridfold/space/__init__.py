@@ -1,1 +1,1 @@
-"""From axes to configurations."""
+"""Makes the configurations of a study from the axes of its search space."""

@@ -1,4 +1,4 @@
-"""The values of one axis of the search space."""
+"""Lists the values of one axis of the search space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with the axes of a search space, before any combination is made."""
+"""Checks the axes of a search space before any of their values are combined."""
 
 from __future__ import annotations
 

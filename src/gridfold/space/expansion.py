@@ -1,4 +1,4 @@
-"""From a valid search space to its configurations, and to what is wrong with single ones."""
+"""Expands a valid search space into configurations and names what is wrong with single ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schedule of Hyperband: brackets, rungs, and how many configurations train for how long."""
+"""Computes Hyperband's schedule: how many configurations each rung trains, and for how long."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Rung:
     bracket : int
         ``s`` of the paper: the number of times its configurations are thinned out.
     rung : int
-        From 0.
+        Number of the rung in its bracket, from 0.
     configurations : int
-        That are trained in it.
+        Number of configurations that are trained in it.
     epochs : int
-        That each of them has been trained for at its end.
+        Number of epochs that each of them has been trained for at its end.
     before : int
-        Epochs that they had at its beginning; 0 in the first rung.
+        Number of epochs that each had at its beginning; 0 in the first rung.
     """
 
     bracket: int
@@ -41,7 +41,7 @@ def schedule(epochs: int, factor: int, brackets: int | None = None) -> list[Rung
     Parameters
     ----------
     epochs : int
-        Of a full training: ``R`` of the paper.
+        Number of epochs of a full training: ``R`` of the paper.
     factor : int
         Of `factor` configurations one goes on; its training gets `factor` times as long. ``eta``.
     brackets : int, optional

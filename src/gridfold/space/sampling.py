@@ -1,4 +1,4 @@
-"""Points of the unit cube, for strategies that draw configurations: one number for each axis."""
+"""Draws points of the unit cube, one number for each axis, for strategies that sample."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def points(strategy: Sampled, axes: Sequence[str]) -> Iterator[Point]:
     ----------
     strategy : Sampled
     axes : sequence of str
-        Names, in an order that decides which dimension of a sequence each gets.
+        Names of the axes, in an order that decides which dimension of a sequence each gets.
     """
     if isinstance(strategy, RandomStrategy):
         # Each number depends on seed, draw and axis alone. So a larger `n` keeps the first draws,

@@ -1,4 +1,4 @@
-"""From a search space to configurations: every one resolved, validated and named by its content."""
+"""`Space` resolves and validates each configuration and names it by its content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gridfold.space.axes import count_values, discrete_values, sample
 from gridfold.space.sampling import Sampled, points
 from gridfold.study import Study
 from gridfold.study.sections.base import Section, affects_result, is_late_addition
-from gridfold.study.sections.data import _Source
+from gridfold.study.sections.data import DataSource
 from gridfold.study.sections.explain import problems_of, shown
 from gridfold.study.sections.model import FAMILIES, FUNCTION_FAMILIES, Cnn, Mlp, Model, widths
 from gridfold.study.sections.problem import ProblemSection
@@ -58,12 +58,12 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Expansion:
-    """What a search space gives.
+    """The configurations of a search space, and the combinations that were left out.
 
     Attributes
     ----------
     configurations : list of Configuration
-        All different.
+        Configurations, no two of them alike.
     duplicates : list of dict
         Axis values that led to a configuration already there, left out.
     """
@@ -96,7 +96,7 @@ class Space:
         model: Model,
         training: Training,
         problem: ProblemSection,
-        data: _Source,
+        data: DataSource,
     ) -> None:
         self.search, self.model, self.training = search, model, training
         # As written, defaults left out, so that an axis meets only what the user has set.

@@ -1,4 +1,4 @@
-"""Points that are known to be good, for a search to begin with."""
+"""Reads the points that a search tries first (`search.starts`)."""
 
 from __future__ import annotations
 

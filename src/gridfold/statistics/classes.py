@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn import metrics
 
 from gridfold.arrays import Array
-from gridfold.tables.predictions import Part
+from gridfold.tables.predictions import PredictedSamples
 from gridfold.tables.trials import Column
 
 CLASS_COLUMNS = (
@@ -28,12 +28,12 @@ CLASS_COLUMNS = (
 )
 
 
-def class_table(parts: list[Part], names: list[str], confidence: float) -> pd.DataFrame:
+def class_table(parts: list[PredictedSamples], names: list[str], confidence: float) -> pd.DataFrame:
     """Return the scores of each class, one against the rest.
 
     Parameters
     ----------
-    parts : list of Part
+    parts : list of PredictedSamples
     names : list of str
         Of the classes.
     confidence : float

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gridfold.arrays import Array
+from gridfold.requests import ComparisonRequest
 from gridfold.statistics.importance import importance
 from gridfold.statistics.pairwise import Scored, compare_with_selected, wilcoxon_obstacle
 from gridfold.statistics.ranks import rank_test
-from gridfold.statistics.result import Comparison
+from gridfold.statistics.result import Comparison, ComparisonFacts
 from gridfold.statistics.scientific import scientific_values
 from gridfold.statistics.selection import SelectionEstimate, estimate_selection
 
@@ -25,7 +25,7 @@ _FEWEST_VALUES, _MOST_AXES = 3, 3
 
 
 def compare(
-    request: Mapping[str, Any],
+    request: ComparisonRequest,
     trials: pd.DataFrame,
     configurations: pd.DataFrame,
     *,
@@ -37,8 +37,7 @@ def compare(
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.comparison_request`.
+    request : ComparisonRequest
     trials, configurations : DataFrame
     targets, groups : array
         Of all samples.
@@ -50,26 +49,26 @@ def compare(
     table = compare_with_selected(scored, labels)
     selection = _selection(scored, targets, groups, predictions)
     table["chosen"] = [(selection.chosen or {}).get(i, np.nan) for i in table["config_id"]]
-    values = scientific_values(scored, configurations, request["space"])
+    values = scientific_values(scored, configurations, request.space)
     ranks = [
-        {"title": title, **asdict(rank_test(scores, scored.blocks, scored.alpha))}
+        replace(rank_test(scores, scored.blocks, scored.alpha), title=title)
         for title, scores in _ranked(scored, labels, values).items()
     ]
     splits, count = scored.scores.shape
     return Comparison(
         table,
         values,
-        importance(configurations, request["space"], request["measure"]),
-        {
-            "measure": request["measure"],
-            "confidence": request["confidence"],
-            "blocks": scored.blocks,
-            "wilcoxon": wilcoxon_obstacle(splits, scored.repeats, count - 1, scored.alpha)
+        importance(configurations, request.space, request.measure),
+        ComparisonFacts(
+            measure=request.measure,
+            confidence=request.confidence,
+            blocks=scored.blocks,
+            wilcoxon=wilcoxon_obstacle(splits, scored.repeats, count - 1, scored.alpha)
             if count > 1
             else "",
-            "ranks": ranks,
-            "selection": selection.plain(),
-        },
+            ranks=ranks,
+            selection=selection.facts(),
+        ),
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from gridfold.problems import LOWER_IS_BETTER
 from gridfold.tables.trials import Column
 
 IMPORTANCE_COLUMNS = (
@@ -56,7 +55,7 @@ def importance(
     for scope, members, names in _scopes(complete, space):
         if len(members) < _FEWEST_CONFIGURATIONS or members[column].nunique() < 2:
             continue
-        found = _evaluate(members, names, space, column, measure in LOWER_IS_BETTER)
+        found = _evaluate(members, names, space, measure)
         rows += [
             {
                 "scope": scope,
@@ -98,22 +97,22 @@ def _scope_name(complete: pd.DataFrame, members: pd.DataFrame, name: str) -> str
 
 
 def _evaluate(
-    members: pd.DataFrame, names: list[str], space: Mapping[str, Any], column: str, lower: bool
+    members: pd.DataFrame, names: list[str], space: Mapping[str, Any], measure: str
 ) -> dict[str, dict[str, float]]:
     import optuna
     from optuna import importance as evaluators
 
-    from gridfold.statistics.optuna_parameter import Parameter
+    from gridfold.statistics.optuna_parameter import Parameter, optuna_direction
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     parameters = {name: Parameter.of(members[name], space.get(name, {})) for name in names}
     distributions = {name: parameter.distribution for name, parameter in parameters.items()}
-    study = optuna.create_study(direction="minimize" if lower else "maximize")
+    study = optuna.create_study(direction=optuna_direction(measure))
     for _, row in members.iterrows():
         params = {name: parameter.value(row[name]) for name, parameter in parameters.items()}
         study.add_trial(
             optuna.trial.create_trial(
-                params=params, distributions=distributions, value=float(row[column])
+                params=params, distributions=distributions, value=float(row[f"{measure}_mean"])
             )
         )
     with warnings.catch_warnings():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gridfold.arrays import Scores
-from gridfold.problems import COUNTED_MEASURES
+from gridfold.problems import Measure
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,10 @@ def rounding_variance(measure: str, scores: Any, n_validation: Any) -> float:
     if not known.any():
         return 0.0
     values, samples = values[known], samples[known]
-    if measure in COUNTED_MEASURES:
+    counted = Measure.of(measure).counts
+    if counted == "samples":
         step = 1 / samples
-    elif measure == "roc_auc":
+    elif counted == "pairs":
         # One over the pairs of a positive and a negative sample, most where both are as many.
         step = 4 / np.square(samples)
     else:

@@ -1,4 +1,4 @@
-"""An axis as Optuna knows parameters."""
+"""Axes and measures as Optuna knows them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from typing import Any
 import pandas as pd
 from optuna import distributions
 
+from gridfold.problems import Measure
 from gridfold.tables.axes import is_logarithmic, is_ordered, sorted_values
+
+
+def optuna_direction(measure: str) -> str:
+    """Return ``minimize`` or ``maximize``, whichever makes a measure better."""
+    return "minimize" if Measure.of(measure).lower_is_better else "maximize"
 
 
 @dataclass(frozen=True)

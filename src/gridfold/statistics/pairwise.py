@@ -12,7 +12,8 @@ import pandas as pd
 from scipy import special, stats
 
 from gridfold.arrays import Scores
-from gridfold.problems import LOWER_IS_BETTER
+from gridfold.problems import Measure
+from gridfold.requests import ComparisonRequest
 from gridfold.statistics.intervals import (
     holm,
     mean_interval,
@@ -88,10 +89,10 @@ class Scored:
 
     @classmethod
     def of(
-        cls, trials: pd.DataFrame, configurations: pd.DataFrame, request: Mapping[str, Any]
+        cls, trials: pd.DataFrame, configurations: pd.DataFrame, request: ComparisonRequest
     ) -> Scored:
         """Take the complete configurations from the tables, in the order of their rank."""
-        measure = request["measure"]
+        measure = request.measure
         complete = configurations[
             (configurations["n_failed"] == 0) & configurations[f"{measure}_mean"].notna()
         ]
@@ -104,7 +105,7 @@ class Scored:
         ratio = float((good["n_validation"] / good["n_train"]).mean()) if len(good) else 0.0
         repeats = len({str(split).partition("f")[0] for split in wide.index})
         least = 2 * rounding_variance(measure, good[measure], good["n_validation"])
-        return cls(wide, ratio, measure, request["confidence"], repeats, least, undefined)
+        return cls(wide, ratio, measure, request.confidence, repeats, least, undefined)
 
     @property
     def alpha(self) -> float:
@@ -119,7 +120,7 @@ class Scored:
     @property
     def sign(self) -> int:
         """1 where larger scores are better, else -1."""
-        return -1 if self.measure in LOWER_IS_BETTER else 1
+        return Measure.of(self.measure).sign
 
 
 def compare_with_selected(scored: Scored, labels: Mapping[str, str]) -> pd.DataFrame:

@@ -28,6 +28,8 @@ class RankTest:
     critical_difference : float
         Mean ranks further apart than this differ at level `alpha`.
     alpha : float
+    title : str
+        What was ranked.
     """
 
     ranks: dict[str, float]
@@ -37,6 +39,7 @@ class RankTest:
     f: float
     critical_difference: float
     alpha: float
+    title: str = ""
 
     @property
     def can_separate(self) -> bool:

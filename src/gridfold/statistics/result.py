@@ -3,16 +3,69 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from gridfold.atomic import write_text
+from gridfold.paths import StudyPaths
 from gridfold.statistics.ranks import RankTest
+from gridfold.store.records import Record
 from gridfold.tables.trials import write
+
+
+@dataclass(frozen=True)
+class SelectionFacts:
+    """The selected configuration's score with the luck of the selection taken out.
+
+    Attributes
+    ----------
+    corrected, optimism, low, high : float or None
+        As in :class:`gridfold.statistics.selection.SelectionEstimate`; None where there is none.
+    samples, candidates, resamples : int
+        Samples with predictions, configurations to choose from, and bootstrap samples.
+    obstacle : str
+        Why there is no estimate; else empty.
+    """
+
+    corrected: float | None
+    optimism: float | None
+    low: float | None
+    high: float | None
+    samples: int
+    candidates: int
+    resamples: int
+    obstacle: str
+
+
+@dataclass(frozen=True)
+class ComparisonFacts(Record):
+    """What the comparison has found besides its tables: ``tables/comparison.json``.
+
+    Attributes
+    ----------
+    measure : str
+        What the configurations are ranked by.
+    confidence : float
+        Level of the tests and intervals, such as 0.95.
+    blocks : float
+        How many independent rows of scores the splits are worth.
+    wilcoxon : str
+        Why Wilcoxon's test is left out; else empty.
+    ranks : list of RankTest
+        Of the best configurations, and of the best at each value of an axis.
+    selection : SelectionFacts
+    """
+
+    measure: str
+    confidence: float
+    blocks: float
+    wilcoxon: str
+    ranks: list[RankTest]
+    selection: SelectionFacts
+
+    def text(self) -> str:
+        """Return the record as it is written to its file; labels stay readable."""
+        return json.dumps(self.plain(), indent=1, ensure_ascii=False) + "\n"
 
 
 @dataclass(frozen=True)
@@ -24,38 +77,39 @@ class Comparison:
     comparisons, scientific, importance : DataFrame
         With the columns of :mod:`gridfold.statistics.pairwise` and
         :mod:`gridfold.statistics.importance`.
-    facts : dict
-        ``wilcoxon`` (why Wilcoxon's test is left out, or empty), ``ranks`` (a list of rank tests,
-        each with ``title`` and the attributes of :class:`gridfold.statistics.pairwise.RankTest`)
-        and ``selection`` (:class:`gridfold.statistics.selection.SelectionEstimate`).
+    facts : ComparisonFacts
     """
 
     comparisons: pd.DataFrame
     scientific: pd.DataFrame
     importance: pd.DataFrame
-    facts: dict[str, Any]
+    facts: ComparisonFacts
 
     @classmethod
-    def read(cls, files: Mapping[str, str]) -> Comparison:
-        """Read what the rule `compare_configurations` has written, by the names of its outputs."""
+    def read(cls, paths: StudyPaths) -> Comparison:
+        """Read what the rule `compare_configurations` has written.
+
+        Raises
+        ------
+        FileNotFoundError
+            When the study has none yet.
+        DamagedRecord
+            When ``comparison.json`` can't be read.
+        """
         return cls(
-            pd.read_parquet(files["comparisons"]),
-            pd.read_parquet(files["scientific"]),
-            pd.read_parquet(files["importance"]),
-            json.loads(Path(files["facts"]).read_text(encoding="utf-8")),
+            pd.read_parquet(paths.table("comparisons")),
+            pd.read_parquet(paths.table("scientific")),
+            pd.read_parquet(paths.table("importance")),
+            ComparisonFacts.read(paths.comparison),
         )
 
-    def write(self, folder: Path) -> None:
+    def write(self, paths: StudyPaths) -> None:
         """Write the tables as Parquet and CSV, and ``comparison.json``, for :meth:`read`."""
         for name in ("comparisons", "scientific", "importance"):
-            for suffix in (".parquet", ".csv"):
-                write(folder / f"{name}{suffix}", getattr(self, name))
-        text = json.dumps(self.facts, indent=1, ensure_ascii=False) + "\n"
-        write_text(folder / "comparison.json", text, durable=False)
+            for file in (paths.table(name), paths.table_csv(name)):
+                write(file, getattr(self, name))
+        self.facts.write(paths.comparison)
 
     def rank_tests(self) -> dict[str, RankTest]:
         """Return the rank tests by their titles."""
-        return {
-            test["title"]: RankTest(**{k: v for k, v in test.items() if k != "title"})
-            for test in self.facts["ranks"]
-        }
+        return {test.title: test for test in self.facts.ranks}

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gridfold.arrays import Array, Scores
-from gridfold.problems import LOWER_IS_BETTER
+from gridfold.problems import Measure
+from gridfold.statistics.result import SelectionFacts
 from gridfold.tables.trials import stacked
 from gridfold.training.measures import SAMPLE_LOSSES, score_one
 
@@ -59,10 +59,20 @@ class SelectionEstimate:
     chosen: Mapping[str, float] | None = None
     obstacle: str = ""
 
-    def plain(self) -> dict[str, Any]:
-        """Return what is written as JSON; ``chosen`` goes into a table."""
-        found = {k: v for k, v in asdict(self).items() if k != "chosen"}
-        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in found.items()}
+    def facts(self) -> SelectionFacts:
+        """Return what is written beside the tables; ``chosen`` goes into one of them."""
+        ends = (self.corrected, self.optimism, self.low, self.high)
+        corrected, optimism, low, high = (None if math.isnan(value) else value for value in ends)
+        return SelectionFacts(
+            corrected=corrected,
+            optimism=optimism,
+            low=low,
+            high=high,
+            samples=self.samples,
+            candidates=self.candidates,
+            resamples=self.resamples,
+            obstacle=self.obstacle,
+        )
 
 
 def estimate_selection(
@@ -173,7 +183,7 @@ def _select_again(
     prepare, draws = (_of_means, _RESAMPLES) if simple else (_of_sets, _FEWER_RESAMPLES)
     evaluate = prepare(measure, targets, samples, predictions)
     random, count = np.random.default_rng(0), int(units.max()) + 1
-    sign = -1 if measure in LOWER_IS_BETTER else 1
+    sign = Measure.of(measure).sign
     winners, judged = [], []
     step = max(1, _CELLS // len(samples))
     for start in range(0, draws, step):

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridfold.problems import LOWER_IS_BETTER, MEASURE_RANGES
+from gridfold.problems import Measure
+from gridfold.requests import SummaryRequest
 from gridfold.statistics.intervals import (
     mean_interval,
     of_all_pairs,
     paired_p_value,
     rounding_variance,
 )
+from gridfold.store.selection import Selection
 from gridfold.tables.trials import USAGE_COLUMNS, Column, all_measures, axis_columns
 
 CONFIGURATION_COLUMNS = (
@@ -45,15 +47,14 @@ CONFIGURATION_COLUMNS = (
 )
 
 
-def summarise(trials: pd.DataFrame, request: Mapping[str, Any]) -> pd.DataFrame:
+def summarise(trials: pd.DataFrame, request: SummaryRequest) -> pd.DataFrame:
     """Return one row for each configuration, best first.
 
     Parameters
     ----------
     trials : DataFrame
         The trials table.
-    request : mapping
-        ``measure`` (for the ranking) and ``confidence``.
+    request : SummaryRequest
 
     Returns
     -------
@@ -61,7 +62,7 @@ def summarise(trials: pd.DataFrame, request: Mapping[str, Any]) -> pd.DataFrame:
         :data:`CONFIGURATION_COLUMNS`, the axis columns, and ``<measure>_mean``, ``_sd``,
         ``_low``, ``_high`` for every measure, the last two within the measure's range.
     """
-    measure = request["measure"]
+    measure = request.measure
     if measure not in trials:
         # Not one trial has a score.
         trials = trials.assign(**{measure: np.nan})
@@ -91,8 +92,8 @@ def summarise(trials: pd.DataFrame, request: Mapping[str, Any]) -> pd.DataFrame:
         }
         for name in measures:
             least = rounding_variance(name, good[name], good["n_validation"])
-            interval = mean_interval(good[name], ratio, request["confidence"], least)
-            low, high = np.clip([interval.low, interval.high], *MEASURE_RANGES[name])
+            interval = mean_interval(good[name], ratio, request.confidence, least)
+            low, high = np.clip([interval.low, interval.high], *Measure.of(name).range)
             row |= {
                 f"{name}_mean": interval.mean,
                 f"{name}_sd": interval.sd,
@@ -130,7 +131,7 @@ def _ranked(table: pd.DataFrame, measure: str) -> pd.DataFrame:
     table = table.assign(_incomplete=table["n_failed"] > 0)
     table = table.sort_values(
         ["_incomplete", f"{measure}_mean"],
-        ascending=[True, measure in LOWER_IS_BETTER],
+        ascending=[True, Measure.of(measure).lower_is_better],
         kind="stable",
         na_position="last",
     ).drop(columns="_incomplete")
@@ -162,30 +163,42 @@ def _compared(
     return table.drop(columns="test_train_ratio")
 
 
-def select(table: pd.DataFrame, request: Mapping[str, Any]) -> dict[str, Any]:
+def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> Selection:
     """Return the selected configuration: the best mean of the ranking measure.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Configurations that are compared, the best first.
+    request : SummaryRequest
+    tried : int
+        Configurations that the search has tried, cheap stages included.
 
     Raises
     ------
     ValueError
         When no configuration has a score.
     """
-    best, measure = table.iloc[0], request["measure"]
+    best, measure = table.iloc[0], request.measure
     if np.isnan(best[f"{measure}_mean"]):
         raise ValueError(f"no trial of the study has a score ({measure}); see trials.csv")
-    ties = table[table["p_value"] > 1 - request["confidence"]]
-    return {
-        "config_id": best["config_id"],
-        "label": best["label"],
-        "measure": measure,
-        "confidence": request["confidence"],
-        **{name: _number(best[f"{measure}_{name}"]) for name in ("mean", "sd", "low", "high")},
-        "n_splits": int(best["n_splits"]),
+    ties = table[table["p_value"] > 1 - request.confidence]
+    return Selection(
+        config_id=str(best["config_id"]),
+        label=str(best["label"]),
+        measure=measure,
+        confidence=request.confidence,
+        mean=float(best[f"{measure}_mean"]),
+        sd=_number(best[f"{measure}_sd"]),
+        low=_number(best[f"{measure}_low"]),
+        high=_number(best[f"{measure}_high"]),
+        n_splits=int(best["n_splits"]),
         # Without validation data nothing can stop the final fit, so it takes the typical epoch.
-        "final_epochs": max(1, round(float(best["best_epoch_median"]))),
-        "not_distinguishable": len(ties),
-        "configurations": len(table),
-    }
+        final_epochs=max(1, round(float(best["best_epoch_median"]))),
+        not_distinguishable=len(ties),
+        configurations=len(table),
+        tried=tried if tried > len(table) else None,
+    )
 
 
 def _number(value: float) -> float | None:

@@ -1,1 +1,1 @@
-"""What jobs keep in `results/<study>` while they run: trials, checkpoints, locks, notes."""
+"""Jobs keep here what they know in `results/<study>`: trials, checkpoints, locks, notes."""

@@ -1,4 +1,4 @@
-"""Checkpoints: all that a trial needs to go on as if it had never stopped.
+"""A checkpoint holds all that a trial needs to go on as if it had never stopped.
 
 A checkpoint is one ``.npz`` file, written under a temporary name, synced and renamed. The one
 before it stays until the new one has been read back. A damaged file is recognised by the checksums

@@ -1,4 +1,4 @@
-"""What each training job was given and what it used, kept beside the run store.
+"""Each training job records what it was given and what it used, beside the run store.
 
 One file of two lines for each shard's job: at its start, and at its end if it had one. Not declared
 to Snakemake, which deletes the outputs of failed jobs: of these one wants to know most of all.
@@ -13,12 +13,14 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from gridfold.cluster.job import job_number
 
 log = logging.getLogger(__name__)
 
@@ -28,15 +30,19 @@ _MB = 2**20
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a job was given, and what it had asked for where it knows.
+class JobResources:
+    """Cores, GPUs and workers of a job; memory and time limit if known.
 
     Attributes
     ----------
-    cores, gpus, workers : int
-        Of the job; trials at once.
-    memory_mb, minutes : int
-        0 where unknown.
+    cores, gpus : int
+        CPU cores and GPUs that the job was given.
+    workers : int
+        Trials that it trains at once.
+    memory_mb : int
+        Memory that it has asked for, in MB of 2^20 bytes; 0 where unknown.
+    minutes : int
+        Its time limit in minutes; 0 where unknown.
     """
 
     cores: int
@@ -53,16 +59,18 @@ class JobRecord:
     Attributes
     ----------
     shard, host : str
+        Name of the shard; of the machine.
     slurm_job : str
         Number of the job in Slurm; empty elsewhere.
-    asked : dict
-        :class:`Asked`.
+    asked : dict of str to int
+        The fields of :class:`JobResources`.
     started, ended : float
         Unix time; `ended` is 0 for a job that did not live to say it.
     cpu_seconds : float
-        Of the trials that ended.
+        CPU time of the trials that ended.
     memory_mb : float
-        Most memory of all its processes on this node together, what they share counted once.
+        Most memory of all its processes on this node together, in MB of 2^20 bytes; what they share
+        is counted once.
     trained, failed : int
         Trials with and without an answer.
     """
@@ -77,19 +85,48 @@ class JobRecord:
     memory_mb: float = 0.0
     trained: int = 0
     failed: int = 0
-    _stop: threading.Event = field(default_factory=threading.Event, repr=False)
-    _elsewhere: set[int] = field(default_factory=set, repr=False)
 
-    def as_line(self) -> str:
-        """Return this as a line of JSON."""
-        content = {k: v for k, v in vars(self).items() if not k.startswith("_")}
-        return json.dumps(content) + "\n"
+
+class JobRecorder:
+    """Records a run of a training job for the time of the ``with`` block.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the records.
+    shard : str
+        Name of the shard.
+    resources : JobResources
+
+    Attributes
+    ----------
+    record : JobRecord
+        What is known so far.
+    """
+
+    def __init__(self, folder: Path, shard: str, resources: JobResources) -> None:
+        number = job_number()
+        self.record = JobRecord(shard, platform.node(), number, asdict(resources), time.time())
+        self._file = folder / f"{shard}-{self.record.started:.0f}-{number or os.getpid()}.jsonl"
+        self._elsewhere: set[int] = set()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="gridfold-job", daemon=True)
+
+    def __enter__(self) -> JobRecorder:
+        _append(self._file, self.record)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.record.ended = time.time()
+        _append(self._file, self.record)
 
     def count(self, usage: dict[str, Any], *, failed: bool) -> None:
         """Count a trial that has ended."""
-        self.failed += failed
-        self.trained += not failed
-        self.cpu_seconds += usage.get("cpu_seconds") or 0.0
+        self.record.failed += failed
+        self.record.trained += not failed
+        self.record.cpu_seconds += usage.get("cpu_seconds") or 0.0
 
     def adopt(self, process: int | None) -> None:
         """Count a process with this job that is not below it, if there is one."""
@@ -97,40 +134,18 @@ class JobRecord:
             self._elsewhere.add(process)
 
     def _watch(self) -> None:
+        """Keep the most memory that the job has had, until it is over."""
         with contextlib.suppress(Exception):
             while True:
                 elsewhere = list(self._elsewhere)
-                self.memory_mb = max(self.memory_mb, memory_of_job(os.getpid(), elsewhere) / _MB)
+                memory = memory_of_job(os.getpid(), elsewhere) / _MB
+                self.record.memory_mb = max(self.record.memory_mb, memory)
                 # A job may have thousands of trials, and the kernel gives numbers again.
                 self._elsewhere.difference_update(
                     process for process in elsewhere if not psutil.pid_exists(process)
                 )
-                if self._stop.wait(_INTERVAL_SECONDS):
+                if self._over.wait(_INTERVAL_SECONDS):
                     return
-
-
-@contextlib.contextmanager
-def recording(folder: Path, shard: str, asked: Asked) -> Iterator[JobRecord]:
-    """Record the run of a training job for the time of the block.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the records.
-    shard : str
-    asked : Asked
-    """
-    number = os.environ.get("SLURM_JOB_ID", "")
-    record = JobRecord(shard, platform.node(), number, asdict(asked), time.time())
-    name = f"{shard}-{record.started:.0f}-{number or os.getpid()}.jsonl"
-    _append(folder / name, record)
-    threading.Thread(target=record._watch, name="gridfold-job", daemon=True).start()
-    try:
-        yield record
-    finally:
-        record._stop.set()
-        record.ended = time.time()
-        _append(folder / name, record)
 
 
 def _append(file: Path, record: JobRecord) -> None:
@@ -138,7 +153,7 @@ def _append(file: Path, record: JobRecord) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8") as stream:
-            stream.write(record.as_line())
+            stream.write(json.dumps(asdict(record)) + "\n")
     except OSError as error:
         log.warning("no record of this job: %s", error)
 

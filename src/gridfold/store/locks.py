@@ -1,4 +1,4 @@
-"""A lock for each trial, so that two jobs never train the same one at once.
+"""A lock keeps two jobs from training the same trial at once.
 
 Two jobs meet when a controller has died and was started again while its jobs still run. The lock is
 a file beside the trial's folder, made with ``O_EXCL``, which is one step on network file systems,
@@ -28,6 +28,7 @@ from pathlib import Path
 
 import psutil
 
+from gridfold.cluster.job import job_number
 from gridfold.cluster.slurm import has_processes
 from gridfold.errors import GridfoldError
 
@@ -49,17 +50,18 @@ class Holder:
     Attributes
     ----------
     token : str
-        Of this lock alone.
+        Random text of this lock alone.
     host : str
-        For people.
+        Name of the machine, for people.
     machine : str
         What tells process numbers apart: start of the system and namespace. Containers of one
         host, or nodes of one name, have different ones.
     pid : int
+        Number of the process.
     started : float
-        When the process began; numbers are used again.
+        When the process began, in Unix time; numbers are used again.
     job : str
-        Of Slurm, or empty.
+        Number of its Slurm job; empty outside of one.
     """
 
     token: str
@@ -74,8 +76,7 @@ class Holder:
         """Return this process as a holder of a new lock."""
         pid = os.getpid()
         started = psutil.Process(pid).create_time()
-        job = os.environ.get("SLURM_JOB_ID", "")
-        return cls(uuid.uuid4().hex, platform.node(), _machine(), pid, started, job)
+        return cls(uuid.uuid4().hex, platform.node(), _machine(), pid, started, job_number())
 
     def __str__(self) -> str:
         job = f", Slurm job {self.job}" if self.job else ""
@@ -251,7 +252,7 @@ def _is_gone(holder: Holder, silent: float) -> bool:
             return True
         return abs(began - holder.started) > 1
     if holder.job:
-        if holder.job == os.environ.get("SLURM_JOB_ID"):
+        if holder.job == job_number():
             # This very job, before it was requeued. On a node that Slurm has only lost sight of it
             # may go on for a while, and then it is heard.
             return silent > _REQUEUED_SECONDS

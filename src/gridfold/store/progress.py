@@ -1,4 +1,4 @@
-"""Live progress: each job keeps one small file up to date, the main process sums them up.
+"""Each job keeps a small file of its progress; the main process sums them up.
 
 Files work for local jobs and for jobs on other nodes alike, and `gridfold status` reads the same.
 """
@@ -36,6 +36,7 @@ class JobProgress:
     started, updated : float
         Unix time.
     ended : bool
+        Whether the job is over, well or not.
     """
 
     total: int
@@ -49,11 +50,26 @@ class JobProgress:
 
 
 class ProgressFile:
-    """Writes the progress of one job, at most twice a second."""
+    """Writes the progress of one job, at most twice a second, and its end after a ``with`` block.
+
+    Parameters
+    ----------
+    file : Path
+    progress : JobProgress
+        Changed by whoever trains.
+    """
 
     def __init__(self, file: Path, progress: JobProgress) -> None:
         self.progress = progress
         self._file = file
+
+    def __enter__(self) -> ProgressFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.running.clear()
+        self.progress.ended = True
+        self.write(now=True)
 
     def write(self, *, now: bool = False) -> None:
         """Write, unless that was done a moment ago and `now` is false."""

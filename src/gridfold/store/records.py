@@ -1,35 +1,73 @@
-"""Small records of a study on disk, as JSON."""
+"""Small records of a study on disk, as JSON: read with the types that they were written with."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from gridfold.errors import GridfoldError
+import msgspec
+
+from gridfold.atomic import write_text
+from gridfold.typed_json import DamagedRecord
 
 
-class DamagedRecord(GridfoldError):
-    """A record breaks off, or is none."""
+@dataclass(frozen=True)
+class Record:
+    """A dataclass that lies on disk as one JSON object for people, its attributes as keys.
 
-
-def read_record(file: Path) -> dict[str, Any]:
-    """Return the content of a record.
-
-    Raises
-    ------
-    FileNotFoundError
-        When there is none.
-    DamagedRecord
-        When it is no JSON object; says what to do.
+    Other than the canonical texts of :mod:`gridfold.typed_json`, it may hold NaN, and its keys
+    stand in the order of the attributes. Attributes with a default may be missing in a file, for
+    files of earlier versions; what a file has beyond the attributes is passed over, for later ones.
     """
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DamagedRecord(f"{file} is damaged ({error}); {_REMEDY}") from None
-    if not isinstance(content, dict):
-        raise DamagedRecord(f"{file} is damaged (no JSON object); {_REMEDY}")
-    return content
 
+    def plain(self) -> dict[str, Any]:
+        """Return what is written as JSON."""
+        return asdict(self)
 
-_REMEDY = "run the study again with snakemake, which makes it anew"
+    def text(self) -> str:
+        """Return the record as it is written to its file."""
+        return json.dumps(self.plain(), indent=1) + "\n"
+
+    def write(self, file: Path) -> None:
+        """Write the record, whole or not at all."""
+        write_text(file, self.text())
+
+    @classmethod
+    def parse(cls, text: str, source: Path | str) -> Self:
+        """Return the record that :meth:`text` made `text` of.
+
+        Parameters
+        ----------
+        text : str
+        source : Path or str
+            What the text was read from, for messages.
+
+        Raises
+        ------
+        DamagedRecord
+            When it is no JSON object, or a value is missing or of another type; names the key.
+        """
+        try:
+            # Not by msgspec's own reader, which takes no NaN.
+            return msgspec.convert(json.loads(text), type=cls)
+        except ValueError as error:
+            raise DamagedRecord(source, error) from None
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """Read the record from its file.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is none.
+        DamagedRecord
+            As in :meth:`parse`.
+        """
+        try:
+            text = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise DamagedRecord(file, error) from None
+        return cls.parse(text, file)

@@ -1,9 +1,10 @@
-"""Beside the log of each finished job, the digest of the request that it has answered.
+"""Each job notes which request it has answered, since jobs go on when Snakemake is killed.
 
-Snakemake knows which parameters an output was made with as long as its folder ``.snakemake`` is
-there, which is not moved with results, and only of jobs that it has seen end. The notes tell the
-same where it can't, see :mod:`gridfold.workflow.earlier_run`, and whoever wants to know whether an
-answer is that of the study as it is now.
+The note is the SHA-256 of the request, beside the log of the job; by it the next run can tell
+outdated outputs. Snakemake knows which parameters an output was made with as long as its folder
+``.snakemake`` is there, which is not moved with results, and only of jobs that it has seen end. The
+notes tell the same where it can't, see :mod:`gridfold.workflow.earlier_run`, and whoever wants to
+know whether an answer is that of the study as it is now.
 """
 
 from __future__ import annotations

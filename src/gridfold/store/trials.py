@@ -1,4 +1,4 @@
-"""The run store: what is known about each trial, kept through every kind of failure.
+"""The run store keeps what is known about each trial through every kind of failure.
 
 A request is (configuration, split, epochs). The store answers it with a result, or hands out the
 newest checkpoint to go on from, or lets the trial start. Raising `epochs`, a retry after a crash
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from gridfold.arrays import Array
-from gridfold.atomic import replacing, write_text
+from gridfold.atomic import replacing, write_json
 from gridfold.canonical import canonical, digest
 from gridfold.errors import TrialFailure
 from gridfold.paths import result_file
@@ -46,8 +46,9 @@ class TrialResult:
     Attributes
     ----------
     status : {"finished", "failed"}
+        Whether there is a score.
     kind, reason : str
-        Of a failure; empty otherwise.
+        Kind of a failure (``error``, ``killed``, ``diverged``) and why; empty otherwise.
     epochs : int
         Epochs that were asked for.
     epochs_trained : int
@@ -140,8 +141,7 @@ class TrialStore:
             return
         if recorded is not None:
             self._move_away(_differences(recorded, self._fingerprint), digest(recorded)[:12])
-        text = json.dumps({"fingerprint": self._fingerprint}, indent=1)
-        write_text(file, text + "\n")
+        write_json(file, {"fingerprint": self._fingerprint}, indent=1)
 
     def _move_away(self, differences: list[str], name: str) -> None:
         config_id, split = self.folder.parts[-2:]
@@ -182,7 +182,7 @@ class TrialStore:
         if predictions is not None:
             with replacing(self._predictions_file(result.epochs)) as temporary:
                 np.save(temporary, predictions)
-        write_text(self._result_file(result.epochs), json.dumps(asdict(result)) + "\n")
+        write_json(self._result_file(result.epochs), asdict(result))
         checkpoints.prune(self.folder)
         (self.folder / "failure.json").unlink(missing_ok=True)
 
@@ -199,8 +199,8 @@ class TrialStore:
         if failure.kind == DIVERGED:
             self.finish(result, None)
         else:
-            text = json.dumps({**asdict(result), "detail": failure.detail}, indent=1)
-            write_text(self.folder / "failure.json", text + "\n")
+            told = {**asdict(result), "detail": failure.detail}
+            write_json(self.folder / "failure.json", told, indent=1)
         return result
 
     def failure(self) -> tuple[TrialFailure, dict[str, float | None]] | None:
@@ -245,6 +245,7 @@ class TrialTask:
     threads : int
         CPU threads; 0 leaves the choice to TensorFlow.
     steps_per_execution : int or "auto"
+        Training steps in one call of the compiled function.
     checkpoint_every : int
         Epochs between checkpoints.
     in_memory_mb : int

@@ -1,4 +1,4 @@
-"""The study file as one typed, closed model; the only definition of what a study may say."""
+"""Defines what a study file may say, as one typed, closed model; nothing else defines it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridfold.problems import LOWER_IS_BETTER
+from gridfold.problems import Measure
 
 # With more values, the cells of a heat map have few configurations each and no room for numbers.
 _MOST_STEPS = 12
@@ -98,13 +98,13 @@ def best_per_value(rows: pd.DataFrame, name: str, measure: str) -> pd.Series:
     """Return the best mean at each value of an axis, configurations that lost trials left out."""
     complete = rows[rows["n_failed"] == 0]
     groups = (complete if len(complete) else rows).groupby(name)[f"{measure}_mean"]
-    best = groups.min() if measure in LOWER_IS_BETTER else groups.max()
+    best: pd.Series = Measure.of(measure).best_of(groups)
     return best
 
 
 def best_position(best: pd.Series, measure: str) -> Any:
     """Return the axis value with the best of the scores of :func:`best_per_value`."""
-    return best.idxmin() if measure in LOWER_IS_BETTER else best.idxmax()
+    return Measure.of(measure).place_of_best(best)
 
 
 def curve_over_splits(history: pd.DataFrame, column: str) -> pd.DataFrame:

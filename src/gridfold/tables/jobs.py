@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 
-from gridfold.cluster.accounting import Accounted
+from gridfold.cluster.accounting import SOURCE, Accounted
 from gridfold.store.job_records import JobRecord
 from gridfold.tables.trials import Column
 
@@ -68,7 +68,7 @@ def job_table(records: Sequence[JobRecord], accounted: dict[str, Accounted]) -> 
             {
                 "shard": last.shard,
                 "slurm_job": last.slurm_job,
-                "source": "sacct" if known else "own",
+                "source": SOURCE if known else "own",
                 "state": used.state,
                 "runs": used.runs,
                 "host": used.nodes,

@@ -1,7 +1,8 @@
-"""Predictions with their truth, out of fold and on the test set, for figures of errors."""
+"""Predictions joined with their true values: what every figure and table of errors counts."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ OUT_OF_FOLD, TEST = "out of fold", "held-out test set"
 
 
 @dataclass(frozen=True)
-class Part:
+class PredictedSamples:
     """Samples that a model was not trained on, and what it says about them.
 
     Attributes
@@ -27,9 +28,10 @@ class Part:
     truth : array
         Class codes of shape (samples,), or numbers of shape (samples, outputs).
     prediction : array of shape (samples, outputs), float32
-        Of several repeats, the mean.
+        Each row by a single model; with several repeats, by that of the first one that has the
+        sample in its validation part.
     repeats : int
-        How often each sample was predicted, at most.
+        How often a sample was predicted, at most.
     """
 
     name: str
@@ -67,37 +69,44 @@ class Part:
         return f"{self.name}, {counted(len(self.samples), 'sample')}"
 
 
-def parts_of(
+def predicted_samples(
     out_of_fold: pd.DataFrame, test_predictions: pd.DataFrame, targets: Array
-) -> list[Part]:
-    """Return what there is of both parts.
+) -> list[PredictedSamples]:
+    """Return out-of-fold and test predictions joined with the true values.
+
+    With repeats, a sample has several out-of-fold predictions. It counts once, as the first repeat
+    predicts it: what is shown is how single models err, as the final model is one. The mean over
+    the repeats would be the answer of several models together, which err less.
 
     Parameters
     ----------
     out_of_fold, test_predictions : DataFrame
-        ``sample`` and ``prediction``; the second empty without a test set.
+        ``sample`` and ``prediction``, and ``split`` where there are repeats. Parts without rows
+        are left out.
     targets : array
         True values of all samples.
     """
     return [
-        _part(name, table, np.asarray(targets))
+        _joined(name, table, np.asarray(targets))
         for name, table in ((OUT_OF_FOLD, out_of_fold), (TEST, test_predictions))
         if len(table)
     ]
 
 
-def _part(name: str, table: pd.DataFrame, targets: Array) -> Part:
-    samples, rows, times = np.unique(
-        table["sample"].to_numpy(np.int64), return_inverse=True, return_counts=True
-    )
-    predictions = stacked(table["prediction"])
-    sums = np.zeros((len(samples), predictions.shape[1]))
-    np.add.at(sums, rows, predictions)
-    mean = (sums / times[:, np.newaxis]).astype(np.float32)
-    return Part(name, samples, targets[samples], mean, int(times.max()))
+def _joined(name: str, table: pd.DataFrame, targets: Array) -> PredictedSamples:
+    most = int(table["sample"].value_counts().max())
+    if most > 1:
+        # ``r<repeat>f<fold>``: tables are in the order of the jobs, which is none.
+        repeats = table["split"].str.extract(r"^r(\d+)f", expand=False).astype(int)
+        order = np.argsort(repeats.to_numpy(), kind="stable")
+        table = table.iloc[order].drop_duplicates("sample")
+    samples = table["sample"].to_numpy(np.int64)
+    return PredictedSamples(name, samples, targets[samples], stacked(table["prediction"]), most)
 
 
-def repeats_note(parts: list[Part]) -> str:
+def repeats_note(parts: Sequence[PredictedSamples]) -> str:
     """Return a sentence on samples that were predicted more than once; empty otherwise."""
     most = max((part.repeats for part in parts), default=1)
-    return f" Out of fold: the mean of {most} repeats." if most > 1 else ""
+    if most == 1:
+        return ""
+    return f" Of {most} repeats, the first that predicts a sample counts."

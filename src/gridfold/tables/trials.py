@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gridfold.data.splits import Split
     from gridfold.paths import StudyPaths
     from gridfold.plan.shards import Trial
+    from gridfold.plan.stage_file import StageFile
     from gridfold.store.trials import TrialResult, TrialStore
 
 from gridfold.problems import PROBLEM_KINDS
@@ -136,7 +137,7 @@ class StudyTables:
             When it has none yet.
         """
         names = ("trials", "epochs", "configurations")
-        files = {name: str(paths.tables / f"{name}.parquet") for name in names}
+        files = {name: str(paths.table(name)) for name in names}
         missing = [file for file in files.values() if not Path(file).exists()]
         if missing:
             raise GridfoldError(
@@ -225,20 +226,19 @@ def _typed(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
 
 
 def collect(
-    request: Mapping[str, Any], trial_files: Sequence[Path], epoch_files: Sequence[Path]
+    file: StageFile, trial_files: Sequence[Path], epoch_files: Sequence[Path]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Bring the shards' tables together, for the trials that belong to the study.
+    """Bring the tables of a stage's jobs together, for the trials that belong to it.
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.plan.Plan.collect_request`.
+    file : StageFile
     trial_files, epoch_files : sequence of Path
 
     Returns
     -------
     trials, epochs : DataFrame
-        In the order of the study's configurations and splits; `trials` with ``model``, ``label``
+        In the order of the stage's configurations and splits; `trials` with ``model``, ``label``
         and one column for each axis.
 
     Raises
@@ -249,16 +249,16 @@ def collect(
     order = pd.DataFrame(
         [
             {
-                "config_id": c["id"],
-                "label": c["label"],
-                **{name: _cell(value) for name, value in c["axes"].items()},
+                "config_id": c.id,
+                "label": c.label,
+                **{name: _cell(value) for name, value in c.axes.items()},
             }
-            for c in request["configurations"]
+            for c in file.configurations
         ]
     )
     for name in order.columns[2:]:
         order[name] = typed_axis(order[name])
-    wanted = order.merge(pd.DataFrame({"split": request["splits"]}), how="cross")
+    wanted = order.merge(pd.DataFrame({"split": file.splits}), how="cross")
     found = pd.concat([pd.read_parquet(f) for f in trial_files], ignore_index=True)
     found = found.drop_duplicates(["config_id", "split"], keep="last")
     # Tables of earlier versions know of no usage.

@@ -16,13 +16,13 @@ import tensorflow as tf
 
 from gridfold.canonical import derive_seed
 from gridfold.errors import TrialFailure
-from gridfold.training.devices import Distribution
+from gridfold.training.devices import Devices
 
 # More than all layers together draw for one batch.
 _DRAWS = 64
 
 
-class Augmentation:
+class Augmenter:
     """Changes the images of a batch.
 
     Parameters
@@ -33,7 +33,7 @@ class Augmentation:
         Shape of one sample.
     seed : int
         Of the trial.
-    devices : Distribution
+    devices : Devices
 
     Raises
     ------
@@ -46,7 +46,7 @@ class Augmentation:
         options: Mapping[str, Any],
         sample_shape: tuple[int, ...],
         seed: int,
-        devices: Distribution,
+        devices: Devices,
     ) -> None:
         if len(sample_shape) != 3:
             raise TrialFailure(

@@ -27,7 +27,7 @@ from gridfold.canonical import derive_seed
 from gridfold.errors import TrialFailure
 
 
-def start(options: Mapping[str, Any] | None, threads: int) -> Distribution:
+def start(options: Mapping[str, Any] | None, threads: int) -> Devices:
     """Set this process's devices up and return how it trains.
 
     Must come before TensorFlow does anything: devices can't be changed afterwards.
@@ -50,21 +50,21 @@ def start(options: Mapping[str, Any] | None, threads: int) -> Distribution:
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
     if options is None:
-        return Distribution()
+        return Devices()
     if options["backend"] == "mirrored":
         return Mirrored(options["world_size"])
     return Horovod(options)
 
 
-class Distribution:
-    """One process with one device; the base of the others, which differ in what is said here.
+class Devices:
+    """The devices of a training: one process with one device; the base of those with several.
 
     Attributes
     ----------
     world_size : int
-        Replicas.
+        Number of replicas.
     rank : int
-        Of this process, from 0.
+        Number of this process among them, from 0.
     reads_own_part : bool
         Whether a process reads only the samples of its own replica.
     """
@@ -141,7 +141,7 @@ class Distribution:
         return str(details.get("device_name", "GPU"))
 
 
-class _Parallel(Distribution):
+class _Parallel(Devices):
     """What training with several replicas has in common."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from gridfold.arrays import Array
-from gridfold.training.devices import Distribution
+from gridfold.training.devices import Devices
 from gridfold.training.preprocessing import Preprocessing
 
 # Batches that are read ahead.
@@ -52,10 +52,10 @@ class Feed:
         Features, as an array or as :class:`Rows`, then arrays of targets and perhaps weights.
     batch_size : int
         Samples of one step, over all replicas.
-    devices : Distribution
+    devices : Devices
     """
 
-    def __init__(self, arrays: tuple[Any, ...], batch_size: int, devices: Distribution) -> None:
+    def __init__(self, arrays: tuple[Any, ...], batch_size: int, devices: Devices) -> None:
         features, *others = arrays
         self._rows = features if isinstance(features, Rows) else None
         self._features = None if self._rows is not None else tf.constant(features)
@@ -123,7 +123,7 @@ class Feed:
         return (features, *(tensor[:count] for tensor in self._others))
 
 
-def own_part(size: Any, devices: Distribution) -> tuple[slice, Any, Any]:
+def own_part(size: Any, devices: Devices) -> tuple[slice, Any, Any]:
     """Return a replica's part of a batch, its number of samples, and its weight.
 
     Parts differ by at most one sample; the weight makes the mean over replicas the mean over
@@ -134,7 +134,7 @@ def own_part(size: Any, devices: Distribution) -> tuple[slice, Any, Any]:
     ----------
     size : scalar tensor of int32
         Samples of the batch.
-    devices : Distribution
+    devices : Devices
 
     Returns
     -------

@@ -17,8 +17,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from gridfold.training.augmentation import Augmentation
-from gridfold.training.devices import Distribution, statistics
+from gridfold.training.augmentation import Augmenter
+from gridfold.training.devices import Devices, statistics
 from gridfold.training.feeds import Feed, own_part
 
 _EVALUATION_BATCH = 4096
@@ -69,8 +69,8 @@ class TrainingLoop:
         In [0, 2^31).
     steps_per_execution : int or "auto"
         Optimiser steps between returns to Python; "auto" is a whole epoch.
-    distribution : Distribution
-    augmentation : Augmentation, optional
+    devices : Devices
+    augmentation : Augmenter, optional
         What is done to training samples, and to no others.
 
     Attributes
@@ -87,24 +87,24 @@ class TrainingLoop:
         batch_size: int,
         seed: int,
         steps_per_execution: int | str = "auto",
-        distribution: Distribution | None = None,
-        augmentation: Augmentation | None = None,
+        devices: Devices | None = None,
+        augmentation: Augmenter | None = None,
     ) -> None:
         self._model = model
-        self._distribution = distribution or Distribution()
+        self._devices = devices or Devices()
         self.training_seconds = 0.0
         self._samples = len(training[0])
         self._seed = seed
         self.steps = steps_per_epoch(self._samples, batch_size)
         self._augmentation = augmentation
         self._at_once = self.steps if steps_per_execution == "auto" else int(steps_per_execution)
-        feed = Feed(training, batch_size, self._distribution)
-        with self._distribution.scope():
+        feed = Feed(training, batch_size, self._devices)
+        with self._devices.scope():
             _build_metrics(model, feed.first(2))
         self._train = self._over_batches(model.train_step, feed, augmentation)
         self._test = None
         if validation is not None:
-            seen = Feed(validation, _evaluation_batch(validation[0]), self._distribution)
+            seen = Feed(validation, _evaluation_batch(validation[0]), self._devices)
             self._test = self._over_batches(model.test_step, seen)
             self._everything = tf.range(seen.samples)
             self._test_steps = seen.steps
@@ -118,7 +118,7 @@ class TrainingLoop:
         the metrics, and ``val_`` before those of the validation. They may set
         `model.stop_training`.
         """
-        model, distribution = self._model, self._distribution
+        model, devices = self._model, self._devices
         followers = keras.callbacks.CallbackList(list(callbacks), model=model)
         model.stop_training = False
         followers.on_train_begin()
@@ -130,14 +130,14 @@ class TrainingLoop:
             noise = self._augmentation.seed_of(epoch) if self._augmentation else 0
             for step in range(0, self.steps, self._at_once):
                 self._train(order, step, min(step + self._at_once, self.steps), noise)
-            distribution.total_metrics(model)
-            distribution.average_statistics(model)
+            devices.total_metrics(model)
+            devices.average_statistics(model)
             logs = _numbers(model.get_metrics_result())
             self.training_seconds = time.perf_counter() - began
             if self._test is not None:
                 model.reset_metrics()
                 self._test(self._everything, 0, self._test_steps, 0)
-                distribution.total_metrics(model)
+                devices.total_metrics(model)
                 validated = _numbers(model.get_metrics_result())
                 logs |= {f"val_{name}": value for name, value in validated.items()}
             followers.on_epoch_end(epoch, logs)
@@ -146,14 +146,14 @@ class TrainingLoop:
         followers.on_train_end()
 
     def _over_batches(
-        self, step: Callable[[Any], Any], feed: Feed, augmentation: Augmentation | None = None
+        self, step: Callable[[Any], Any], feed: Feed, augmentation: Augmenter | None = None
     ) -> Callable[[Any, int, int, int], None]:
         """Return a function that takes steps `first` to `last` of an order of samples, in a graph.
 
         XLA wants static shapes, so it gets the full batches and a smaller last one as two programs.
         Otherwise one graph serves both sizes, which halves the time for tracing.
         """
-        devices, full = self._distribution, feed.full
+        devices, full = self._devices, feed.full
         replicas = devices.world_size
         # With fewer samples than replicas, those without must leave no trace of that step.
         is_scarce = 0 < feed.samples - full * feed.batch_size < replicas

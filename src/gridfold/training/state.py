@@ -18,7 +18,7 @@ from gridfold.errors import TrialFailure
 from gridfold.store.checkpoints import Checkpoint
 from gridfold.store.trials import DIVERGED, TrialTask
 from gridfold.training import optimisers
-from gridfold.training.devices import Distribution
+from gridfold.training.devices import Devices
 from gridfold.training.loop import TrainingLoop
 
 EpochReport = Callable[[dict[str, float]], None]
@@ -35,7 +35,7 @@ class TrainingState(keras.callbacks.Callback):
         metric: str,
         seed: int,
         on_epoch: EpochReport,
-        devices: Distribution,
+        devices: Devices,
     ) -> None:
         super().__init__()
         self._devices = devices

@@ -33,8 +33,8 @@ from gridfold.training import (
 )
 from gridfold.training import devices as distribution
 from gridfold.training.answers import Answers
-from gridfold.training.augmentation import Augmentation
-from gridfold.training.devices import Distribution
+from gridfold.training.augmentation import Augmenter
+from gridfold.training.devices import Devices
 from gridfold.training.loop import TrainingLoop, steps_per_epoch
 from gridfold.training.phases import Phase, phase_after, phases_of
 from gridfold.training.prepared import NUMBER_BYTES, Prepared
@@ -116,7 +116,7 @@ class Fitted:
 
 
 def train_trial(
-    task: TrialTask, on_epoch: EpochReport, devices: Distribution | None = None
+    task: TrialTask, on_epoch: EpochReport, devices: Devices | None = None
 ) -> tuple[TrialResult, Array]:
     """Train and score one trial.
 
@@ -125,7 +125,7 @@ def train_trial(
     task : TrialTask
     on_epoch : callable
         Gets the history row of each finished epoch.
-    devices : Distribution, optional
+    devices : Devices, optional
         Where to train; one device when left out. With several processes, all of them call this
         and get the same answer.
 
@@ -184,7 +184,7 @@ def fit(
     training: Array,
     validation: Array,
     on_epoch: EpochReport,
-    devices: Distribution | None = None,
+    devices: Devices | None = None,
 ) -> Fitted:
     """Fit the model of a task, going on from its newest checkpoint.
 
@@ -196,7 +196,7 @@ def fit(
         Sample indices; `validation` may be empty, then nothing is stopped early.
     on_epoch : callable
         Gets the history row of each finished epoch.
-    devices : Distribution, optional
+    devices : Devices, optional
         Where to train; one device when left out.
     """
     settings = task.settings
@@ -233,9 +233,7 @@ def fit(
             devices.adopt(model.optimizer)
         augmentation = None
         if options.get("augmentation") is not None:
-            augmentation = Augmentation(
-                options["augmentation"], prepared.input_shape, seed, devices
-            )
+            augmentation = Augmenter(options["augmentation"], prepared.input_shape, seed, devices)
         state.loop = TrainingLoop(
             model,
             prepared.training_arrays(),
@@ -268,7 +266,7 @@ def fit(
 
 
 def _fit_custom(
-    task: TrialTask, prepared: Prepared, seed: int, on_epoch: EpochReport, devices: Distribution
+    task: TrialTask, prepared: Prepared, seed: int, on_epoch: EpochReport, devices: Devices
 ) -> Fitted:
     """Let the user's own loop train."""
     trial = custom_loop.Trial(task, prepared, seed, on_epoch)
@@ -323,7 +321,7 @@ def _prepare_runtime(options: Mapping[str, Any], seed: int) -> None:
 
 
 def _built(
-    settings: Mapping[str, Any], prepared: Prepared, phase: Phase, devices: Distribution
+    settings: Mapping[str, Any], prepared: Prepared, phase: Phase, devices: Devices
 ) -> tuple[keras.Model, str, Answers]:
     """Return the compiled model, the name of the metric to follow, and what its outputs are.
 

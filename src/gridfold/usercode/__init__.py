@@ -1,1 +1,1 @@
-"""What users bring: functions `file.py:function`, the modules beside them, notebooks."""
+"""Find and load what users bring: functions `file.py:function`, their modules, notebooks."""

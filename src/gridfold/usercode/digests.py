@@ -1,4 +1,4 @@
-"""A user's file with the modules that lie beside it: which they are, and what they do together.
+"""Digest a user's file together with the modules that lie beside it.
 
 Modules are found as Python would find them with the file's folder in front of `sys.path`, from the
 syntax tree alone. Installed packages, and what is imported by a computed name, are not followed.

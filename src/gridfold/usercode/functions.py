@@ -1,4 +1,4 @@
-"""The user's own functions, `file.py:function`: found, inspected without import, digested, loaded.
+"""Find, inspect without import, digest and load the user's functions (`file.py:function`).
 
 Inspection reads the syntax tree only, so that a study can be refused before any job starts and
 without importing TensorFlow.

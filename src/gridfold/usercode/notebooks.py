@@ -1,4 +1,4 @@
-"""A notebook of the user: checked before anything runs, and known by its code."""
+"""Check a user's notebook before anything runs, and digest its code."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Between Snakemake and the plan."""
+"""Connects Snakemake with the plan: what the Snakefile and its rules ask for."""

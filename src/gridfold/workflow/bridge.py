@@ -1,4 +1,4 @@
-"""The bridge from Snakemake's workflow object to the plan; read while the Snakefile is parsed."""
+"""Connects Snakemake's workflow object with the plan, while the Snakefile is parsed."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from gridfold.advice import advice_in_log
 from gridfold.cluster.placement import Site
 from gridfold.errors import Problem, StudyError
 from gridfold.jobs.fork_server import SharedServer
+from gridfold.paths import DEFAULT_STUDY
 from gridfold.plan.files import code_and_data_files
 from gridfold.plan.plan import Plan
-from gridfold.plan.search_plan import SearchPlan
 from gridfold.plan.status import answer, change_notice, counts, finished_shards
+from gridfold.plan.words import description
 from gridfold.store.progress import Monitor
-from gridfold.store.records import DamagedRecord
 from gridfold.study.yaml_file import typed
 from gridfold.terminal import say
+from gridfold.typed_json import DamagedRecord
 from gridfold.workflow import earlier_run
 from gridfold.workflow_files import workflow_files
 
-DEFAULT_STUDY = "config/demo.yaml"
 DEFAULT_RESULTS = "results"
 # What a Snakefile may say to gridfold beside the study itself.
 _STUDY_FILES, _RESULTS = "study_files", "results"
 # Rules whose cores, where a profile sets them, bound those of other rules that could use several.
-_TRAINING_RULES = ("train", "train_stage", "tune")
+_TRAINING_RULES = ("train", "tune")
 # Rules whose jobs fork what needs TensorFlow.
-_FORKING_RULES = frozenset({"train", "train_stage", "tune", "fit_final", "fit_ensemble"})
+_FORKING_RULES = frozenset({"train", "tune", "fit_final", "fit_ensemble"})
 
 
 def load_plan(workflow: Any, config: Mapping[str, Any]) -> Plan:
@@ -59,7 +59,7 @@ def load_plan(workflow: Any, config: Mapping[str, Any]) -> Plan:
     except StudyError as error:
         sys.exit(str(error))
     if workflow.is_main_process and workflow.output_settings.dryrun:
-        print(plan.describe(available_cores(workflow)), file=sys.stderr)
+        print(description(plan, available_cores(workflow)), file=sys.stderr)
         if notice := change_notice(plan):
             print(f"  {notice}", file=sys.stderr)
     return plan
@@ -124,7 +124,7 @@ def greet(workflow: Any, plan: Plan, *, is_outdated: bool) -> None:
     workflow : snakemake.workflow.Workflow
     plan : Plan
     is_outdated : bool
-        Whether some of what lies there is no answer to this study,
+        Whether some files were made for another version of this study,
         :func:`gridfold.workflow.earlier_run.drop_outdated`.
     """
     if not earlier_run.runs_jobs(workflow) or workflow.output_settings.dryrun:
@@ -281,7 +281,7 @@ def start_forks(workflow: Any, server: SharedServer, threads: int) -> None:
     workflow : snakemake.workflow.Workflow
     server : SharedServer
     threads : int
-        Of a training job.
+        CPU cores of a training job.
     """
     if available_cores(workflow) is None or workflow.deployment_settings.deployment_method:
         return
@@ -292,5 +292,5 @@ def start_forks(workflow: Any, server: SharedServer, threads: int) -> None:
 def monitor(plan: Plan) -> Monitor:
     """Return the progress monitor of a plan."""
     labels = {c.id: c.label for c in plan.configurations}
-    shards, (_, total) = SearchPlan(plan).all_shards, counts(plan)
+    shards, (_, total) = plan.all_shards, counts(plan)
     return Monitor(plan.paths.progress, shards, total, finished_shards(plan), labels)

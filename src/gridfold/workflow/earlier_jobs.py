@@ -1,14 +1,13 @@
-"""Jobs that an earlier Snakemake has submitted and that still run."""
+"""Finds the jobs that an earlier Snakemake has submitted and that still run, and waits for them."""
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from gridfold.cluster.slurm import snakemake_jobs
+from gridfold.cluster.slurm import can_list_jobs, snakemake_jobs
 from gridfold.terminal import say
 
 # Between questions to Slurm, which other users ask too.
@@ -30,7 +29,7 @@ def wait_for_jobs(workflow: Any) -> None:
         not workflow.is_main_process
         or workflow.nodes is None
         or workflow.output_settings.dryrun
-        or shutil.which("squeue") is None
+        or not can_list_jobs()
         or any(Path(".snakemake/locks").glob("*"))
     ):
         return

@@ -1,4 +1,4 @@
-"""What earlier runs have left behind: results of another study, damaged files, jobs that still run.
+"""Finds what earlier runs have left: results of another study, damaged files, running jobs.
 
 Snakemake keeps in ``.snakemake`` with which parameters an output was made, and records it when it
 sees the job end. That says nothing of results that were copied or moved without this folder, and of

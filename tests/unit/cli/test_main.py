@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,13 +118,178 @@ def test_generated_files_are_checked_and_repaired(capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("verb", ["validate", "plan", "status", "show", "schema", "doctor"])
 def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main([verb, "--help"])
-    assert ended.value.code == 0
+    assert main([verb, "--help"]) == 0
     assert len(capsys.readouterr().out) > 150
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["--version"])
+    assert main(["--version"]) == 0
     assert __version__ in capsys.readouterr().out
+
+
+VERBS = sorted(
+    [
+        "compare",
+        "doctor",
+        "export",
+        "index",
+        "new",
+        "optuna",
+        "paper",
+        "plan",
+        "predict",
+        "profile",
+        "schema",
+        "show",
+        "starts",
+        "status",
+        "tensorboard",
+        "validate",
+    ]
+)
+PROGRAM = Path(sys.executable).with_name("gridfold")
+
+
+def refused(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what is said of arguments that no verb takes."""
+    assert main(arguments) == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    return streams.err
+
+
+def test_help_lists_every_verb_in_its_group(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    groups = re.findall(r"^([A-Z][a-z ]+):\n((?:  .*\n)+)", text, re.M)
+    listed = {title: re.findall(r"^  (\w+)  ", body, re.M) for title, body in groups}
+    del listed["Options"]
+    assert sorted(verb for verbs in listed.values() for verb in verbs) == VERBS
+    assert listed["Begin a study"] == ["new", "validate", "plan"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_explains_every_argument_and_option(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([verb, "-h"]) == 0
+    text = capsys.readouterr().out
+    for section in re.findall(r"^(?:Positional arguments|Options):\n((?:  .*\n)+)", text, re.M):
+        for entry in re.findall(r"^  \S.*\n(?: {3,}.*\n)*", section, re.M):
+            words = entry.split()
+            assert len([word for word in words if word.islower()]) >= 2, entry
+
+
+def test_without_a_verb_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    text = refused(capsys=capsys)
+    assert "Begin a study" in text
+
+
+def test_a_mistyped_verb_is_refused_with_what_is_allowed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = refused("vaildate", "tiny.yaml", capsys=capsys)
+    assert "'vaildate'. Did you mean 'validate'? Allowed: new, validate, plan" in text
+    assert all(verb in text for verb in VERBS)
+
+
+def test_a_mistyped_option_is_refused_with_what_is_allowed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = refused("plan", "--corse", "2", "tiny.yaml", capsys=capsys)
+    assert "'--corse'. Did you mean '--cores'? Allowed: --results, --cores, --list" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["plan", "--cores", "0"], "'--cores': 0; allowed: 1 or more"),
+        (["starts", "--top", "few"], "'--top': few; allowed: 1 or more"),
+        (["export", "results/x", "--format", "h5"], "'h5' is not one of 'savedmodel', 'onnx'"),
+        (["show"], "Missing argument 'CONFIG_ID'"),
+        (["new", "one", "two"], "unexpected extra argument (two)"),
+    ],
+)
+def test_wrong_values_are_refused_with_place_and_what_is_allowed(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in refused(*arguments, capsys=capsys)
+
+
+def test_an_interruption_is_no_error() -> None:
+    with subprocess.Popen(
+        [PROGRAM, "status", "tiny.yaml", "--watch"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as watching:
+        assert watching.stdout
+        assert "trials 0/4 done" in watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+        _, err = watching.communicate(timeout=60)
+    assert watching.returncode == 130
+    assert err.strip() == ""
+
+
+def test_a_reader_that_has_seen_enough_gets_no_traceback() -> None:
+    answer = subprocess.run(
+        ["bash", "-c", '"$0" schema | head -n 1', PROGRAM],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout == "{\n"
+    assert answer.stderr == ""
+
+
+# -- completion in a shell ------------------------------------------------------------------------
+
+
+def bash_completes(*words: str) -> list[str]:
+    """Return what bash offers for the last word after Tab."""
+    script = (
+        f'PATH="{PROGRAM.parent}:$PATH"\n'
+        'eval "$(_GRIDFOLD_COMPLETE=bash_source gridfold)"\n'
+        f"COMP_WORDS=({' '.join(shlex.quote(word) for word in words)})\n"
+        f"COMP_CWORD={len(words) - 1}\n"
+        'compopt() { echo compopt "$@"; }\n'
+        "_gridfold_completion gridfold\n"
+        "printf '%s\\n' \"${COMPREPLY[@]}\"\n"
+    )
+    answer = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert answer.stderr == ""
+    return answer.stdout.split("\n")[:-1]
+
+
+def test_bash_completes_verbs_options_and_values() -> None:
+    assert bash_completes("gridfold", "sta") == ["status", "starts"]
+    assert bash_completes("gridfold", "plan", "--c") == ["--cores"]
+    assert bash_completes("gridfold", "export", "x", "--format", "o") == ["onnx"]
+
+
+def test_bash_completes_study_files_by_its_own_means() -> None:
+    assert "compopt -o default" in bash_completes("gridfold", "validate", "ti")
+
+
+@pytest.mark.parametrize(
+    ("shell", "words"),
+    [
+        ("zsh", {"COMP_WORDS": "gridfold sta", "COMP_CWORD": "1"}),
+        ("fish", {"COMP_WORDS": "gridfold sta", "COMP_CWORD": "sta"}),
+    ],
+)
+def test_other_shells_get_a_script_and_answers(shell: str, words: dict[str, str]) -> None:
+    def ask(**environment: str) -> str:
+        return subprocess.run(
+            [PROGRAM],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    assert f"_GRIDFOLD_COMPLETE={shell}_complete" in ask(_GRIDFOLD_COMPLETE=f"{shell}_source")
+    answers = ask(_GRIDFOLD_COMPLETE=f"{shell}_complete", **words)
+    assert "status" in answers
+    assert "starts" in answers
+    assert "validate" not in answers

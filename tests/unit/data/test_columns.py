@@ -18,7 +18,7 @@ from studies import tiny_study
 
 from gridfold.data.dataset import Dataset, prepare
 from gridfold.errors import DataError
-from gridfold.final.inputs import Intake
+from gridfold.final.inputs import ModelInputs
 from gridfold.study import Study
 from gridfold.training import preprocessing
 
@@ -230,21 +230,21 @@ def test_complete_numbers_are_only_scaled(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> tuple[pd.DataFrame, Dataset, preprocessing.Preprocessing, Intake]:
+def saved(tmp_path: Path) -> tuple[pd.DataFrame, Dataset, preprocessing.Preprocessing, ModelInputs]:
     table = patients()
     dataset = load(table, tmp_path)
     fitted = preprocessing.fit(settings(), dataset, np.arange(300))
-    Intake.of(dataset, fitted).save(tmp_path / "preprocessing.json")
-    return table, dataset, fitted, Intake.load(tmp_path / "preprocessing.json")
+    ModelInputs.of(dataset, fitted).save(tmp_path / "preprocessing.json")
+    return table, dataset, fitted, ModelInputs.load(tmp_path / "preprocessing.json")
 
 
 def test_raw_rows_become_what_the_model_was_trained_on(saved: Any) -> None:
-    table, dataset, fitted, intake = saved
+    table, dataset, fitted, model_inputs = saved
     raw = table[table.columns[::-1]].sample(frac=1, random_state=0)
     np.testing.assert_array_equal(
-        intake.from_table(raw), fitted.encode(dataset.features[raw.index.to_numpy()])
+        model_inputs.from_table(raw), fitted.encode(dataset.features[raw.index.to_numpy()])
     )
-    assert intake.from_table(raw).shape[1:] == intake.input_shape
+    assert model_inputs.from_table(raw).shape[1:] == model_inputs.input_shape
 
 
 def test_the_file_holds_names_and_plain_numbers(saved: Any, tmp_path: Path) -> None:
@@ -258,22 +258,22 @@ def test_the_file_holds_names_and_plain_numbers(saved: Any, tmp_path: Path) -> N
 
 
 def test_rows_may_hold_unknown_categories_and_gaps(saved: Any) -> None:
-    table, _, _, intake = saved
+    table, _, _, model_inputs = saved
     row = table.iloc[[0]].copy()
     row["ward"], row["grade"], row["mean area"] = "abroad", 7, None
-    inputs = intake.from_table(row)
+    inputs = model_inputs.from_table(row)
     assert np.isfinite(inputs).all()
     assert not inputs[:, 6:].any()
 
 
 def test_types_of_columns_may_differ_from_those_of_the_study_s_table(saved: Any) -> None:
-    table, _, _, intake = saved
+    table, _, _, model_inputs = saved
     as_text = table.assign(
         grade=table["grade"].astype(float), **{"mean area": table["mean area"].astype(str)}
     )
     complete = table["mean area"].notna()
     np.testing.assert_array_equal(
-        intake.from_table(as_text[complete]), intake.from_table(table[complete])
+        model_inputs.from_table(as_text[complete]), model_inputs.from_table(table[complete])
     )
 
 
@@ -286,27 +286,27 @@ def test_types_of_columns_may_differ_from_those_of_the_study_s_table(saved: Any)
     ],
 )
 def test_rows_that_do_not_fit_are_refused(saved: Any, change: Any, complaint: str) -> None:
-    table, _, _, intake = saved
+    table, _, _, model_inputs = saved
     with pytest.raises(DataError, match=complaint):
-        intake.from_table(change(table))
+        model_inputs.from_table(change(table))
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     for text in ("no json", "{}", '{"format": 99}'):
         (tmp_path / "preprocessing.json").write_text(text)
         with pytest.raises(DataError, match="not a preprocessing file"):
-            Intake.load(tmp_path / "preprocessing.json")
+            ModelInputs.load(tmp_path / "preprocessing.json")
 
 
-def test_arrays_have_an_intake_too(tmp_path: Path) -> None:
+def test_arrays_have_model_inputs_too(tmp_path: Path) -> None:
     study = Study.model_validate(tiny_study(data={"source": "digits"}))
     dataset = prepare(study.data.model_dump(), "multiclass")
     fitted = preprocessing.fit({"normalise": "global"}, dataset, np.arange(100))
-    Intake.of(dataset, fitted).save(tmp_path / "preprocessing.json")
-    intake = Intake.load(tmp_path / "preprocessing.json")
+    ModelInputs.of(dataset, fitted).save(tmp_path / "preprocessing.json")
+    model_inputs = ModelInputs.load(tmp_path / "preprocessing.json")
     flat = dataset.features[:5].reshape(5, 64)
-    np.testing.assert_array_equal(intake.from_array(flat), dataset.features[:5])
+    np.testing.assert_array_equal(model_inputs.from_array(flat), dataset.features[:5])
     with pytest.raises(DataError, match=r"samples of shape \(63,\); this model takes \(8, 8, 1\)"):
-        intake.from_array(flat[:, 1:])
+        model_inputs.from_array(flat[:, 1:])
     with pytest.raises(DataError, match="not rows of a table"):
-        intake.from_table(pd.DataFrame(flat))
+        model_inputs.from_table(pd.DataFrame(flat))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from studies import tiny_study
 
 from gridfold.data.content import content_digest
 from gridfold.paths import result_file
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
-from gridfold.plan.stages import entry, stage_file
 from gridfold.plan.status import counts
 from gridfold.store.request_notes import write
 from gridfold.study import Study
@@ -125,10 +124,10 @@ def test_the_request_for_data_says_what_the_files_hold(
     written = tiny_study(
         data={"source": "csv", "path": str(file), "targets": ["y"]}, problem={"type": "binary"}
     )
-    first = Plan.load([], written, tmp_path / "results").data_request()
+    first = JobRequests(Plan.load([], written, tmp_path / "results")).data()
     file.write_text("x,y\n1,0\n3,1\n")
     os.utime(file, (1e9, 1e9))
-    assert Plan.load([], written, tmp_path / "results").data_request() != first
+    assert JobRequests(Plan.load([], written, tmp_path / "results")).data() != first
 
 
 @pytest.mark.parametrize("search", [{}, {"confirm": {"top": 1}}], ids=["one stage", "two stages"])
@@ -148,11 +147,7 @@ def test_trials_of_other_data_are_not_counted(
         result.write_text("{}")
     log = plan.paths.log("prepare_data")
     Path(log).parent.mkdir()
-    entries = [entry(c, 3) for c in plan.configurations]
-    plan.paths.search.mkdir()
-    explored = json.dumps(stage_file("explore", plan.splits, entries))
-    (plan.paths.search / "explore.json").write_text(explored)
-    write(log, plan.data_request())
+    write(log, JobRequests(plan).data().text())
     assert counts(plan)[0] == len(plan.trials) == 4
     file.write_text("x,y\n1,0\n3,1\n")
     assert counts(Plan.load([], written, tmp_path / "results"))[0] == 0

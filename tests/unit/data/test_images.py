@@ -17,7 +17,7 @@ from gridfold import arrays
 from gridfold.data.dataset import Dataset, prepare
 from gridfold.data.sources.images import decode
 from gridfold.errors import DataError
-from gridfold.final.inputs import Intake
+from gridfold.final.inputs import ModelInputs
 from gridfold.study import Study
 from gridfold.training import preprocessing
 
@@ -274,10 +274,12 @@ def test_new_files_become_inputs_of_a_saved_model(tmp_path: Path) -> None:
     folder = write_digits(tmp_path / "digits")
     dataset = load(folder, tmp_path, size=[6, 6])
     fitted = preprocessing.fit({"normalise": "global"}, dataset, np.arange(60))
-    Intake.of(dataset, fitted).save(tmp_path / "preprocessing.json")
-    intake = Intake.load(tmp_path / "preprocessing.json")
+    ModelInputs.of(dataset, fitted).save(tmp_path / "preprocessing.json")
+    model_inputs = ModelInputs.load(tmp_path / "preprocessing.json")
     files = sorted(folder.rglob("*.png"))
-    np.testing.assert_array_equal(intake.from_images(files), dataset.features.astype(np.float32))
+    np.testing.assert_array_equal(
+        model_inputs.from_images(files), dataset.features.astype(np.float32)
+    )
     (folder / "text.png").write_text("no image")
     with pytest.raises(DataError, match=r"1 of 1 images can't be decoded: .*text\.png"):
-        intake.from_images([folder / "text.png"])
+        model_inputs.from_images([folder / "text.png"])

@@ -13,6 +13,7 @@ from studies import tiny_study
 from gridfold.data.dataset import Dataset, prepare
 from gridfold.data.splits import FINAL, Split, Splits, check, make_splits
 from gridfold.errors import DataError
+from gridfold.requests import SplitsRequest
 from gridfold.study import Study
 from gridfold.study.sections.resampling import split_names
 
@@ -45,15 +46,13 @@ def request(
     test_fraction: float = 0.2,
     test_seed: int = 0,
     classes: bool = True,
+    measure: str | None = None,
     **plan: Any,
-) -> dict[str, Any]:
+) -> SplitsRequest:
     study = Study.model_validate(tiny_study(resampling={"method": method, **plan}))
-    return {
-        "resampling": study.resampling.model_dump(),
-        "test_fraction": test_fraction,
-        "test_seed": test_seed,
-        "classification": classes,
-    }
+    return SplitsRequest(
+        study.resampling.model_dump(), test_fraction, test_seed, classes, measure=measure
+    )
 
 
 def of_repeats(splits: Splits) -> dict[str, list[Split]]:
@@ -321,7 +320,7 @@ def rare(iris: Dataset, positives: list[int]) -> Dataset:
 def test_splits_on_which_the_measure_is_not_defined_are_named(
     iris: Dataset, caplog: pytest.LogCaptureFixture
 ) -> None:
-    wanted = request("kfold", test_fraction=0) | {"measure": "roc_auc"}
+    wanted = request("kfold", test_fraction=0, measure="roc_auc")
     dataset = rare(iris, [3])
     splits = make_splits(dataset, wanted)
     lacking = [
@@ -337,7 +336,7 @@ def test_splits_on_which_the_measure_is_not_defined_are_named(
 def test_a_measure_that_no_split_defines_is_refused_before_anything_is_trained(
     iris: Dataset,
 ) -> None:
-    wanted = request("holdout", test_fraction=0) | {"measure": "roc_auc"}
+    wanted = request("holdout", test_fraction=0, measure="roc_auc")
     dataset = rare(iris, [])
     with pytest.raises(DataError, match=r"roc_auc is not defined on any split: .* use resampling"):
         make_splits(dataset, wanted)
@@ -347,7 +346,7 @@ def test_splits_with_both_classes_are_passed_over_in_silence(
     iris: Dataset, caplog: pytest.LogCaptureFixture
 ) -> None:
     dataset = rare(iris, list(range(30)))
-    make_splits(dataset, request("stratified") | {"measure": "roc_auc"})
+    make_splits(dataset, request("stratified", measure="roc_auc"))
     make_splits(rare(iris, [3]), request("kfold", test_fraction=0))
     assert not caplog.records
 

@@ -23,7 +23,7 @@ from studies import tiny_study, write_study
 from gridfold.cli.main import main
 from gridfold.data.dataset import Dataset, prepare
 from gridfold.errors import DataError, StudyError
-from gridfold.final.inputs import Intake
+from gridfold.final.inputs import ModelInputs
 from gridfold.plan.loading import load_study
 from gridfold.training import preprocessing
 
@@ -495,10 +495,10 @@ def test_points_in_time_keep_their_differences(case: Case, caplog: Any, tmp_path
     fitted = preprocessing.fit({"normalise": "standard"}, dataset, np.arange(ROWS))
     scaled = fitted.apply(dataset.features)
     assert scaled.std() == pytest.approx(1)
-    Intake.of(dataset, fitted).save(tmp_path / "intake.json")
-    intake = Intake.load(tmp_path / "intake.json")
+    ModelInputs.of(dataset, fitted).save(tmp_path / "preprocessing.json")
+    model_inputs = ModelInputs.load(tmp_path / "preprocessing.json")
     np.testing.assert_array_equal(
-        fitted.scaling.apply(intake.from_table(intake.read_table(case.file))), scaled
+        fitted.scaling.apply(model_inputs.from_table(model_inputs.read_table(case.file))), scaled
     )
 
 
@@ -564,14 +564,14 @@ def test_new_rows_are_read_as_the_study_s_were(case: Case, tmp_path: Path) -> No
         "missing": {"numbers": "mean", "categories": "own", "indicator": False},
     }
     fitted = preprocessing.fit(settings, dataset, np.arange(ROWS))
-    Intake.of(dataset, fitted).save(tmp_path / "intake.json")
-    intake = Intake.load(tmp_path / "intake.json")
-    read = intake.read_table(case.file)
-    np.testing.assert_array_equal(intake.from_table(read), fitted.encode(dataset.features))
+    ModelInputs.of(dataset, fitted).save(tmp_path / "preprocessing.json")
+    model_inputs = ModelInputs.load(tmp_path / "preprocessing.json")
+    read = model_inputs.read_table(case.file)
+    np.testing.assert_array_equal(model_inputs.from_table(read), fitted.encode(dataset.features))
     with pytest.raises(
         DataError, match=r"zip has numbers, where the study has texts such as '00000'"
     ):
-        intake.from_table(read.assign(zip=read["zip"].astype(int)))
+        model_inputs.from_table(read.assign(zip=read["zip"].astype(int)))
 
 
 # -- what the rules import ------------------------------------------------------------------------

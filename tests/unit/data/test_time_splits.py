@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from gridfold.data.dataset import Dataset, prepare
 from gridfold.data.splits import FINAL, Split, check, make_splits
 from gridfold.data.time_splits import share_time
 from gridfold.errors import DataError
-from gridfold.final.inputs import Intake
+from gridfold.final.inputs import ModelInputs
+from gridfold.plan.stages import confirming_plan
+from gridfold.requests import SplitsRequest
 from gridfold.study import Study
 from gridfold.training import preprocessing
 
@@ -49,15 +52,12 @@ def load(table: pd.DataFrame, folder: Path, **options: Any) -> Dataset:
     return Dataset.load(folder / "data")
 
 
-def request(method: str, **options: Any) -> dict[str, Any]:
+def request(method: str, **options: Any) -> SplitsRequest:
     test_fraction = options.pop("test_fraction", 0.2)
     study = Study.model_validate(tiny_study(resampling={"method": method, **options}))
-    return {
-        "resampling": study.resampling.model_dump(),
-        "test_fraction": test_fraction,
-        "test_seed": 0,
-        "classification": False,
-    }
+    return SplitsRequest(
+        study.resampling.model_dump(), test_fraction, test_seed=0, classification=False
+    )
 
 
 # -- windows --------------------------------------------------------------------------------------
@@ -113,9 +113,9 @@ def test_windows_may_hold_gaps_and_categories(tmp_path: Path) -> None:
     features = fitted.apply(dataset.features)
     assert features.shape[1:] == (4, 5) == fitted.shape(dataset.features.shape[1:])
     assert np.isfinite(features).all()
-    Intake.of(dataset, fitted).save(tmp_path / "preprocessing.json")
-    intake = Intake.load(tmp_path / "preprocessing.json")
-    inputs, ends = intake.from_table(table), intake.last_rows(table)
+    ModelInputs.of(dataset, fitted).save(tmp_path / "preprocessing.json")
+    model_inputs = ModelInputs.load(tmp_path / "preprocessing.json")
+    inputs, ends = model_inputs.from_table(table), model_inputs.last_rows(table)
     # Two more windows at each end than have a target.
     assert len(inputs) == len(ends) == len(features) + 2 * 2
     np.testing.assert_array_equal(inputs[:55], fitted.encode(dataset.features)[:55])
@@ -162,6 +162,36 @@ def test_no_point_in_time_is_known_on_both_sides(
         assert not ours & theirs
         if theirs:
             assert min(abs(a - b) for a in ours for b in theirs) > gap
+
+
+@pytest.mark.parametrize("method", ["blocked", "forward"])
+def test_stages_have_splits_by_time_of_their_own(tmp_path: Path, method: str) -> None:
+    search = {
+        "space": {"mlp.units": [4, 8]},
+        "explore": {"training_fraction": 0.5},
+        "confirm": {"folds": 4},
+    }
+    plan = {"method": method, "folds": 3}
+    study = Study.model_validate(tiny_study(search=search, resampling=plan))
+    dataset = load(measurements(), tmp_path)
+    asked = replace(
+        request(method, folds=3), training_fractions=(0.5,), confirm=confirming_plan(study)
+    )
+    splits = make_splits(dataset, asked)
+    search_splits = {f"r0f{fold}" for fold in range(3)}
+    reduced = {f"{name}@0.5" for name in search_splits}
+    confirming = {f"c0f{fold}" for fold in range(4)}
+    assert set(splits.by_name) == {*search_splits, *reduced, *confirming, FINAL}
+    for name in search_splits:
+        whole, half = splits.by_name[name], splits.by_name[f"{name}@0.5"]
+        assert set(half.training) < set(whole.training)
+        np.testing.assert_array_equal(half.validation, whole.validation)
+    seen = {split.digest for name, split in splits.by_name.items() if name in search_splits}
+    for name in confirming:
+        split = splits.by_name[name]
+        assert split.digest not in seen
+        known = known_times(dataset, split.training)
+        assert not known & known_times(dataset, split.validation)
 
 
 def test_forward_validates_only_with_what_comes_later(tmp_path: Path) -> None:

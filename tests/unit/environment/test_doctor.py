@@ -15,6 +15,7 @@ import pytest
 from environments import programs
 from needs import need_horovod
 
+from gridfold.cluster.job import SlurmJob
 from gridfold.environment import machine
 from gridfold.environment.doctor import Examination
 from gridfold.environment.versions import package_version
@@ -225,8 +226,8 @@ def test_inside_a_slurm_job_its_share_is_told(monkeypatch: pytest.MonkeyPatch) -
         "SLURM_PROCID": "3",
         "SLURM_CPUS_PER_TASK": "1",
     }
-    assert machine.slurm_job(job) == machine.SlurmJob("4711", "gpu", "node[1-2]", 8, 3, 1)
-    assert machine.slurm_job({}) is None
+    assert SlurmJob.of_process(job) == SlurmJob("4711", "gpu", "node[1-2]", 8, 3, 1)
+    assert SlurmJob.of_process({}) is None
     cpu = machine.cpu(job)
     assert cpu.usable_cores == 1
     if cpu.cores > 1:

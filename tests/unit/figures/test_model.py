@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from gridfold.figures.style import Drawing
 from gridfold.final.inside import Inside, Layer
 from gridfold.report import input
 from gridfold.statistics.classes import class_table, rank_area
-from gridfold.tables.predictions import OUT_OF_FOLD, TEST, parts_of
+from gridfold.tables.predictions import OUT_OF_FOLD, TEST, predicted_samples
 
 OF_CLASSES = {"roc", "calibration", "misclassified"}
 OF_ALL = {"architecture", "filters", "activations"}
@@ -41,7 +42,7 @@ def draw(study: Finished, features: Any = None, within: Inside | None = None) ->
         within or inside(len(study.out_of_fold["prediction"].iloc[0])),
         features=features.astype(np.float32) if features.dtype == float else features,
         targets=study.targets,
-        manifest=study.manifest | {"sample_shape": list(features.shape[1:])},
+        manifest=replace(study.manifest, sample_shape=list(features.shape[1:])),
     )
 
 
@@ -51,10 +52,8 @@ def draw_classes(study: Finished, features: Any = None) -> classes.ClassDrawings
         features = np.random.default_rng(0).normal(size=(len(study.targets), 8, 8, 1))
     return classes.draw_classes(
         study.request,
-        out_of_fold=study.out_of_fold,
-        test_predictions=study.test_predictions,
+        study.samples,
         features=features.astype(np.float32),
-        targets=study.targets,
         manifest=study.manifest,
     )
 
@@ -136,7 +135,7 @@ def test_figures_are_equal_in_every_run(tmp_path: Path) -> None:
 
 def test_classes_are_scored_one_against_the_rest(wine: Any) -> None:
     out_of_fold, test, targets, _ = wine
-    parts = parts_of(out_of_fold, test, targets)
+    parts = predicted_samples(out_of_fold, test, targets)
     table = class_table(parts, ["a", "b", "c"], 0.95).set_index(["part", "class"])
     assert list(table.index.get_level_values(0).unique()) == [OUT_OF_FOLD, TEST]
     for part in parts:
@@ -207,18 +206,22 @@ def test_a_class_without_test_samples_has_no_area_there(tmp_path: Path) -> None:
     assert absent[["roc_auc", "recall"]].isna().all(axis=None)
 
 
-def test_repeats_are_averaged_so_that_every_sample_counts_once(tmp_path: Path) -> None:
+def test_with_repeats_every_sample_counts_once_as_one_model_predicts_it(tmp_path: Path) -> None:
     study = finished(tmp_path)
-    again = study.out_of_fold.copy()
+    study.out_of_fold = study.out_of_fold.assign(split="r0f0")
+    again = study.out_of_fold.assign(split="r1f0")
     again["prediction"] = [p[::-1] for p in again["prediction"]]
-    (part,) = parts_of(
+    (part,) = predicted_samples(
         pd.concat([study.out_of_fold, again]), study.test_predictions[:0], study.targets
     )
     assert (len(part.samples), part.repeats) == (50, 2)
     both = np.stack(study.out_of_fold["prediction"].to_list())
-    np.testing.assert_allclose(part.prediction, (both + both[:, ::-1]) / 2, rtol=1e-5)
+    np.testing.assert_allclose(part.prediction, both, rtol=1e-5)
     study.out_of_fold = pd.concat([study.out_of_fold, again])
-    assert "mean of 2 repeats" in draw_classes(study).drawings["roc"].caption
+    assert (
+        "Of 2 repeats, the first that predicts a sample counts"
+        in draw_classes(study).drawings["roc"].caption
+    )
 
 
 def test_calibration_is_perfect_where_chances_come_true_and_wrong_by_what_they_miss() -> None:
@@ -245,7 +248,7 @@ def test_calibration_is_told_in_numbers_and_refused_for_what_is_no_probability(
     assert "no probabilities" in draw_classes(study).drawings["calibration"].alt
     study.out_of_fold, study.test_predictions, study.targets, features = wine
     drawing = draw_classes(study, features).drawings["calibration"]
-    part = parts_of(study.out_of_fold, study.test_predictions, study.targets)[0]
+    part = study.samples[0]
     found = reliability(part.predicted == part.truth, part.confidence, 0.95)
     assert f"ECE {found.error:.3f}" in drawing.figure.axes[0].get_title(loc="left")
     shown = [int(text.get_text()) for text in drawing.figure.axes[2].texts]
@@ -258,7 +261,7 @@ def test_mistakes_are_all_in_the_table_most_confident_first(wine: Any, tmp_path:
     study.out_of_fold, study.test_predictions, study.targets, features = wine
     drawn = draw_classes(study, features)
     table = drawn.tables["misclassified"]
-    for part in parts_of(study.out_of_fold, study.test_predictions, study.targets):
+    for part in study.samples:
         rows = table[table["part"] == part.name]
         assert len(rows) == (part.predicted != part.truth).sum() > 0
         assert rows["confidence"].is_monotonic_decreasing
@@ -354,7 +357,7 @@ def test_the_report_shows_the_figures_in_sections_of_their_own(
         drawn |= draw_classes(study, features).drawings
     figures.save_all(drawn, tmp_path)
     files = input.read_figures(tmp_path / f"{name}.json" for name in drawn)
-    study.manifest["sample_shape"] = list(shape)
+    study.manifest = replace(study.manifest, sample_shape=list(shape))
     nothing = dict.fromkeys(figures.FIGURES, files["architecture"])
     page = study.render_with(nothing | files)
     assert {name for name in ("classes", "model") if f'<section id="{name}"' in page} == sections

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from studies import tiny_study, write_study
 
 from gridfold.figures.scaling import SCALING_COLUMNS, draw_scaling, scaling_table
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 
 
@@ -39,7 +39,7 @@ def measured(folder: Path, seconds: dict[int, float], epochs_trained: int = 3) -
                 {**identity, "epoch": number + 1, "training_seconds": value}
                 for number, value in enumerate(taken)
             ]
-    request = json.loads(plan.scaling_request())
+    request = JobRequests(plan).scaling()
     return scaling_table(request, pd.DataFrame(trials), pd.DataFrame(epochs))
 
 

@@ -15,6 +15,7 @@ from workbench import ROOT
 from gridfold.figures import errors, hyperparameters
 from gridfold.figures import study as figures
 from gridfold.figures.style import family_looks, spans_decades
+from gridfold.tables.predictions import OUT_OF_FOLD, PredictedSamples
 
 PROBLEMS = [
     ("multiclass", {}),
@@ -67,8 +68,8 @@ def test_scores_show_the_best_thirty_and_say_so(tmp_path: Path) -> None:
 
 def test_scores_alt_text_has_the_numbers_of_the_table(study: Finished) -> None:
     alt = study.draw()["scores"].alt
-    assert f"{study.best['mean']:.3f}" in alt
-    assert study.best["label"] in alt
+    assert f"{study.best.mean:.3f}" in alt
+    assert study.best.label in alt
     assert "scores 0.875" in alt
 
 
@@ -158,9 +159,15 @@ def test_the_best_at_a_value_is_a_configuration_that_lost_no_trial() -> None:
     assert hyperparameters.best_per_value(rows.assign(mse_mean=[1, 2, 3]), "a.b", "mse")[1] == 2
 
 
-def test_confusion_counts_true_rows_and_predicted_columns() -> None:
-    counts = errors.confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
-    assert counts.tolist() == [[1, 1], [0, 1]]
+def test_confusion_counts_true_rows_and_predicted_columns(tmp_path: Path) -> None:
+    study = finished(tmp_path, "binary", test=0)
+    predicted = np.array([[0.1], [0.9], [0.8]], np.float32)
+    samples = [PredictedSamples(OUT_OF_FOLD, np.arange(3), np.array([0, 0, 1]), predicted, 1)]
+    (axes,) = errors.draw_errors("binary", samples, study.manifest).figure.axes
+    # Of a text, x is the column.
+    counts = {text.get_position()[::-1]: text.get_text() for text in axes.texts}
+    assert counts == {(0, 0): "1", (0, 1): "1", (1, 1): "1"}
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("true class", "predicted class")
 
 
 def test_the_confusion_of_the_test_set_stands_beside_that_out_of_fold(tmp_path: Path) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from recorded import selected
 from workbench import prepare_bench
 
 from gridfold.errors import DataError
 from gridfold.final import fit
 from gridfold.final.ensemble import fit_ensemble
 from gridfold.final.inference import FinalModel, NotReady, write_table
-from gridfold.plan.search_plan import SearchPlan
+from gridfold.plan.job_requests import JobRequests
 
 
 def test_an_unfinished_study_has_no_model(tmp_path: Path) -> None:
@@ -37,13 +37,8 @@ def test_several_outputs_come_back_in_their_units(tmp_path: Path) -> None:
     )
     bench.train(bench.work(), bench.work(split="r0f1"))
     (configuration,) = bench.plan.configurations
-    selection = {
-        "config_id": configuration.id,
-        "label": configuration.label,
-        "final_epochs": 2,
-        **dict.fromkeys(("measure", "mean", "sd", "low", "high", "n_splits", "confidence")),
-    }
-    request = json.loads(SearchPlan(bench.plan).ensemble_request())
+    selection = selected(configuration.id, configuration.label, final_epochs=2)
+    request = JobRequests(bench.plan).ensemble()
     folder = tmp_path / "final"
     together = fit_ensemble(request, selection, bench.plan.paths, 0)
     members = [str(folder / "ensemble" / f"{name}.keras") for name in together.members]
@@ -62,8 +57,8 @@ def test_several_outputs_come_back_in_their_units(tmp_path: Path) -> None:
         assert (answer.mean() / units.mean(axis=0)).between(0.5, 2).all()
     test = result.predictions
     scaled = np.stack(test["prediction"].to_list())
-    scaling = result.card["output_scaling"]
-    expected = scaled / np.array(scaling["scale"]) + np.array(scaling["center"])
+    scaling = result.card.output_scaling
+    expected = scaled / np.array(scaling.scale) + np.array(scaling.center)
     single = FinalModel.load(folder).predict(tmp_path / "raw.npz")
     np.testing.assert_allclose(single.to_numpy()[test["sample"]], expected, rtol=1e-4)
     np.savez(tmp_path / "two.npz", a=raw, b=raw)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,18 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from recorded import selected
 from scipy.signal import correlate
 from workbench import Bench, prepare_bench
 
 from gridfold.data.dataset import Dataset
+from gridfold.data.manifest import Manifest
 from gridfold.data.splits import FINAL, Splits
 from gridfold.figures import model as modelfigures
 from gridfold.final.inside import Inside
 from gridfold.final.inspection import exemplars, inspect
 from gridfold.jobs.work import final_work
+from gridfold.plan.job_requests import JobRequests
 from gridfold.training.trial import Fitted, fit
 
 MODELS = """
@@ -124,8 +126,8 @@ def _trained(folder: Path, model: dict[str, Any]) -> Look:
         },
     )
     configuration = bench.plan.configurations[0]
-    selection = {"config_id": configuration.id, "final_epochs": 1}
-    request = json.loads(bench.plan.final_request())
+    selection = selected(configuration.id)
+    request = JobRequests(bench.plan).final()
     task = final_work(request, selection, bench.plan.paths, 0).task
     dataset = Dataset.load(bench.plan.paths.data)
     splits = Splits.load(bench.plan.paths.splits, FINAL)
@@ -251,7 +253,7 @@ def test_what_was_found_survives_the_file_and_can_be_drawn(
         loaded,
         features=dataset.features,
         targets=dataset.targets,
-        manifest=json.loads((bench.plan.paths.data / "manifest.json").read_text()),
+        manifest=Manifest.read(bench.plan.paths.manifest),
     )
     own = [layer for layer in inside.layers if layer.depth == 0]
     alt = drawn["architecture"].alt

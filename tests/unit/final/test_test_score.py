@@ -52,10 +52,10 @@ def test_the_interval_is_that_of_a_bootstrap_that_scores_each_draw(kind: str, me
     ).confidence_interval
     found = scores_of_test_set(kind, targets, predictions, measure, 0.9)
     assert found is not None
-    assert (found["low"], found["high"]) == pytest.approx(tuple(expected), rel=1e-12)
-    assert (found["method"], found["undefined_draws"], found["obstacle"]) == ("bootstrap", 0, "")
-    assert found["low"] <= found["score"] <= found["high"]
-    assert found["scores"][measure] == found["score"]
+    assert (found.low, found.high) == pytest.approx(tuple(expected), rel=1e-12)
+    assert (found.method, found.undefined_draws, found.obstacle) == ("bootstrap", 0, "")
+    assert found.low <= found.score <= found.high
+    assert found.scores[measure] == found.score
 
 
 def test_without_test_samples_there_is_no_score() -> None:
@@ -68,9 +68,9 @@ def test_all_right_is_not_certain() -> None:
     found = scores_of_test_set("multiclass", targets, np.eye(3)[targets], "accuracy", 0.95)
     assert found is not None
     # Wilson's lower end by hand: n / (n + z^2).
-    assert (found["score"], found["high"]) == (1.0, 1.0)
-    assert found["low"] == pytest.approx(36 / (36 + stats.norm.ppf(0.975) ** 2))
-    assert found["method"] == "wilson"
+    assert (found.score, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(36 / (36 + stats.norm.ppf(0.975) ** 2))
+    assert found.method == "wilson"
 
 
 @pytest.mark.parametrize(("right", "samples"), [(0, 5), (3, 10), (171, 180), (1, 1), (0, 1)])
@@ -82,9 +82,9 @@ def test_accuracy_has_the_interval_of_wilson(right: int, samples: int) -> None:
     z, p = stats.norm.ppf(0.95), right / samples
     middle = (p + z * z / (2 * samples)) / (1 + z * z / samples)
     half = z / (1 + z * z / samples) * np.sqrt(p * (1 - p) / samples + (z / samples / 2) ** 2)
-    assert found["low"] == pytest.approx(max(0, middle - half), abs=1e-12)
-    assert found["high"] == pytest.approx(min(1, middle + half), abs=1e-12)
-    assert found["low"] < found["high"]
+    assert found.low == pytest.approx(max(0, middle - half), abs=1e-12)
+    assert found.high == pytest.approx(min(1, middle + half), abs=1e-12)
+    assert found.low < found.high
 
 
 def test_wilson_covers_what_it_promises_where_the_bootstrap_does_not() -> None:
@@ -96,7 +96,7 @@ def test_wilson_covers_what_it_promises_where_the_bootstrap_does_not() -> None:
             "binary", targets, wrong[:, None] * 0.98 + 0.01, "accuracy", 0.95
         )
         assert found is not None
-        hits += found["low"] <= 0.96 <= found["high"]
+        hits += found.low <= 0.96 <= found.high
         draws = random.binomial(40, 1 - wrong.mean(), 1000) / 40
         plain += np.quantile(draws, 0.025) <= 0.96 <= np.quantile(draws, 0.975)
     assert hits / 300 > 0.92
@@ -109,8 +109,8 @@ def test_no_interval_has_no_width(measure: str) -> None:
     found = scores_of_test_set("binary", targets, targets[:, None] * 0.8 + 0.1, measure, 0.95)
     assert found is not None
     # No more is known than of the six of the rarer class.
-    assert found["low"] == pytest.approx(6 / (6 + stats.norm.ppf(0.975) ** 2))
-    assert (found["score"], found["high"], found["method"]) == (1.0, 1.0, "wilson")
+    assert found.low == pytest.approx(6 / (6 + stats.norm.ppf(0.975) ** 2))
+    assert (found.score, found.high, found.method) == (1.0, 1.0, "wilson")
 
 
 def test_draws_without_a_class_are_left_out_and_counted() -> None:
@@ -119,8 +119,8 @@ def test_draws_without_a_class_are_left_out_and_counted() -> None:
     found = scores_of_test_set("binary", targets, random.random((40, 1)), "roc_auc", 0.95)
     assert found is not None
     # A draw misses both positives with a probability of (38 / 40) ** 40.
-    assert found["undefined_draws"] == pytest.approx(1000 * (38 / 40) ** 40, abs=45)
-    assert 0 <= found["low"] < found["high"] <= 1
+    assert found.undefined_draws == pytest.approx(1000 * (38 / 40) ** 40, abs=45)
+    assert 0 <= found.low < found.high <= 1
 
 
 @pytest.mark.parametrize(
@@ -138,5 +138,5 @@ def test_where_there_is_no_interval_the_reason_is_given(
     predictions = np.full((len(targets), 1), 0.5)
     found = scores_of_test_set(kind, np.array(targets), predictions, measure, 0.95)
     assert found is not None
-    assert np.isnan([found["low"], found["high"]]).all()
-    assert found["obstacle"].startswith(said)
+    assert np.isnan([found.low, found.high]).all()
+    assert found.obstacle.startswith(said)

@@ -203,8 +203,8 @@ def test_the_index_lists_every_study_with_its_answer(
     best = read(folder, "base")[0].best
     for text in (
         "multiclass",
-        best["label"],
-        best["config_id"],
+        best.label,
+        best.config_id,
         "2026-01-02",
         "n = 60",
         "5 splits",
@@ -228,7 +228,7 @@ def unfinished(results: Path, name: str) -> StudyPaths:
 def test_a_study_that_is_not_finished_says_how_far_it_is(tmp_path: Path) -> None:
     paths = unfinished(tmp_path, "young")
     (state,) = find_studies(tmp_path)
-    assert (state.done, state.known, state.running, state.finished) == (1, 2, 0, False)
+    assert (state.done, state.known, state.running, state.answer) == (1, 2, 0, None)
     assert "1 of 2 trials done, nothing is running" in index_page([state], tmp_path / "i").text()
     now = {"total": 2, "done": 1, "updated": time.time()}
     (paths.progress / "s0001.json").write_text(json.dumps(now))

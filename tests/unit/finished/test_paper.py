@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -22,9 +21,10 @@ from gridfold.cli.main import main
 from gridfold.data.dataset import Dataset
 from gridfold.figures.comparison import draw_comparison
 from gridfold.figures.study import FIGURES
-from gridfold.finished.journal import COLUMNS, Column, fit, save
+from gridfold.finished.journal import COLUMNS, JournalColumn, fit, save
 from gridfold.finished.latex import escape, ranking_table, stars
 from gridfold.finished.paper import export
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.statistics.comparison import compare
 
@@ -46,13 +46,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan = Plan.load([folder / "paper.yaml"], results=folder / "results")
     data = Dataset.load(paths.data)
     compare(
-        json.loads(plan.comparison_request()),
+        JobRequests(plan).comparison(),
         pd.read_parquet(paths.tables / "trials.parquet"),
         pd.read_parquet(paths.tables / "configurations.parquet"),
         targets=data.targets,
         groups=data.groups,
         predictions=[paths.shards / "s0001.predictions.parquet"],
-    ).write(paths.tables)
+    ).write(paths)
     return folder
 
 
@@ -119,7 +119,7 @@ def test_figures_are_as_wide_as_the_column(name: str, exported: Path) -> None:
 def test_letters_have_the_size_of_the_column_and_lie_inside(tmp_path: Path) -> None:
     _, comparison = compared(tmp_path, folds=10)
     for name, drawing in draw_comparison(comparison).items():
-        column = Column(3.5, 7)
+        column = JournalColumn(3.5, 7)
         fit(drawing.figure, column)
         FigureCanvasAgg(drawing.figure).draw()
         drawn = drawing.figure.get_tightbbox()

@@ -208,7 +208,7 @@ def test_the_server_answers_with_runs_and_hyperparameters(
     assert {g["name"] for g in groups} == set(study.configurations["config_id"])
     best = next(g for g in groups if g["name"] == study.configurations["config_id"].iloc[0])
     accuracy = next(m for m in best["metricValues"] if m["name"]["tag"] == "score/accuracy")
-    assert accuracy["value"] == pytest.approx(study.best["mean"], rel=1e-5)
+    assert accuracy["value"] == pytest.approx(study.best.mean, rel=1e-5)
 
 
 def test_the_server_is_silent_to_whoever_does_not_know_the_token(

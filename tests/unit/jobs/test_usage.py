@@ -142,7 +142,7 @@ def test_a_diverged_trial_has_cost_something_too(tmp_path: Path) -> None:
 
 
 def test_a_record_that_was_cut_off_does_no_harm(tmp_path: Path) -> None:
-    with job_records.recording(tmp_path, "s0001", job_records.Asked(2)):
+    with job_records.JobRecorder(tmp_path, "s0001", job_records.JobResources(2)):
         (file,) = tmp_path.glob("*.jsonl")
         # Killed now, it would have no end; and half a line, if it was just writing one.
         text = file.read_text()
@@ -156,9 +156,10 @@ def test_a_record_that_was_cut_off_does_no_harm(tmp_path: Path) -> None:
 
 def test_a_folder_that_can_not_be_written_costs_no_trial(tmp_path: Path) -> None:
     (tmp_path / "jobs").write_text("a file where the folder should be")
-    with job_records.recording(tmp_path / "jobs", "s0001", job_records.Asked(2)) as record:
-        record.count({"cpu_seconds": 1.5}, failed=False)
-    assert record.cpu_seconds == 1.5
+    resources = job_records.JobResources(2)
+    with job_records.JobRecorder(tmp_path / "jobs", "s0001", resources) as recorder:
+        recorder.count({"cpu_seconds": 1.5}, failed=False)
+    assert recorder.record.cpu_seconds == 1.5
 
 
 def test_hours_of_interrupted_attempts_count() -> None:

@@ -9,16 +9,19 @@ from typing import Any
 from studies import tiny_study, write_study
 
 from gridfold.canonical import canonical_json
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.plan.shards import Trial
+from gridfold.plan.status import finished
+from gridfold.plan.words import description
 
 REQUESTS = (
-    "data_request",
-    "splits_request",
-    "collect_request",
-    "summary_request",
-    "final_request",
-    "report_request",
+    "data",
+    "splits",
+    "collect",
+    "summary",
+    "final",
+    "report",
 )
 
 
@@ -31,46 +34,50 @@ def plan(folder: Path, **sections: Any) -> Plan:
 def changed(folder: Path, **sections: Any) -> set[str]:
     """Return the requests that differ from the tiny study's."""
     one, other = plan(folder), plan(folder, **sections)
-    different = {name for name in REQUESTS if getattr(one, name)() != getattr(other, name)()}
-    if one.train_request("s0001") != other.train_request("s0001"):
-        different.add("train_request")
+    different = {
+        name
+        for name in REQUESTS
+        if getattr(JobRequests(one), name)() != getattr(JobRequests(other), name)()
+    }
+    if JobRequests(one).train("s0001") != JobRequests(other).train("s0001"):
+        different.add("train")
     return different
 
 
 def test_requests_are_canonical_json(tmp_path: Path) -> None:
     made = plan(tmp_path)
     for name in REQUESTS:
-        text = getattr(made, name)()
+        text = getattr(JobRequests(made), name)().text()
         assert canonical_json(json.loads(text)) == text
-    text = made.train_request("s0001")
+    text = JobRequests(made).train("s0001").text()
     assert canonical_json(json.loads(text)) == text
 
 
 def test_the_title_concerns_the_report_alone(tmp_path: Path) -> None:
-    assert changed(tmp_path, report={"title": "Another"}) == {"report_request"}
+    assert changed(tmp_path, report={"title": "Another"}) == {"report"}
 
 
 def test_the_ranking_measure_retrains_no_trial(tmp_path: Path) -> None:
     different = changed(tmp_path, problem={"type": "multiclass", "measure": "log_loss"})
-    assert "train_request" not in different
-    assert "summary_request" in different
+    assert "train" not in different
+    assert "summary" in different
 
 
 def test_workers_and_retries_change_no_request_of_a_number(tmp_path: Path) -> None:
     different = changed(tmp_path, execution={"workers": 3, "retries": 7})
-    assert different == {"report_request"}
+    assert different == {"report"}
 
 
 def test_normalisation_reads_no_data_again(tmp_path: Path) -> None:
     different = changed(tmp_path, data={"source": "iris", "normalise": "minmax"})
-    assert "train_request" in different
-    assert not {"data_request", "splits_request"} & different
+    assert "train" in different
+    assert not {"data", "splits"} & different
 
 
 def test_the_test_fraction_draws_new_splits_from_the_same_data(tmp_path: Path) -> None:
     different = changed(tmp_path, data={"source": "iris", "test_fraction": 0.3})
-    assert "splits_request" in different
-    assert "data_request" not in different
+    assert "splits" in different
+    assert "data" not in different
 
 
 def test_a_grown_grid_leaves_the_requests_of_old_shards_alone(tmp_path: Path) -> None:
@@ -78,8 +85,8 @@ def test_a_grown_grid_leaves_the_requests_of_old_shards_alone(tmp_path: Path) ->
     first.ledger.append_to(first.paths.ledger)
     grown = plan(tmp_path, search={"space": {"mlp.units": [2, 4, 8]}})
     assert list(grown.shards) == ["s0001", "s0002"]
-    assert grown.train_request("s0001") == first.train_request("s0001")
-    assert len(json.loads(grown.train_request("s0002"))["trials"]) == 2
+    assert JobRequests(grown).train("s0001") == JobRequests(first).train("s0001")
+    assert len(JobRequests(grown).train("s0002").trials) == 2
 
 
 def test_without_a_run_nothing_is_remembered(tmp_path: Path) -> None:
@@ -90,7 +97,7 @@ def test_without_a_run_nothing_is_remembered(tmp_path: Path) -> None:
 def test_raising_the_epochs_keeps_ids_and_asks_again(tmp_path: Path) -> None:
     short, long = plan(tmp_path), plan(tmp_path, training={"epochs": 9})
     assert [c.id for c in short.configurations] == [c.id for c in long.configurations]
-    assert short.train_request("s0001") != long.train_request("s0001")
+    assert JobRequests(short).train("s0001") != JobRequests(long).train("s0001")
 
 
 def test_finished_trials_are_those_with_an_answer_for_these_epochs(tmp_path: Path) -> None:
@@ -103,12 +110,14 @@ def test_finished_trials_are_those_with_an_answer_for_these_epochs(tmp_path: Pat
     folder = made.paths.trial(other.config_id, other.split)
     folder.mkdir(parents=True)
     (folder / "result-00002.json").write_text("{}")
-    assert made.finished() == {Trial(trial.config_id, trial.split)}
-    assert "4, of which 1 are done and 3 are to be trained in 1 jobs" in made.describe(2)
+    (explored,) = (made.drawn(stage) for stage in made.stages)
+    assert explored is not None
+    assert finished(made, explored) == {Trial(trial.config_id, trial.split)}
+    assert "4, of which 1 are done and 3 are to be trained in 1 jobs" in description(made, 2)
 
 
 def test_the_plan_names_counts_axes_and_cost(tmp_path: Path) -> None:
-    text = plan(tmp_path).describe(2)
+    text = description(plan(tmp_path), 2)
     assert "Study tiny: multiclass on iris, mlp" in text
     assert "configurations  2" in text
     assert "splits          2 (kfold, 2 folds x 1)" in text
@@ -118,7 +127,7 @@ def test_the_plan_names_counts_axes_and_cost(tmp_path: Path) -> None:
 
 def test_duplicates_are_counted(tmp_path: Path) -> None:
     made = plan(tmp_path, search={"space": {"mlp.units": [4, 8, 4]}})
-    assert "configurations  2 (1 duplicates left out)" in made.describe()
+    assert "configurations  2 (1 duplicates left out)" in description(made, None)
 
 
 def test_auto_workers_use_the_cores(tmp_path: Path) -> None:

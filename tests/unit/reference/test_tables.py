@@ -6,7 +6,7 @@ import re
 
 from workbench import ROOT
 
-from gridfold.problems import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
+from gridfold.problems import MEASURES, PROBLEM_KINDS
 from gridfold.reference import tables
 from gridfold.statistics.summary import CONFIGURATION_COLUMNS
 from gridfold.tables.trials import EPOCH_COLUMNS, PREDICTION_COLUMNS, STUDY_COLUMNS, TRIAL_COLUMNS
@@ -39,7 +39,8 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_heading() -> None:
 
 def test_every_measure_has_a_range_that_its_direction_fits() -> None:
     measures = {name for kind in PROBLEM_KINDS.values() for name in kind.measures}
-    assert set(MEASURE_RANGES) == measures
-    for name, (low, high) in MEASURE_RANGES.items():
-        best = low if name in LOWER_IS_BETTER else high
-        assert best == (0 if name in LOWER_IS_BETTER else 1), name
+    assert set(MEASURES) == measures
+    for name, measure in MEASURES.items():
+        assert measure.name == name
+        best = measure.low if measure.lower_is_better else measure.high
+        assert best == (0 if measure.lower_is_better else 1), name

@@ -18,6 +18,7 @@ from synthetic import Finished, finished
 from workbench import ROOT
 
 from gridfold.errors import StudyError
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.loading import load_study
 from gridfold.plan.plan import Plan
 from gridfold.usercode import notebooks
@@ -74,7 +75,7 @@ def tables_of(study: Finished, folder: Path) -> dict[str, str]:
         files[name] = str(folder / f"{name}.parquet")
         getattr(study, name).to_parquet(files[name])
     files["best"] = str(folder / "best.json")
-    Path(files["best"]).write_text(json.dumps(study.best))
+    study.best.write(Path(files["best"]))
     return files
 
 
@@ -122,7 +123,7 @@ def test_the_shipped_notebook_analyses_a_study_and_asks_nothing_of_a_network(
     said = outputs(tmp_path / "out/notebook.ipynb")
     assert "tiny: 4 configurations, 20 trials in results/tiny\n" in said
     page = (tmp_path / "out/notebook.html").read_text()
-    assert study.best["label"] in page
+    assert study.best.label in page
     assert "data:image/png;base64" in page
     assert not re.search(r"""(?:src|href|import)\s*[=(]\s*["']https?:""", page)
     assert "default-src 'none'" in page
@@ -194,13 +195,13 @@ def test_only_the_code_of_a_notebook_makes_it_run_again(tmp_path: Path) -> None:
     file = write_notebook(tmp_path / "mine.ipynb", "1 + 1")
     study = write_study(tmp_path / "study.yaml", tiny_study(report={"notebook": str(file)}))
     plan = Plan.load([study], results=tmp_path / "results")
-    before = plan.notebook_request(str(file))
+    before = JobRequests(plan).notebook(str(file))
     content = nbformat.read(file, as_version=4)
     content.cells[2].execution_count = 7
     content.metadata["kernelspec"]["display_name"] = "mine"
     nbformat.write(content, file)
-    assert plan.notebook_request(str(file)) == before
+    assert JobRequests(plan).notebook(str(file)) == before
     content.cells[2].source = "1 + 2"
     nbformat.write(content, file)
-    assert plan.notebook_request(str(file)) != before
+    assert JobRequests(plan).notebook(str(file)) != before
     assert notebooks.problem_with(str(file)) is None

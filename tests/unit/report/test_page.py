@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,21 @@ import pandas as pd
 import pytest
 import yaml
 from pages import EVIL, Page
-from synthetic import TEMPLATES, Finished, figures_in, finished, levels_off
+from synthetic import Finished, figures_in, finished, levels_off
 
 from gridfold import wording
 from gridfold.figures import study as figures
-from gridfold.report.cautions import Caution, detectable_difference, edge, find_cautions
+from gridfold.report.files import FOLDER, page_files
+from gridfold.report.sections.cautions import Caution, detectable_difference, edge, find_cautions
+from gridfold.requests import SummaryRequest
 from gridfold.statistics.summary import summarise
 from gridfold.store.job_records import JobRecord
 from gridfold.study import Study
 from gridfold.tables.axes import curve_over_splits, curves_over_splits
 from gridfold.tables.jobs import job_table
 from gridfold.tables.trials import USAGE_COLUMNS
+from gridfold.webpage.page import joined
+from gridfold.webpage.style import BASE_STYLE
 
 THEMES = ["light", "dark", "print"]
 
@@ -48,6 +53,13 @@ def cautions_of(study: Finished) -> list[Caution]:
     return find_cautions(study.request, study.tables, study.card)
 
 
+def rescore(study: Finished, score: float, low: float, high: float) -> None:
+    """Give a study another score on its test set."""
+    assert study.card.test is not None
+    test = replace(study.card.test, score=score, low=low, high=high)
+    study.card = replace(study.card, test=test)
+
+
 def sentences_of(study: Finished) -> str:
     return " ".join(c.sentence for c in cautions_of(study))
 
@@ -57,11 +69,13 @@ def sentences_of(study: Finished) -> str:
 
 def test_the_answer_comes_first_with_interval_and_test_score(page: Page, study: Finished) -> None:
     answer = page.section("answer")
-    half = (study.best["high"] - study.best["low"]) / 2
-    assert f"{study.best['mean']:.3f} ± {half:.3f}" in answer
+    assert study.best.low is not None
+    assert study.best.high is not None
+    half = (study.best.high - study.best.low) / 2
+    assert f"{study.best.mean:.3f} ± {half:.3f}" in answer
     assert "mean with 95% confidence interval over 5 splits" in answer
     assert "0.875 95% confidence interval 0.750 to 0.938, 12 samples, scored once" in answer
-    assert study.best["config_id"] in answer
+    assert study.best.config_id in answer
     assert [e.attributes["id"] for e in page.all("section")] == [
         "answer",
         "cautions",
@@ -85,8 +99,8 @@ def test_the_answer_names_a_smaller_configuration_that_may_be_as_good(page: Page
 def test_an_interval_that_ends_at_the_range_shows_its_longer_half(tmp_path: Path) -> None:
     study = finished(tmp_path)
     ends = {"mean": 0.97, "low": 0.92, "high": 1.0}
-    study.best |= ends
-    best = study.configurations["config_id"] == study.best["config_id"]
+    study.best = replace(study.best, **ends)
+    best = study.configurations["config_id"] == study.best.config_id
     for name, value in ends.items():
         study.configurations.loc[best, f"accuracy_{name}"] = value
     page = page_of(study, tmp_path)
@@ -114,13 +128,13 @@ def test_the_gap_between_both_scores_is_explained(
     tmp_path: Path, score: float, low: float, high: float, expected: str
 ) -> None:
     study = finished(tmp_path)
-    study.card["test"] |= {"score": score, "low": low, "high": high}
+    rescore(study, score, low, high)
     assert expected in page_of(study, tmp_path).section("answer")
 
 
 def test_a_lower_error_on_the_test_set_is_better(tmp_path: Path) -> None:
     study = finished(tmp_path, "regression")
-    study.card["test"] |= {"score": 0.1, "low": 0.05, "high": 0.2}
+    rescore(study, 0.1, 0.05, 0.2)
     assert "better than the cross-validated mean" in page_of(study, tmp_path).section("answer")
 
 
@@ -223,7 +237,7 @@ def test_tables_that_know_of_no_usage_give_a_report(tmp_path: Path) -> None:
     study = finished(tmp_path)
     unknown = dict.fromkeys(USAGE_COLUMNS, float("nan"))
     study.trials = study.trials.assign(**unknown)
-    request = {"measure": study.best["measure"], "confidence": 0.95}
+    request = SummaryRequest(study.best.measure, 0.95)
     study.configurations = summarise(study.trials.drop(columns=list(unknown)), request)
     page = page_of(study, tmp_path)
     assert "core-hours" not in page.section("cost")
@@ -281,7 +295,7 @@ def test_cost_counts_trials_and_names_the_slowest(page: Page, study: Finished) -
 def test_provenance_leads_back_to_the_same_numbers(page: Page, study: Finished) -> None:
     text = page.section("provenance")
     assert "snakemake --configfile 'config/my study.yaml'" in text
-    assert study.manifest["digest"] in text
+    assert study.manifest.digest in text
     assert "abcdef123456, with changes that were not committed" in text
     assert "training 4,000, validation 1,000 samples; 12 samples held out for the test" in text
     assert "splits 0, test set 0, training 0" in text
@@ -309,7 +323,7 @@ def test_nothing_is_asked_of_a_network(page: Page) -> None:
     for link in page.all("a"):
         assert not re.match(r"(\w+:|//|/)", str(link.attributes["href"]))
     assert [e.attributes["href"] for e in page.all("link")] == ["data:,"]
-    own = [*TEMPLATES.glob("*.css"), *TEMPLATES.glob("*.js"), *TEMPLATES.glob("sections/*.js")]
+    own = [file for file in page_files() if file.suffix in (".css", ".js") and file.stem != "d3"]
     assert len(own) > 5
     for file in own:
         assert not re.search(r"https?:|url\(|@import|fetch\(", file.read_text()), file.name
@@ -419,7 +433,7 @@ def lab(rgb: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def colours_of(theme: str) -> dict[str, str]:
     """Return the variables of the style, as a theme sets them."""
-    style = (TEMPLATES / "report.css").read_text()
+    style = joined((BASE_STYLE, FOLDER / "templates" / "report.css"))
     screen, paper = style.split("@media print")
     pairs = re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", screen)
     colours = {name: dark if theme == "dark" else light for name, light, dark in pairs}
@@ -492,7 +506,7 @@ def test_selected_marks_are_told_apart_with_every_colour_vision(theme: str, visi
 
 
 def test_the_chart_library_is_the_recorded_one() -> None:
-    folder = TEMPLATES / "vendor"
+    folder = FOLDER / "templates" / "vendor"
     record = json.loads((folder / "d3.json").read_text())
     code = (folder / "d3.js").read_text(encoding="utf-8")
     assert hashlib.sha256(code.encode()).hexdigest() == record["sha256"]
@@ -642,7 +656,7 @@ def test_a_difference_just_above_the_detectable_one_is_significant(tmp_path: Pat
     for factor, significant in ((0.99, False), (1.01, True)):
         moved = study.trials.copy()
         moved.loc[worse, "accuracy"] += -factor * needed - present
-        table = summarise(moved, {"measure": "accuracy", "confidence": 0.95})
+        table = summarise(moved, SummaryRequest("accuracy", 0.95))
         assert (table.loc[1, "p_value"] < 0.05) == significant
 
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from gridfold.plan.stages import slot_request, stage_file
-from gridfold.search.decisions import choose, ranked
+from gridfold.plan.stage_file import StageFile, slot_request
+from gridfold.requests import ChoiceRequest, ChosenConfiguration, Conditions, TrainRequest
+from gridfold.search import decisions
+from gridfold.search.ranking import ranked
 
 
-def file(
-    *names: str, splits: tuple[str, ...] = ("r0f0", "r0f1"), stage: str = "b2r0"
-) -> dict[str, Any]:
-    return stage_file(
-        stage,
-        splits,
-        [
-            {"id": n, "label": n, "axes": {}, "settings": {"training": {}}, "epochs": 1}
-            for n in names
-        ],
-    )
+def file(*names: str, splits: tuple[str, ...] = ("r0f0", "r0f1"), stage: str = "b2r0") -> StageFile:
+    configurations = (ChosenConfiguration(n, n, {}, {"training": {}}, 1) for n in names)
+    return StageFile(stage, splits, tuple(configurations))
 
 
 def trials(**scores: list[float | None]) -> pd.DataFrame:
@@ -39,27 +36,32 @@ def trials(**scores: list[float | None]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["config_id", "split", "status", "accuracy", "log_loss"])
 
 
-def request(most: int, **more: Any) -> dict[str, Any]:
-    return {
-        "stage": "b2r1",
-        "splits": ["r0f0", "r0f1"],
-        "epochs": 3,
-        "all_epochs": 9,
-        "measure": "accuracy",
-        "most": most,
-    } | more
+def request(most: int, **more: Any) -> ChoiceRequest:
+    given = ChoiceRequest("b2r1", ("r0f0", "r0f1"), "accuracy", most, all_epochs=9, epochs=3)
+    return replace(given, **more)
 
 
-def chosen(content: dict[str, Any]) -> list[str]:
-    return [c["id"] for c in content["configurations"]]
+def choose(wanted: ChoiceRequest, files: list[StageFile], table: pd.DataFrame) -> StageFile:
+    """Choose from what the jobs of the stages have written."""
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / "b2r0-001.trials.parquet"
+        table.to_parquet(written)
+        return decisions.choose(wanted, files, [written])
+
+
+def chosen(stage: StageFile) -> list[str]:
+    return [c.id for c in stage.configurations]
+
+
+SLOTS = TrainRequest(Conditions("", {}, 1, 1, 1, 1), "stop")
 
 
 def test_the_best_go_on_in_their_order() -> None:
     table = trials(a=[0.1, 0.3], b=[0.9, 0.5], c=[0.5, 0.6], d=[0.0, 0.0])
     found = choose(request(2), [file("a", "b", "c", "d")], table)
     assert chosen(found) == ["b", "c"]
-    assert [c["score"] for c in found["configurations"]] == pytest.approx([0.7, 0.55])
-    assert {c["epochs"] for c in found["configurations"]} == {3}
+    assert [c.score for c in found.configurations] == pytest.approx([0.7, 0.55])
+    assert {c.epochs for c in found.configurations} == {3}
 
 
 def test_of_a_loss_less_is_better() -> None:
@@ -85,28 +87,31 @@ def test_fewer_go_on_when_the_others_have_failed() -> None:
 def test_a_rung_in_which_all_fail_hands_on_nothing() -> None:
     table = trials(a=[None, None]).drop(columns=["accuracy", "log_loss"])
     content = choose(request(3), [file("a")], table)
-    assert content["configurations"] == []
-    assert slot_request({"trials_per_job": 2}, content, "b2r1-001")["trials"] == []
+    assert content.configurations == ()
+    assert slot_request(replace(SLOTS, trials_per_job=2), content, "b2r1-001").trials == ()
 
 
 def test_several_sources_are_ranked_together_and_nothing_twice() -> None:
     one, other = file("a", "b", stage="refine1"), file("a", "c", stage="refine2")
     table = trials(a=[0.5, 0.5], b=[0.4, 0.4], c=[0.9, 0.9])
-    assert [c["id"] for c in ranked([one, other], table, "accuracy")] == ["c", "a", "b"]
+    assert [c.id for c in ranked([one, other], table, "accuracy")] == ["c", "a", "b"]
 
 
 def test_without_epochs_of_the_stage_each_trains_in_full() -> None:
-    source = file("a", "b")
-    source["configurations"][1]["settings"] = {"training": {"epochs": 5}}
+    one, other = file("a", "b").configurations
+    longer = replace(other, settings={"training": {"epochs": 5}})
+    source = replace(file("a", "b"), configurations=(one, longer))
     table = trials(a=[0.5, 0.5], b=[0.4, 0.4])
     found = choose(request(2, epochs=None), [source], table)
-    assert [c["epochs"] for c in found["configurations"]] == [9, 5]
+    assert [c.epochs for c in found.configurations] == [9, 5]
 
 
 def test_slots_take_the_trials_in_their_order() -> None:
     content = file("a", "b", "c")
-    slots = [slot_request({"trials_per_job": 4}, content, f"b2r1-00{n}") for n in (1, 2, 3)]
-    assert slots[0]["trials"] == ["a/r0f0", "a/r0f1", "b/r0f0", "b/r0f1"]
-    assert slots[1]["trials"] == ["c/r0f0", "c/r0f1"]
-    assert slots[2]["trials"] == []
-    assert set(slots[0]["configurations"]) == {"a", "b"}
+    slots = [
+        slot_request(replace(SLOTS, trials_per_job=4), content, f"b2r1-00{n}") for n in (1, 2, 3)
+    ]
+    assert slots[0].trials == ("a/r0f0", "a/r0f1", "b/r0f0", "b/r0f1")
+    assert slots[1].trials == ("c/r0f0", "c/r0f1")
+    assert slots[2].trials == ()
+    assert set(slots[0].configurations) == {"a", "b"}

@@ -10,9 +10,10 @@ import pytest
 from studies import load, tiny_study, write_study
 
 from gridfold.errors import StudyError
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
-from gridfold.plan.search_plan import SearchPlan
 from gridfold.plan.status import state
+from gridfold.plan.words import description
 from gridfold.space.hyperband import drawn, schedule
 
 # Li et al. (2018), table 1: R = 81, eta = 3; n_i and r_i of each bracket.
@@ -54,7 +55,7 @@ def test_the_schedule_is_that_of_the_paper() -> None:
 
 
 def test_the_plan_prints_the_table_of_the_paper(tmp_path: Path) -> None:
-    lines = plan(tmp_path, hyperband(81)).describe().splitlines()
+    lines = description(plan(tmp_path, hyperband(81)), None).splitlines()
     for bracket, rungs in PAPER.items():
         for number, (count, epochs) in enumerate(rungs):
             (line,) = (text for text in lines if f"Bracket {bracket}, rung {number} " in text)
@@ -86,10 +87,9 @@ def test_brackets_do_not_share_configurations(tmp_path: Path) -> None:
     found = plan(tmp_path, hyperband(27))
     ids = [c.id for c in found.configurations]
     assert len(ids) == len(set(ids)) == drawn(schedule(27, 3))
-    search = SearchPlan(found)
-    parts = [search.explore_request(name) for name in ("b3r0", "b2r0", "b1r0", "b0r0")]
-    assert [text.count('"epochs":1,') for text in parts] == [27, 0, 0, 0]
-    assert all(sum(i in text for text in parts) == 1 for i in ids)
+    parts = [JobRequests(found).choice(f"b{bracket}r0").drawn or () for bracket in (3, 2, 1, 0)]
+    assert [sum(c.epochs == 1 for c in part) for part in parts] == [27, 0, 0, 0]
+    assert [c.id for part in parts for c in part] == ids
 
 
 def test_more_epochs_keep_the_ids_of_a_schedule_that_spans_them(tmp_path: Path) -> None:
@@ -150,10 +150,7 @@ def test_a_sobol_sequence_can_draw_the_configurations(tmp_path: Path) -> None:
 def test_the_status_is_a_map_of_the_rungs(tmp_path: Path) -> None:
     found = plan(tmp_path, hyperband())
     assert "Bracket 2, rung 1  waits for Bracket 2, rung 0" in state(found)
-    assert "Bracket 1, rung 0  not begun" in state(found)
-    file = SearchPlan(found).file("b2r0")
-    file.parent.mkdir(parents=True)
-    file.write_text(SearchPlan(found).explore_request("b2r0"))
+    assert "Bracket 1, rung 0  ...." in state(found)
     for configuration in found.configurations[:3]:
         folder = found.paths.trial(configuration.id, "r0f0")
         folder.mkdir(parents=True)

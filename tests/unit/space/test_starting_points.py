@@ -10,7 +10,7 @@ from searches import SPACE, prepared, tuned
 from studies import configurations, load, tiny_study
 
 from gridfold.errors import StudyError
-from gridfold.search.tuner.desk import open_desk
+from gridfold.search.tuner.local_oracle import open_oracle
 from gridfold.search.tuner.protocol import Proposal
 
 KNOWN = {"mlp.units": 8, "training.learning_rate": 0.03}
@@ -31,7 +31,7 @@ def test_they_are_the_first_of_what_is_drawn(kind: str, tmp_path: Path) -> None:
 def test_a_tuner_begins_with_them(tmp_path: Path) -> None:
     text = tuned({"tuner": "random", "max_trials": 3})
     text["search"]["starts"] = [KNOWN]
-    answer = open_desk(prepared(tmp_path, text)).ask("one")
+    answer = open_oracle(prepared(tmp_path, text)).ask("one")
     assert isinstance(answer, Proposal)
     assert answer.values == KNOWN
 

@@ -11,6 +11,7 @@ import pytest
 import scikit_posthocs
 from scipy import integrate, stats
 
+from gridfold.requests import ComparisonRequest, SummaryRequest
 from gridfold.statistics.intervals import mean_interval, paired_p_value
 from gridfold.statistics.pairwise import (
     Scored,
@@ -232,7 +233,7 @@ def table_of(scores: dict[str, list[float]], measure: str) -> tuple[pd.DataFrame
         for config, values in scores.items()
         for fold, score in enumerate(values)
     )
-    return trials, summarise(trials, {"measure": measure, "confidence": 0.95})
+    return trials, summarise(trials, SummaryRequest(measure, 0.95))
 
 
 def test_splits_without_a_score_are_in_no_comparison() -> None:
@@ -240,7 +241,7 @@ def test_splits_without_a_score_are_in_no_comparison() -> None:
     trials, configurations = table_of(
         {"a": [0.9, nan, 0.8, 0.85, nan], "b": [0.7, nan, 0.75, 0.6, nan]}, "roc_auc"
     )
-    found = Scored.of(trials, configurations, {"measure": "roc_auc", "confidence": 0.95})
+    found = Scored.of(trials, configurations, ComparisonRequest("roc_auc", 0.95, {}))
     assert list(found.scores.index) == ["r0f0", "r0f2", "r0f3"]
     assert found.undefined == ("r0f1", "r0f4")
     table = compare_with_selected(found, {"a": "a", "b": "b"})
@@ -258,7 +259,7 @@ def test_one_more_right_on_each_split_is_no_proof() -> None:
     best = [19 / 20, 18 / 20, 17 / 20, 18 / 20]
     other = [score - 1 / 20 for score in best]
     trials, configurations = table_of({"a": best, "b": other}, "accuracy")
-    found = Scored.of(trials, configurations, {"measure": "accuracy", "confidence": 0.95})
+    found = Scored.of(trials, configurations, ComparisonRequest("accuracy", 0.95, {}))
     row = compare_with_selected(found, {"a": "a", "b": "b"}).iloc[1]
     assert 0.001 < row["p_value"] == configurations["p_value"].iloc[1]
     assert row["difference_low"] < -0.05 < row["difference_high"]

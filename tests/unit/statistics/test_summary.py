@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from recorded import model_card
 
 from gridfold.paths import StudyPaths
 from gridfold.plan.status import answer
-from gridfold.problems import LOWER_IS_BETTER, MEASURE_RANGES, PROBLEM_KINDS
+from gridfold.problems import PROBLEM_KINDS, Measure
+from gridfold.requests import SummaryRequest
 from gridfold.statistics.intervals import mean_interval, paired_p_value
 from gridfold.statistics.summary import CONFIGURATION_COLUMNS, select, summarise
+from gridfold.store.model_card import HeldOutScore
 from gridfold.tables.trials import write
 
 FAILED = None
@@ -57,8 +60,8 @@ def trials(
     return pd.DataFrame(rows)
 
 
-def request(measure: str = "accuracy", confidence: float = 0.95) -> dict[str, Any]:
-    return {"measure": measure, "confidence": confidence}
+def request(measure: str = "accuracy", confidence: float = 0.95) -> SummaryRequest:
+    return SummaryRequest(measure, confidence)
 
 
 def summary(measure: str = "accuracy", **kwargs: Any) -> pd.DataFrame:
@@ -76,7 +79,7 @@ HIGH = [0.90, 0.91, 0.88, 0.92, 0.89]
 @pytest.mark.parametrize("measure", MEASURES)
 def test_the_best_is_the_lowest_or_the_highest_as_the_measure_has_it(measure: str) -> None:
     table = summary(measure, b=MIDDLE, c=HIGH, a=LOW)
-    expected = ["a", "b", "c"] if measure in LOWER_IS_BETTER else ["c", "b", "a"]
+    expected = ["a", "b", "c"] if Measure.of(measure).lower_is_better else ["c", "b", "a"]
     assert list(table["config_id"]) == expected
     assert list(table["rank"]) == [1, 2, 3]
 
@@ -116,7 +119,7 @@ def test_ties_keep_the_order_of_the_study() -> None:
 
 @pytest.mark.parametrize("measure", MEASURES)
 def test_no_interval_reaches_beyond_the_range_of_its_measure(measure: str) -> None:
-    low, high = MEASURE_RANGES[measure]
+    low, high = Measure.of(measure).range
     # So wide that it would pass every finite end.
     row = summary(measure, a=[0.0, 1.0, 0.0, 1.0, 0.5]).loc["a"]
     plain = mean_interval([0.0, 1.0, 0.0, 1.0, 0.5], 10 / 40, 0.95)
@@ -225,16 +228,18 @@ def test_axes_keep_their_types() -> None:
 def test_the_selected_is_the_first_with_its_numbers() -> None:
     table = summarise(trials(a=LOW, b=MIDDLE, c=HIGH), request())
     best = select(table, request())
-    assert best["config_id"] == "c"
-    assert best["label"] == "mlp c"
-    assert best["mean"] == pytest.approx(np.mean(HIGH))
-    assert best["low"] < best["mean"] < best["high"]
-    assert (best["n_splits"], best["configurations"], best["measure"]) == (5, 3, "accuracy")
+    assert best.config_id == "c"
+    assert best.label == "mlp c"
+    assert best.mean == pytest.approx(np.mean(HIGH))
+    assert best.low is not None
+    assert best.high is not None
+    assert best.low < best.mean < best.high
+    assert (best.n_splits, best.configurations, best.measure) == (5, 3, "accuracy")
 
 
 def test_selections_are_json() -> None:
     table = summarise(trials(a=[0.9], b=[0.8]), request())
-    best = json.loads(json.dumps(select(table, request()), allow_nan=False))
+    best = json.loads(select(table, request()).text())
     assert (best["sd"], best["low"], best["high"]) == (None, None, None)
 
 
@@ -247,14 +252,14 @@ def test_the_final_fit_takes_the_typical_best_epoch(
 ) -> None:
     scores = HIGH[: len(best_epochs)]
     table = summarise(trials(best_epochs=best_epochs, a=scores), request())
-    assert select(table, request())["final_epochs"] == expected
+    assert select(table, request()).final_epochs == expected
 
 
 def test_those_that_cannot_be_told_from_the_best_are_counted() -> None:
     close = [value + 0.01 * (-1) ** i for i, value in enumerate(HIGH)]
     assert np.mean(close) > np.mean(HIGH)
     table = summarise(trials(a=LOW, b=HIGH, c=close), request())
-    assert select(table, request())["not_distinguishable"] == 1
+    assert select(table, request()).not_distinguishable == 1
 
 
 @pytest.mark.parametrize("score", [FAILED, math.nan], ids=["all failed", "measure undefined"])
@@ -267,18 +272,18 @@ def test_a_study_without_any_score_selects_nothing(score: float | None) -> None:
 # -- answer ---------------------------------------------------------------------------------------
 
 
-def answered(folder: Path, scores: list[float], test: dict[str, Any] | None = None) -> str:
+def answered(folder: Path, scores: list[float], test: HeldOutScore | None = None) -> str:
     paths = StudyPaths.of("demo", folder)
     paths.tables.mkdir(parents=True)
     paths.final.mkdir()
     best = select(summarise(trials(a=scores), request()), request())
-    (paths.tables / "best.json").write_text(json.dumps(best))
-    (paths.final / "card.json").write_text(json.dumps({"test": test}))
+    best.write(paths.best)
+    model_card(best, {}, "0123", test).write(paths.final_model.card)
     return answer(paths)
 
 
 def test_the_answer_names_configuration_interval_test_score_and_report(tmp_path: Path) -> None:
-    test = {"score": 0.81, "low": 0.7, "high": 0.9, "samples": 30}
+    test = HeldOutScore(30, "accuracy", 0.81, 0.7, 0.9)
     text = answered(tmp_path, MIDDLE, test)
     half = mean_interval(MIDDLE, 10 / 40, 0.95)
     assert "Best of 1 configurations: mlp a (a); accuracy 0.8040" in text

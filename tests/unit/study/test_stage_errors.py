@@ -27,6 +27,31 @@ def study(search: dict[str, Any], **sections: Any) -> dict[str, Any]:
             "search.explore.training_fraction",
             "1.5",
         ),
+        (
+            study({"confirm": {}}, resampling={"method": "forward", "folds": 3}),
+            "search.confirm.folds",
+            "3 with",
+        ),
+        (
+            study({"confirm": {"folds": 3}}, resampling={"method": "forward", "folds": 3}),
+            "search.confirm.folds",
+            "3 with `resampling.method: forward`, which draws nothing: the search has seen",
+        ),
+        (
+            study(
+                {"confirm": {"folds": 4, "repeats": 2}},
+                resampling={"method": "forward", "folds": 3},
+            ),
+            "search.confirm.repeats",
+            "2 with",
+        ),
+        (
+            study(
+                {"confirm": {"folds": 4, "seed": 1}}, resampling={"method": "forward", "folds": 3}
+            ),
+            "search.confirm.seed",
+            "1 with",
+        ),
         (study({"explore": {"epochs": 1}}), "search.explore", "`epochs` in the last stage"),
         (
             study({"refine": {"epochs": 1, "training_fraction": 0.5}}),

@@ -11,6 +11,8 @@ import pytest
 
 from gridfold.data.splits import Split
 from gridfold.plan.shards import Trial
+from gridfold.plan.stage_file import StageFile
+from gridfold.requests import ChosenConfiguration
 from gridfold.store.trials import TrialResult, TrialStore
 from gridfold.tables import trials as tables
 
@@ -57,21 +59,19 @@ def write_shard(folder: Path, name: str, configurations: list[str], accuracy: fl
     tables.write_shard(rows, SPLITS, *files)
 
 
-def request(**axes: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "splits": list(SPLITS),
-        "configurations": [
-            {"id": name, "label": f"label {name}", "axes": {"model": "mlp", **values}}
-            for name, values in axes.items()
-        ],
-    }
+def request(**axes: dict[str, Any]) -> StageFile:
+    configurations = (
+        ChosenConfiguration(name, f"label {name}", {"model": "mlp", **values}, {}, 2)
+        for name, values in axes.items()
+    )
+    return StageFile("explore", tuple(SPLITS), tuple(configurations))
 
 
 def files(folder: Path, kind: str) -> list[Path]:
     return sorted(folder.glob(f"s*.{kind}.parquet"))
 
 
-def collect(folder: Path, wanted: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def collect(folder: Path, wanted: StageFile) -> tuple[pd.DataFrame, pd.DataFrame]:
     return tables.collect(wanted, files(folder, "trials"), files(folder, "epochs"))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from recorded import selected
 from workbench import Bench, prepare_bench
 
 from gridfold.data.dataset import Dataset
 from gridfold.errors import TrialFailure
 from gridfold.final import ensemble, fit
-from gridfold.plan.search_plan import SearchPlan
+from gridfold.plan.job_requests import JobRequests
+from gridfold.store.selection import Selection
 from gridfold.training.answers import Answers, answers_of
 
 LOSSES = keras.losses
@@ -334,10 +335,9 @@ def test_an_output_for_each_of_two_classes_answers_for_the_second(tmp_path: Path
     assert predictions.shape[1] == 1
 
 
-def selection_of(bench: Bench) -> dict[str, Any]:
+def selection_of(bench: Bench) -> Selection:
     (configuration,) = bench.plan.configurations
-    found: dict[str, Any] = {"config_id": configuration.id, "label": "own", "final_epochs": 3}
-    return found | dict.fromkeys(("measure", "mean", "sd", "low", "high", "n_splits", "confidence"))
+    return selected(configuration.id, "own", final_epochs=3)
 
 
 @pytest.mark.parametrize("build", ["logit", "two_logits"])
@@ -345,7 +345,7 @@ def test_the_final_model_and_the_ensemble_answer_with_probabilities(
     tmp_path: Path, build: str
 ) -> None:
     bench = bench_of(tmp_path, build)
-    request, selection = json.loads(SearchPlan(bench.plan).ensemble_request()), selection_of(bench)
+    request, selection = JobRequests(bench.plan).ensemble(), selection_of(bench)
     names = {"model": "model.keras", "predictions": "test.parquet", "inside": "inside.npz"}
     names |= {"preprocessing": "preprocessing.json", "card": "card.json", "card_text": "card.md"}
     Path("final/ensemble").mkdir(parents=True)
@@ -356,11 +356,13 @@ def test_the_final_model_and_the_ensemble_answer_with_probabilities(
         [f"final/ensemble/{n}.json" for n in splits],
         "final/ensemble/scores.json",
     )
-    assert together.scores["test"]["scores"]["log_loss"] < 0.2
+    assert together.scores.test is not None
+    assert together.scores.test.scores["log_loss"] < 0.2
     made = fit.fit_final(request, selection, bench.plan.paths, 0, together.scores)
     made.save({kind: f"final/{name}" for kind, name in names.items()})
-    assert made.card["test"]["scores"]["log_loss"] < 0.2
-    assert "logits" in made.card["answers"]
+    assert made.card.test is not None
+    assert made.card.test.scores["log_loss"] < 0.2
+    assert "logits" in made.card.answers
     assert "the probability of the class benign" in Path("final/card.md").read_text()
     expected = np.stack(made.predictions["prediction"].to_numpy())
     assert ((expected >= 0) & (expected <= 1)).all()
@@ -431,9 +433,7 @@ def test_an_uncompiled_model_that_ends_in_numbers_is_refused(tmp_path: Path) -> 
 def test_a_class_with_a_call_alone_trains_and_is_saved(tmp_path: Path) -> None:
     bench = bench_of(tmp_path, "subclass", source="iris")
     assert bench.trained().parameters == 4 * 8 + 8 + 8 * 3 + 3
-    made = fit.fit_final(
-        json.loads(bench.plan.final_request()), selection_of(bench), bench.plan.paths, 0
-    )
+    made = fit.fit_final(JobRequests(bench.plan).final(), selection_of(bench), bench.plan.paths, 0)
     fit.save_model(made.model, Path("model.keras"))
     loaded = keras.saving.load_model("model.keras")
     dataset = Dataset.load(bench.plan.paths.data)

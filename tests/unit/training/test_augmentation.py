@@ -15,8 +15,8 @@ from workbench import Bench, final_state, prepare_bench, without_times
 
 from gridfold.errors import TrialFailure
 from gridfold.study.sections.training import Augmentation as Section
-from gridfold.training.augmentation import Augmentation
-from gridfold.training.devices import Distribution
+from gridfold.training.augmentation import Augmenter
+from gridfold.training.devices import Devices
 from gridfold.training.loop import TrainingLoop
 
 IMAGES = datasets.load_digits().images[:200, ..., np.newaxis].astype(np.float32)
@@ -29,11 +29,11 @@ EVERYTHING = {
 }
 
 
-def augmentation(seed: int = 7, **options: Any) -> Augmentation:
-    return Augmentation(Section(**options).model_dump(), (8, 8, 1), seed, Distribution())
+def augmentation(seed: int = 7, **options: Any) -> Augmenter:
+    return Augmenter(Section(**options).model_dump(), (8, 8, 1), seed, Devices())
 
 
-def changed(layer: Augmentation, epoch: int = 0, step: int = 0) -> np.ndarray[Any, Any]:
+def changed(layer: Augmenter, epoch: int = 0, step: int = 0) -> np.ndarray[Any, Any]:
     """Return all images as one step of an epoch would see them."""
 
     @tf.function  # type: ignore[untyped-decorator]
@@ -83,7 +83,7 @@ def test_the_same_epoch_and_step_always_see_the_same_images() -> None:
 
 def test_samples_that_are_no_images_are_refused() -> None:
     with pytest.raises(TrialFailure, match=r"needs images .* not samples of shape \(4,\)"):
-        Augmentation(Section(flip="both").model_dump(), (4,), 0, Distribution())
+        Augmenter(Section(flip="both").model_dump(), (4,), 0, Devices())
 
 
 def test_only_training_is_augmented() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn import datasets, linear_model, metrics
 
-from gridfold.problems import MEASURE_RANGES, PROBLEM_KINDS
+from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.training.measures import classes_of, score, score_one
 
 # Two of three right; sorted by probability the pairs (0, 2), (1, 2) are right, one of two.
@@ -31,7 +31,7 @@ def test_every_measure_of_a_problem_is_scored(problem: str) -> None:
     scores = score(problem, targets, prediction)
     assert tuple(scores) == PROBLEM_KINDS[problem].measures
     for name, value in scores.items():
-        low, high = MEASURE_RANGES[name]
+        low, high = Measure.of(name).range
         assert low <= value <= high, name
 
 

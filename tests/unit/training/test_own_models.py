@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from recorded import selected
 from studies import load, write_study
 from workbench import (
     Bench,
@@ -25,6 +26,7 @@ from workbench import (
 
 from gridfold.errors import StudyError
 from gridfold.final import fit
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.loading import load_study
 from gridfold.plan.plan import Plan
 from gridfold.study.sections.pretrained import Application
@@ -128,10 +130,10 @@ def test_new_weights_in_the_same_file_are_other_code(tmp_path: Path, weights: Pa
     file.write_bytes(weights.read_bytes())
     content = study("digest", {"application": SMALL | {"weights": str(file)}})
     plan = Plan.load([write_study(tmp_path / "s.yaml", content)])
-    before = plan.train_request("s0001")
+    before = JobRequests(plan).train("s0001")
     file.write_bytes(weights.read_bytes() + b"0")
     os.utime(file, ns=(0, 0))
-    assert plan.train_request("s0001") != before
+    assert JobRequests(plan).train("s0001") != before
 
 
 def test_bad_backbones_are_refused_when_the_study_is_loaded(tmp_path: Path) -> None:
@@ -371,9 +373,8 @@ def test_a_compiled_model_keeps_its_own_loss_and_optimiser(tmp_path: Path) -> No
 def final_of(bench: Bench, folder: Path) -> None:
     """Train the final model, and save it as the rule `fit_final` does."""
     (configuration,) = bench.plan.configurations
-    selection = {"config_id": configuration.id, "label": "own", "final_epochs": 2}
-    selection |= dict.fromkeys(("measure", "mean", "sd", "low", "high", "n_splits", "confidence"))
-    request = json.loads(bench.plan.final_request())
+    selection = selected(configuration.id, "own", final_epochs=2)
+    request = JobRequests(bench.plan).final()
     names = {"model": "model.keras", "predictions": "test.parquet"}
     names |= {"preprocessing": "preprocessing.json", "card": "card.json", "card_text": "card.md"}
     names |= {"inside": "inside.npz"}

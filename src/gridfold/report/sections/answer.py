@@ -9,14 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from gridfold.problems import LOWER_IS_BETTER
-from gridfold.report.cautions import find_cautions
-from gridfold.report.input import BESIDE, ReportInput, Section
+from gridfold.problems import Measure
+from gridfold.report.input import BESIDE, ReportInput, ReportSection
+from gridfold.store.model_card import HeldOutScore, ModelCard
+from gridfold.store.selection import Selection
 from gridfold.wording import (
     MISSING,
     counted,
-    decimals,
-    half_width,
     measure_name,
     number,
     percent,
@@ -44,7 +43,7 @@ def subtitle(
     study: Mapping[str, Any],
     trials: pd.DataFrame,
     configurations: pd.DataFrame,
-    card: Mapping[str, Any],
+    card: ModelCard,
 ) -> str:
     """Return what the study was, in one line."""
     kind = study["problem"]["type"].replace("_", "-").replace("multiclass", "multi-class")
@@ -52,99 +51,83 @@ def subtitle(
     return (
         f"{kind.capitalize()} problem on {study['data']['source']} · "
         f"{counted(len(configurations), 'configuration')} × {counted(splits, 'split')} = "
-        f"{counted(len(trials), 'trial')} · final model of {card['created'][:10]}"
+        f"{counted(len(trials), 'trial')} · final model of {card.created[:10]}"
     )
 
 
-def selected(configurations: pd.DataFrame, best: Mapping[str, Any]) -> dict[str, Any]:
+def selected(configurations: pd.DataFrame, best: Selection) -> dict[str, Any]:
     """Return id and axis values of the selected configuration."""
-    row = configurations[configurations["config_id"] == best["config_id"]].iloc[0]
+    row = configurations[configurations["config_id"] == best.config_id].iloc[0]
     axes = {
         str(name): f"{row[name]:g}" if isinstance(row[name], int | float) else str(row[name])
         for name in configurations.columns
         if "." in str(name) and not pd.isna(row[name])
     }
-    return {"id": best["config_id"], "axes": {"model": str(row["model"]), **axes}}
+    return {"id": best.config_id, "axes": {"model": str(row["model"]), **axes}}
 
 
-def _places(best: Mapping[str, Any]) -> int:
-    return decimals([_half(best)], [best["mean"]])
-
-
-def _estimate(best: Mapping[str, Any]) -> str:
+def _estimate(best: Selection) -> str:
     """Name the score over the splits; a single split crosses nothing."""
-    return "cross-validated mean" if best["n_splits"] > 1 else "validation score"
+    return "cross-validated mean" if best.n_splits > 1 else "validation score"
 
 
-def _half(interval: Mapping[str, Any]) -> float | None:
-    if interval["low"] is None or not math.isfinite(interval["low"]):
-        return None
-    return half_width(interval["mean"], interval["low"], interval["high"])
-
-
-def scores(best: Mapping[str, Any], card: Mapping[str, Any]) -> list[Score]:
+def scores(best: Selection, card: ModelCard) -> list[Score]:
     """Return the cross-validated and the held-out score."""
-    name, places, half = measure_name(best["measure"]), _places(best), _half(best)
-    level = percent(best["confidence"])
-    kind = "Cross-validated" if best["n_splits"] > 1 else "Validation"
-    over = counted(best["n_splits"], "split")
-    if half is None:
-        basis = f"on {over}; no interval can be given" if best["n_splits"] < 2 else f"over {over}"
+    name, places, half = measure_name(best.measure), best.decimals, best.half_width
+    level = percent(best.confidence)
+    kind = "Cross-validated" if best.n_splits > 1 else "Validation"
+    over = counted(best.n_splits, "split")
+    if not math.isfinite(half):
+        basis = f"on {over}; no interval can be given" if best.n_splits < 2 else f"over {over}"
         spread = ""
     else:
         basis, spread = f"mean with {level} confidence interval over {over}", number(half, places)
-    shown = [Score(f"{kind} {name}", number(best["mean"], places), spread, basis)]
-    test = card["test"]
+    shown = [Score(f"{kind} {name}", number(best.mean, places), spread, basis)]
+    test = card.test
     if not test:
         shown.append(Score(f"Held-out test {name}", MISSING, "", "no test set was held out"))
         return shown
-    basis = f"{test_interval(test, places, level)}{counted(test['samples'], 'sample')}, scored once"
-    shown.append(Score(f"Held-out test {name}", number(test["score"], places), "", basis))
+    basis = f"{test_interval(test, places, level)}{counted(test.samples, 'sample')}, scored once"
+    shown.append(Score(f"Held-out test {name}", number(test.score, places), "", basis))
     return shown
 
 
 _METHODS = {"wilson": " (Wilson)", "bootstrap": " (bootstrap)"}
 
 
-def test_interval(test: Mapping[str, Any], places: int, level: str) -> str:
+def test_interval(test: HeldOutScore, places: int, level: str) -> str:
     """Return the interval of the test score in words that end with a comma, or why there is none.
 
     Parameters
     ----------
-    test : mapping
-        :func:`gridfold.final.test_score.test_scores`.
+    test : HeldOutScore
     places : int
     level : str
         Such as ``95%``.
     """
-    if not math.isfinite(test["low"]):
+    if not test.has_interval:
         # Cards of earlier versions don't say why.
-        reason = test.get("obstacle")
-        return f"no confidence interval: {reason}; " if reason else ""
+        return f"no confidence interval: {test.obstacle}; " if test.obstacle else ""
     text = (
-        f"{level} confidence interval {number(test['low'], places)} to "
-        f"{number(test['high'], places)}{_METHODS.get(test.get('method', ''), '')}, "
+        f"{level} confidence interval {number(test.low, places)} to "
+        f"{number(test.high, places)}{_METHODS.get(test.method, '')}, "
     )
-    if test.get("undefined_draws"):
+    if test.undefined_draws:
         text += (
-            f"without {counted(test['undefined_draws'], 'bootstrap sample')} in which a class is "
+            f"without {counted(test.undefined_draws, 'bootstrap sample')} in which a class is "
             "missing, "
         )
     return text
 
 
-def sentences(
-    configurations: pd.DataFrame, best: Mapping[str, Any], card: Mapping[str, Any]
-) -> list[str]:
+def sentences(configurations: pd.DataFrame, best: Selection, card: ModelCard) -> list[str]:
     """Return what the scores mean: rivals, a smaller choice, and the gap between both estimates.
 
     Parameters
     ----------
     configurations : DataFrame
-    best : mapping
-        :func:`gridfold.statistics.summary.select`.
-    card : mapping
-        The model card.
+    best : Selection
+    card : ModelCard
     """
     return [
         _comparison(configurations, best),
@@ -154,27 +137,27 @@ def sentences(
     ]
 
 
-def _ensemble(best: Mapping[str, Any], card: Mapping[str, Any]) -> list[str]:
-    together = card.get("ensemble")
-    if not together or not together["test"]:
+def _ensemble(best: Selection, card: ModelCard) -> list[str]:
+    if card.tested_ensemble is None:
         return []
+    together, score = card.tested_ensemble
     return [
-        f"The mean of the models of its {counted(len(together['members']), 'split')} reaches "
-        f"{number(together['test']['score'], _places(best))} on the same test samples."
+        f"The mean of the models of its {counted(len(together.members), 'split')} reaches "
+        f"{number(score.score, best.decimals)} on the same test samples."
     ]
 
 
-def _comparison(configurations: pd.DataFrame, best: Mapping[str, Any]) -> str:
-    level = percent(best["confidence"])
+def _comparison(configurations: pd.DataFrame, best: Selection) -> str:
+    level = percent(best.confidence)
     if len(configurations) == 1:
         return "The study has one configuration, so there is nothing to compare it with."
-    if best["n_splits"] < 2:
+    if best.n_splits < 2:
         return (
             "With one split, no test can tell how many of the other "
             f"{counted(len(configurations) - 1, 'configuration')} are as good."
         )
     compared = int(configurations["p_value"].notna().sum())
-    equal = best["not_distinguishable"]
+    equal = best.not_distinguishable
     lost = int((configurations["n_failed"] > 0).sum())
     note = (
         f" {counted(lost, 'configuration')} with failed trials can't be compared fairly."
@@ -196,14 +179,14 @@ def _comparison(configurations: pd.DataFrame, best: Mapping[str, Any]) -> str:
     return f"{text} at {level} confidence ({test}).{note}"
 
 
-def _smallest_equal(configurations: pd.DataFrame, best: Mapping[str, Any]) -> list[str]:
+def _smallest_equal(configurations: pd.DataFrame, best: Selection) -> list[str]:
     """Name the smallest configuration that may be as good: often the better choice."""
-    equal = configurations[configurations["p_value"] > 1 - best["confidence"]]
-    own = configurations.loc[configurations["config_id"] == best["config_id"], "parameters"].iloc[0]
+    equal = configurations[configurations["p_value"] > 1 - best.confidence]
+    own = configurations.loc[configurations["config_id"] == best.config_id, "parameters"].iloc[0]
     if not len(equal) or equal["parameters"].min() >= own:
         return []
-    row = equal.loc[equal["parameters"].idxmin()]
-    mean = number(row[f"{best['measure']}_mean"], _places(best))
+    row = equal.sort_values("parameters", kind="stable").iloc[0]
+    mean = number(row[f"{best.measure}_mean"], best.decimals)
     return [
         f"The smallest configuration that is not distinguishable is number {row['rank']}, "
         f"“{shorten(row['label'], 90)}”: {row['parameters']:,} instead of {own:,} weights, "
@@ -211,18 +194,18 @@ def _smallest_equal(configurations: pd.DataFrame, best: Mapping[str, Any]) -> li
     ]
 
 
-def _gap(best: Mapping[str, Any], card: Mapping[str, Any]) -> str:
-    test, places = card["test"], _places(best)
-    estimate, only = _estimate(best), best["configurations"] == 1
-    if not test or not math.isfinite(test["score"]):
+def _gap(best: Selection, card: ModelCard) -> str:
+    test, places = card.test, best.decimals
+    estimate, only = _estimate(best), best.configurations == 1
+    if not test or not math.isfinite(test.score):
         if only:
             return f"There is no held-out test score to set beside the {estimate}."
         return (
             f"Without a held-out test score, how much of the {estimate} is luck of the selection "
             "stays unknown."
         )
-    gap = test["score"] - best["mean"]
-    worse = gap > 0 if best["measure"] in LOWER_IS_BETTER else gap < 0
+    gap = test.score - best.mean
+    worse = Measure.of(best.measure).is_better(best.mean, test.score)
     size = number(abs(gap), places)
     if not number(gap, places).strip("0.,"):
         text = f"The test score equals the {estimate} to the digits shown"
@@ -232,16 +215,16 @@ def _gap(best: Mapping[str, Any], card: Mapping[str, Any]) -> str:
         text = f"The test score is {size} {how} than the {estimate}"
     if not worse:
         return f"{text}: no sign that the selection made the {estimate} look too good."
-    if not math.isfinite(test["low"]):
+    if not test.has_interval:
         return f"{text}; without an interval, nothing says whether that is chance."
-    inside = test["low"] <= best["mean"] <= test["high"]
+    inside = test.low <= best.mean <= test.high
     if inside:
-        text += f", which is within the uncertainty of {counted(test['samples'], 'test sample')}"
+        text += f", which is within the uncertainty of {counted(test.samples, 'test sample')}"
         if only:
             return f"{text}."
         return (
             f"{text}; a small loss is expected, since the {estimate} is that of the "
-            f"best of {counted(best['configurations'], 'configuration')}."
+            f"best of {counted(best.configurations, 'configuration')}."
         )
     return (
         f"{text}, more than the choice of test samples explains: expect the test score on new "
@@ -249,9 +232,9 @@ def _gap(best: Mapping[str, Any], card: Mapping[str, Any]) -> str:
     )
 
 
-def answer(study: ReportInput) -> Section:
+def answer(study: ReportInput) -> ReportSection:
     """Return what was found, in large numbers and few sentences."""
-    return Section(
+    return ReportSection(
         "answer",
         "Answer",
         "The answer",
@@ -259,13 +242,7 @@ def answer(study: ReportInput) -> Section:
             "selected": selected(study.tables.configurations, study.best),
             "scores": scores(study.best, study.card),
             "sentences": sentences(study.tables.configurations, study.best, study.card),
-            "card_file": BESIDE.final / "card.md",
-            "model_file": BESIDE.final / "model.keras",
+            "card_file": BESIDE.final_model.card_text,
+            "model_file": BESIDE.final_model.model,
         },
     )
-
-
-def cautions(study: ReportInput) -> Section:
-    """Return what limits the trust in the answer."""
-    found = find_cautions(study.request, study.tables, study.card)
-    return Section("cautions", "Warnings", "Warnings", {"cautions": found})

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from typing import Any
 
-import pandas as pd
-
-from gridfold.report.input import BESIDE, ReportInput, Section
-from gridfold.report.tables import Cell, Heading, Table
-from gridfold.statistics.result import Comparison
+from gridfold.report.input import BESIDE, ReportInput, ReportSection
+from gridfold.report.tables import Cell, Heading, Table, TableColumn, share_text, table_of
+from gridfold.statistics.result import Comparison, ComparisonFacts
+from gridfold.store.model_card import ModelCard
+from gridfold.store.selection import Selection
 from gridfold.wording import (
     MISSING,
     counted,
     decimals,
-    half_width,
     measure_name,
     number,
     p_value,
@@ -25,7 +23,7 @@ from gridfold.wording import (
 _MOST_ROWS = 20
 
 
-def comparison(study: ReportInput) -> Section | None:
+def comparison(study: ReportInput) -> ReportSection | None:
     """Return how sure the choice is and what matters; None where nothing was compared.
 
     Parameters
@@ -47,22 +45,16 @@ def comparison(study: ReportInput) -> Section | None:
         "scientific": _scientific(found) if len(found.scientific) else None,
         "notes": _notes(found) if compared else [],
         "files": [
-            (name, BESIDE.tables / f"{name}.csv")
-            for name in ("comparisons", "scientific", "importance")
+            (name, BESIDE.table_csv(name)) for name in ("comparisons", "scientific", "importance")
         ],
     }
-    return Section("comparison", "Comparison", "How sure is the choice?", content)
+    return ReportSection("comparison", "Comparison", "How sure is the choice?", content)
 
 
-def _places(best: Mapping[str, Any]) -> int:
-    half = None if best["low"] is None else half_width(best["mean"], best["low"], best["high"])
-    return decimals([half], [best["mean"]])
-
-
-def _estimates(facts: Mapping[str, Any], best: Mapping[str, Any], card: Mapping[str, Any]) -> Table:
+def _estimates(facts: ComparisonFacts, best: Selection, card: ModelCard) -> Table:
     """Return the winner's score with and without the luck of the selection, and on the test set."""
-    places, selection, test = _places(best), facts["selection"], card["test"]
-    name = measure_name(best["measure"])
+    places, selection, test = best.decimals, facts.selection, card.test
+    name = measure_name(best.measure)
 
     def row(how: str, score: float | None, low: Any, high: Any, basis: str) -> list[Cell]:
         return [
@@ -72,24 +64,24 @@ def _estimates(facts: Mapping[str, Any], best: Mapping[str, Any], card: Mapping[
             Cell(basis),
         ]
 
-    over = counted(best["n_splits"], "split")
-    rows = [row("As selected", best["mean"], best["low"], best["high"], f"mean over {over}")]
-    if selection["corrected"] is not None:
+    over = counted(best.n_splits, "split")
+    rows = [row("As selected", best.mean, best.low, best.high, f"mean over {over}")]
+    if selection.corrected is not None:
         rows.append(
             row(
                 "Corrected for the selection",
-                selection["corrected"],
-                selection["low"],
-                selection["high"],
-                f"{counted(selection['candidates'], 'configuration')}, "
-                f"{counted(selection['resamples'], 'bootstrap sample')} of "
-                f"{counted(selection['samples'], 'sample')}",
+                selection.corrected,
+                selection.low,
+                selection.high,
+                f"{counted(selection.candidates, 'configuration')}, "
+                f"{counted(selection.resamples, 'bootstrap sample')} of "
+                f"{counted(selection.samples, 'sample')}",
             )
         )
     if test:
-        basis = f"{counted(test['samples'], 'sample')}, scored once"
-        rows.append(row("Held-out test set", test["score"], test["low"], test["high"], basis))
-    level = percent(best["confidence"])
+        basis = f"{counted(test.samples, 'sample')}, scored once"
+        rows.append(row("Held-out test set", test.score, test.low, test.high, basis))
+    level = percent(best.confidence)
     headings = [
         Heading("Estimate", numeric=False),
         Heading(f"{name[0].upper()}{name[1:]}"),
@@ -105,15 +97,15 @@ def _between(low: float | None, high: float | None, places: int) -> str:
     return f"{number(low, places)} to {number(high, places)}"
 
 
-def _selection(comparison: Comparison, best: Mapping[str, Any]) -> list[str]:
-    selection = comparison.facts["selection"]
-    if selection["corrected"] is None:
-        return [selection["obstacle"]]
+def _selection(comparison: Comparison, best: Selection) -> list[str]:
+    selection = comparison.facts.selection
+    if selection.corrected is None or selection.optimism is None:
+        return [selection.obstacle]
     share = float(comparison.comparisons["chosen"].iloc[0])
     return [
-        f"Being the best of {counted(selection['candidates'], 'configuration')} flatters the "
-        f"selected one by about {number(max(0.0, selection['optimism']), _places(best))} "
-        f"{measure_name(best['measure'])}. It would have been selected on "
+        f"Being the best of {counted(selection.candidates, 'configuration')} flatters the "
+        f"selected one by about {number(max(0.0, selection.optimism), best.decimals)} "
+        f"{measure_name(best.measure)}. It would have been selected on "
         f"{percent(round(share, 2))} of the bootstrap samples."
     ]
 
@@ -125,18 +117,18 @@ def _significance(comparison: Comparison) -> list[str]:
         return []
     if not others["p_value"].notna().any():
         return ["No test can tell the configurations apart: that takes two splits at least."]
-    alpha = 1 - facts["confidence"]
+    alpha = 1 - facts.confidence
     holm, strict = (int((others[name] <= alpha).sum()) for name in ("p_holm", "p_any_pair"))
     found = (
         f"{strict:,} of {counted(len(others), 'comparison')} with the selected configuration "
-        f"{'is' if strict == 1 else 'are'} significant at {percent(facts['confidence'])} confidence"
+        f"{'is' if strict == 1 else 'are'} significant at {percent(facts.confidence)} confidence"
         " when it counts that the selected one was picked by these very scores"
     )
     if holm != strict:
         found += f"; {holm:,} if that is ignored (Holm)"
     lines = [f"{found}."]
-    if facts["wilcoxon"]:
-        lines.append(facts["wilcoxon"])
+    if facts.wilcoxon:
+        lines.append(facts.wilcoxon)
     else:
         agreeing = int((others["wilcoxon_p"] <= alpha).sum())
         lines.append(
@@ -170,8 +162,8 @@ def _comparisons(comparison: Comparison) -> Table:
     table, facts = comparison.comparisons, comparison.facts
     shown = table.iloc[1 : _MOST_ROWS + 1]
     places = decimals(shown["difference_high"] - shown["difference"], shown["difference"])
-    level = percent(facts["confidence"])
-    columns: list[tuple[Heading, Callable[[Any], Cell]]] = [
+    level = percent(facts.confidence)
+    columns: list[TableColumn] = [
         (Heading("Rank"), lambda row: Cell(str(row["rank"]))),
         (
             Heading("Configuration", numeric=False),
@@ -197,14 +189,14 @@ def _comparisons(comparison: Comparison) -> Table:
         ),
         (
             Heading("Wins", "share of splits on which the selected one is better"),
-            lambda row: Cell(_share(row["superiority"])),
+            lambda row: Cell(share_text(row["superiority"])),
         ),
         (
             Heading("Chosen", "share of bootstrap samples that would have selected it"),
-            lambda row: Cell(_share(row["chosen"])),
+            lambda row: Cell(share_text(row["chosen"])),
         ),
     ]
-    return _table(columns, shown, len(table) - 1)
+    return table_of(columns, shown, len(table) - 1)
 
 
 def _effect(row: Any) -> str:
@@ -213,15 +205,11 @@ def _effect(row: Any) -> str:
     return f"{number(row['effect_size'], 2)} ({_between(row['effect_low'], row['effect_high'], 2)})"
 
 
-def _share(value: float) -> str:
-    return percent(round(value, 2)) if math.isfinite(value) else MISSING
-
-
 def _scientific(comparison: Comparison) -> Table:
     table = comparison.scientific
     places = decimals(table["high"] - table["mean"], table["mean"])
-    name = measure_name(comparison.facts["measure"])
-    columns: list[tuple[Heading, Callable[[Any], Cell]]] = [
+    name = measure_name(comparison.facts.measure)
+    columns: list[TableColumn] = [
         (Heading("Axis", numeric=False), lambda row: Cell(str(row["axis"]))),
         (Heading("Value", numeric=False), lambda row: Cell(str(row["value"]))),
         (
@@ -234,7 +222,7 @@ def _scientific(comparison: Comparison) -> Table:
         ),
         (Heading(f"{name[0].upper()}{name[1:]}"), lambda row: Cell(number(row["mean"], places))),
         (
-            Heading(f"{percent(comparison.facts['confidence'])} interval", numeric=False),
+            Heading(f"{percent(comparison.facts.confidence)} interval", numeric=False),
             lambda row: Cell(_between(row["low"], row["high"], places)),
         ),
         (
@@ -246,14 +234,7 @@ def _scientific(comparison: Comparison) -> Table:
             lambda row: Cell(p_value(row["p_any_pair"])),
         ),
     ]
-    return _table(columns, table.head(5 * _MOST_ROWS), len(table))
-
-
-def _table(
-    columns: list[tuple[Heading, Callable[[Any], Cell]]], shown: pd.DataFrame, total: int
-) -> Table:
-    rows = [[cell(row) for _, cell in columns] for _, row in shown.iterrows()]
-    return Table([heading for heading, _ in columns], rows, total)
+    return table_of(columns, table.head(5 * _MOST_ROWS), len(table))
 
 
 def _notes(comparison: Comparison) -> list[str]:
@@ -267,7 +248,7 @@ def _notes(comparison: Comparison) -> list[str]:
         "where the selected configuration is better. It says how regular an advantage is, not how "
         "large.",
     ]
-    if comparison.facts["selection"]["corrected"] is not None:
+    if comparison.facts.selection.corrected is not None:
         lines.append(
             "“Corrected for the selection”: the selection is repeated on bootstrap samples and "
             "judged on the samples they leave out (BBC-CV; Tsamardinos et al., 2018). It corrects "

@@ -1,41 +1,64 @@
-"""Sections on what the study cost: jobs, scaling, failures."""
+"""The section on what the trials took, and what jobs could ask for instead."""
 
 from __future__ import annotations
 
-from gridfold.report.input import BESIDE, ReportInput, Section
-from gridfold.report.sections.provenance import cost_facts
-from gridfold.report.tables import failures_table, scaling_table
+import pandas as pd
+
+from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.tables.jobs import advise
+from gridfold.wording import amount, counted, duration, memory, percent
 
 
-def scaling(study: ReportInput) -> Section | None:
-    """Return what several replicas gain, of a study that compares world sizes."""
-    if study.scaling is None:
-        return None
-    content = {
-        "scaling": scaling_table(study.scaling),
-        "scaling_file": BESIDE.tables / "scaling.csv",
-    }
-    return Section("scaling", "Scaling", "Scaling", content)
-
-
-def failures(study: ReportInput) -> Section:
-    """Return the failed trials with their reasons."""
-    trials = study.all_trials
-    content = {
-        "failures": failures_table(trials),
-        "trials_file": BESIDE.tables / "trials.csv",
-        "trial_count": len(trials),
-    }
-    return Section("failures", "Failed trials", "Failed trials", content)
-
-
-def cost(study: ReportInput) -> Section:
+def cost(study: ReportInput) -> ReportSection:
     """Return what the trials took, and what jobs could ask for instead."""
     content = {
-        "cost": cost_facts(study.all_trials),
+        "cost": _facts(study.all_trials),
         "cost_advice": advise(study.jobs, study.all_trials),
-        "trials_file": BESIDE.tables / "trials.csv",
-        "jobs_file": BESIDE.tables / "jobs.csv",
+        "trials_file": BESIDE.table_csv("trials"),
+        "jobs_file": BESIDE.table_csv("jobs"),
     }
-    return Section("cost", "Cost", "Cost", content)
+    return ReportSection("cost", "Cost", "Cost", content)
+
+
+def _facts(trials: pd.DataFrame) -> dict[str, str]:
+    """Return what the trials took."""
+    seconds, finished = trials["fit_seconds"].fillna(0), trials["status"] == "finished"
+    slowest = trials.iloc[int(seconds.argmax())]
+    cost = {
+        "Trials": f"{len(trials):,}, of which {(~finished).sum():,} failed",
+        "Training time, all trials": duration(float(seconds.sum())),
+        "With start-up and scoring": duration(float(trials["seconds"].fillna(0).sum())),
+        "Mean training time": f"{duration(float(seconds[finished].mean()))} a trial",
+        "Slowest trial": (
+            f"{duration(float(seconds.max()))}: {slowest['label']}, split {slowest['split']}"
+        ),
+        "Epochs trained": f"{int(trials['epochs_trained'].sum()):,}",
+    }
+    hours = float(trials["core_hours"].sum())
+    if hours > 0:
+        used = trials["cpu_seconds"].sum()
+        offered = (trials["cpu_seconds"] / trials["cpu_efficiency"].where(lambda e: e > 0)).sum()
+        cost["CPU"] = f"{amount(hours)} core-hours" + (
+            f", cores busy {percent(round(used / offered, 2))} of the time" if offered else ""
+        )
+    if trials["gpu_hours"].sum() > 0:
+        busy = trials["gpu_busy"].mean()
+        cost["GPU"] = f"{amount(float(trials['gpu_hours'].sum()))} GPU-hours" + (
+            f", computing {percent(round(busy, 2))} of the time" if busy >= 0 else ""
+        )
+    if trials["memory_mb"].max() > 0:
+        added = memory(float(trials["added_memory_mb"].max()))
+        cost["Memory of a trial"] = (
+            f"{memory(float(trials['memory_mb'].max()))} at most, of which {added} on top of what "
+            "trials of a job share"
+        )
+    if trials["gpu_memory_mb"].max() > 0:
+        cost["GPU memory"] = f"{memory(trials['gpu_memory_mb'].max())} in use at most" + (
+            f", {memory(trials['gpu_tensors_mb'].max())} by tensors"
+            if trials["gpu_tensors_mb"].max() > 0
+            else ""
+        )
+    resumed = int((trials["resumptions"] > 0).sum())
+    if resumed:
+        cost["Resumed"] = f"{counted(resumed, 'trial')} went on from a checkpoint"
+    return cost

@@ -8,27 +8,27 @@ import numpy as np
 import pandas as pd
 
 from gridfold.plan.stage_names import CONFIRM, title_of
-from gridfold.problems import LOWER_IS_BETTER
-from gridfold.report.input import BESIDE, ReportInput, Section
+from gridfold.problems import Measure
+from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.report.tables import Cell, Heading, Table
 from gridfold.wording import counted, decimals, duration, measure_name, number, percent
 
 
-def search(study: ReportInput) -> Section | None:
+def search(study: ReportInput) -> ReportSection | None:
     """Return how a search in stages came to its answer, what it cost, and how optimistic it was."""
-    if study.search is None:
+    if study.search is None or "search_path" not in study.figures:
         return None
-    measure = study.request["measure"]
+    measure = study.request.measure
     stages = stage_summary(study.search, measure)
     content = {
         "sentences": [
             _effort(study.search, stages),
-            *optimism(study.search, study.best["config_id"], measure),
+            *optimism(study.search, study.best.config_id, measure),
         ],
         "stages": _table(stages, measure),
-        "search_file": BESIDE.tables / "search.csv",
+        "search_file": BESIDE.table_csv("search"),
     }
-    return Section("search", "Search", "The path of the search", content)
+    return ReportSection("search", "Search", "The path of the search", content)
 
 
 def stage_summary(steps: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -47,7 +47,6 @@ def stage_summary(steps: pd.DataFrame, measure: str) -> pd.DataFrame:
         ``stage``, ``configurations``, ``epochs``, ``n_splits``, ``n_failed``, ``score`` (the
         best), ``budget`` (epochs x samples) and ``fit_seconds``.
     """
-    best = "min" if measure in LOWER_IS_BETTER else "max"
     return (
         steps.groupby("stage", sort=False)
         .agg(
@@ -55,7 +54,7 @@ def stage_summary(steps: pd.DataFrame, measure: str) -> pd.DataFrame:
             epochs=("epochs", "max"),
             n_splits=("n_splits", "max"),
             n_failed=("n_failed", "sum"),
-            score=("score", best),
+            score=("score", Measure.of(measure).direction),
             budget=("budget", "sum"),
             fit_seconds=("fit_seconds", "sum"),
         )
@@ -98,12 +97,12 @@ def optimism(steps: pd.DataFrame, selected: str, measure: str) -> Iterator[str]:
     if not len(confirmed):
         yield (
             "No stage confirms the winner on splits of its own, so its score is the best of many "
-            "and a little optimistic; `search.confirm` would tell by how much."
+            "and a little optimistic; `search.confirm` would show by how much."
         )
         return
     earlier = steps[(steps["stage"] != CONFIRM) & steps["config_id"].isin(confirmed.index)]
     before = earlier.dropna(subset="score").groupby("config_id").last().reindex(confirmed.index)
-    sign = -1 if measure in LOWER_IS_BETTER else 1
+    sign = Measure.of(measure).sign
     gain = sign * (before["score"] - confirmed)
     places = decimals([float(gain.std())], confirmed.tolist())
     name = measure_name(measure)

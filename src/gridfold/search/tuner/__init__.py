@@ -1,1 +1,1 @@
-"""Searches in which Keras Tuner chooses the configurations."""
+"""Keras Tuner chooses the configurations of such a search."""

@@ -1,4 +1,4 @@
-"""What a model function asks `hp` for: all that it may ask for, and what one configuration uses.
+"""A model function is called to hear what it asks `hp` for.
 
 A plain ``if``, or a loop over a number, tells nobody beforehand what it will ask for. So the
 function is called, and listened to. What it has not asked for has no part in a configuration.
@@ -94,30 +94,30 @@ class ModelFunction:
                 log.info("%s: %s: %s", given, type(error).__name__, error)
             waiting += [
                 {**hp.used, **change}
-                for knob in self._new(hp.space)
-                if knob.name not in self._fixed
-                for change in _changes(knob, listed.get(knob.name))
+                for parameter in self._new(hp.space)
+                if parameter.name not in self._fixed
+                for change in _changes(parameter, listed.get(parameter.name))
             ]
         if len(failures) == len(tried):
             kind = type(failures[0]).__name__
             raise TuningFailed(f"{self.reference} fails: {kind}: {failures[0]}") from failures[0]
-        return [knob for knob in self._known if knob.name not in self._fixed]
+        return [parameter for parameter in self._known if parameter.name not in self._fixed]
 
     def _new(self, space: Sequence[Any]) -> list[Any]:
         """Take note of what was not asked for before, after what was asked for before it."""
         new, place = [], 0
-        for knob in space:
+        for parameter in space:
             same = [
                 i
                 for i, known in enumerate(self._known)
-                if (known.name, known.conditions) == (knob.name, knob.conditions)
+                if (known.name, known.conditions) == (parameter.name, parameter.conditions)
             ]
             if same:
                 place = max(place, same[0] + 1)
             else:
-                self._known.insert(place, knob)
+                self._known.insert(place, parameter)
                 place += 1
-                new.append(knob)
+                new.append(parameter)
         return new
 
     def used(self, values: Mapping[str, Any]) -> set[str]:
@@ -126,7 +126,7 @@ class ModelFunction:
         A name that the function never asks for counts, too: it is a mistake, which the trial will
         tell. So does everything where the function fails.
         """
-        names = {knob.name for knob in self._known}
+        names = {parameter.name for parameter in self._known}
         heard = self._recalled(values)
         if heard is None:
             hp, error = self._call(values)
@@ -167,10 +167,10 @@ def _key(values: Mapping[str, Any], name: str) -> str:
     return repr(values[name]) if name in values else ""
 
 
-def _changes(knob: Any, allowed: Sequence[Any] | None) -> list[Values]:
+def _changes(parameter: Any, allowed: Sequence[Any] | None) -> list[Values]:
     """Return changes under which a function may ask for what it has not asked for before."""
-    parents = {condition.name: condition.values[0] for condition in knob.conditions}
-    values = list(knob.values) if allowed is None else list(allowed)
+    parents = {condition.name: condition.values[0] for condition in parameter.conditions}
+    values = list(parameter.values) if allowed is None else list(allowed)
     if len(values) > _MOST_TRIED and not isinstance(values[0], str):
         values = [min(values), max(values)]
-    return [{**parents, knob.name: value} for value in values]
+    return [{**parents, parameter.name: value} for value in values]

@@ -1,24 +1,22 @@
-"""Chief and workers of a distributed search, over Keras Tuner's own gRPC protocol.
+"""The chief of a distributed search gives trials to workers, over Keras Tuner's gRPC protocol.
 
 Keras Tuner's chief waits for ever for a worker that has died, since it counts its trial as under
 way; its workers ask without pause while there is nothing to do, and for an hour after the chief has
 ended; and an exception in the oracle leaves its lock taken. So messages, service and stubs are
-those of Keras Tuner; chief and client are ours. Each call also says from which worker it comes, and
-a secret, for the port is open to everybody on the network.
+those of Keras Tuner; chief and client (:mod:`gridfold.search.tuner.oracle_client`) are ours. Each
+call also says from which worker it comes, and a secret, for the port is open to everybody on the
+network.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
-import os
 import platform
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent import futures
 from pathlib import Path
 from typing import Any
@@ -29,38 +27,31 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 from keras_tuner.src.engine.trial import TrialStatus
 
-from gridfold.atomic import write_text
+from gridfold.atomic import write_json
 from gridfold.errors import GridfoldError
-from gridfold.search.tuner.desk import OracleDesk
+from gridfold.search.tuner.local_oracle import LocalOracle
 from gridfold.search.tuner.protocol import (
     BEAT_SECONDS,
-    COMPLETED,
     IDLE,
     LOST_SECONDS,
+    MESSAGE_KEY,
     RUNNING,
+    SECRET_KEY,
     STOPPED,
+    WORKER_KEY,
     Proposal,
-    Report,
+    TrialOutcome,
 )
 
 log = logging.getLogger(__name__)
-
-# How long a worker waits for a chief that does not answer, perhaps because it is started again.
-_PATIENCE_SECONDS = 300.0
-_CALL_SECONDS = 20.0
-_SECRET, _WORKER, _MESSAGE = "gridfold-secret", "gridfold-worker", "gridfold-message-bin"
-
-
-class ChiefGone(GridfoldError):
-    """A worker has no chief any more."""
 
 
 class _Service(OracleServicer):
     """Answers the workers."""
 
-    def __init__(self, desk: OracleDesk, secret: str) -> None:
-        super().__init__(desk.oracle)
-        self._desk, self._secret = desk, secret
+    def __init__(self, oracle: LocalOracle, secret: str) -> None:
+        super().__init__(oracle.keras_oracle)
+        self._oracle, self._secret = oracle, secret
         self._guard = threading.Lock()
         self._metrics: dict[str, tuple[dict[str, float], int]] = {}
         self.heard: dict[str, float] = {}
@@ -68,9 +59,9 @@ class _Service(OracleServicer):
 
     def _admit(self, context: grpc.ServicerContext) -> dict[str, Any]:
         said = dict(context.invocation_metadata())
-        if not secrets.compare_digest(str(said.get(_SECRET, "")), self._secret):
+        if not secrets.compare_digest(str(said.get(SECRET_KEY, "")), self._secret):
             context.abort(grpc.StatusCode.PERMISSION_DENIED, "another search's worker")
-        self.heard[str(said.get(_WORKER, ""))] = time.monotonic()
+        self.heard[str(said.get(WORKER_KEY, ""))] = time.monotonic()
         return said
 
     def GetSpace(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
@@ -84,7 +75,7 @@ class _Service(OracleServicer):
         self._admit(context)
         with self._guard:
             stopped = self.failure is not None
-            answer = STOPPED if stopped else self._desk.ask(request.tuner_id)
+            answer = STOPPED if stopped else self._oracle.ask(request.tuner_id)
             if answer == STOPPED and not stopped and self.oracle.ongoing_trials:
                 # Another worker may die, and its trial must find somebody.
                 answer = IDLE
@@ -107,11 +98,13 @@ class _Service(OracleServicer):
         said = self._admit(context)
         status = TrialStatus.from_proto(request.trial.status)
         metrics, epochs = self._metrics.pop(request.trial.trial_id, ({}, 0))
-        message = said.get(_MESSAGE, b"")
+        message = said.get(MESSAGE_KEY, b"")
         text = message.decode() if isinstance(message, bytes) else str(message)
         with self._guard:
             try:
-                self._desk.tell(request.trial.trial_id, Report(status, metrics, epochs, text))
+                self._oracle.tell(
+                    request.trial.trial_id, TrialOutcome(status, metrics, epochs, text)
+                )
             except GridfoldError as error:
                 self.failure = error
         return protos.get_service().EndTrialResponse()
@@ -124,7 +117,7 @@ class _Service(OracleServicer):
             with self._guard:
                 for asker in list(self.oracle.ongoing_trials):
                     if asker.rpartition("-")[0] == worker:
-                        self._desk.give_back(asker)
+                        self._oracle.give_back(asker)
             log.warning("%s has been silent for %.0f s: it counts as gone", worker, lost_after)
 
     def is_over(self) -> bool:
@@ -132,25 +125,25 @@ class _Service(OracleServicer):
         if self.failure is not None:
             return True
         with self._guard:
-            return self._desk.is_finished()
+            return self._oracle.is_finished()
 
 
 class Chief:
-    """Serves a desk to workers.
+    """Serves an oracle to workers.
 
     Parameters
     ----------
-    desk : OracleDesk
+    oracle : LocalOracle
     file : Path
         Where workers find the chief.
     lost_after : float
         Seconds of silence after which a worker counts as gone.
     """
 
-    def __init__(self, desk: OracleDesk, file: Path, lost_after: float = LOST_SECONDS) -> None:
+    def __init__(self, oracle: LocalOracle, file: Path, lost_after: float = LOST_SECONDS) -> None:
         self._file, self._lost_after = file, lost_after
         self._secret = secrets.token_hex(16)
-        self._service = _Service(desk, self._secret)
+        self._service = _Service(oracle, self._secret)
         self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=8))
         protos.get_service_grpc().add_OracleServicer_to_server(self._service, self._server)
         self._port = self._server.add_insecure_port("[::]:0")
@@ -176,7 +169,7 @@ class Chief:
         }
 
     def _tell(self, *, over: bool) -> None:
-        write_text(self._file, json.dumps({**self.environment(), "over": over}) + "\n")
+        write_json(self._file, {**self.environment(), "over": over})
         self._file.chmod(0o600)
 
     def wait(self, workers_live: Callable[[], bool], must_stop: Callable[[], bool]) -> bool:
@@ -200,123 +193,6 @@ class Chief:
         if self._service.failure is not None:
             raise self._service.failure
         return True
-
-
-class RemoteDesk:
-    """The chief's desk, as a worker sees it.
-
-    Parameters
-    ----------
-    file : Path
-        Of the chief; what the environment says comes first.
-    worker : str
-        Name of this worker.
-    """
-
-    def __init__(self, file: Path, worker: str) -> None:
-        self._file, self._worker = file, worker
-        self._channel: grpc.Channel | None = None
-        self._stub: Any = None
-        self._address = ""
-        self._secret = ""
-        self._over = threading.Event()
-
-    def ask(self, asker: str) -> Proposal | str:
-        """Return what this worker shall try next."""
-        request = protos.get_service().CreateTrialRequest(tuner_id=asker)
-        response = self._call("CreateTrial", request)
-        if response is None:
-            return STOPPED
-        trial = keras_tuner.engine.trial.Trial.from_proto(response.trial)
-        if trial.status == RUNNING:
-            return Proposal(trial.trial_id, dict(trial.hyperparameters.values))
-        return str(trial.status)
-
-    def tell(self, trial_id: str, report: Report) -> None:
-        """Say how a trial went."""
-        service = protos.get_service()
-        if report.status == COMPLETED:
-            self._call(
-                "UpdateTrial",
-                service.UpdateTrialRequest(
-                    trial_id=trial_id, metrics=report.metrics, step=report.epochs
-                ),
-            )
-        trial = keras_tuner.engine.trial.Trial(
-            keras_tuner.HyperParameters(), trial_id, status=report.status
-        )
-        request = service.EndTrialRequest(trial=trial.to_proto())
-        self._call("EndTrial", request, ((_MESSAGE, report.message.encode()[:4000]),))
-
-    def beat(self) -> None:
-        """Say that this worker is alive."""
-        with contextlib.suppress(grpc.RpcError, ChiefGone):
-            self._connect()
-            self._once("GetSpace", protos.get_service().GetSpaceRequest())
-
-    @contextlib.contextmanager
-    def beating(self) -> Iterator[None]:
-        """Say so every few seconds while the block runs."""
-
-        def run() -> None:
-            while not self._over.wait(BEAT_SECONDS):
-                self.beat()
-
-        thread = threading.Thread(target=run, name="gridfold-beat", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            thread.join()
-
-    def _call(self, name: str, request: Any, more: tuple[tuple[str, Any], ...] = ()) -> Any:
-        """Call the chief; None when the search is over."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                self._connect()
-                return self._once(name, request, more)
-            except grpc.RpcError as error:
-                if error.code() == grpc.StatusCode.PERMISSION_DENIED:
-                    raise ChiefGone(f"the chief refuses this worker: {error.details()}") from error
-                if self._said_over():
-                    return None
-                if time.monotonic() > deadline:
-                    raise ChiefGone(f"no answer from the chief at {self._address}") from error
-                log.info("no answer from the chief at %s; asking again", self._address)
-                self._channel = None
-                time.sleep(1)
-
-    def _once(self, name: str, request: Any, more: tuple[tuple[str, Any], ...] = ()) -> Any:
-        metadata = ((_SECRET, self._secret), (_WORKER, self._worker), *more)
-        return getattr(self._stub, name)(request, metadata=metadata, timeout=_CALL_SECONDS)
-
-    def _connect(self) -> None:
-        if self._channel is not None:
-            return
-        # A chief that was started again has another port.
-        known = {**os.environ, **self._read()}
-        try:
-            host, port = known["KERASTUNER_ORACLE_IP"], known["KERASTUNER_ORACLE_PORT"]
-            self._secret = known["GRIDFOLD_TUNER_SECRET"]
-        except KeyError as error:
-            raise ChiefGone(
-                f"no chief: {error} is in neither {self._file} nor environment"
-            ) from None
-        self._address = f"{host}:{port}"
-        self._channel = grpc.insecure_channel(self._address)
-        self._stub = protos.get_service_grpc().OracleStub(self._channel)
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return found
-
-    def _said_over(self) -> bool:
-        return bool(self._read().get("over"))
 
 
 def _reachable_name() -> str:

@@ -1,25 +1,22 @@
-"""The job of the rule `tune`: a search with Keras Tuner, in one process or with workers."""
+"""The job of the rule `tune` searches with Keras Tuner, in one process or with workers."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from gridfold.atomic import write_text
-from gridfold.canonical import canonical_json
 from gridfold.cluster.allocation import Allocation
 from gridfold.jobs import pool
 from gridfold.jobs.distributed import arguments
 from gridfold.jobs.shard import ShardTables
 from gridfold.plan.plan import Plan
-from gridfold.plan.search_plan import SearchPlan
-from gridfold.search.tuner.crew import Crew, run_distributed
-from gridfold.search.tuner.desk import open_desk
+from gridfold.requests import TuneRequest
+from gridfold.search.tuner.local_oracle import open_oracle
 from gridfold.search.tuner.outcome import explored, results
 from gridfold.search.tuner.search import TuningStudy, run_search
-from gridfold.store.job_records import Asked
+from gridfold.search.tuner.workers import WorkerProcesses, run_distributed
+from gridfold.store.job_records import JobResources
 
 # Of the job, in tables and progress: the one slot of the stage `explore`.
 SLOT = "explore-001"
@@ -34,6 +31,7 @@ class Outputs:
     chosen : Path
         What was explored.
     tables : ShardTables
+        What was trained.
     """
 
     chosen: Path
@@ -53,21 +51,23 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def tune(plan: Plan, options: argparse.Namespace) -> None:
+def tune(plan: Plan, request: TuneRequest, options: argparse.Namespace) -> None:
     """Search, and write what was found.
 
     Parameters
     ----------
     plan : Plan
+    request : TuneRequest
     options : Namespace
         Of :func:`parser`.
     """
-    request = json.loads(SearchPlan(plan).tune_request())
     study = TuningStudy(request, plan.paths)
-    processes, threads = SearchPlan(plan).tuner_processes, options.threads
+    processes, threads = plan.tuner_processes, options.threads
     if study.strategy.workers:
         cores = threads if options.remote else max(1, threads // processes)
-        run_distributed(study, request, Crew(processes, cores, options.on_node, options.launcher))
+        run_distributed(
+            study, request, WorkerProcesses(processes, cores, options.on_node, options.launcher)
+        )
     else:
         _search_here(plan, study, Allocation.of_job(threads, remote=bool(options.remote)))
     _write(study, Outputs(options.outputs[0], ShardTables(*options.outputs[1:])))
@@ -77,12 +77,10 @@ def _search_here(plan: Plan, study: TuningStudy, given: Allocation) -> None:
     workers = given.workers(plan.study.execution.threads_per_worker, plan.fixed_workers)
     run_search(
         study,
-        lambda: open_desk(study),
+        lambda: open_oracle(study),
         SLOT,
-        lambda search, meanwhile: pool.run(
-            search, workers, search, given.gpus, meanwhile, given.share(workers)
-        ),
-        Asked(given.cores, len(given.gpus), workers),
+        pool.trainer(given, workers),
+        JobResources(given.cores, len(given.gpus), workers),
     )
 
 
@@ -91,4 +89,4 @@ def _write(study: TuningStudy, outputs: Outputs) -> None:
 
     chosen, files = explored(study), outputs.tables
     trials.write_shard(results(study), study.splits, files.trials, files.epochs, files.predictions)
-    write_text(outputs.chosen, canonical_json(chosen) + "\n")
+    chosen.write(outputs.chosen)

@@ -1,4 +1,4 @@
-"""Keras Tuner's oracles, with a memory that survives a kill at any moment.
+"""Keras Tuner's oracles get a memory that survives a kill at any moment.
 
 An oracle decides what is tried next. Keras Tuner writes the state of one in two files that are not
 replaced in one step, before it has forgotten the trial that has just ended, and leaves out what its
@@ -143,31 +143,31 @@ class _Grid(_Remembering, oracles.GridSearchOracle):
     def _following(self: Any, values: Values) -> Values | None:
         space = self.get_space().space
         for place in reversed(range(len(space))):
-            knob = space[place]
+            parameter = space[place]
             # Of hyperparameters of one name under different conditions, one at most is active.
-            if knob.name not in values or not _is_active(knob, values):
+            if parameter.name not in values or not _is_active(parameter, values):
                 continue
-            others = [value for value in knob.values if value != knob.default]
-            following = [knob.default, *others]
-            position = following.index(values[knob.name]) + 1
+            others = [value for value in parameter.values if value != parameter.default]
+            following = [parameter.default, *others]
+            position = following.index(values[parameter.name]) + 1
             if position < len(following):
                 before = {other.name for other in space[:place]}
                 kept = {name: value for name, value in values.items() if name in before}
-                return self._completed({**kept, knob.name: following[position]})  # type: ignore[no-any-return]
+                return self._completed({**kept, parameter.name: following[position]})  # type: ignore[no-any-return]
         return None
 
     def _completed(self: Any, values: Values) -> Values:
         """Return `values` with the defaults of what is active besides, if it is used."""
         hp = self.get_space()
         hp.values = {}
-        for knob in hp.space:
-            if hp.is_active(knob):
-                hp.values[knob.name] = values.get(knob.name, knob.default)
+        for parameter in hp.space:
+            if hp.is_active(parameter):
+                hp.values[parameter.name] = values.get(parameter.name, parameter.default)
         return self._used(hp.values)  # type: ignore[no-any-return]
 
 
-def _is_active(knob: Any, values: Values) -> bool:
-    return all(condition.is_active(values) for condition in knob.conditions)
+def _is_active(parameter: Any, values: Values) -> bool:
+    return all(condition.is_active(values) for condition in parameter.conditions)
 
 
 _ORACLES: Mapping[str, Any] = {

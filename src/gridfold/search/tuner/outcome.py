@@ -1,4 +1,4 @@
-"""The oracle of a search: brought to where it was, and what it has found in the end."""
+"""Read what a search has found: the trials of its memory, and their results."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gridfold.plan.shards import Trial
+from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stage_names import EXPLORE
-from gridfold.plan.stages import entry, stage_file
+from gridfold.plan.stages import chosen
+from gridfold.requests import ChosenConfiguration
 from gridfold.search.tuner.protocol import COMPLETED, TuningFailed
-from gridfold.search.tuner.search import Piece, TuningStudy
+from gridfold.search.tuner.search import TrialTraining, TuningStudy
 from gridfold.search.tuner.space import Values
 from gridfold.store.trials import TrialResult, TrialStore
 
@@ -26,10 +27,11 @@ class TunerTrial:
     Attributes
     ----------
     trial_id, status, message : str
+        Keras Tuner's number and state of the trial, and why it failed.
     values : dict
         Hyperparameters.
     score : float or None
-        Of the objective.
+        Value of the objective.
     metrics : dict of str to float
         Means of all objectives.
     """
@@ -66,25 +68,27 @@ def read_trials(file: Path) -> list[TunerTrial]:
     return found
 
 
-def finalists(study: TuningStudy) -> dict[str, tuple[TunerTrial, list[Piece]]]:
+def finalists(study: TuningStudy) -> dict[str, tuple[TunerTrial, list[TrialTraining]]]:
     """Return for each configuration its longest trial with a score, and what it was trained for.
 
     Configurations without a score have their last trial. Of several executions it is the first that
     speaks for the configuration.
     """
-    found: dict[str, tuple[TunerTrial, list[Piece]]] = {}
+    found: dict[str, tuple[TunerTrial, list[TrialTraining]]] = {}
     for trial in read_trials(study.paths.tuner_state):
-        pieces = [piece for piece in study.pieces(trial.values) if piece.execution == 0]
-        key = pieces[0].configuration.id
+        trainings = [
+            training for training in study.trainings(trial.values) if training.execution == 0
+        ]
+        key = trainings[0].configuration.id
         if key in found and found[key][0].status == COMPLETED:
-            longer = pieces[0].epochs >= found[key][1][0].epochs
+            longer = trainings[0].epochs >= found[key][1][0].epochs
             if trial.status != COMPLETED or not longer:
                 continue
-        found[key] = (trial, pieces)
+        found[key] = (trial, trainings)
     return found
 
 
-def explored(study: TuningStudy) -> dict[str, Any]:
+def explored(study: TuningStudy) -> StageFile:
     """Return the file of the stage `explore`: what was tried, with its scores.
 
     Raises
@@ -92,32 +96,32 @@ def explored(study: TuningStudy) -> dict[str, Any]:
     TuningFailed
         When nothing has a score.
     """
-    entries, splits = [], []
-    for trial, pieces in finalists(study).values():
-        score = {} if trial.score is None else {"score": trial.score}
-        more = {**score, "tuner_trial": trial.trial_id}
-        entries.append(entry(pieces[0].configuration, pieces[0].epochs, **more))
-        splits = [piece.split for piece in pieces]
-    if not any("score" in found for found in entries):
+    found: list[ChosenConfiguration] = []
+    splits: list[str] = []
+    for trial, trainings in finalists(study).values():
+        configuration, epochs = trainings[0].configuration, trainings[0].epochs
+        found.append(chosen(configuration, epochs, trial.score, trial.trial_id))
+        splits = [training.split for training in trainings]
+    if all(configuration.score is None for configuration in found):
         raise TuningFailed("no trial of the search has a score")
-    return stage_file(EXPLORE, splits, entries)
+    return StageFile(EXPLORE, tuple(splits), tuple(found))
 
 
 def results(study: TuningStudy) -> list[tuple[Trial, TrialResult, TrialStore]]:
     """Return what the run store knows of the configurations of :func:`explored`."""
     rows = []
-    for trial, pieces in finalists(study).values():
-        for piece in pieces:
-            store = study.work(piece).store
-            result = store.result(piece.epochs)
+    for trial, trainings in finalists(study).values():
+        for training in trainings:
+            store = study.work(training).store
+            result = store.result(training.epochs)
             if result is None:
                 known = store.failure()
                 result = TrialResult(
                     "failed",
-                    piece.epochs,
+                    training.epochs,
                     kind=known[0].kind if known else "error",
                     reason=known[0].reason if known else f"left out: {trial.message}",
                     usage=known[1] if known else {},
                 )
-            rows.append((piece.trial, result, store))
+            rows.append((training.trial, result, store))
     return rows

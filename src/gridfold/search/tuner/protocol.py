@@ -1,4 +1,4 @@
-"""What a tuner and those who train its trials tell each other."""
+"""A tuner and those who train its trials talk in these words."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ BEAT_SECONDS = 5.0
 LOST_SECONDS = 30.0
 
 
+# What each call of a worker says besides: a secret, its name, and why a trial failed.
+SECRET_KEY, WORKER_KEY = "gridfold-secret", "gridfold-worker"
+MESSAGE_KEY = "gridfold-message-bin"
+
+
 class TuningFailed(GridfoldError):
     """A search that can't go on."""
 
@@ -43,7 +48,7 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Report:
+class TrialOutcome:
     """How a trial went.
 
     Attributes
@@ -53,6 +58,7 @@ class Report:
     metrics : dict of str to float
         Means over splits and executions; empty without.
     epochs : int
+        Epochs that it was trained for.
     message : str
         Why it failed.
     """
@@ -63,11 +69,11 @@ class Report:
     message: str = ""
 
 
-class Desk(Protocol):
+class Oracle(Protocol):
     """Who answers questions about what to try next."""
 
     def ask(self, asker: str) -> Proposal | str:
         """Return what `asker` shall try, or ``IDLE`` (ask again), or ``STOPPED`` (it is over)."""
 
-    def tell(self, trial_id: str, report: Report) -> None:
+    def tell(self, trial_id: str, outcome: TrialOutcome) -> None:
         """Say how a trial went."""

@@ -1,4 +1,4 @@
-"""What the trials of a tuner come to: values of its objectives."""
+"""Compute what the trials of a tuner come to: values of its objectives."""
 
 from __future__ import annotations
 

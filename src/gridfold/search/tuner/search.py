@@ -1,4 +1,4 @@
-"""A search with Keras Tuner: its trials are trained as all others are, split by split.
+"""A search trains the trials of Keras Tuner as all others are trained, split by split.
 
 The oracle proposes hyperparameters, and gets the mean over the splits for an answer. In between is
 the run store: what is finished is not trained again, a promotion of Hyperband goes on from the
@@ -14,30 +14,32 @@ from typing import Any
 
 from gridfold import advice
 from gridfold.canonical import digest
-from gridfold.data.splits import Split, Splits
+from gridfold.data.splits import Split
 from gridfold.errors import TrialFailure
 from gridfold.jobs import pool
-from gridfold.jobs.work import digest_of_data, trial_work
+from gridfold.jobs.watcher import TrialWatcher
+from gridfold.jobs.work import JobInputs
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Trial
+from gridfold.requests import TuneRequest, WantedConfiguration
 from gridfold.search.tuner.protocol import (
     COMPLETED,
     FAILED,
     INVALID,
     STOPPED,
-    Desk,
+    Oracle,
     Proposal,
-    Report,
+    TrialOutcome,
 )
 from gridfold.search.tuner.scores import mean_objectives
 from gridfold.search.tuner.space import TuningSpace
 from gridfold.space.space import Configuration, Space
-from gridfold.store import job_records
+from gridfold.store.job_records import JobRecorder, JobResources
 from gridfold.store.locks import Heartbeat
 from gridfold.store.progress import JobProgress, ProgressFile
 from gridfold.store.trials import DIVERGED, TrialResult
 from gridfold.study.objectives import chosen_objectives
-from gridfold.study.request import requested_study
+from gridfold.study.request import study_of
 from gridfold.study.sections.tuner import KerasTunerStrategy
 
 log = logging.getLogger(__name__)
@@ -55,16 +57,19 @@ _NOT_IN_FINGERPRINT = {
 
 
 @dataclass(frozen=True)
-class Piece:
+class TrialTraining:
     """One training of a trial of the tuner.
 
     Attributes
     ----------
     configuration : Configuration
+        What is trained.
     split : str
+        Name of the split that it is trained on.
     epochs : int
+        Epochs to reach.
     execution : int
-        From 0; each has its own seed.
+        Number of the training with the same values, from 0; each has its own seed.
     """
 
     configuration: Configuration
@@ -83,15 +88,16 @@ class TuningStudy:
 
     Parameters
     ----------
-    request : mapping
-        :meth:`gridfold.plan.search_plan.SearchPlan.tune_request`.
+    request : TuneRequest
     paths : StudyPaths
     """
 
-    def __init__(self, request: Mapping[str, Any], paths: StudyPaths) -> None:
-        self._request = request
+    def __init__(self, request: TuneRequest, paths: StudyPaths) -> None:
+        conditions = request.conditions
+        self._inputs = JobInputs.load(conditions, paths, conditions.threads)
+        self._split_names = request.splits
         self.paths = paths
-        self.study = requested_study(request)
+        self.study = study_of(request.study)
         strategy = self.study.search.strategy
         assert isinstance(strategy, KerasTunerStrategy)
         self.strategy = strategy
@@ -110,32 +116,29 @@ class TuningStudy:
             as_grid=strategy.tuner == "grid",
         )
         self.objectives = chosen_objectives(strategy.objectives, self.study.problem)
-        self.starts = [self.space.values_of(start) for start in request["starts"]]
-        self._data_digest = digest_of_data(paths)
-        self.splits: Mapping[str, Split] = Splits.load(paths.splits).by_name
+        self.starts = [self.space.values_of(start) for start in request.starts]
 
-    def pieces(self, values: Mapping[str, Any]) -> list[Piece]:
+    @property
+    def splits(self) -> Mapping[str, Split]:
+        """All splits of the study, by name."""
+        return self._inputs.splits
+
+    def trainings(self, values: Mapping[str, Any]) -> list[TrialTraining]:
         """Return what must be trained to judge a tuner's values."""
-        pieces = []
+        trainings = []
         for execution in range(self.strategy.executions_per_trial):
             configuration = self.space.configuration(values, execution)
             epochs = int(values.get(_EPOCHS, self._own_epochs or configuration.epochs))
-            pieces += [
-                Piece(configuration, split, epochs, execution) for split in self._request["splits"]
+            trainings += [
+                TrialTraining(configuration, split, epochs, execution)
+                for split in self._split_names
             ]
-        return pieces
+        return trainings
 
-    def work(self, piece: Piece) -> pool.Work:
+    def work(self, training: TrialTraining) -> pool.Work:
         """Return the work of one training, its store opened."""
-        return trial_work(
-            self._request,
-            piece.trial,
-            piece.configuration.settings,
-            piece.epochs,
-            self.paths,
-            self._data_digest,
-            self.splits[piece.split].digest,
-            self._request["threads"],
+        return self._inputs.work(
+            training.trial, WantedConfiguration(training.configuration.settings, training.epochs)
         )
 
     def fingerprint(self) -> dict[str, str]:
@@ -148,21 +151,25 @@ class TuningStudy:
             "model": self.study.model.model_dump(mode="json"),
             "training": self.study.training.model_dump(mode="json"),
             "problem": self.study.problem.model_dump(mode="json"),
-            "data": [self._data_digest, self.study.data.normalise, self.study.data.scale_targets],
-            "splits": {name: self.splits[name].digest for name in self._request["splits"]},
-            "code": self._request["code"],
-            "versions": self._request["versions"],
+            "data": [
+                self._inputs.data_digest,
+                self.study.data.normalise,
+                self.study.data.scale_targets,
+            ],
+            "splits": {name: self.splits[name].digest for name in self._split_names},
+            "code": self._inputs.conditions.code,
+            "versions": self._inputs.conditions.versions,
         }
         return {name: digest(part)[:12] for name, part in parts.items()}
 
 
 @dataclass
-class _Open:
+class _RunningTrial:
     """A trial of the tuner that is under way."""
 
     proposal: Proposal
     slot: int
-    waiting: list[Piece]
+    waiting: list[TrialTraining]
     running: int = 0
     results: dict[tuple[int, str], TrialResult] = field(default_factory=dict)
     failure: TrialFailure | None = None
@@ -177,65 +184,63 @@ class _Open:
         self.waiting.clear()
 
 
-class Search:
-    """Asks a desk for trials, gives their trainings to a pool, and tells the desk the outcome.
+class TunerSearch:
+    """Asks an oracle for trials, gives their trainings to a pool, and tells the oracle the outcome.
 
-    It is the pool's supply and its listener.
+    It is the pool's supply, and hears from a :class:`TrialWatcher` how the trainings went.
 
     Parameters
     ----------
     study : TuningStudy
-    desk : callable
-        Returns the desk; called once, when the pool has begun to start.
+    open_oracle : callable
+        Returns the oracle; called once, when the pool has begun to start.
     name : str
         Under which to ask.
     locks : Heartbeat
     progress : ProgressFile
-    record : JobRecord
     """
 
     def __init__(
         self,
         study: TuningStudy,
-        desk: Callable[[], Desk],
+        open_oracle: Callable[[], Oracle],
         name: str,
         locks: Heartbeat,
         progress: ProgressFile,
-        record: job_records.JobRecord,
     ) -> None:
         self._study, self._name = study, name
-        self._open_desk = desk
-        self._desk: Desk | None = None
-        self._locks, self._progress, self._record = locks, progress, record
-        self._open: list[_Open] = []
-        self._owners: dict[Trial, tuple[_Open, Piece]] = {}
+        self._open_oracle = open_oracle
+        self._oracle: Oracle | None = None
+        self._locks, self._progress = locks, progress
+        self._open: list[_RunningTrial] = []
+        self._owners: dict[Trial, tuple[_RunningTrial, TrialTraining]] = {}
         self._stopped = False
 
     @property
-    def desk(self) -> Desk:
-        """The desk, opened when it is first needed."""
-        if self._desk is None:
-            self._desk = self._open_desk()
-        return self._desk
+    def oracle(self) -> Oracle:
+        """The oracle, opened when it is first needed."""
+        if self._oracle is None:
+            self._oracle = self._open_oracle()
+        return self._oracle
 
     def prepare(self) -> None:
-        """Open the desk; for the time in which the pool starts."""
-        assert self.desk is not None
+        """Open the oracle; for the time in which the pool starts."""
+        assert self.oracle is not None
 
     # -- supply ----------------------------------------------------------------------------------
 
     def is_over(self) -> bool:
-        """Tell whether the desk has nothing more to try and everything was told."""
+        """Tell whether the oracle has nothing more to try and everything was told."""
         return self._stopped and not self._open
 
     def take(self) -> pool.Work | None:
         """Return the next training; None when there is none at the moment."""
         while True:
             for trial in list(self._open):
-                work = self._next_piece(trial)
+                work = self._next_training(trial)
                 if work is not None:
                     return work
-            # Trials whose pieces were all known are told of by now: perhaps there is more to ask.
+            # A trial whose trainings were all known is told of by now: there may be more to ask.
             if self._stopped or any(trial.waiting for trial in self._open):
                 return None
             if not self._ask():
@@ -244,132 +249,99 @@ class Search:
     def _ask(self) -> bool:
         taken = {trial.slot for trial in self._open}
         slot = next(number for number in range(len(taken) + 1) if number not in taken)
-        answer = self.desk.ask(f"{self._name}-{slot}")
+        answer = self.oracle.ask(f"{self._name}-{slot}")
         if isinstance(answer, Proposal):
-            self._open.append(_Open(answer, slot, self._study.pieces(answer.values)))
+            self._open.append(_RunningTrial(answer, slot, self._study.trainings(answer.values)))
             return True
         # What is under way may fail, and then be asked for again.
         self._stopped = answer == STOPPED and not self._open
         return False
 
-    def _next_piece(self, trial: _Open) -> pool.Work | None:
+    def _next_training(self, trial: _RunningTrial) -> pool.Work | None:
         """Return the next training of a trial that is not known and that nobody else does now."""
-        for piece in list(trial.waiting):
-            folder = self._study.paths.trial(piece.configuration.id, piece.split)
-            if piece.trial in self._owners or not self._locks.acquire(folder):
+        for training in list(trial.waiting):
+            folder = self._study.paths.trial(training.configuration.id, training.split)
+            if training.trial in self._owners or not self._locks.acquire(folder):
                 continue
-            trial.waiting.remove(piece)
-            work = self._study.work(piece)
-            known = work.store.result(piece.epochs)
+            trial.waiting.remove(training)
+            work = self._study.work(training)
+            known = work.store.result(training.epochs)
             if known is None:
                 trial.running += 1
-                self._owners[piece.trial] = (trial, piece)
+                self._owners[training.trial] = (trial, training)
                 self._progress.progress.total += 1
                 return work
             self._locks.release(folder)
-            self._note(trial, piece, known)
+            self._note(trial, training, known)
             if not trial.waiting:
                 break
         if trial.is_complete:
             self._close(trial)
         return None
 
-    # -- listener --------------------------------------------------------------------------------
+    # -- what the trainings come to --------------------------------------------------------------
 
-    def __call__(self, event: pool.Event) -> None:
-        """Take note of what a training says."""
-        task, state = event.work.task, self._progress.progress
-        name = Trial(task.config_id, task.split)
-        if event.kind == "started":
-            state.running[str(name)] = {
-                "epoch": 0,
-                "epochs": task.epochs,
-                "metric": self._study.study.problem.kind.metric,
-                "val_metric": None,
-            }
-            self._record.adopt(event.elsewhere)
-        elif event.kind == "epoch" and event.row is not None:
-            state.running[str(name)].update(
-                epoch=int(event.row["epoch"]), val_metric=event.row["val_metric"]
-            )
-        else:
-            self._ended(name, event)
-        self._progress.write(now=event.kind in ("finished", "failed"))
-
-    def _ended(self, name: Trial, event: pool.Event) -> None:
-        trial, piece = self._owners.pop(name)
-        state = self._progress.progress
-        state.running.pop(str(name), None)
-        state.trained += 1
+    def end(self, work: pool.Work, result: TrialResult, failure: TrialFailure | None) -> None:
+        """Take note of how a training went; tell the oracle when its trial is complete."""
+        trial, training = self._owners.pop(Trial(work.task.config_id, work.task.split))
         trial.running -= 1
-        if event.failure is not None:
-            result = event.work.store.fail(piece.epochs, event.failure, event.usage)
-            state.failed += 1
-            log.error("%s failed (%s): %s", name, event.failure.kind, event.failure.reason)
-            trial.fail(event.failure)
+        if failure is not None:
+            trial.fail(failure)
         else:
-            found = event.work.store.result(piece.epochs)
-            assert found is not None, f"{name} ended well but left no result"
-            result = found
-            state.done += 1
-            self._note(trial, piece, result)
-        self._record.count(result.usage, failed=event.failure is not None)
-        self._locks.release(event.work.task.folder)
+            self._note(trial, training, result)
         if trial.is_complete:
             self._close(trial)
 
-    def _note(self, trial: _Open, piece: Piece, result: TrialResult) -> None:
-        trial.results[piece.execution, piece.split] = result
+    def _note(self, trial: _RunningTrial, training: TrialTraining, result: TrialResult) -> None:
+        trial.results[training.execution, training.split] = result
         if result.status == "failed":
             trial.fail(TrialFailure(result.kind, result.reason))
 
-    def _close(self, trial: _Open) -> None:
-        """Tell the desk how a trial went."""
+    def _close(self, trial: _RunningTrial) -> None:
+        """Tell the oracle how a trial went."""
         self._open.remove(trial)
-        epochs = self._study.pieces(trial.proposal.values)[0].epochs
+        epochs = self._study.trainings(trial.proposal.values)[0].epochs
         failure = trial.failure
         if failure is None:
             means = mean_objectives(self._study.objectives, list(trial.results.values()))
-            report = Report(COMPLETED, means, epochs)
+            outcome = TrialOutcome(COMPLETED, means, epochs)
         else:
             # A loss that is not finite is where the configuration leads, whenever it is tried.
             status = FAILED if failure.kind == DIVERGED else INVALID
-            report = Report(status, {}, epochs, advice.in_full(failure))
-        self.desk.tell(trial.proposal.trial_id, report)
+            outcome = TrialOutcome(status, {}, epochs, advice.in_full(failure))
+        self.oracle.tell(trial.proposal.trial_id, outcome)
+
+
+Trainer = Callable[[TunerSearch, pool.Listener, Callable[[], None]], None]
 
 
 def run_search(
     study: TuningStudy,
-    desk: Callable[[], Desk],
+    open_oracle: Callable[[], Oracle],
     name: str,
-    train: Callable[[Search, Callable[[], None]], None],
-    asked: job_records.Asked,
+    train: Trainer,
+    resources: JobResources,
 ) -> None:
-    """Ask and train until the desk has nothing more to try.
+    """Ask and train until the oracle has nothing more to try.
 
     Parameters
     ----------
     study : TuningStudy
-    desk : callable
-        Returns the desk.
+    open_oracle : callable
+        Returns the oracle.
     name : str
         Of this process among those that ask.
     train : callable
-        Gives the trainings of a search to a pool; its second argument is what can be done while the
-        pool starts.
-    asked : Asked
-        What the job was given.
+        Gives the trainings of a search to a pool (:func:`gridfold.jobs.pool.run`). Its other
+        arguments are who wants to hear of them, and what can be done while the pool starts.
+    resources : JobResources
+        Of the job, for its record.
     """
-    progress = ProgressFile(study.paths.progress / f"{name}.json", JobProgress(0))
-    try:
-        with (
-            Heartbeat() as locks,
-            job_records.recording(study.paths.jobs, name, asked) as record,
-        ):
-            search = Search(study, desk, name, locks, progress, record)
-            progress.write(now=True)
-            train(search, search.prepare)
-    finally:
-        progress.progress.running.clear()
-        progress.progress.ended = True
+    with (
+        Heartbeat() as locks,
+        ProgressFile(study.paths.progress / f"{name}.json", JobProgress(0)) as progress,
+        JobRecorder(study.paths.jobs, name, resources) as record,
+    ):
+        search = TunerSearch(study, open_oracle, name, locks, progress)
         progress.write(now=True)
+        train(search, TrialWatcher(progress, record, locks, search.end), search.prepare)

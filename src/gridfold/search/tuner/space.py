@@ -1,4 +1,4 @@
-"""The search space as Keras Tuner's hyperparameters, and their values as configurations.
+"""Turn the search space into Keras Tuner's hyperparameters, and values into configurations.
 
 Keras Tuner chooses from numbers, text and switches of one type. Axes with other values (lists,
 null, types that mix), and axes that move together, are one choice among texts: the values' JSON.
@@ -23,20 +23,21 @@ _OWN_PREFIX = "tuner/"
 
 
 @dataclass(frozen=True)
-class Knob:
+class TunedParameter:
     """One hyperparameter of the tuner.
 
     Attributes
     ----------
     name : str
-        Of the axis; of axes that move together, all their names.
+        Name of the axis; of axes that move together, all their names.
     axes : tuple of str
+        Names of the axes that it sets.
     codes : list
         What the tuner chooses from; empty for an interval.
     values : list of tuple
         For each code, a value of each axis.
     interval : Axis or None
-        Of an interval.
+        The axis, if it is an interval.
     """
 
     name: str
@@ -51,7 +52,7 @@ class Knob:
             return {self.name: _snapped(self.interval, code)}
         return dict(zip(self.axes, self.values[self.codes.index(code)], strict=True))
 
-    def encode(self, assignment: Assignment) -> Any:
+    def encode(self, assignment: Mapping[str, Any]) -> Any:
         """Return the code for the values of the axes.
 
         Raises
@@ -82,22 +83,24 @@ class TuningSpace:
 
     def __init__(self, space: Space, *, as_grid: bool = False) -> None:
         self._space, self._as_grid = space, as_grid
-        knobs = [self._knob(group, as_grid=as_grid) for group in space.groups]
+        parameters = [self._parameter(group, as_grid=as_grid) for group in space.groups]
         families = list(space.model.families)
         if len(families) > 1:
-            knobs.insert(0, Knob(_FAMILY, (_FAMILY,), families, [(name,) for name in families]))
-        self.knobs = {knob.name: knob for knob in knobs}
-        self._owners = {axis: knob for knob in knobs for axis in knob.axes}
+            parameters.insert(
+                0, TunedParameter(_FAMILY, (_FAMILY,), families, [(name,) for name in families])
+            )
+        self.parameters = {parameter.name: parameter for parameter in parameters}
+        self._owners = {axis: parameter for parameter in parameters for axis in parameter.axes}
 
-    def _knob(self, group: Sequence[str], *, as_grid: bool) -> Knob:
+    def _parameter(self, group: Sequence[str], *, as_grid: bool) -> TunedParameter:
         axis = self._space.search.space[group[0]]
         is_listed = axis.form not in ("int", "float") or count_values(axis) == 1
         if len(group) == 1 and not is_listed and not (as_grid and axis.form == "int"):
-            return Knob(group[0], tuple(group), [], [], axis)
+            return TunedParameter(group[0], tuple(group), [], [], axis)
         columns = [discrete_values(self._space.search.space[name]) for name in group]
         values = list(zip(*columns, strict=True))
         plain = values if len(group) > 1 else [value for (value,) in values]
-        return Knob(" + ".join(group), tuple(group), _codes(plain), values)
+        return TunedParameter(" + ".join(group), tuple(group), _codes(plain), values)
 
     # -- to the tuner ----------------------------------------------------------------------------
 
@@ -113,27 +116,32 @@ class TuningSpace:
         order : sequence of str
             In which it asks. A grid changes the last ones first, and must know what they hang on.
         """
-        entries: list[Mapping[str, Any]] = [*map(self._entry, self.knobs.values()), *others]
+        entries: list[Mapping[str, Any]] = [*map(self._entry, self.parameters.values()), *others]
         return {"space": _ordered(entries, order) if self._as_grid else entries, "values": {}}
 
-    def _entry(self, knob: Knob) -> dict[str, Any]:
-        config: dict[str, Any] = {"name": knob.name, "conditions": list(self._conditions(knob))}
-        if knob.interval is not None:
-            kind, numbers = _interval(knob.interval)
+    def _entry(self, parameter: TunedParameter) -> dict[str, Any]:
+        config: dict[str, Any] = {
+            "name": parameter.name,
+            "conditions": list(self._conditions(parameter)),
+        }
+        if parameter.interval is not None:
+            kind, numbers = _interval(parameter.interval)
             return {"class_name": kind, "config": config | numbers}
-        if len(knob.codes) == 1:
-            return {"class_name": "Fixed", "config": config | {"value": knob.codes[0]}}
-        ordered = knob.interval is None and not isinstance(knob.codes[0], str)
-        choice = {"values": knob.codes, "ordered": ordered, "default": None}
+        if len(parameter.codes) == 1:
+            return {"class_name": "Fixed", "config": config | {"value": parameter.codes[0]}}
+        ordered = parameter.interval is None and not isinstance(parameter.codes[0], str)
+        choice = {"values": parameter.codes, "ordered": ordered, "default": None}
         return {"class_name": "Choice", "config": config | choice}
 
-    def _conditions(self, knob: Knob) -> Iterator[dict[str, Any]]:
-        if knob.name == _FAMILY:
+    def _conditions(self, parameter: TunedParameter) -> Iterator[dict[str, Any]]:
+        if parameter.name == _FAMILY:
             return
-        families = [f for f in self._space.model.families if self._space.suits(knob.axes[0], f)]
+        families = [
+            f for f in self._space.model.families if self._space.suits(parameter.axes[0], f)
+        ]
         if len(families) < len(self._space.model.families):
             yield _parent(_FAMILY, families)
-        for key, accepted in self._space.conditions(knob.axes[0]).items():
+        for key, accepted in self._space.conditions(parameter.axes[0]).items():
             owner = self._owners.get(key)
             if owner is not None:
                 yield _parent(owner.name, _matching(owner, key, accepted))
@@ -149,8 +157,8 @@ class TuningSpace:
         new = []
         families = list(self._space.model.families)
         of_family = [_parent(_FAMILY, [PYTHON])] if len(families) > 1 else []
-        for knob in asked:
-            kind, name = type(knob).__name__, f"{PYTHON}.{knob.name}"
+        for parameter in asked:
+            kind, name = type(parameter).__name__, f"{PYTHON}.{parameter.name}"
             if name in self._owners or kind == "Fixed":
                 continue
             conditions = [
@@ -158,9 +166,13 @@ class TuningSpace:
                     self._owned(f"{PYTHON}.{condition.name}"),
                     self._known_codes(f"{PYTHON}.{condition.name}", condition.values),
                 )
-                for condition in knob.conditions
+                for condition in parameter.conditions
             ]
-            config = {**knob.get_config(), "name": name, "conditions": [*of_family, *conditions]}
+            config = {
+                **parameter.get_config(),
+                "name": name,
+                "conditions": [*of_family, *conditions],
+            }
             new.append({"class_name": kind, "config": config})
         return new
 
@@ -199,15 +211,15 @@ class TuningSpace:
         return {name: code for name, code in values.items() if not self._axes(name) <= idle}
 
     def _axes(self, name: str) -> set[str]:
-        return set(self.knobs[name].axes) if name in self.knobs else {name}
+        return set(self.parameters[name].axes) if name in self.parameters else {name}
 
     def _known_codes(self, name: str, values: Sequence[Any]) -> list[Any]:
-        knob = self._owners.get(name)
-        if knob is None or knob.interval is not None:
+        parameter = self._owners.get(name)
+        if parameter is None or parameter.interval is not None:
             return list(values)
-        return _matching(knob, name, frozenset(map(canonical_json, values)))
+        return _matching(parameter, name, frozenset(map(canonical_json, values)))
 
-    def values_of(self, assignment: Assignment) -> Values:
+    def values_of(self, assignment: Mapping[str, Any]) -> Values:
         """Return the tuner's values for one combination of axis values.
 
         Raises
@@ -216,9 +228,9 @@ class TuningSpace:
             When the tuner can't choose them.
         """
         values = {}
-        for knob in self.knobs.values():
-            if all(name in assignment for name in knob.axes):
-                values[knob.name] = knob.encode(assignment)
+        for parameter in self.parameters.values():
+            if all(name in assignment for name in parameter.axes):
+                values[parameter.name] = parameter.encode(assignment)
         return values
 
     # -- from the tuner --------------------------------------------------------------------------
@@ -227,8 +239,8 @@ class TuningSpace:
         """Return the axis values that the tuner's values stand for."""
         found: Assignment = {_FAMILY: self._space.model.families[0]}
         for name, code in values.items():
-            if name in self.knobs:
-                found.update(self.knobs[name].decode(code))
+            if name in self.parameters:
+                found.update(self.parameters[name].decode(code))
             elif not name.startswith(_OWN_PREFIX):
                 found[name] = code
         return found
@@ -296,12 +308,12 @@ def _codes(values: Sequence[Any]) -> list[Any]:
     return [canonical_json(value) for value in values]
 
 
-def _matching(knob: Knob, axis: str, accepted: frozenset[str]) -> list[Any]:
-    """Return the codes of a knob for which an axis has one of the `accepted` canonical values."""
-    if knob.interval is not None:
-        return [v for v in discrete_values(knob.interval) if canonical_json(v) in accepted]
-    position = knob.axes.index(axis)
-    pairs = zip(knob.codes, knob.values, strict=True)
+def _matching(parameter: TunedParameter, axis: str, accepted: frozenset[str]) -> list[Any]:
+    """Return the codes for which an axis of a parameter has one of the `accepted` JSON texts."""
+    if parameter.interval is not None:
+        return [v for v in discrete_values(parameter.interval) if canonical_json(v) in accepted]
+    position = parameter.axes.index(axis)
+    pairs = zip(parameter.codes, parameter.values, strict=True)
     return [code for code, value in pairs if canonical_json(value[position]) in accepted]
 
 

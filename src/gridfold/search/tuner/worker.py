@@ -1,35 +1,57 @@
-"""One worker of a distributed search: ``python -m gridfold.search.tuner.worker results/<study>``.
+"""One worker of a distributed search trains what the chief gives it.
 
-It takes the chief's address from Keras Tuner's variables or, started by hand while the search is
-under way, from the chief's file. It may come late and leave early.
+``python -m gridfold.search.tuner.worker results/<study>`` starts one. It takes the chief's address
+from Keras Tuner's variables or, started by hand while the search is under way, from the chief's
+file. It may come late and leave early.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from gridfold import typed_json
 from gridfold.cluster.allocation import Allocation
+from gridfold.cluster.job import job_number, task_number, task_on_node
 from gridfold.jobs import pool
 from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
+from gridfold.requests import TuneRequest
 from gridfold.search.tuner.search import TuningStudy, run_search
-from gridfold.store.job_records import Asked
+from gridfold.store.job_records import JobResources
 
 TUNER_ID = "KERASTUNER_TUNER_ID"
+
+
+@dataclass(frozen=True)
+class WorkerJob:
+    """What the workers of a search must know.
+
+    Attributes
+    ----------
+    request : TuneRequest
+        What the search was asked for.
+    cores : int
+        CPU cores of each worker.
+    on_node : int
+        Workers on each node.
+    """
+
+    request: TuneRequest
+    cores: int
+    on_node: int
 
 
 def worker_name(environment: Mapping[str, str]) -> str:
     """Return the name of this worker among those of its search."""
     if TUNER_ID in environment:
         return environment[TUNER_ID]
-    if "SLURM_PROCID" in environment:
-        return f"worker{environment['SLURM_PROCID']}"
-    return f"{platform.node()}.{os.getpid()}"
+    task = task_number(environment)
+    return f"{platform.node()}.{os.getpid()}" if task is None else f"worker{task}"
 
 
 def own_gpus(gpus: tuple[str, ...], place: int, workers: int) -> tuple[str, ...]:
@@ -52,26 +74,25 @@ def work(root: Path) -> None:
     # gRPC need not look after children: all are other programs, or forks of the fork server.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     paths = StudyPaths(root)
-    content = json.loads(paths.tuner_job.read_text(encoding="utf-8"))
-    request = content["request"]
+    told = typed_json.read(WorkerJob, paths.tuner_job)
     name = worker_name(os.environ)
-    given = Allocation.of_job(content["cores"], remote="SLURM_JOB_ID" in os.environ)
-    place = int(os.environ.get("SLURM_LOCALID", os.environ.get("GRIDFOLD_LOCALID", "0")))
-    given = Allocation(given.cores, own_gpus(given.gpus, place, content["on_node"]))
-    workers = given.workers(request["threads"])
+    given = Allocation.of_job(told.cores, remote=bool(job_number()))
+    place = task_on_node()
+    if place is None:
+        place = int(os.environ.get("GRIDFOLD_LOCALID", "0"))
+    given = Allocation(given.cores, own_gpus(given.gpus, place, told.on_node))
+    workers = given.workers(told.request.conditions.threads)
 
-    from gridfold.search.tuner.chief import RemoteDesk
+    from gridfold.search.tuner.oracle_client import OracleClient
 
-    desk = RemoteDesk(paths.tuner_chief, name)
-    with desk.beating():
+    client = OracleClient(paths.tuner_chief, name)
+    with client.beating():
         run_search(
-            TuningStudy(request, paths),
-            lambda: desk,
+            TuningStudy(told.request, paths),
+            lambda: client,
             name,
-            lambda search, meanwhile: pool.run(
-                search, workers, search, given.gpus, meanwhile, given.share(workers)
-            ),
-            Asked(given.cores, len(given.gpus), workers),
+            pool.trainer(given, workers),
+            JobResources(given.cores, len(given.gpus), workers),
         )
 
 

@@ -1,4 +1,4 @@
-"""What must hold between `data`, the files it names, `problem` and `resampling`."""
+"""Checks `data` against the files that it names, `problem` and `resampling`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold of a study's models: the files they name, the hyperparameters they ask for."""
+"""Checks the models of a study: the files they name, the hyperparameters they ask for."""
 
 from __future__ import annotations
 

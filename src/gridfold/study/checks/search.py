@@ -1,4 +1,4 @@
-"""What must hold for a search in stages, between its section and the others."""
+"""Checks the section `search` against the others: stages, and Keras Tuner."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from gridfold.errors import KeyPath, Problem
 from gridfold.study.objectives import known_objectives
 from gridfold.study.sections.explain import shown
-from gridfold.study.sections.resampling import split_names
+from gridfold.study.sections.resampling import ORDERED_METHODS, split_names
 from gridfold.study.sections.search import HyperbandStrategy
 from gridfold.study.sections.tuner import KerasTunerStrategy
 
@@ -60,6 +60,7 @@ def stage_problems(search: Any, training: Any, resampling: Any) -> Iterator[Prob
             f"allowed: at most max_configurations, {search.refine.max_configurations}",
         )
     yield from _hyperband_problems(search)
+    yield from _confirm_problems(search, resampling)
     last = "refine" if search.refine is not None else "explore"
     wanted = getattr(search, last)
     if search.confirm is None and wanted is not None and not wanted.is_full:
@@ -70,6 +71,27 @@ def stage_problems(search: Any, training: Any, resampling: Any) -> Iterator[Prob
             f"{' and '.join(given)} in the last stage: nothing would be trained in full",
             "allowed: leave it out here, or add `confirm` (`confirm: {}` will do)",
         )
+
+
+def _confirm_problems(search: Any, resampling: Any) -> Iterator[Problem]:
+    """Refuse to confirm on the splits of the search: those by time are not drawn."""
+    confirm, method = search.confirm, resampling.method
+    if confirm is None or method not in ORDERED_METHODS:
+        return
+    if confirm.folds in (None, resampling.folds):
+        yield Problem(
+            ("search", "confirm", "folds"),
+            f"{resampling.folds} with `resampling.method: {method}`, which draws nothing: the "
+            "search has seen these splits",
+            f"allowed: another number than resampling.folds, {resampling.folds}",
+        )
+    for key in ("repeats", "seed"):
+        if key in confirm.model_fields_set:
+            yield Problem(
+                ("search", "confirm", key),
+                f"{getattr(confirm, key)} with `resampling.method: {method}`, which draws nothing",
+                "allowed: leave it out",
+            )
 
 
 def _hyperband_problems(search: Any) -> Iterator[Problem]:
@@ -156,7 +178,7 @@ def tuner_model_problems(model: Any, search: Any) -> Iterator[Problem]:
                 yield Problem(
                     (*_STRATEGY, name),
                     f"{shown(value)} without `model.python`",
-                    "allowed: left out; the other models ask for nothing that the space has not",
+                    "allowed: leave it out; only a model function can ask for more",
                 )
     if not search.space and len(model.families) == 1 and not strategy.tune_new_entries:
         yield Problem(

@@ -1,4 +1,4 @@
-"""What must hold between the sections of a study, and between a study and the files it names."""
+"""Checks the sections of a study against each other and against the files that they name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold between the columns of a table and the keys that name them."""
+"""Checks the columns of a table against the keys that name them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One typed section of the study file in each module."""
+"""Each module defines one section of the study file, with its types and defaults."""

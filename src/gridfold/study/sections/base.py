@@ -1,4 +1,4 @@
-"""What all sections of a study file have in common."""
+"""`Section` and its fields give all sections of a study file what they have in common."""
 
 from __future__ import annotations
 

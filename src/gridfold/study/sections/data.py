@@ -37,7 +37,9 @@ _WEIGHTS = (
 )
 
 
-class _Source(Section):
+class DataSource(Section):
+    """What every source of data may say: the test set, scaling and the shape of a sample."""
+
     test_fraction: Fraction = Field(
         0.2, description="Share of the samples that search never sees; 0 for no test set."
     )
@@ -64,13 +66,13 @@ class _Source(Section):
         return {"normalise": self.normalise, "scale_targets": self.scale_targets}
 
 
-class EmbeddedData(_Source):
+class EmbeddedData(DataSource):
     """A real data set that scikit-learn ships; needs no network."""
 
     source: Literal["digits", "iris", "wine", "breast_cancer", "diabetes", "linnerud"]
 
 
-class KnownData(_Source):
+class KnownData(DataSource):
     """A well-known set of images with its own test set: of Keras's cache, the network or files."""
 
     source: Literal["mnist", "fashion_mnist", "cifar10"]
@@ -82,7 +84,7 @@ class KnownData(_Source):
     )
 
 
-class _ArrayData(_Source):
+class _ArrayData(DataSource):
     features: str = Field("x", description="Name of the feature array, samples first.")
     targets: str = Field("y", description="Name of the target array.")
     groups: str | None = Field(None, description="Name of the array of group labels.")
@@ -112,7 +114,7 @@ class NpyData(_ArrayData):
     path: str = Field(description="The folder, relative to the working directory.")
 
 
-class ImageData(_Source):
+class ImageData(DataSource):
     """Image files, decoded and brought to one size once."""
 
     source: Literal["images"]
@@ -189,7 +191,7 @@ class Windows(Section):
     stride: PositiveInt = Field(1, description="Rows from one window to the next.")
 
 
-class _TableData(_Source):
+class _TableData(DataSource):
     path: str = Field(description="The file, relative to the working directory.")
     targets: list[str] = Field(min_length=1, description="Target columns.")
     features: list[str] | None = Field(
@@ -262,7 +264,7 @@ class ParquetData(_TableData):
     source: Literal["parquet"]
 
 
-class PythonData(_Source):
+class PythonData(DataSource):
     """Arrays that a function of the user returns."""
 
     source: Literal["python"]

@@ -124,7 +124,7 @@ class CustomModel(_Function):
 
     train: PythonReference = Field(
         description="`file.py:function`; called as `function(trial)` with a "
-        "`gridfold.training.custom_loop.Trial`, trains, and returns a Keras model."
+        "`gridfold.Trial`, trains, and returns a Keras model."
     )
 
     @property

@@ -1,4 +1,4 @@
-"""Model families that begin with somebody's weights: a backbone of Keras, or a saved model."""
+"""Model families that begin with given weights: a backbone of Keras, or a saved model."""
 
 from __future__ import annotations
 

@@ -9,6 +9,8 @@ from pydantic import Field
 from gridfold.study.sections.base import NonNegativeInt, PositiveInt, Section
 
 FoldCount = Annotated[int, Field(ge=2)]
+# Methods by time, which draw nothing.
+ORDERED_METHODS = ("blocked", "forward")
 
 
 class _Plan(Section):

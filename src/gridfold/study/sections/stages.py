@@ -1,4 +1,4 @@
-"""What `search.explore`, `search.refine` and `search.confirm` may say."""
+"""The keys `search.explore`, `search.refine` and `search.confirm`: stages of a search."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Effort(Section):
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing is saved."""
+        """Whether each configuration is trained in full: all epochs, splits and samples."""
         return self.epochs is None and self.splits is None and self.training_fraction == 1
 
 

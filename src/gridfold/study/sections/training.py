@@ -147,7 +147,7 @@ class Augmentation(Section):
     """Training images are changed at random, another way in each epoch."""
 
     flip: Literal["none", "horizontal", "vertical", "both"] = Field(
-        "none", description="Mirror half of the images, `both`: in each direction."
+        "none", description="Mirror half of the images; `both` mirrors in each direction."
     )
     rotation: Annotated[float, Field(ge=0, le=0.5)] = Field(
         0.0, description="Turn by up to this fraction of a full turn, either way."

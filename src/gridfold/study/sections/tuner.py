@@ -51,8 +51,8 @@ class KerasTunerStrategy(Section):
     objective: str | Annotated[list[str], Field(min_length=1)] | None = Field(
         None,
         description="A measure of the problem, or `val_loss` or `val_<metric>` of the best epoch; "
-        "the mean over splits and executions counts. Of a list the sum: what is to be small, less "
-        "what is to be large. The study's measure when left out.",
+        "the mean over splits and executions counts. For a list, the sum of the measures that "
+        "should be small, minus those that should be large. If left out, the study's measure.",
     )
     max_epochs: Annotated[int, Field(ge=2)] | None = Field(
         None, description="`hyperband`: most epochs of a trial; `training.epochs` when left out."
@@ -63,7 +63,7 @@ class KerasTunerStrategy(Section):
         "left out.",
     )
     hyperband_iterations: PositiveInt | None = Field(
-        None, description="`hyperband`: times the whole algorithm is run; once when left out."
+        None, description="`hyperband`: how many times the whole algorithm runs; once if left out."
     )
     max_trials: PositiveInt | None = Field(
         None,
@@ -84,17 +84,20 @@ class KerasTunerStrategy(Section):
     executions_per_trial: PositiveInt = Field(
         1, description="Trainings of each trial on each split, with `training.seed` and the next."
     )
-    seed: PositiveInt = Field(1, description="Seed of the tuner; it takes 0 for none.")
+    seed: PositiveInt = Field(1, description="Seed of the tuner; Keras Tuner takes 0 for no seed.")
     tune_new_entries: bool = Field(
         False,
-        description="Search also what the model function asks `hp` for and the space has not, in "
-        "the ranges that the function gives; else that takes its default.",
+        description="Also search the hyperparameters that the model function asks `hp` for and "
+        "that are not in the space, in the ranges that the function gives; if false, they keep "
+        "their defaults.",
     )
     allow_new_entries: bool = Field(
-        True, description="Whether the model function may ask for what the space has not."
+        True,
+        description="Whether the model function may ask for hyperparameters that are not in the "
+        "space.",
     )
     max_retries_per_trial: NonNegativeInt = Field(
-        0, description="Times a trial is repeated that has crashed."
+        0, description="How many times a crashed trial is repeated."
     )
     max_consecutive_failed_trials: PositiveInt = Field(
         3, description="The search ends after so many failed trials in a row."

@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 from comparing import compared
 from pages import EVIL, Page
-from synthetic import TEMPLATES, Finished
+from synthetic import Finished
 
 from gridfold.figures import comparison as comparisonfigures
 from gridfold.figures import study as figures
 from gridfold.figures.comparison import FIGURES, groups_of_equals
+from gridfold.paths import StudyPaths
 from gridfold.report import input
 from gridfold.report import page as report
 from gridfold.report.sections import comparison as reportcomparison
@@ -50,7 +51,7 @@ def input_of(study: Finished, comparison: Comparison, folder: Path) -> input.Rep
 
 
 def page_of(study: Finished, comparison: Comparison, folder: Path) -> Page:
-    return Page(report.render(input_of(study, comparison, folder), TEMPLATES))
+    return Page(report.render(input_of(study, comparison, folder)))
 
 
 def words(study: Finished, comparison: Comparison, folder: Path) -> str:
@@ -108,7 +109,7 @@ def test_one_split_has_no_test(tmp_path: Path) -> None:
     study, comparison = compared(tmp_path, folds=1)
     text = page_of(study, comparison, tmp_path).section("comparison")
     assert "No test can tell the configurations apart: that takes two splits" in text
-    assert comparison.facts["ranks"] == []
+    assert comparison.facts.ranks == []
 
 
 def test_a_study_that_lost_a_trial_of_every_configuration_still_has_a_report(
@@ -132,12 +133,12 @@ def test_tables_have_the_columns_that_are_documented(
     study: tuple[Finished, Comparison], tmp_path: Path
 ) -> None:
     _, comparison = study
-    comparison.write(tmp_path)
+    paths = StudyPaths(tmp_path)
+    comparison.write(paths)
     for name, columns in (("comparisons", COMPARISON_COLUMNS), ("scientific", SCIENTIFIC_COLUMNS)):
         documented = [part for column in columns for part in column.name.split(", ")]
-        assert list(pd.read_csv(tmp_path / f"{name}.csv").columns) == documented
-    files = {n: str(tmp_path / f"{n}.parquet") for n in ("comparisons", "scientific", "importance")}
-    again = Comparison.read(files | {"facts": str(tmp_path / "comparison.json")})
+        assert list(pd.read_csv(paths.table_csv(name)).columns) == documented
+    again = Comparison.read(paths)
     assert again.facts == comparison.facts
     pd.testing.assert_frame_equal(again.comparisons, comparison.comparisons)
 

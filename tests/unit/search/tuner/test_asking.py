@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from recorded import selected
 from searches import kill, prepared, searched, start_search, trials_of, tuned, wait_until
 from studies import load
 
+from gridfold import typed_json
 from gridfold.final.fit import fit_final
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
-from gridfold.plan.search_plan import SearchPlan
+from gridfold.plan.stage_file import CatalogueEntry
 from gridfold.search.neighbours import neighbourhood
 from gridfold.search.tuner.asking import ModelFunction
-from gridfold.search.tuner.desk import OracleDesk, open_desk
+from gridfold.search.tuner.local_oracle import LocalOracle, open_oracle
 from gridfold.search.tuner.outcome import explored, results
-from gridfold.search.tuner.protocol import COMPLETED, STOPPED, Proposal, Report, TuningFailed
+from gridfold.search.tuner.protocol import COMPLETED, STOPPED, Proposal, TrialOutcome, TuningFailed
 from gridfold.search.tuner.search import TuningStudy
 from gridfold.space.space import Space
 
@@ -83,17 +85,17 @@ def test_all_trials_of_a_model_with_loops_and_branches_train(tmp_path: Path, tun
 
 def asked_to_the_end(study: TuningStudy, *, restart: bool = False) -> list[dict[str, Any]]:
     """Ask a search for all its trials, and tell it scores without training."""
-    desk, answers = open_desk(study), []
-    while (answer := desk.ask("one")) != STOPPED:
+    oracle, answers = open_oracle(study), []
+    while (answer := oracle.ask("one")) != STOPPED:
         assert isinstance(answer, Proposal)
         if restart:
-            desk = open_desk(study)
-            assert desk.ask("one") == answer
+            oracle = open_oracle(study)
+            assert oracle.ask("one") == answer
         answers.append(answer.values)
         score = answer.values["python.units_0"] + answer.values.get("python.rate", 0)
-        desk.tell(answer.trial_id, Report(COMPLETED, {"accuracy": score / 10}, 2))
+        oracle.tell(answer.trial_id, TrialOutcome(COMPLETED, {"accuracy": score / 10}, 2))
         if restart:
-            desk = open_desk(study)
+            oracle = open_oracle(study)
     return answers
 
 
@@ -143,13 +145,12 @@ def test_an_axis_that_no_model_asks_for_is_still_a_mistake(tmp_path: Path) -> No
 
 
 def test_a_search_of_loops_with_workers_ends_with_its_trials(tmp_path: Path) -> None:
-    from gridfold.search.tuner.crew import Crew, run_distributed
+    from gridfold.search.tuner.workers import WorkerProcesses, run_distributed
 
     tuner = {"tuner": "random", "max_trials": 4, "workers": 1}
     search = prepared(tmp_path, looping(tmp_path, tuner))
     plan = Plan.load([tmp_path / "tiny.yaml"], results=tmp_path / "results")
-    request = json.loads(SearchPlan(plan).tune_request())
-    run_distributed(search, request, Crew(1, 1, 1))
+    run_distributed(search, JobRequests(plan).tune(), WorkerProcesses(1, 1, 1))
     trials = trials_of(search)
     assert [trial.status for trial in trials] == [COMPLETED] * 4
     assert all(used_alone(trial.values) for trial in trials)
@@ -169,7 +170,7 @@ def test_a_killed_search_of_loops_ends_with_the_trials_of_one_that_is_not(
         study["model"]["python"]["build"] = "model.py:build_model"
         search = prepared(folder, study)
         plan = Plan.load([folder / "tiny.yaml"], results=folder / "results")
-        request = SearchPlan(plan).tune_request()
+        request = JobRequests(plan).tune().text()
         if name == "killed":
             process = start_search(search, request)
             file = search.paths.tuner_state
@@ -183,15 +184,14 @@ def test_a_killed_search_of_loops_ends_with_the_trials_of_one_that_is_not(
 def test_the_selected_configuration_is_trained_again_as_the_final_model(tmp_path: Path) -> None:
     search = prepared(tmp_path, looping(tmp_path, {"tuner": "random", "max_trials": 2}))
     searched(search)
-    chosen = explored(search)["configurations"][0]
+    chosen = explored(search).configurations[0]
     plan = Plan.load([tmp_path / "tiny.yaml"], results=tmp_path / "results")
-    request = json.loads(plan.final_request())
-    request["settings"] = {chosen["id"]: {"settings": chosen["settings"], "epochs": 2}}
-    selection = {"config_id": chosen["id"], "label": "loops", "final_epochs": 2}
-    selection |= dict.fromkeys(("measure", "mean", "sd", "low", "high", "n_splits", "confidence"))
-    final = fit_final(request, selection, search.paths, 0)
+    catalogue = {chosen.id: CatalogueEntry(chosen.label, chosen.settings, 2)}
+    typed_json.write(search.paths.catalogue, catalogue)
+    selection = selected(chosen.id, "loops", final_epochs=2)
+    final = fit_final(JobRequests(plan).final(), selection, search.paths, 0)
     dense = [layer for layer in final.inside.layers if layer.kind == "Dense"]
-    assert len(dense) == chosen["settings"]["model"]["hp"]["num_layers"] + 1
+    assert len(dense) == chosen.settings["model"]["hp"]["num_layers"] + 1
 
 
 def test_neighbours_keep_what_a_model_function_has_asked_for(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def function(source: str, fixed: dict[str, Any] | None = None) -> ModelFunction:
 
 def test_a_function_is_heard_behind_all_its_branches_in_its_own_order() -> None:
     asked = function(NESTED)
-    names = [knob.name for knob in asked.asked_for({})]
+    names = [parameter.name for parameter in asked.asked_for({})]
     units = [f"b/unit_{i}" for i in range(9)]
     assert names == ["outer", "inner", "deep", "kind", "b/count", *units, "last"]
     full = dict.fromkeys(names, 0) | {"kind": "a", "outer": False, "inner": True, "last": 2}
@@ -254,7 +254,7 @@ def test_a_function_is_called_once_for_values_that_count_alike() -> None:
 
 def test_fixed_values_are_not_searched() -> None:
     asked = function(NESTED, {"kind": "b", "b/count": 2})
-    names = [knob.name for knob in asked.asked_for({})]
+    names = [parameter.name for parameter in asked.asked_for({})]
     assert names == ["outer", "inner", "deep", "b/unit_0", "b/unit_1", "last"]
 
 
@@ -264,8 +264,10 @@ def test_a_function_that_always_fails_is_told_of_at_once() -> None:
 
 
 def test_the_oracle_of_another_model_is_left_alone(tmp_path: Path) -> None:
-    desk: OracleDesk = open_desk(prepared(tmp_path, tuned({"tuner": "random", "max_trials": 1})))
-    answer = desk.ask("one")
+    oracle: LocalOracle = open_oracle(
+        prepared(tmp_path, tuned({"tuner": "random", "max_trials": 1}))
+    )
+    answer = oracle.ask("one")
     assert isinstance(answer, Proposal)
     assert set(answer.values) == {"mlp.units", "training.learning_rate"}
 
@@ -274,8 +276,8 @@ def test_new_entries_of_one_of_two_models_belong_to_it_alone(tmp_path: Path) -> 
     study = looping(tmp_path, {"tuner": "random", "max_trials": 12})
     study["model"]["mlp"] = {}
     search = prepared(tmp_path, study)
-    desk = open_desk(search)
-    answers = [desk.ask(str(number)) for number in range(12)]
+    oracle = open_oracle(search)
+    answers = [oracle.ask(str(number)) for number in range(12)]
     found = [search.space.assignment(a.values) for a in answers if isinstance(a, Proposal)]
     assert {a["model"] for a in found} == {"mlp", "python"}
     for assignment in found:

@@ -21,13 +21,13 @@ from searches import (
     wait_until,
 )
 
+from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
-from gridfold.plan.search_plan import SearchPlan
 from gridfold.plan.tuner_schedule import hyperband_turns
-from gridfold.search.tuner.desk import OracleDesk, open_desk
+from gridfold.search.tuner.local_oracle import LocalOracle, open_oracle
 from gridfold.search.tuner.oracles import Memory, make_oracle
 from gridfold.search.tuner.outcome import TunerTrial, explored, results
-from gridfold.search.tuner.protocol import COMPLETED, STOPPED, Proposal, Report, TuningFailed
+from gridfold.search.tuner.protocol import COMPLETED, STOPPED, Proposal, TrialOutcome, TuningFailed
 from gridfold.search.tuner.search import TuningStudy
 from gridfold.store.trials import TrialResult
 
@@ -45,7 +45,7 @@ def hyperband(tmp_path_factory: pytest.TempPathFactory) -> TuningStudy:
 
 def stored(study: TuningStudy, trial: TunerTrial) -> list[TrialResult]:
     """Return the results in the run store that a trial of a tuner stands for."""
-    found = [study.work(p).store.result(p.epochs) for p in study.pieces(trial.values)]
+    found = [study.work(p).store.result(p.epochs) for p in study.trainings(trial.values)]
     return [result for result in found if result is not None]
 
 
@@ -77,14 +77,14 @@ def test_every_configuration_is_summed_up_once_with_its_longest_training(
     hyperband: TuningStudy,
 ) -> None:
     file = explored(hyperband)
-    assert file["stage"] == "explore"
-    assert file["splits"] == ["r0f0", "r0f1"]
-    epochs = {c["id"]: c["epochs"] for c in file["configurations"]}
+    assert file.stage == "explore"
+    assert file.splits == ("r0f0", "r0f1")
+    epochs = {c.id: c.epochs for c in file.configurations}
     assert sorted(epochs.values()) == [1, 2, 2, 2]
-    assert all(c["axes"]["model"] == "mlp" for c in file["configurations"])
+    assert all(c.axes["model"] == "mlp" for c in file.configurations)
     rows = results(hyperband)
     assert {(t.config_id, t.split) for t, _, _ in rows} == {
-        (config_id, split) for config_id in epochs for split in file["splits"]
+        (config_id, split) for config_id in epochs for split in file.splits
     }
     assert all(r.epochs == epochs[t.config_id] for t, r, _ in rows)
 
@@ -96,10 +96,10 @@ def test_a_search_that_is_killed_ends_with_the_trials_of_one_that_is_not(
     search = prepared(tmp_path, study)
     plan = Plan.load([tmp_path / "tiny.yaml"], results=tmp_path / "results")
     for count in (1, 3):
-        process = start_search(search, SearchPlan(plan).tune_request())
+        process = start_search(search, JobRequests(plan).tune().text())
         wait_until(lambda count=count: ended(search) >= count)  # type: ignore[misc]
         kill(process)
-    assert start_search(search, SearchPlan(plan).tune_request()).wait(timeout=300) == 0
+    assert start_search(search, JobRequests(plan).tune().text()).wait(timeout=300) == 0
     assert without_paths(trials_of(search)) == without_paths(trials_of(hyperband))
     for trial in trials_of(search):
         ours, theirs = stored(search, trial), stored(hyperband, trial)
@@ -121,8 +121,8 @@ def test_a_search_of_another_space_begins_anew_and_keeps_the_old_state(
     folder = hyperband.paths.root.parent.parent
     state = hyperband.paths.tuner_state.read_text()
     other = prepared(folder, tuned({**HYPERBAND, "seed": 5}, {**SPACE, "mlp.units": [4, 8, 16]}))
-    desk = open_desk(other)
-    assert not desk.oracle.trials
+    oracle = open_oracle(other)
+    assert not oracle.keras_oracle.trials
     [aside] = other.paths.tuner.glob("oracle-aside-*.json")
     assert aside.read_text() == state
     assert "differs in space, strategy" in caplog.text
@@ -132,7 +132,7 @@ def test_a_search_of_another_space_begins_anew_and_keeps_the_old_state(
 def test_to_overwrite_begins_anew(hyperband: TuningStudy) -> None:
     folder = hyperband.paths.root.parent.parent
     other = prepared(folder, tuned({**HYPERBAND, "overwrite": True}))
-    assert not open_desk(other).oracle.trials
+    assert not open_oracle(other).keras_oracle.trials
     [aside] = other.paths.tuner.glob("oracle-aside-*.json")
     aside.rename(other.paths.tuner_state)
 
@@ -140,9 +140,9 @@ def test_to_overwrite_begins_anew(hyperband: TuningStudy) -> None:
 def test_more_trials_go_on_where_the_search_was(hyperband: TuningStudy) -> None:
     folder = hyperband.paths.root.parent.parent
     other = prepared(folder, tuned({**HYPERBAND, "hyperband_iterations": 2}))
-    desk = open_desk(other)
-    assert len(desk.oracle.trials) == TRIALS
-    answer = desk.ask("more")
+    oracle = open_oracle(other)
+    assert len(oracle.keras_oracle.trials) == TRIALS
+    answer = oracle.ask("more")
     assert isinstance(answer, Proposal)
     assert answer.trial_id == f"{TRIALS:04d}"
 
@@ -185,7 +185,7 @@ def test_executions_of_a_trial_differ_and_their_mean_counts(tmp_path: Path) -> N
     assert len(results) == 4
     assert len({tuple(sorted(r.scores.items())) for r in results}) > 2
     assert trial.score == pytest.approx(fmean(r.scores["accuracy"] for r in results), abs=1e-12)
-    assert len(explored(search)["configurations"]) == 1
+    assert len(explored(search).configurations) == 1
 
 
 def test_a_model_function_is_searched_in_its_own_ranges(
@@ -194,8 +194,8 @@ def test_a_model_function_is_searched_in_its_own_ranges(
     tuner = {"tuner": "random", "max_trials": 12, "tune_new_entries": True}
     axis = {"python.width": [2, 3]}
     search = prepared(tmp_path, tuned(tuner, axis, model=model))
-    desk = open_desk(search)
-    answers = [desk.ask(str(number)) for number in range(12)]
+    oracle = open_oracle(search)
+    answers = [oracle.ask(str(number)) for number in range(12)]
     found = [search.space.assignment(a.values) for a in answers if isinstance(a, Proposal)]
     assert {a["python.width"] for a in found} == {2, 3}
     assert {a["python.kind"] for a in found} == {"plain", "deep"}
@@ -221,8 +221,8 @@ def test_what_a_model_function_asks_for_in_loops_and_branches_is_searched(tmp_pa
     (tmp_path / "loop.py").write_text(LOOPING_MODEL)
     model = {"python": {"build": f"{tmp_path}/loop.py:build_model"}}
     tuner = {"tuner": "random", "max_trials": 2, "tune_new_entries": True}
-    desk = open_desk(prepared(tmp_path, tuned(tuner, {}, model=model)))
-    names = {entry.name for entry in desk.oracle.get_space().space}
+    oracle = open_oracle(prepared(tmp_path, tuned(tuner, {}, model=model)))
+    names = {entry.name for entry in oracle.keras_oracle.get_space().space}
     assert names == {
         f"python.{name}" for name in ("layers", "units_0", "units_1", "units_2", "drop", "rate")
     }
@@ -234,7 +234,7 @@ def test_a_model_function_that_asks_for_more_than_it_may_is_refused(
     tuner = {"tuner": "random", "allow_new_entries": False}
     search = prepared(tmp_path, tuned(tuner, {"python.width": [2, 3]}, model=model))
     with pytest.raises(TuningFailed, match=r"asks for python\.kind, python\.extra"):
-        open_desk(search)
+        open_oracle(search)
 
 
 def test_trials_that_fail_are_left_behind_until_they_are_too_many(
@@ -247,7 +247,7 @@ def test_trials_that_fail_are_left_behind_until_they_are_too_many(
     assert (failed.status, finished.status) == ("FAILED", "COMPLETED")
     assert "no five" in failed.message
     file = explored(search)
-    assert ["score" in c for c in file["configurations"]] == [False, True]
+    assert [c.score is not None for c in file.configurations] == [False, True]
     assert [r.status for _, r, _ in results(search)] == ["failed"] * 2 + ["finished"] * 2
 
     other = tuned({**tuner, "max_consecutive_failed_trials": 1}, {"python.width": [5, 4]})
@@ -288,37 +288,37 @@ def asked(searches: dict[str, TuningStudy], tuner: str) -> TuningStudy:
     return searches[tuner]
 
 
-def a_desk(study: TuningStudy, file: Path, starts: Any = ()) -> OracleDesk:
+def an_oracle(study: TuningStudy, file: Path, starts: Any = ()) -> LocalOracle:
     space = study.space
     oracle = make_oracle(
         study.strategy, study.objectives, study.epochs, space.config(), space.allows, starts
     )
     memory = Memory(file, study.fingerprint())
     memory.load(oracle)
-    return OracleDesk(oracle, memory)
+    return LocalOracle(oracle, memory)
 
 
-def judged(study: TuningStudy, answer: Proposal) -> Report:
+def judged(study: TuningStudy, answer: Proposal) -> TrialOutcome:
     """Score a proposal by what stands in it."""
     found = study.space.assignment(answer.values)
     score = math.sin(found["mlp.units"]) + found.get("training.momentum", 0.3)
-    return Report(COMPLETED, {"accuracy": score}, int(answer.values.get("tuner/epochs", 2)))
+    return TrialOutcome(COMPLETED, {"accuracy": score}, int(answer.values.get("tuner/epochs", 2)))
 
 
 def asked_to_the_end(
     study: TuningStudy, file: Path, *, restart: bool
 ) -> list[tuple[str, dict[str, Any]]]:
-    desk, answers = a_desk(study, file), []
-    while (answer := desk.ask("one")) != STOPPED:
+    oracle, answers = an_oracle(study, file), []
+    while (answer := oracle.ask("one")) != STOPPED:
         assert isinstance(answer, Proposal)
         if restart:
             # As after a kill: the same trial is given out again.
-            desk = a_desk(study, file)
-            assert desk.ask("one") == answer
+            oracle = an_oracle(study, file)
+            assert oracle.ask("one") == answer
         answers.append((answer.trial_id, answer.values))
-        desk.tell(answer.trial_id, judged(study, answer))
+        oracle.tell(answer.trial_id, judged(study, answer))
         if restart:
-            desk = a_desk(study, file)
+            oracle = an_oracle(study, file)
     return answers
 
 
@@ -351,18 +351,18 @@ def test_starting_points_are_tried_first(asked: TuningStudy, tmp_path: Path) -> 
         {"mlp.units": 8, "training.optimizer": "sgd", "training.momentum": 0.9},
         {"mlp.units": 16, "training.optimizer": "adam"},
     ]
-    desk = a_desk(asked, tmp_path / "a.json", starts)
+    oracle = an_oracle(asked, tmp_path / "a.json", starts)
     for start in starts:
-        answer = desk.ask("one")
+        answer = oracle.ask("one")
         assert isinstance(answer, Proposal)
         assert start.items() <= answer.values.items()
-        desk.tell(answer.trial_id, judged(asked, answer))
+        oracle.tell(answer.trial_id, judged(asked, answer))
 
 
 def test_hyperbands_schedule_is_told_beforehand(
     searches: dict[str, TuningStudy], tmp_path: Path
 ) -> None:
-    oracle = a_desk(searches["hyperband"], tmp_path / "a.json").oracle
+    oracle = an_oracle(searches["hyperband"], tmp_path / "a.json").oracle
     for max_epochs, factor in ((4, 2), (9, 3), (81, 3), (10, 4)):
         oracle.max_epochs, oracle.factor = max_epochs, factor
         for turn in hyperband_turns(max_epochs, factor):
@@ -372,5 +372,5 @@ def test_hyperbands_schedule_is_told_beforehand(
 
 def test_a_damaged_memory_is_set_aside(searches: dict[str, TuningStudy], tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
-    assert not a_desk(searches["random"], tmp_path / "a.json").oracle.trials
+    assert not an_oracle(searches["random"], tmp_path / "a.json").oracle.trials
     assert (tmp_path / "a-aside-1.json").read_text() == "{"

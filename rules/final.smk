@@ -1,0 +1,127 @@
+"""The final model: trained on all samples but the test set, and scored once."""
+
+FINAL_PLACEMENT = PLAN.final_placement(site(workflow, "train_final"))
+
+
+# The final model is trained as its configuration was: on several processes or devices, here.
+# Which configuration wins is not known yet, so the job asks for as much as any of them needs.
+rule train_final:
+    input:
+        best=rules.select_best.output.best,
+        catalogue=rules.collect.output.catalogue,
+        data=rules.prepare_data.output.features,
+        splits=rules.make_splits.output.splits,
+    output:
+        record=PATHS.final / "trained.json",
+    log:
+        PATHS.log("train_final"),
+    benchmark:
+        PATHS.benchmark("train_final")
+    priority: 2
+    retries: RETRIES
+    threads: PLAN.rank_threads(PLAN.most_processes(), CORES)
+    resources:
+        turn=1,
+        launcher="auto",
+        nodes=FINAL_PLACEMENT.nodes,
+        tasks=FINAL_PLACEMENT.tasks,
+        tasks_per_node=FINAL_PLACEMENT.tasks_per_node,
+        tasks_per_gpu=0,
+        mpi=FINAL_PLACEMENT.mpi,
+        gres=FINAL_PLACEMENT.gres,
+        mem_mb=lambda wildcards, attempt: SIZES.final_ranks_memory(
+            FINAL_PLACEMENT.processes_on_node, attempt
+        ),
+        runtime=lambda wildcards, attempt: SIZES.final_minutes(attempt),
+    params:
+        request=lambda wildcards: REQUESTS.final().text(),
+        python=PYTHON,
+        script=SCRIPTS / "train_final.py",
+        study=STUDY_ARGUMENTS,
+    message:
+        "Training the final model on several processes or devices, if it was selected so"
+    shell:
+        "{params.python} {params.script} {params.study} --launcher={resources.launcher:q} --log {log}"
+        " --best {input.best} --output {output.record}"
+
+
+# Only where a configuration can have been trained so.
+FINAL_TRAINING = (
+    {"trained": rules.train_final.output.record} if PLAN.is_distributed else {}
+)
+
+
+# The models of the splits come from their checkpoints; run only where the study asks for them.
+rule fit_ensemble:
+    input:
+        catalogue=rules.collect.output.catalogue,
+        best=rules.select_best.output.best,
+        data=rules.prepare_data.output.features,
+        splits=rules.make_splits.output.splits,
+    output:
+        models=expand(
+            PATHS.final / "ensemble" / "{split}.keras", split=PLAN.answering_splits
+        ),
+        preprocessing=expand(
+            PATHS.final / "ensemble" / "{split}.json", split=PLAN.answering_splits
+        ),
+        scores=PATHS.final / "ensemble.json",
+    log:
+        PATHS.log("fit_ensemble"),
+    benchmark:
+        PATHS.benchmark("fit_ensemble")
+    priority: 2
+    threads: PLAN.study.execution.threads_per_worker
+    resources:
+        turn=1,
+        mem_mb=lambda wildcards, attempt: SIZES.final_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.final_minutes(attempt),
+    params:
+        request=lambda wildcards: REQUESTS.ensemble().text(),
+    message:
+        f"Bringing the models of {len(PLAN.answering_splits)} splits together"
+    script:
+        "../workflow/scripts/fit_ensemble.py"
+
+
+FINAL_ENSEMBLE = (
+    {"ensemble": rules.fit_ensemble.output.scores} if PLAN.study.final.ensemble else {}
+)
+
+
+rule fit_final:
+    input:
+        **FINAL_TRAINING,
+        **FINAL_ENSEMBLE,
+        catalogue=rules.collect.output.catalogue,
+        best=rules.select_best.output.best,
+        data=rules.prepare_data.output.features,
+        splits=rules.make_splits.output.splits,
+    output:
+        model=PATHS.final / "model.keras",
+        preprocessing=PATHS.final / "preprocessing.json",
+        predictions=PATHS.final / "test_predictions.parquet",
+        card=PATHS.final / "card.json",
+        card_text=report(
+            PATHS.final / "card.md",
+            caption="../workflow/report/card.rst",
+            category="Model",
+            labels={"file": "model card"},
+        ),
+        inside=PATHS.final / "inside.npz",
+    log:
+        PATHS.log("fit_final"),
+    benchmark:
+        PATHS.benchmark("fit_final")
+    priority: 2
+    threads: PLAN.study.execution.threads_per_worker
+    resources:
+        turn=1,
+        mem_mb=lambda wildcards, attempt: SIZES.final_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.final_minutes(attempt),
+    params:
+        request=lambda wildcards: REQUESTS.final().text(),
+    message:
+        "Training the final model on all samples but the test set, and scoring it once"
+    script:
+        "../workflow/scripts/fit_final.py"

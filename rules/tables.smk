@@ -1,0 +1,170 @@
+"""From trials to an answer: collect, summarise, select, compare."""
+
+# All training rules write the same tables, so one pattern serves all shards.
+SHARDS = PLAN.all_shards
+COMPARISON_FIGURES = {
+    "critical_difference": "Critical differences of mean ranks",
+    "importance": "Importance of the axes",
+}
+COMPARISON_TABLES = ("comparisons", "scientific", "importance")
+SCALING_FIGURES = {"scaling": "Speed against the number of replicas"}
+
+
+rule collect:
+    input:
+        trials=expand(rules.train.output.trials, shard=SHARDS),
+        epochs=expand(rules.train.output.epochs, shard=SHARDS),
+        stages=PLAN.stage_files,
+    output:
+        catalogue=PATHS.catalogue,
+        trials=PATHS.tables / "trials.parquet",
+        trials_csv=report(
+            PATHS.tables / "trials.csv",
+            caption="../workflow/report/trials.rst",
+            category="Tables",
+            labels={"table": "trials"},
+        ),
+        epochs=PATHS.tables / "epochs.parquet",
+        search=PATHS.tables / "search.parquet",
+        search_csv=report(
+            PATHS.tables / "search.csv",
+            caption="../workflow/report/search.rst",
+            category="Tables",
+            labels={"table": "search"},
+        ),
+        search_trials=PATHS.tables / "search_trials.parquet",
+        jobs=PATHS.tables / "jobs.parquet",
+        jobs_csv=report(
+            PATHS.tables / "jobs.csv",
+            caption="../workflow/report/jobs.rst",
+            category="Tables",
+            labels={"table": "jobs"},
+        ),
+    log:
+        PATHS.log("collect"),
+    benchmark:
+        PATHS.benchmark("collect")
+    resources:
+        turn=1,
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
+    params:
+        request=lambda wildcards: REQUESTS.collect().text(),
+        # Not an input: nothing is lost without it.
+        records=str(PATHS.jobs),
+    message:
+        f"Collecting the trials of {len(SHARDS)} shards"
+    script:
+        "../workflow/scripts/collect.py"
+
+
+rule summarise:
+    input:
+        trials=rules.collect.output.trials,
+    output:
+        configurations=PATHS.tables / "configurations.parquet",
+        configurations_csv=report(
+            PATHS.tables / "configurations.csv",
+            caption="../workflow/report/configurations.rst",
+            category="Tables",
+            labels={"table": "configurations"},
+        ),
+    log:
+        PATHS.log("summarise"),
+    benchmark:
+        PATHS.benchmark("summarise")
+    resources:
+        turn=1,
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
+    params:
+        request=lambda wildcards: REQUESTS.summary().text(),
+    message:
+        f"Summarising {len(PLAN.configurations)} configurations"
+    script:
+        "../workflow/scripts/summarise.py"
+
+
+# The final fit takes longest of what is left, and some figures wait for it. So what leads to it starts
+# first (`priority`), and other figures are drawn beside it.
+rule select_best:
+    input:
+        catalogue=rules.collect.output.catalogue,
+        configurations=rules.summarise.output.configurations,
+        predictions=expand(rules.train.output.predictions, shard=PLAN.answering_shards),
+    output:
+        best=PATHS.tables / "best.json",
+        predictions=PATHS.tables / "best_predictions.parquet",
+    log:
+        PATHS.log("select_best"),
+    benchmark:
+        PATHS.benchmark("select_best")
+    priority: 2
+    resources:
+        turn=1,
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
+    params:
+        request=lambda wildcards: REQUESTS.summary().text(),
+    message:
+        f"Selecting a configuration by {PLAN.study.problem.ranking_measure}"
+    script:
+        "../workflow/scripts/select_best.py"
+
+
+# Also while the final model is trained: nothing that trains waits for it.
+rule compare_configurations:
+    input:
+        trials=rules.collect.output.trials,
+        configurations=rules.summarise.output.configurations,
+        predictions=expand(rules.train.output.predictions, shard=PLAN.answering_shards),
+        targets=rules.prepare_data.output.targets,
+        groups=rules.prepare_data.output.groups,
+    output:
+        **figure_files(COMPARISON_FIGURES),
+        **table_files(COMPARISON_TABLES),
+        facts=PATHS.tables / "comparison.json",
+    log:
+        PATHS.log("compare_configurations"),
+    benchmark:
+        PATHS.benchmark("compare_configurations")
+    resources:
+        turn=1,
+        mem_mb=lambda wildcards, attempt: SIZES.comparison_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
+    params:
+        request=lambda wildcards: REQUESTS.comparison().text(),
+    message:
+        f"Comparing {len(PLAN.configurations)} configurations"
+    script:
+        "../workflow/scripts/compare_configurations.py"
+
+
+# Only of studies that compare world sizes.
+rule measure_scaling:
+    input:
+        trials=rules.collect.output.trials,
+        epochs=rules.collect.output.epochs,
+    output:
+        **figure_files(SCALING_FIGURES),
+        table=PATHS.tables / "scaling.parquet",
+        table_csv=report(
+            PATHS.tables / "scaling.csv",
+            caption="../workflow/report/scaling.rst",
+            category="Tables",
+            labels={"table": "scaling"},
+        ),
+    log:
+        PATHS.log("measure_scaling"),
+    benchmark:
+        PATHS.benchmark("measure_scaling")
+    resources:
+        turn=1,
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
+    params:
+        request=lambda wildcards: REQUESTS.scaling().text(),
+    message:
+        "Comparing the speed of different world sizes"
+    script:
+        "../workflow/scripts/measure_scaling.py"

@@ -1,0 +1,76 @@
+"""Verbs that begin a study: they write its folder, check it and show its plan."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gridfold.cli.verbs import COUNT, PATH, takes_study
+
+if TYPE_CHECKING:
+    from gridfold.plan.plan import Plan
+
+
+@click.command()
+@click.argument("directory", type=PATH, help="A new folder, or one without these files.")
+def new(directory: Path) -> None:
+    """Write a folder with a study, a model, data and profiles that run at once.
+
+    Nothing is overwritten.
+    """
+    from gridfold.cli.new import create
+
+    written = create(directory)
+    print(f"{directory}: {', '.join(map(str, written))}")
+    print(f"Run it: cd {shlex.quote(str(directory))} && snakemake")
+
+
+@click.command()
+@takes_study
+def validate(plan: Plan) -> None:
+    """Check a study file and name everything that is wrong with it.
+
+    Exits with 0 when the study can be run, with 1 otherwise.
+    """
+    from gridfold.plan.tuner_schedule import tuner_of
+    from gridfold.study.checks import table
+
+    more = f", and {len(plan.stages) - 1} more stages" * (len(plan.stages) > 1)
+    size = (
+        f"{len(plan.configurations)} configurations x {len(plan.splits)} splits = "
+        f"{len(plan.trials)} trials"
+    )
+    if tuner_of(plan.study):
+        size = (
+            f"up to {plan.stages[0].max_configurations} configurations x {len(plan.splits)} splits"
+        )
+    print(f"{', '.join(map(str, plan.files))}: valid, {size}{more}")
+    for note in table.notes(plan.study.data):
+        print(f"  note: {note}")
+
+
+@click.command()
+@takes_study
+@click.option("--cores", type=COUNT, help="CPU cores to reckon with.")
+@click.option("--list", "listed", is_flag=True, help="Also list every configuration with its id.")
+def plan(plan: Plan, cores: int | None, listed: bool) -> None:
+    """Show what a study would run, what is already done and what it costs.
+
+    Nothing is written and nothing is run.
+    """
+    from gridfold.plan.status import change_notice
+    from gridfold.plan.words import description
+
+    print(description(plan, cores or os.cpu_count()))
+    if notice := change_notice(plan):
+        print(f"  {notice}")
+    for duplicate in plan.expansion.duplicates:
+        print(f"  duplicate       {json.dumps(duplicate)}")
+    if listed:
+        for configuration in plan.configurations:
+            print(f"{configuration.id}  {configuration.label}")

@@ -1,0 +1,61 @@
+"""What the prepared arrays of a study are, as it lies in ``data/manifest.json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gridfold.data.columns import Column
+from gridfold.store.records import Record
+
+
+@dataclass(frozen=True)
+class Manifest(Record):
+    """What the prepared arrays are.
+
+    Attributes
+    ----------
+    samples : int
+        Samples, those of the test set included.
+    sample_shape : list of int
+        Shape of the features of one sample.
+    feature_type : {"float32", "uint8"}
+    outputs : int
+        Units of the output layer.
+    test_start : int or None
+        Index of the first sample of the source's own test set, if it has one.
+    class_names : list of str or None
+        Name of each class code; None for numbers.
+    target_names : list of str
+        Name of each output.
+    digest : str
+        SHA-256 of all that can change a result.
+    has_missing : bool
+        Whether some features are NaN, to be filled in each split.
+    reading : dict
+        How samples were read: ``images`` or ``windows``.
+    columns : list of Column or None
+        What the columns of the features are, for tables.
+    """
+
+    samples: int
+    sample_shape: list[int]
+    feature_type: str
+    outputs: int
+    test_start: int | None
+    class_names: list[str] | None
+    target_names: list[str]
+    digest: str
+    has_missing: bool
+    reading: dict[str, Any]
+    columns: list[Column] | None
+
+    def plain(self) -> dict[str, Any]:
+        """Return what is written as JSON."""
+        columns = None if self.columns is None else [column.as_json() for column in self.columns]
+        return super().plain() | {"columns": columns}
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the classes, or of the outputs of a problem with numbers."""
+        return self.target_names if self.class_names is None else self.class_names

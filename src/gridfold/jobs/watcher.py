@@ -1,0 +1,90 @@
+"""The watcher of a job keeps results, progress, record, log and locks up to date."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from gridfold.errors import TrialFailure
+from gridfold.jobs.pool import Event, Work
+from gridfold.problems import PROBLEM_KINDS
+from gridfold.store.job_records import JobRecorder
+from gridfold.store.locks import Heartbeat
+from gridfold.store.progress import JobProgress, ProgressFile
+from gridfold.store.trials import TrialResult
+
+log = logging.getLogger(__name__)
+
+# A trial that has ended, its result, and why it has no score, if so.
+OnEnd = Callable[[Work, TrialResult, TrialFailure | None], None]
+
+
+class TrialWatcher:
+    """Takes note of all that a pool, or ranks, say of the trials that they train.
+
+    Parameters
+    ----------
+    progress : ProgressFile
+        Of the job.
+    record : JobRecorder
+        Of the job.
+    locks : Heartbeat
+        Holds the locks of the trials; that of a trial that has ended is released.
+    on_end : callable
+        Gets each trial that has ended, when its result is in the run store.
+    """
+
+    def __init__(
+        self, progress: ProgressFile, record: JobRecorder, locks: Heartbeat, on_end: OnEnd
+    ) -> None:
+        self._file, self._record, self._locks = progress, record, locks
+        self._on_end = on_end
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event of a trial."""
+        if event.kind == "started":
+            self._record.adopt(event.elsewhere)
+            self._progress.running[_name(event.work)] = {
+                "epoch": 0,
+                "epochs": event.work.task.epochs,
+                "metric": PROBLEM_KINDS[event.work.task.settings["problem"]["type"]].metric,
+                "val_metric": None,
+            }
+            self._file.write()
+        elif event.kind == "epoch":
+            assert event.row is not None, "an epoch has a row of the history"
+            epoch, value = int(event.row["epoch"]), event.row["val_metric"]
+            self._progress.running[_name(event.work)].update(epoch=epoch, val_metric=value)
+            self._file.write()
+        else:
+            result = self._result(event)
+            # Not earlier: whoever waits for the lock then finds what there is to know.
+            self._locks.release(event.work.task.folder)
+            self._on_end(event.work, result, event.failure)
+            self._file.write(now=True)
+
+    @property
+    def _progress(self) -> JobProgress:
+        return self._file.progress
+
+    def _result(self, event: Event) -> TrialResult:
+        """Return the result of a trial that has ended, counted."""
+        work, failure = event.work, event.failure
+        self._progress.running.pop(_name(work), None)
+        self._progress.trained += 1
+        if failure is not None:
+            result = work.store.fail(work.task.epochs, failure, event.usage)
+            log.error("%s failed (%s): %s", _name(work), failure.kind, failure.reason)
+            self._progress.failed += 1
+        else:
+            found = work.store.result(work.task.epochs)
+            assert found is not None, f"{_name(work)} ended well but left no result"
+            result = found
+            log.info("%s finished: %s", _name(work), result.scores)
+            self._progress.done += 1
+        self._record.count(result.usage, failed=failure is not None)
+        return result
+
+
+def _name(work: Work) -> str:
+    return f"{work.task.config_id}/{work.task.split}"

@@ -1,0 +1,208 @@
+"""What each job of a plan must know; asked by the rules."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+
+from gridfold.canonical import case_id
+from gridfold.environment.versions import numeric_versions
+from gridfold.plan.fingerprint import training_code_digest
+from gridfold.plan.plan import Plan
+from gridfold.plan.stage_names import stage_of
+from gridfold.plan.stages import confirming_plan, training_fractions
+from gridfold.problems import Measure
+from gridfold.requests import (
+    AxisFacts,
+    ChoiceRequest,
+    CollectedStage,
+    CollectRequest,
+    ComparisonRequest,
+    Conditions,
+    DataRequest,
+    FinalRequest,
+    NotebookRequest,
+    Refinement,
+    ReportRequest,
+    ScalingCase,
+    ScalingRequest,
+    SplitsRequest,
+    SummaryRequest,
+    TrainRequest,
+    TuneRequest,
+    WantedConfiguration,
+)
+from gridfold.space.space import Space, shown_value
+from gridfold.space.starting_points import start_points
+from gridfold.study.request import sections_of
+from gridfold.usercode import notebooks
+from gridfold.usercode.digests import code_digest
+from gridfold.usercode.functions import split_reference
+
+
+class JobRequests:
+    """What the jobs of a plan must know, one method for each kind of job.
+
+    Parameters
+    ----------
+    plan : Plan
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan, self._study = plan, plan.study
+
+    def data(self) -> DataRequest:
+        """Return what `prepare_data` depends on."""
+        data = self._study.data
+        own = code_digest(split_reference(data.function)[0]) if data.source == "python" else ""
+        return DataRequest(
+            data.model_dump(exclude={"test_fraction", "normalise"}),
+            self._study.problem.type,
+            self._plan.content,
+            own,
+        )
+
+    def splits(self) -> SplitsRequest:
+        """Return what `make_splits` depends on."""
+        study = self._study
+        measure = study.problem.ranking_measure
+        return SplitsRequest(
+            study.resampling.model_dump(),
+            study.data.test_fraction,
+            study.data.test_seed,
+            study.problem.is_classification,
+            tuple(training_fractions(study)),
+            confirming_plan(study),
+            measure if Measure.of(measure).needs_two_classes else None,
+        )
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        """What every training depends on, whatever its trials."""
+        training, execution = self._study.training, self._study.execution
+        return Conditions(
+            training_code_digest(self._study),
+            numeric_versions(),
+            training.steps_per_execution,
+            training.checkpoint_every,
+            execution.threads_per_worker,
+            execution.in_memory_mb,
+        )
+
+    def train(self, shard: str) -> TrainRequest:
+        """Return what the training job of a shard depends on; of a slot, besides its stage."""
+        failed_trials = self._study.execution.failed_trials
+        if shard not in self._plan.ledger.shards:
+            size = self._plan.stage(stage_of(shard)).trials_per_job
+            return TrainRequest(self.conditions, failed_trials, trials_per_job=size)
+        members = self._plan.members(shard)
+        return TrainRequest(
+            self.conditions,
+            failed_trials,
+            tuple(str(trial) for trial, _ in members),
+            {c.id: WantedConfiguration(c.settings, c.epochs) for _, c in members},
+        )
+
+    def choice(self, name: str) -> ChoiceRequest:
+        """Return what `choose` depends on, besides the stages before."""
+        stage, study = self._plan.stage(name), self._study
+        drawn, refinement = self._plan.drawn(stage), None
+        if name.startswith("refine"):
+            refine = study.search.refine
+            assert refine is not None
+            # Each round looks nearer.
+            step = refine.step * refine.shrink ** (int(name.removeprefix("refine")) - 1)
+            refinement = Refinement(refine.top, step, refine.swap, sections_of(study))
+        return ChoiceRequest(
+            name,
+            stage.splits,
+            study.problem.ranking_measure,
+            stage.max_configurations,
+            study.training.epochs,
+            stage.epochs,
+            None if drawn is None else drawn.configurations,
+            refinement,
+        )
+
+    def tune(self) -> TuneRequest:
+        """Return what a search with Keras Tuner depends on."""
+        return TuneRequest(
+            self.conditions,
+            sections_of(self._study),
+            tuple(self._plan.splits),
+            tuple(start_points(Space.of(self._study))),
+        )
+
+    def collect(self) -> CollectRequest:
+        """Return what `collect` depends on, besides the files of stages and shards."""
+        plan = self._plan
+        stages = (
+            CollectedStage(s.name, s in plan.answering_stages, tuple(plan.shards_of(s)))
+            for s in plan.stages
+        )
+        return CollectRequest(tuple(stages), self._study.problem.ranking_measure)
+
+    def summary(self) -> SummaryRequest:
+        """Return what `summarise` and `select_best` depend on."""
+        study = self._study
+        axes = (AxisFacts(name, a.role, a.form) for name, a in study.search.space.items())
+        return SummaryRequest(study.problem.ranking_measure, study.report.confidence, tuple(axes))
+
+    def comparison(self) -> ComparisonRequest:
+        """Return what `compare_configurations` depends on, besides tables and predictions."""
+        study = self._study
+        return ComparisonRequest(
+            study.problem.ranking_measure,
+            study.report.confidence,
+            {
+                name: axis.model_dump(mode="json", by_alias=True)
+                for name, axis in study.search.space.items()
+            },
+        )
+
+    def scaling(self) -> ScalingRequest:
+        """Return what `measure_scaling` depends on, besides the tables."""
+        cases = []
+        for configuration in self._plan.configurations:
+            parallel = configuration.settings["training"].get("distribution")
+            values = (
+                f"{name.rpartition('.')[2]}={shown_value(value)}"
+                for name, value in configuration.axes.items()
+                if name != "model" and not name.startswith("training.distribution.")
+            )
+            cases.append(
+                ScalingCase(
+                    configuration.id,
+                    case_id(configuration.settings),
+                    " ".join(values),
+                    parallel["backend"] if parallel else "single",
+                )
+            )
+        return ScalingRequest(tuple(cases))
+
+    def final(self) -> FinalRequest:
+        """Return what `train_final` and `fit_final` depend on, besides what was selected."""
+        study = self._study
+        return FinalRequest(
+            self.conditions, study.study, study.problem.ranking_measure, study.report.confidence
+        )
+
+    def ensemble(self) -> FinalRequest:
+        """Return what `fit_ensemble` depends on, besides what was selected."""
+        return replace(self.final(), splits=tuple(self._plan.answering_splits))
+
+    def report(self) -> ReportRequest:
+        """Return what the figures and the report depend on, besides the tables."""
+        plan = self._plan
+        return ReportRequest(
+            self._study.model_dump(mode="json", by_alias=True),
+            tuple(map(str, plan.files)),
+            len(plan.configurations),
+            tuple(plan.expansion.duplicates),
+            self._study.problem.ranking_measure,
+            tuple(plan.splits),
+        )
+
+    def notebook(self, file: str) -> NotebookRequest:
+        """Return what running the notebook `file` depends on, besides the tables."""
+        return NotebookRequest(self._study.study, file, notebooks.source_digest(file))

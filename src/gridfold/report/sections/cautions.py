@@ -1,0 +1,326 @@
+"""The section of warnings: what a reader must know before trusting a study's numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from gridfold.problems import Measure
+from gridfold.report.input import ReportInput, ReportSection
+from gridfold.requests import ReportRequest
+from gridfold.statistics.intervals import (
+    corrected_standard_error,
+    pairs_among,
+    rounding_variance,
+    t_quantile,
+)
+from gridfold.store.model_card import ModelCard
+from gridfold.tables.axes import curve_over_splits, is_ordered, sorted_values
+from gridfold.tables.trials import StudyTables
+from gridfold.wording import counted, decimals, listed, measure_name, number, percent, shorten
+
+Severity = Literal["warning", "note"]
+
+_FEW_SPLITS = 5
+# The share of the last epochs in which the lowest validation loss means "still falling", and of
+# the first ones in which it means "falls no more, and rises".
+_STILL_FALLING, _RISING = 0.9, 0.7
+# Changes of the validation loss below these are noise.
+_LEAST_FALL, _LEAST_RISE = 0.03, 0.05
+# So close to the end of a drawn interval counts as its edge.
+_EDGE_OF_INTERVAL = 0.05
+_AXES_NAMED = 6
+_SPLITS_NAMED = 8
+
+
+@dataclass(frozen=True)
+class Caution:
+    """One thing to know about a study.
+
+    Attributes
+    ----------
+    severity : {"warning", "note"}
+        A warning can change the conclusion; a note can't, or is expected.
+    sentence : str
+        What was found, with its numbers.
+    remedy : str
+        What to do about it.
+    """
+
+    severity: Severity
+    sentence: str
+    remedy: str
+
+
+def cautions(study: ReportInput) -> ReportSection:
+    """Return what limits the trust in the answer."""
+    found = find_cautions(study.request, study.tables, study.card)
+    return ReportSection("cautions", "Warnings", "Warnings", {"cautions": found})
+
+
+def find_cautions(request: ReportRequest, tables: StudyTables, card: ModelCard) -> list[Caution]:
+    """Return all cautions of a study, warnings first.
+
+    Parameters
+    ----------
+    request : ReportRequest
+    tables : StudyTables
+    card : ModelCard
+    """
+    trials, epochs, configurations = tables.trials, tables.epochs, tables.configurations
+    selected = card.configuration.id
+    settings = card.configuration.settings["training"]
+    found = [
+        *_too_few_splits(card, configurations),
+        *_failures(trials, configurations, card.cross_validation.measure),
+        *_undefined(trials, card.cross_validation.measure),
+        *_no_test_set(configurations, card),
+        *_edges(configurations, request.study["search"]["space"], selected),
+        *_training_length(epochs[epochs["config_id"] == selected], settings),
+        *_optimism(configurations, card),
+        *_no_significance(trials, configurations, card),
+        *_duplicates(request.duplicates),
+    ]
+    return sorted(found, key=lambda caution: caution.severity == "note")
+
+
+def _too_few_splits(card: ModelCard, configurations: pd.DataFrame) -> Iterator[Caution]:
+    splits = card.cross_validation.n_splits
+    if splits < 2:
+        sentence = "There is one split only, so no score has a confidence interval"
+        if len(configurations) > 1:
+            sentence += " and no two configurations can be compared by a test"
+        yield Caution(
+            "warning", f"{sentence}.", "Use k-fold resampling or `repeats`, at least five splits."
+        )
+    elif splits < _FEW_SPLITS:
+        yield Caution(
+            "warning",
+            f"With {splits} splits the spread of the scores is itself poorly known, so intervals "
+            "are wide and rough.",
+            "Use at least five splits; more `folds` or `repeats`.",
+        )
+
+
+def _failures(
+    trials: pd.DataFrame, configurations: pd.DataFrame, measure: str
+) -> Iterator[Caution]:
+    failed = trials[trials["status"] == "failed"]
+    if not len(failed):
+        return
+    kinds = listed(f"{count} {kind}" for kind, count in failed["failure"].value_counts().items())
+    lost = configurations[configurations["n_failed"] > 0]
+    yield Caution(
+        "warning",
+        f"{len(failed)} of {counted(len(trials), 'trial')} failed ({kinds}), which leaves "
+        f"{counted(len(lost), 'configuration')} without comparable scores; they are ranked last."
+        + _better_on_fewer_splits(lost, measure),
+        "See the reasons under “Failed trials”. Diverged trials often need a lower learning "
+        "rate or `clipnorm`.",
+    )
+
+
+def _undefined(trials: pd.DataFrame, measure: str) -> Iterator[Caution]:
+    finished = trials[trials["status"] == "finished"]
+    names = sorted(set(finished.loc[finished[measure].isna(), "split"]))
+    if not names:
+        return
+    left = finished["split"].nunique() - len(names)
+    if len(names) > _SPLITS_NAMED:
+        names[_SPLITS_NAMED:] = [f"{len(names) - _SPLITS_NAMED} more"]
+    yield Caution(
+        "warning",
+        f"{measure_name(measure)} is not defined on {listed(names)}, whose validation parts have "
+        "too few samples or only one class; means and tests are over the other "
+        f"{counted(left, 'split')}.",
+        "Use `resampling.method: stratified`, fewer folds, or a measure such as `log_loss`.",
+    )
+
+
+def _better_on_fewer_splits(lost: pd.DataFrame, measure: str) -> str:
+    """Say when the ranking hides a better mean."""
+    better = int((Measure.of(measure).sign * lost["difference"] > 0).sum())
+    if not better:
+        return ""
+    verb = "has" if better == 1 else "have"
+    return f" {better} of them {verb} a better mean than the selected one, over fewer splits."
+
+
+def _no_test_set(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caution]:
+    if card.test:
+        return
+    remedy = "Set `data.test_fraction`, or bring a test set of your own."
+    if len(configurations) == 1:
+        yield Caution("note", "No test set was held out.", remedy)
+    else:
+        yield Caution(
+            "warning",
+            "No test set was held out, so nothing here is free of the selection: the score of "
+            "the selected configuration is optimistic.",
+            remedy,
+        )
+
+
+def _edges(
+    configurations: pd.DataFrame, space: Mapping[str, Any], selected: str
+) -> Iterator[Caution]:
+    row = configurations[configurations["config_id"] == selected].iloc[0]
+    at_edge = []
+    for name, axis in space.items():
+        if name not in configurations or pd.isna(row[name]):
+            continue
+        if not is_ordered(configurations[name], axis):
+            continue
+        side = edge(float(row[name]), sorted_values(configurations[name], axis), axis)
+        # Nothing in the library has negative settings, so 0 is an end and not an edge. What a
+        # user's own code takes is unknown.
+        if side and not (side == "lowest" and row[name] == 0 and not name.startswith("python.")):
+            at_edge.append(f"{shorten(name, 40)} = {row[name]:g} ({side})")
+    if at_edge:
+        more = len(at_edge) - _AXES_NAMED
+        if more > 0:
+            at_edge[_AXES_NAMED:] = [f"{more} more"]
+        yield Caution(
+            "warning",
+            f"The selected configuration lies at the edge of the search space: "
+            f"{listed(at_edge)}. Better values may lie beyond it.",
+            "Extend these axes in that direction; finished trials are kept.",
+        )
+
+
+def edge(value: float, values: list[float], axis: Mapping[str, Any]) -> str:
+    """Return ``lowest`` or ``highest`` where `value` is at an end of its axis, else ``""``.
+
+    Parameters
+    ----------
+    value : float
+        Of the selected configuration.
+    values : list of float
+        All values of the study, ascending.
+    axis : mapping
+        The axis, as in the study; of an interval, a twentieth at each end counts as edge.
+    """
+    interval = axis.get("float")
+    if interval:
+        low, high, at = interval["min"], interval["max"], value
+        if interval["log"]:
+            low, high, at = math.log(low), math.log(high), math.log(value)
+        position = (at - low) / (high - low)
+        if position <= _EDGE_OF_INTERVAL:
+            return "lowest"
+        return "highest" if position >= 1 - _EDGE_OF_INTERVAL else ""
+    if len(values) < 2:
+        return ""
+    return {values[0]: "lowest", values[-1]: "highest"}.get(value, "")
+
+
+def _training_length(history: pd.DataFrame, settings: Mapping[str, Any]) -> Iterator[Caution]:
+    loss = curve_over_splits(history, "val_loss")["mean"]
+    if len(loss) < _FEW_SPLITS:
+        return
+    last, lowest = int(loss.index[-1]), int(loss.index[int(loss.argmin())])
+    before = float(loss.iloc[round(_RISING * len(loss)) - 1])
+    fall = 1 - float(loss.min()) / before if before > 0 else 0.0
+    rise = float(loss.iloc[-1] / loss.min()) - 1 if loss.min() > 0 else 0.0
+    stopping = settings["early_stopping"]
+    if lowest >= _STILL_FALLING * last and fall > _LEAST_FALL and not stopping:
+        yield Caution(
+            "note",
+            f"The validation loss of the selected configuration was still falling at the end, by "
+            f"{percent(round(fall, 2))} over the last {percent(round(1 - _RISING, 2))} of its "
+            f"{last} epochs.",
+            "Raise `training.epochs`; finished trials go on from where they stopped.",
+        )
+    elif lowest <= _RISING * last and rise > _LEAST_RISE and not stopping:
+        yield Caution(
+            "warning",
+            f"The validation loss of the selected configuration was lowest in epoch {lowest} of "
+            f"{last} and is {percent(round(rise, 2))} higher at the end: it overfits.",
+            "Use `training.early_stopping`, fewer epochs, or more regularisation.",
+        )
+
+
+def _optimism(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caution]:
+    count, splits = len(configurations), card.cross_validation.n_splits
+    if count <= 2 * splits:
+        return
+    remedy = (
+        "Quote the held-out test score, which took no part in the selection."
+        if card.test
+        else "Hold out a test set with `data.test_fraction`, or use more splits."
+    )
+    yield Caution(
+        "note" if card.test else "warning",
+        f"The selected configuration is the best of {count:,} on {counted(splits, 'split')}; the "
+        "best of many is in part the luckiest, so its score on them is optimistic.",
+        remedy,
+    )
+
+
+def _no_significance(
+    trials: pd.DataFrame, configurations: pd.DataFrame, card: ModelCard
+) -> Iterator[Caution]:
+    validation = card.cross_validation
+    alpha = 1 - validation.confidence
+    compared = configurations[configurations["p_value"].notna()]
+    if not len(compared) or (compared["p_value"] <= alpha).any():
+        return
+    measure = validation.measure
+    needed = detectable_difference(trials, configurations, measure, alpha)
+    means = configurations[f"{measure}_mean"]
+    places = decimals(configurations[f"{measure}_sd"], means)
+    spread = float((means[compared.index] - means.iloc[0]).abs().max())
+    yield Caution(
+        "note",
+        f"No configuration differs significantly from the best. With "
+        f"{counted(validation.n_splits, 'split')} and {counted(len(compared), 'comparison')}, "
+        f"the smallest p-value would pass only at a difference of about {number(needed, places)} "
+        f"{measure_name(measure)}; the largest found is {number(spread, places)}.",
+        "More repeats find smaller differences; fewer configurations need less correction. Until "
+        "then choose among them by cost or simplicity.",
+    )
+
+
+def detectable_difference(
+    trials: pd.DataFrame, configurations: pd.DataFrame, measure: str, alpha: float
+) -> float:
+    """Return the difference to the best that a typical comparison would need to be significant.
+
+    The corrected resampled t-test at the level that is left of `alpha` for each of all pairs, with
+    the median standard error over the comparisons.
+
+    Parameters
+    ----------
+    trials, configurations : DataFrame
+    measure : str
+    alpha : float
+        One minus the confidence.
+    """
+    finished = trials[trials["status"] == "finished"]
+    ratio = float((finished["n_validation"] / finished["n_train"]).mean())
+    scores = finished.pivot(index="split", columns="config_id", values=measure)
+    best = scores[configurations.loc[0, "config_id"]]
+    compared = configurations.loc[configurations["p_value"].notna(), "config_id"]
+    pairs = pairs_among(len(compared))
+    least = 2 * rounding_variance(measure, finished[measure], finished["n_validation"])
+    needed = []
+    for config_id in compared:
+        difference = (scores[config_id] - best).dropna().to_numpy(float)
+        critical = t_quantile(1 - alpha / pairs / 2, len(difference) - 1)
+        needed.append(critical * corrected_standard_error(difference, ratio, least))
+    return float(np.median(needed))
+
+
+def _duplicates(duplicates: Sequence[Any]) -> Iterator[Caution]:
+    if duplicates:
+        yield Caution(
+            "note",
+            f"{counted(len(duplicates), 'combination')} of axis values led to a configuration "
+            "that was there already, and was left out.",
+            "Harmless; a `when` condition on the axis without effect avoids it.",
+        )

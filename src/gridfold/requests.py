@@ -1,0 +1,478 @@
+"""What each kind of job must know, as one frozen dataclass: its request.
+
+The plan makes requests (:class:`gridfold.plan.job_requests.JobRequests`), jobs answer them. In the
+rules a request is one canonical JSON text, so that Snakemake, which compares the parameters of its
+jobs, sees every change of a request and nothing else. The dataclasses stand here, below the plan,
+since reading and splitting the data stand below it, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from gridfold import typed_json
+
+Settings = Mapping[str, Any]
+"""Everything that can change the result of a trial: model, training, problem, preprocessing."""
+
+
+class Request:
+    """What a job must know; written and read as text."""
+
+    def text(self) -> str:
+        """Return the request as canonical JSON."""
+        return typed_json.text_of(self)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the request that :meth:`text` has written."""
+        return typed_json.parse(cls, text)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What every training depends on besides its configuration.
+
+    Attributes
+    ----------
+    code : str
+        Digest of all code that decides numbers.
+    versions : mapping of str to str
+        Versions of the packages that decide numbers.
+    steps_per_execution : int or {"auto"}
+        Batches of each call of the compiled training function.
+    checkpoint_every : int
+        Epochs from one checkpoint to the next.
+    threads : int
+        CPU threads of each trial.
+    in_memory_mb : int
+        MB of samples that a trial keeps in memory; of more it reads batch by batch.
+    """
+
+    code: str
+    versions: Mapping[str, str]
+    steps_per_execution: int | str
+    checkpoint_every: int
+    threads: int
+    in_memory_mb: int
+
+
+@dataclass(frozen=True)
+class WantedConfiguration:
+    """A configuration to train.
+
+    Attributes
+    ----------
+    settings : mapping
+    epochs : int
+        Epochs to reach.
+    """
+
+    settings: Settings
+    epochs: int
+
+
+@dataclass(frozen=True)
+class ChosenConfiguration:
+    """A configuration of a stage, as it stands in the file of the stage.
+
+    Attributes
+    ----------
+    id, label : str
+    axes : mapping
+        Value of each axis that is active here.
+    settings : mapping
+    epochs : int
+        Epochs to reach in this stage.
+    score : float or None
+        Mean of the ranking measure in the stages before, where it has one.
+    tuner_trial : str or None
+        Keras Tuner's number of the trial, where a tuner has chosen it.
+    """
+
+    id: str
+    label: str
+    axes: Mapping[str, Any]
+    settings: Settings
+    epochs: int
+    score: float | None = None
+    tuner_trial: str | None = None
+
+    @property
+    def wanted(self) -> WantedConfiguration:
+        """What a job must know to train it."""
+        return WantedConfiguration(self.settings, self.epochs)
+
+
+@dataclass(frozen=True)
+class StudySections:
+    """A study as it travels to jobs that find configurations of their own.
+
+    Attributes
+    ----------
+    sections : mapping
+        The sections that configurations follow from, as written: defaults are left out, since an
+        axis must meet only what the user has set.
+    axes : tuple of str
+        Names of the axes in the order of every label; canonical JSON sorts the keys of a section.
+    """
+
+    sections: Mapping[str, Any]
+    axes: tuple[str, ...]
+
+
+# -- data ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DataRequest(Request):
+    """What `prepare_data` depends on.
+
+    Attributes
+    ----------
+    data : mapping
+        The section `data`, without what only splits or trials use.
+    problem : str
+        ``problem.type``.
+    content : str
+        Digest of the data files; empty where there are none.
+    code : str
+        Digest of the user's function that makes the data; empty where there is none.
+    """
+
+    data: Mapping[str, Any]
+    problem: str
+    content: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class SplitsRequest(Request):
+    """What `make_splits` depends on.
+
+    Attributes
+    ----------
+    resampling : mapping
+        The section `resampling`.
+    test_fraction : float
+        Share of the samples that is held out for the test.
+    test_seed : int
+    classification : bool
+        Whether targets are classes.
+    training_fractions : tuple of float
+        Shares of the training parts that cheap stages of a search use, 1 left out.
+    confirm : mapping or None
+        How the splits of `search.confirm` are drawn, in the form of the section `resampling`.
+    measure : str or None
+        The ranking measure, if it needs samples of two classes. Only then, so that no other change
+        of the measure draws splits anew.
+    """
+
+    resampling: Mapping[str, Any]
+    test_fraction: float
+    test_seed: int
+    classification: bool
+    training_fractions: tuple[float, ...] = ()
+    confirm: Mapping[str, Any] | None = None
+    measure: str | None = None
+
+
+# -- training and search ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TrainRequest(Request):
+    """What a training job depends on.
+
+    Attributes
+    ----------
+    conditions : Conditions
+    failed_trials : {"stop", "report"}
+        ``execution.failed_trials``.
+    trials : tuple of str
+        Trials to train, as ``config_id/split``; of a slot, once its stage is decided.
+    configurations : mapping of str to WantedConfiguration
+        The configurations of these trials by id.
+    trials_per_job : int or None
+        Trials of each slot of a stage; None for trials that are known beforehand.
+    """
+
+    conditions: Conditions
+    failed_trials: str
+    trials: tuple[str, ...] = ()
+    configurations: Mapping[str, WantedConfiguration] = field(default_factory=dict)
+    trials_per_job: int | None = None
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How neighbours of the best configurations are found.
+
+    Attributes
+    ----------
+    top : int
+        Configurations whose neighbours are tried.
+    step : float
+        Share of an axis' range from a value to its neighbour.
+    swap : bool
+        Whether choices that are no numbers have neighbours.
+    study : StudySections
+        What configurations follow from.
+    """
+
+    top: int
+    step: float
+    swap: bool
+    study: StudySections
+
+
+@dataclass(frozen=True)
+class ChoiceRequest(Request):
+    """What `choose` depends on, besides the stages before: which configurations a stage has.
+
+    Attributes
+    ----------
+    stage : str
+    splits : tuple of str
+        On which each configuration is trained.
+    measure : str
+        What configurations are ranked by.
+    most : int
+        Configurations at most.
+    all_epochs : int
+        Epochs of a full training, where a configuration does not say its own.
+    epochs : int or None
+        Epochs of each configuration in this stage; None for a full training.
+    drawn : tuple of ChosenConfiguration or None
+        The configurations themselves, if the strategy has drawn them.
+    refinement : Refinement or None
+        How neighbours of the best are found, if the stage has them; otherwise the best go on.
+    """
+
+    stage: str
+    splits: tuple[str, ...]
+    measure: str
+    most: int
+    all_epochs: int
+    epochs: int | None = None
+    drawn: tuple[ChosenConfiguration, ...] | None = None
+    refinement: Refinement | None = None
+
+
+@dataclass(frozen=True)
+class TuneRequest(Request):
+    """What a search with Keras Tuner depends on.
+
+    Attributes
+    ----------
+    conditions : Conditions
+    study : StudySections
+    splits : tuple of str
+        On which each configuration is trained.
+    starts : tuple of mapping
+        Points of the space to try first.
+    """
+
+    conditions: Conditions
+    study: StudySections
+    splits: tuple[str, ...]
+    starts: tuple[Mapping[str, Any], ...] = ()
+
+
+# -- tables and statistics -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CollectedStage:
+    """The jobs of a stage.
+
+    Attributes
+    ----------
+    name : str
+    answers : bool
+        Whether its trials are compared with each other in the end.
+    shards : tuple of str
+        Names of its training jobs.
+    """
+
+    name: str
+    answers: bool
+    shards: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CollectRequest(Request):
+    """What `collect` depends on, besides the files of stages and shards.
+
+    Attributes
+    ----------
+    stages : tuple of CollectedStage
+        In their order.
+    measure : str
+        What configurations are ranked by.
+    """
+
+    stages: tuple[CollectedStage, ...]
+    measure: str
+
+
+@dataclass(frozen=True)
+class AxisFacts:
+    """What tables must know of an axis.
+
+    Attributes
+    ----------
+    name : str
+    role : {"scientific", "nuisance"} or None
+    form : str
+        ``values``, ``range``, ...
+    """
+
+    name: str
+    role: str | None
+    form: str
+
+
+@dataclass(frozen=True)
+class SummaryRequest(Request):
+    """What `summarise` and `select_best` depend on.
+
+    Attributes
+    ----------
+    measure : str
+        What configurations are ranked by.
+    confidence : float
+        Level of all intervals, such as 0.95.
+    axes : tuple of AxisFacts
+    """
+
+    measure: str
+    confidence: float
+    axes: tuple[AxisFacts, ...] = ()
+
+
+@dataclass(frozen=True)
+class ComparisonRequest(Request):
+    """What `compare_configurations` depends on, besides tables and predictions.
+
+    Attributes
+    ----------
+    measure : str
+        What configurations are ranked by.
+    confidence : float
+        Level of all intervals, such as 0.95.
+    space : mapping
+        The section `search.space`.
+    """
+
+    measure: str
+    confidence: float
+    space: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ScalingCase:
+    """A configuration of a scaling study.
+
+    Attributes
+    ----------
+    config_id : str
+    case : str
+        Id of the configuration without its devices; equal ones are compared.
+    series : str
+        Values of the other axes, in one line.
+    backend : str
+        ``training.distribution.backend``, or ``single``.
+    """
+
+    config_id: str
+    case: str
+    series: str
+    backend: str
+
+
+@dataclass(frozen=True)
+class ScalingRequest(Request):
+    """What `measure_scaling` depends on, besides the tables.
+
+    Attributes
+    ----------
+    configurations : tuple of ScalingCase
+    """
+
+    configurations: tuple[ScalingCase, ...]
+
+
+# -- final model and report ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FinalRequest(Request):
+    """What `train_final`, `fit_ensemble` and `fit_final` depend on, besides what was selected.
+
+    Attributes
+    ----------
+    conditions : Conditions
+    study : str
+        Name of the study.
+    measure : str
+        What configurations are ranked by.
+    confidence : float
+        Level of all intervals, such as 0.95.
+    splits : tuple of str
+        Splits whose models make the ensemble; none without one.
+    """
+
+    conditions: Conditions
+    study: str
+    measure: str
+    confidence: float
+    splits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReportRequest(Request):
+    """What the figures and the report depend on, besides the tables.
+
+    Attributes
+    ----------
+    study : mapping
+        The whole study, defaults filled in.
+    files : tuple of str
+        The study files.
+    configurations : int
+        Configurations that the strategy has drawn.
+    duplicates : tuple of mapping
+        Points of the space that are left out, since another one is the same.
+    measure : str
+        What configurations are ranked by.
+    splits : tuple of str
+    """
+
+    study: Mapping[str, Any]
+    files: tuple[str, ...]
+    configurations: int
+    duplicates: tuple[Mapping[str, Any], ...]
+    measure: str
+    splits: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NotebookRequest(Request):
+    """What `run_notebook` depends on, besides the tables.
+
+    Attributes
+    ----------
+    study : str
+        Name of the study.
+    notebook : str
+        File of the notebook.
+    code : str
+        Digest of its cells.
+    """
+
+    study: str
+    notebook: str
+    code: str

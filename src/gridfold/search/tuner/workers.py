@@ -1,0 +1,140 @@
+"""A distributed search is one job: a chief, and the workers that it starts."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from gridfold import typed_json
+from gridfold.cluster.launchers import launcher_of_job, options_for_workers
+from gridfold.errors import Interrupted
+from gridfold.jobs.pool import stop_signals
+from gridfold.jobs.ranks import AUTO, end_process, end_with_parent
+from gridfold.requests import TuneRequest
+from gridfold.search.tuner.local_oracle import open_oracle
+from gridfold.search.tuner.protocol import LOST_SECONDS, TuningFailed
+from gridfold.search.tuner.search import TuningStudy
+from gridfold.search.tuner.worker import TUNER_ID, WorkerJob
+
+log = logging.getLogger(__name__)
+
+# Workers end by themselves when there is no more to try.
+_EXIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class WorkerProcesses:
+    """Starts the workers of a search, each in a process of its own, and ends them.
+
+    Attributes
+    ----------
+    count : int
+        Workers in all.
+    cores : int
+        CPU cores of each.
+    on_node : int
+        Workers on one node.
+    launcher : str
+        Command that starts all of them, as ``srun``; ``auto`` for that one inside a Slurm job, and
+        for processes on this machine elsewhere.
+    lost_after : float
+        Seconds of silence after which one of them counts as gone.
+    """
+
+    count: int
+    cores: int
+    on_node: int
+    launcher: str = AUTO
+    lost_after: float = LOST_SECONDS
+
+    @contextlib.contextmanager
+    def started(
+        self, study: TuningStudy, environment: Mapping[str, str]
+    ) -> Iterator[list[subprocess.Popen[bytes]]]:
+        """Start the workers; they have ended when the block has."""
+        program = [sys.executable, "-m", "gridfold.search.tuner.worker", str(study.paths.root)]
+        shared = {**os.environ, **environment}
+        # All workers would take the chief's for their own.
+        shared.pop(TUNER_ID, None)
+        processes: list[subprocess.Popen[bytes]] = []
+        try:
+            for command, own in self._commands(program):
+                log.info("%s", shlex.join(command))
+                processes.append(
+                    subprocess.Popen(
+                        command,
+                        env={**shared, **own},
+                        stdin=subprocess.DEVNULL,
+                        start_new_session=True,
+                        preexec_fn=end_with_parent,
+                    )
+                )
+            yield processes
+        finally:
+            for process in processes:
+                end_process(process)
+
+    def _commands(self, program: list[str]) -> Iterator[tuple[list[str], dict[str, str]]]:
+        words = launcher_of_job() if self.launcher == AUTO else shlex.split(self.launcher)
+        if words is None:
+            for place in range(self.count):
+                yield program, {TUNER_ID: f"worker{place}", "GRIDFOLD_LOCALID": str(place)}
+            return
+        yield [*words, *options_for_workers(self.count, self.cores), *program], {}
+
+
+def run_distributed(study: TuningStudy, request: TuneRequest, workers: WorkerProcesses) -> None:
+    """Search with a chief, which is this process, and workers.
+
+    Parameters
+    ----------
+    study : TuningStudy
+    request : TuneRequest
+    workers : WorkerProcesses
+
+    Raises
+    ------
+    TuningFailed
+        When all workers have ended before the search, or it can't go on.
+    Interrupted
+        After SIGTERM, SIGINT or SIGUSR1.
+    """
+    # gRPC need not look after children: all are other programs.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    typed_json.write(study.paths.tuner_job, WorkerJob(request, workers.cores, workers.on_node))
+    with stop_signals() as stopped:
+        oracle = open_oracle(study)
+
+        from gridfold.search.tuner.chief import Chief
+
+        with (
+            Chief(oracle, study.paths.tuner_chief, workers.lost_after) as chief,
+            workers.started(study, chief.environment()) as processes,
+        ):
+            over = chief.wait(
+                lambda: any(process.poll() is None for process in processes), stopped.is_set
+            )
+            if over:
+                _wait_for_exit(processes)
+        if stopped.is_set():
+            raise Interrupted
+    if not over:
+        folder = study.paths.root / "logs" / "tune_workers"
+        raise TuningFailed(
+            f"all {workers.count} workers have ended before the search; what they say: {folder}"
+        )
+
+
+def _wait_for_exit(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Wait until the workers have ended by themselves, for a minute at most."""
+    deadline = time.monotonic() + _EXIT_SECONDS
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=max(0.1, deadline - time.monotonic()))

@@ -1,0 +1,1 @@
+"""What all web pages of gridfold share: they hold everything and ask nothing of a network."""
