@@ -1,6 +1,8 @@
 """Fixtures that several test modules share, and how the tests are dealt out to processes."""
 
+import math
 import os
+from pathlib import Path
 
 import pytest
 from distributed import horovod_here, mpi_here
@@ -9,7 +11,7 @@ from workbench import ROOT
 
 __all__ = ["horovod_here", "mpi_here", "pytest_terminal_summary"]
 
-# What the tests of a folder do, in the order in which they begin: the first ones take longest.
+# What the tests of a folder do. Each file of these folders takes minutes.
 _MARKERS = {
     "cluster": ("slurm", "workflow"),
     "workflow": ("workflow",),
@@ -25,16 +27,28 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their folder, and let those that take long start first.
+    """Mark tests by their folder, and mix those that wait with those that compute.
 
-    A process takes whole files (``--dist loadfile``), in this order (``--no-loadscope-reorder``),
-    so that no slow file is left for the end, alone in its process.
+    A process takes whole files (``--dist loadfile``), in this order (``--no-loadscope-reorder``):
+    the longest file of each slow folder, then the second of each, and what is quick at the end, so
+    that no slow file is left alone.
     """
-    folders = list(_MARKERS)
-    order = {}
+    files: dict[str, list[Path]] = {folder: [] for folder in _MARKERS}
     for item in items:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
-        order[item] = folders.index(folder) if folder in folders else len(folders)
+        folder = _folder(item)
         for marker in _MARKERS.get(folder, ()):
             item.add_marker(marker)
-    items.sort(key=order.__getitem__)
+        if folder in files and item.path not in files[folder]:
+            files[folder].append(item.path)
+    for paths in files.values():
+        paths.sort(key=lambda path: path.stat().st_size, reverse=True)
+
+    def turn(item: pytest.Item) -> float:
+        slow = files.get(_folder(item))
+        return slow.index(item.path) if slow else math.inf
+
+    items.sort(key=turn)
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(ROOT / "tests").parts[0]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from clones import IMPATIENT, PATIENCE, Clone, ended, new_cluster
+from clones import IMPATIENT, PATIENCE, Clone, ended
 from searches import SPACE, wait_until
+from slurmcluster import SlurmCluster
 from workspaces import tiny
 
 from gridfold.search.tuner.outcome import TunerTrial, read_trials
@@ -79,9 +79,8 @@ def _worker(folder: Path, number: str) -> psutil.Process:
 
 
 @pytest.fixture(scope="module")
-def search(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Search]:
-    with new_cluster(accounting=True) as cluster:
-        yield Search(Clone(tmp_path_factory.mktemp("clone"), cluster))
+def search(cluster: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> Search:
+    return Search(Clone(tmp_path_factory.mktemp("clone"), cluster))
 
 
 def test_the_search_survives_one_of_its_workers(search: Search) -> None:

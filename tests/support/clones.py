@@ -19,9 +19,25 @@ import pytest
 import slurmcluster
 import yaml
 from workbench import ROOT
+from workspaces import tiny
 
 # What a user would not say: these tests should wait for their jobs no longer than the jobs take.
 IMPATIENT = ("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "20")
+# The plugin waits 10 s longer after each look at its jobs that has found none ended: kind to a
+# cluster of many users, and most of the time that these tests would take.
+LOOK_OFTEN = """
+
+import asyncio
+
+from gridfold.cluster.executor import LastingExecutor
+
+
+async def _sleep(self):
+    await asyncio.sleep(self.workflow.executor_settings.init_seconds_before_status_checks)
+
+
+LastingExecutor.sleep = _sleep
+"""
 
 
 # In seconds; other tests run at the same time, on few cores.
@@ -81,6 +97,8 @@ class Clone:
             if (ROOT / name).exists():
                 # A link stays a link, as in git.
                 shutil.copy2(ROOT / name, target, follow_symlinks=False)
+        with (folder / "Snakefile").open("a") as snakefile:
+            snakefile.write(LOOK_OFTEN)
 
     def start(self, study: dict[str, Any], *options: str) -> subprocess.Popen[str]:
         (self.folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
@@ -129,3 +147,34 @@ def flag(line: str, name: str, default: str | None = None) -> str:
     match = re.search(rf" {name}[ =](\S+)", line)
     assert match or default is not None, f"{name} is not in: {line}"
     return match[1] if match else str(default)
+
+
+GOLDEN = ROOT / "tests" / "cluster" / "golden" / "sbatch.txt"
+
+
+def last_job(cluster: slurmcluster.SlurmCluster) -> int:
+    return max((int(row["JobIDRaw"]) for row in cluster.jobs("JobIDRaw")), default=0)
+
+
+def check_golden(name: str, lines: dict[str, str]) -> None:
+    """Compare the submissions of one run with the recorded ones, or record them."""
+    sections = dict(re.findall(r"^# (.*)\n((?:sbatch .*\n)*)", GOLDEN.read_text(), re.M))
+    text = "".join(f"{line}\n" for _, line in sorted(lines.items()))
+    if os.environ.get("GRIDFOLD_RECORD"):
+        sections[name] = text
+        GOLDEN.write_text("".join(f"# {n}\n{t}" for n, t in sections.items()))
+    assert text == sections[name], "if this is meant: GRIDFOLD_RECORD=1 pytest tests/cluster"
+
+
+def parallel(backend: str, world_size: int) -> dict[str, Any]:
+    """One trial on several replicas."""
+    return tiny(
+        training={
+            "epochs": 2,
+            "batch_size": 64,
+            "distribution": {"backend": backend, "world_size": world_size},
+        },
+        search={"space": {"mlp.units": [8]}},
+        resampling={"method": "holdout"},
+        execution={"start_timeout": 300},
+    )

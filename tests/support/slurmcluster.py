@@ -297,7 +297,7 @@ ReturnToService=2
 MpiDefault=none
 GresTypes=gpu
 # Time limits, queues and requeued jobs must not take minutes here.
-SchedulerParameters=bf_interval=1,sched_interval=1,batch_sched_delay=1
+SchedulerParameters=bf_interval=1,sched_interval=1,batch_sched_delay=0,sched_min_interval=0
 KillWait=5
 OverTimeLimit=0
 MinJobAge=300
@@ -385,7 +385,7 @@ def running(folder: Path, *, accounting: bool = True, cpus: int = CPUS) -> Itera
 
 
 def main(words: Sequence[str]) -> None:
-    """Run a cluster by hand: ``python tests/slurmcluster.py FOLDER [--no-accounting]``."""
+    """Run a cluster by hand: ``python tests/support/slurmcluster.py FOLDER [--no-accounting]``."""
     with running(Path(words[0]), accounting="--no-accounting" not in words) as cluster:
         for name in ("SLURM_CONF", "PATH"):
             print(f"export {name}={cluster.environment[name]}", flush=True)

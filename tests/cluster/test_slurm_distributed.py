@@ -1,0 +1,140 @@
+"""Studies with several replicas on a real Slurm: what is asked for, and where ranks run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from typing import Any
+
+import pytest
+import slurmcluster
+from clones import (
+    IMPATIENT,
+    PATIENCE,
+    Clone,
+    check_golden,
+    ended,
+    last_job,
+    parallel,
+    submissions,
+)
+from distributed import need_mpi
+
+
+def site_words(**words: Any) -> tuple[str, ...]:
+    """What a profile says about nodes, for both rules that train on several of them."""
+    rules = ("train_distributed", "train_final")
+    return ("--set-resources", *(f"{r}:{k}={v}" for r in rules for k, v in words.items()))
+
+
+SHARD = ["results/tiny/shards/d0001.trials.parquet"]
+
+
+SHARD_LOG = "train_distributed/d0001.log"
+
+
+GPUS = {"slurm_partition": "gpu", "gpus_per_replica": 1}
+
+
+# Study, what the profile says besides, and what is asked for: nothing is the whole report.
+DISTRIBUTED: dict[str, tuple[dict[str, Any], tuple[str, ...], list[str]]] = {
+    "Horovod on one node": (parallel("horovod", 2), (), SHARD),
+    "Horovod on two nodes": (parallel("horovod", 4), site_words(ranks_per_node=2), []),
+    "several GPUs of one node": (parallel("mirrored", 2), site_words(**GPUS), SHARD),
+    "several GPUs of two nodes": (
+        parallel("horovod", 4),
+        site_words(**GPUS, ranks_per_node=2),
+        ["results/tiny/final/trained.json"],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def distributed(
+    cluster: slurmcluster.SlurmCluster, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    need_mpi()
+    since = last_job(cluster)
+    clones, outputs = {}, {}
+    # Two at a time: each rank is a TensorFlow of its own.
+    for names in zip(*[iter(DISTRIBUTED)] * 2, strict=True):
+        with contextlib.ExitStack() as stack:
+            started = {}
+            for name in names:
+                study, words, target = DISTRIBUTED[name]
+                clone = clones[name] = Clone(tmp_path_factory.mktemp("clone"), cluster)
+                # The nodes are one host: Open MPI must not take shared memory for a network.
+                clone.environment |= {"OMPI_MCA_btl": "tcp,self"}
+                process = clone.start(
+                    study, *("--profile", "slurm", *words, *IMPATIENT, "--verbose", "--", *target)
+                )
+                started[name] = stack.enter_context(ended(process))
+            for name, process in started.items():
+                outputs[name], _ = process.communicate(timeout=PATIENCE)
+                assert process.returncode == 0, f"{name}: {outputs[name]}"
+    return {
+        "clones": clones,
+        "submissions": {n: submissions(outputs[n], clones[n]) for n in DISTRIBUTED},
+        "since": since,
+    }
+
+
+def seen_by_ranks(clone: Clone, log: str) -> list[dict[str, str]]:
+    """Return what each rank has reported of itself, as the job's log says it."""
+    text = (clone.results() / "logs" / log).read_text()
+    found = re.findall(
+        r" rank \d+: host (\S+), local_rank (\d+), CUDA_VISIBLE_DEVICES (\S+), threads (\d+)", text
+    )
+    return [dict(zip(("host", "local_rank", "gpus", "threads"), r, strict=True)) for r in found]
+
+
+@pytest.mark.parametrize("name", DISTRIBUTED)
+def test_distributed_jobs_ask_for_what_is_recorded(distributed: dict[str, Any], name: str) -> None:
+    lines = distributed["submissions"][name]
+    check_golden(name, {comment: line for comment, line in lines.items() if "train_" in comment})
+
+
+@pytest.mark.parametrize(
+    ("name", "log", "nodes", "ranks", "gpus"),
+    [
+        ("Horovod on one node", SHARD_LOG, 1, 2, 0),
+        ("Horovod on two nodes", SHARD_LOG, 2, 2, 0),
+        ("Horovod on two nodes", "train_final.log", 2, 2, 0),
+        ("several GPUs of one node", SHARD_LOG, 1, 1, 2),
+        ("several GPUs of two nodes", SHARD_LOG, 2, 2, 1),
+        ("several GPUs of two nodes", "train_final.log", 2, 2, 1),
+    ],
+)
+def test_ranks_are_on_the_nodes_and_gpus_of_their_job(
+    distributed: dict[str, Any], name: str, log: str, nodes: int, ranks: int, gpus: int
+) -> None:
+    seen = seen_by_ranks(distributed["clones"][name], log)
+    by_host: dict[str, list[dict[str, str]]] = {}
+    for each in seen:
+        by_host.setdefault(each["host"], []).append(each)
+    assert len(by_host) == nodes
+    for found in by_host.values():
+        assert sorted(each["local_rank"] for each in found) == [str(n) for n in range(ranks)]
+        devices = [d for each in found for d in each["gpus"].split(",") if d != "none"]
+        assert len(devices) == len(set(devices)) == ranks * gpus, "no GPU has two ranks"
+    assert {each["threads"] for each in seen} == {"1"}
+
+
+def test_accounting_saw_nodes_and_cores_of_distributed_jobs(
+    distributed: dict[str, Any], cluster: slurmcluster.SlurmCluster
+) -> None:
+    seen = {
+        (row["NNodes"], row["NCPUS"], re.sub(r".*gres/gpu=(\d+).*|.*", r"\1", row["ReqTRES"]))
+        for row in cluster.jobs("JobIDRaw", "Comment", "State", "NNodes", "NCPUS", "ReqTRES")
+        if int(row["JobIDRaw"]) > distributed["since"]
+        and row["Comment"].startswith("rule_train_distributed")
+        and row["State"] == "COMPLETED"
+    }
+    assert seen == {("1", "2", ""), ("2", "4", ""), ("1", "1", "2"), ("2", "4", "4")}
+
+
+def test_a_distributed_study_reaches_its_report(distributed: dict[str, Any]) -> None:
+    clone = distributed["clones"]["Horovod on two nodes"]
+    assert (clone.results() / "report.html").stat().st_size > 10_000
+    assert json.loads((clone.results() / "final" / "trained.json").read_text())["trained_here"]
