@@ -642,7 +642,7 @@ def test_the_best_of_many_is_optimistic(tmp_path: Path, test: int, severity: str
 
 def test_duplicates_are_mentioned(tmp_path: Path) -> None:
     study = finished(tmp_path)
-    study.request["duplicates"] = [{"mlp.units": 4}]
+    study.request = replace(study.request, duplicates=({"mlp.units": 4},))
     assert "1 combination of axis values" in sentences_of(study)
 
 
