@@ -73,13 +73,13 @@ def figure_files(titles):
     files = {}
     for name, title in titles.items():
         files[f"{name}_svg"] = report(
-            PATHS.figures / f"{name}.svg",
+            PATHS.figure(name, "svg"),
             caption=f"../workflow/report/{name}.rst",
             category="Figures",
             labels={"figure": title},
         )
-        files[f"{name}_png"] = PATHS.figures / f"{name}.png"
-        files[f"{name}_words"] = PATHS.figures / f"{name}.json"
+        files[f"{name}_png"] = PATHS.figure(name, "png")
+        files[f"{name}_words"] = PATHS.figure(name, "json")
     return files
 
 
@@ -87,7 +87,7 @@ def csv_files(names):
     """Return the CSV files of tables: `<name>_table`."""
     return {
         f"{name}_table": report(
-            PATHS.tables / f"{name}.csv",
+            PATHS.table_csv(name),
             caption=f"../workflow/report/tables/{name}.rst",
             category="Tables",
             labels={"table": name},
@@ -98,7 +98,7 @@ def csv_files(names):
 
 def table_files(names):
     """Return the files of tables: `<name>` as Parquet and `<name>_table` as CSV."""
-    return {name: PATHS.tables / f"{name}.parquet" for name in names} | csv_files(names)
+    return {name: PATHS.table(name) for name in names} | csv_files(names)
 
 
 def started():

@@ -5,13 +5,13 @@ rule prepare_data:
     input:
         **data_files(PLAN.study),
     output:
-        features=PATHS.data / "features.npy",
-        targets=PATHS.data / "targets.npy",
-        groups=PATHS.data / "groups.npy",
-        weights=PATHS.data / "weights.npy",
-        ids=PATHS.data / "ids.npy",
-        spans=PATHS.data / "spans.npy",
-        manifest=PATHS.data / "manifest.json",
+        features=PATHS.array("features"),
+        targets=PATHS.array("targets"),
+        groups=PATHS.array("groups"),
+        weights=PATHS.array("weights"),
+        ids=PATHS.array("ids"),
+        spans=PATHS.array("spans"),
+        manifest=PATHS.manifest,
     log:
         PATHS.log("prepare_data"),
     benchmark:

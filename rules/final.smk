@@ -12,7 +12,7 @@ rule train_final:
         data=rules.prepare_data.output.features,
         splits=rules.make_splits.output.splits,
     output:
-        record=PATHS.final / "trained.json",
+        record=PATHS.final_model.training,
     log:
         PATHS.log("train_final"),
     benchmark:
@@ -60,12 +60,12 @@ rule fit_ensemble:
         splits=rules.make_splits.output.splits,
     output:
         models=expand(
-            PATHS.final / "ensemble" / "{split}.keras", split=PLAN.answering_splits
+            PATHS.final_model.member("{split}"), split=PLAN.answering_splits
         ),
         preprocessing=expand(
-            PATHS.final / "ensemble" / "{split}.json", split=PLAN.answering_splits
+            PATHS.final_model.member_preprocessing("{split}"), split=PLAN.answering_splits
         ),
-        scores=PATHS.final / "ensemble.json",
+        scores=PATHS.final_model.ensemble,
     log:
         PATHS.log("fit_ensemble"),
     benchmark:
@@ -98,17 +98,17 @@ rule fit_final:
         data=rules.prepare_data.output.features,
         splits=rules.make_splits.output.splits,
     output:
-        model=PATHS.final / "model.keras",
-        preprocessing=PATHS.final / "preprocessing.json",
-        predictions=PATHS.final / "test_predictions.parquet",
-        card=PATHS.final / "card.json",
+        model=PATHS.final_model.model,
+        preprocessing=PATHS.final_model.preprocessing,
+        predictions=PATHS.final_model.test_predictions,
+        card=PATHS.final_model.card,
         card_text=report(
-            PATHS.final / "card.md",
+            PATHS.final_model.card_text,
             caption="../workflow/report/card.rst",
             category="Model",
             labels={"file": "model card"},
         ),
-        inside=PATHS.final / "inside.npz",
+        inside=PATHS.final_model.inside,
     log:
         PATHS.log("fit_final"),
     benchmark:

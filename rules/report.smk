@@ -19,9 +19,9 @@ rule run_notebook:
         card=rules.fit_final.output.card,
         test_predictions=rules.fit_final.output.predictions,
     output:
-        notebook=PATHS.notebook / "notebook.ipynb",
+        notebook=PATHS.executed_notebook,
         html=report(
-            PATHS.notebook / "notebook.html",
+            PATHS.notebook_page,
             caption="../workflow/report/notebook.rst",
             category="Notebook",
             labels={"file": Path(NOTEBOOK).name},
@@ -53,9 +53,9 @@ rule report:
         card=rules.fit_final.output.card,
         manifest=rules.prepare_data.output.manifest,
         figures=expand(
-            PATHS.figures / "{name}.{kind}", name=FIGURES, kind=["svg", "png"]
+            PATHS.figure("{name}", "{kind}"), name=FIGURES, kind=["svg", "png"]
         ),
-        words=expand(PATHS.figures / "{name}.json", name=FIGURES),
+        words=expand(PATHS.figure("{name}", "json"), name=FIGURES),
         comparisons=rules.compare_configurations.output.comparisons,
         scientific=rules.compare_configurations.output.scientific,
         importance=rules.compare_configurations.output.importance,

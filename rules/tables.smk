@@ -17,25 +17,25 @@ rule collect:
         stages=PLAN.stage_files,
     output:
         catalogue=PATHS.catalogue,
-        trials=PATHS.tables / "trials.parquet",
+        trials=PATHS.table("trials"),
         trials_csv=report(
-            PATHS.tables / "trials.csv",
+            PATHS.table_csv("trials"),
             caption="../workflow/report/trials.rst",
             category="Tables",
             labels={"table": "trials"},
         ),
-        epochs=PATHS.tables / "epochs.parquet",
-        search=PATHS.tables / "search.parquet",
+        epochs=PATHS.table("epochs"),
+        search=PATHS.table("search"),
         search_csv=report(
-            PATHS.tables / "search.csv",
+            PATHS.table_csv("search"),
             caption="../workflow/report/search.rst",
             category="Tables",
             labels={"table": "search"},
         ),
-        search_trials=PATHS.tables / "search_trials.parquet",
-        jobs=PATHS.tables / "jobs.parquet",
+        search_trials=PATHS.table("search_trials"),
+        jobs=PATHS.table("jobs"),
         jobs_csv=report(
-            PATHS.tables / "jobs.csv",
+            PATHS.table_csv("jobs"),
             caption="../workflow/report/jobs.rst",
             category="Tables",
             labels={"table": "jobs"},
@@ -62,9 +62,9 @@ rule summarise:
     input:
         trials=rules.collect.output.trials,
     output:
-        configurations=PATHS.tables / "configurations.parquet",
+        configurations=PATHS.table("configurations"),
         configurations_csv=report(
-            PATHS.tables / "configurations.csv",
+            PATHS.table_csv("configurations"),
             caption="../workflow/report/configurations.rst",
             category="Tables",
             labels={"table": "configurations"},
@@ -93,8 +93,8 @@ rule select_best:
         configurations=rules.summarise.output.configurations,
         predictions=expand(rules.train.output.predictions, shard=PLAN.answering_shards),
     output:
-        best=PATHS.tables / "best.json",
-        predictions=PATHS.tables / "best_predictions.parquet",
+        best=PATHS.best,
+        predictions=PATHS.out_of_fold,
     log:
         PATHS.log("select_best"),
     benchmark:
@@ -123,7 +123,7 @@ rule compare_configurations:
     output:
         **figure_files(COMPARISON_FIGURES),
         **table_files(COMPARISON_TABLES),
-        facts=PATHS.tables / "comparison.json",
+        facts=PATHS.comparison,
     log:
         PATHS.log("compare_configurations"),
     benchmark:
@@ -147,9 +147,9 @@ rule measure_scaling:
         epochs=rules.collect.output.epochs,
     output:
         **figure_files(SCALING_FIGURES),
-        table=PATHS.tables / "scaling.parquet",
+        table=PATHS.table("scaling"),
         table_csv=report(
-            PATHS.tables / "scaling.csv",
+            PATHS.table_csv("scaling"),
             caption="../workflow/report/scaling.rst",
             category="Tables",
             labels={"table": "scaling"},

@@ -53,7 +53,7 @@ def test_figures_are_equal_in_every_run(study: Finished, tmp_path: Path) -> None
 
 
 def test_the_rules_and_the_captions_know_the_same_figures() -> None:
-    rules = (ROOT / "rules" / "report.smk").read_text()
+    rules = (ROOT / "rules" / "figures.smk").read_text()
     for name in figures.FIGURES:
         assert f'    "{name}": "' in rules
         assert (ROOT / "workflow" / "report" / f"{name}.rst").read_text().strip()
