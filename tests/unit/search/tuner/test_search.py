@@ -372,5 +372,5 @@ def test_hyperbands_schedule_is_told_beforehand(
 
 def test_a_damaged_memory_is_set_aside(searches: dict[str, TuningStudy], tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
-    assert not an_oracle(searches["random"], tmp_path / "a.json").oracle.trials
+    assert not an_oracle(searches["random"], tmp_path / "a.json").keras_oracle.trials
     assert (tmp_path / "a-aside-1.json").read_text() == "{"
