@@ -362,7 +362,7 @@ def test_starting_points_are_tried_first(asked: TuningStudy, tmp_path: Path) -> 
 def test_hyperbands_schedule_is_told_beforehand(
     searches: dict[str, TuningStudy], tmp_path: Path
 ) -> None:
-    oracle = an_oracle(searches["hyperband"], tmp_path / "a.json").oracle
+    oracle = an_oracle(searches["hyperband"], tmp_path / "a.json").keras_oracle
     for max_epochs, factor in ((4, 2), (9, 3), (81, 3), (10, 4)):
         oracle.max_epochs, oracle.factor = max_epochs, factor
         for turn in hyperband_turns(max_epochs, factor):
@@ -372,5 +372,5 @@ def test_hyperbands_schedule_is_told_beforehand(
 
 def test_a_damaged_memory_is_set_aside(searches: dict[str, TuningStudy], tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
-    assert not an_oracle(searches["random"], tmp_path / "a.json").oracle.trials
+    assert not an_oracle(searches["random"], tmp_path / "a.json").keras_oracle.trials
     assert (tmp_path / "a-aside-1.json").read_text() == "{"
