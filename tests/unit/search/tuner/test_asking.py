@@ -77,9 +77,9 @@ def test_all_trials_of_a_model_with_loops_and_branches_train(tmp_path: Path, tun
     assert len(trials) >= 4
     assert {trial.status for trial in trials} == {COMPLETED}
     assert all(used_alone(trial.values) for trial in trials)
-    for found in explored(search)["configurations"]:
-        hp = found["settings"]["model"]["hp"]
-        assert set(found["axes"]) == {"model"} | {f"python.{name}" for name in hp}
+    for found in explored(search).configurations:
+        hp = found.settings["model"]["hp"]
+        assert set(found.axes) == {"model"} | {f"python.{name}" for name in hp}
     assert {result.status for _, result, _ in results(search)} == {"finished"}
 
 
