@@ -59,11 +59,10 @@ rule fit_ensemble:
         data=rules.prepare_data.output.features,
         splits=rules.make_splits.output.splits,
     output:
-        models=expand(
-            PATHS.final_model.member("{split}"), split=PLAN.answering_splits
-        ),
+        models=expand(PATHS.final_model.member("{split}"), split=PLAN.answering_splits),
         preprocessing=expand(
-            PATHS.final_model.member_preprocessing("{split}"), split=PLAN.answering_splits
+            PATHS.final_model.member_preprocessing("{split}"),
+            split=PLAN.answering_splits,
         ),
         scores=PATHS.final_model.ensemble,
     log:
