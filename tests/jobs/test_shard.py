@@ -29,7 +29,7 @@ from workbench import (
 
 from gridfold.errors import EXIT_CONTINUE
 from gridfold.plan.job_requests import JobRequests
-from gridfold.plan.shards import Trial
+from gridfold.plan.shards import TrialKey
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_killed_at_random_moments_equals_never_interrupted_bit_for_bit(
     bench = prepare_bench(tmp_path, study())
     generator = random.Random(20261124)
     kills = 0
-    known: dict[Trial, int] = epochs_reached(bench)
+    known: dict[TrialKey, int] = epochs_reached(bench)
     for _ in range(4):
         job = start_shard_job(bench.plan)
         before = sum(known.values())

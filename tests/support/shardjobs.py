@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench import Bench, shared_forks, start_shard_job
 
-from gridfold.plan.shards import Trial
+from gridfold.plan.shards import TrialKey
 from gridfold.store import checkpoints
 
 EPOCHS = 60
@@ -33,7 +33,7 @@ def finish(bench: Bench, workers: int = 2) -> None:
     assert job.returncode == 0, errors.decode()
 
 
-def epochs_reached(bench: Bench) -> dict[Trial, int]:
+def epochs_reached(bench: Bench) -> dict[TrialKey, int]:
     reached = {}
     for trial in bench.plan.trials:
         saved = checkpoints.newest(bench.plan.paths.trial(trial.config_id, trial.split), EPOCHS)
@@ -41,7 +41,7 @@ def epochs_reached(bench: Bench) -> dict[Trial, int]:
     return reached
 
 
-def segments(bench: Bench, trial: Trial) -> list[tuple[int, int]]:
+def segments(bench: Bench, trial: TrialKey) -> list[tuple[int, int]]:
     folder = bench.plan.paths.trial(trial.config_id, trial.split)
     result = json.loads((folder / f"result-{EPOCHS:05d}.json").read_text())
     return [(s["first"], s["last"]) for s in result["segments"]]

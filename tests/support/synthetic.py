@@ -14,7 +14,7 @@ from studies import tiny_study, write_study
 
 from gridfold.data.manifest import Manifest
 from gridfold.figures import study as figures
-from gridfold.final.inside import Inside, Layer, Stage
+from gridfold.final.inside import Inside, Layer, LayerMaps
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.problems import PROBLEM_KINDS
@@ -59,7 +59,7 @@ def inside(outputs: int = 3, channels: int = 1, filters: int = 4, samples: int =
         random.normal(size=(3, 3, channels, filters)).astype(np.float32),
         "Conv2D 3×3",
         answers,
-        [Stage("Conv2D 3×3 + relu", (8, 8, filters), np.maximum(answers, 0))],
+        [LayerMaps("Conv2D 3×3 + relu", (8, 8, filters), np.maximum(answers, 0))],
     )
 
 

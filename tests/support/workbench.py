@@ -26,7 +26,7 @@ from gridfold.jobs.shard import ShardTables
 from gridfold.jobs.work import JobInputs
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
-from gridfold.plan.shards import Trial
+from gridfold.plan.shards import TrialKey
 from gridfold.plan.stage_file import CatalogueEntry
 from gridfold.requests import WantedConfiguration
 from gridfold.store import checkpoints
@@ -54,7 +54,7 @@ class Bench:
             threads=1,
         )
         wanted = WantedConfiguration(configuration.settings, configuration.epochs)
-        return inputs.work(Trial(configuration.id, split), wanted)
+        return inputs.work(TrialKey(configuration.id, split), wanted)
 
     def train(self, *works: pool.Work, workers: int = 2) -> list[pool.Event]:
         """Train in the pool and return all events."""

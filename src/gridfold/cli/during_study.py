@@ -15,7 +15,7 @@ from gridfold.paths import result_file
 
 if TYPE_CHECKING:
     from gridfold.plan.plan import Plan
-    from gridfold.plan.shards import Trial
+    from gridfold.plan.shards import TrialKey
 
 _config_id = click.argument("config_id", help="Id of the configuration, or the beginning of one.")
 
@@ -42,7 +42,7 @@ def status(plan: Plan, watch: bool) -> None:
 @takes_study
 def show(plan: Plan, config_id: str) -> None:
     """Show one configuration: its settings and what is known of its trials."""
-    from gridfold.plan.shards import Trial
+    from gridfold.plan.shards import TrialKey
     from gridfold.plan.status import configuration_named
 
     found = configuration_named(plan, config_id)
@@ -50,7 +50,7 @@ def show(plan: Plan, config_id: str) -> None:
     print(json.dumps(found[0].chosen.settings, indent=2))
     for configuration in found:
         for split in configuration.splits:
-            trial = Trial(configuration.chosen.id, split)
+            trial = TrialKey(configuration.chosen.id, split)
             found_state = _trial_state(plan, trial, configuration.chosen.epochs)
             print("  ".join(filter(None, [configuration.title, split, found_state])))
 
@@ -78,7 +78,7 @@ def profile(plan: Plan, config_id: str, split: str | None, top: int) -> None:
     print(profiling.text(profiling.profile(plan, found[0].chosen, split), top))
 
 
-def _trial_state(plan: Plan, trial: Trial, epochs: int) -> str:
+def _trial_state(plan: Plan, trial: TrialKey, epochs: int) -> str:
     folder = plan.paths.trial(trial.config_id, trial.split)
     result = result_file(folder, epochs)
     failure = folder / "failure.json"

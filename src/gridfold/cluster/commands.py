@@ -21,7 +21,7 @@ class SlurmSilent(GridfoldError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class CommandOutput:
     """What a command of Slurm has said.
 
     Attributes
@@ -39,7 +39,7 @@ class Answer:
     is_good: bool
 
 
-def ask(*command: str) -> Answer:
+def ask(*command: str) -> CommandOutput:
     """Run a command of Slurm, for a minute at most, and return what it says.
 
     Raises
@@ -52,7 +52,7 @@ def ask(*command: str) -> Answer:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SlurmSilent(f"Slurm does not answer: {error}") from error
-    answer = Answer(done.stdout, done.stderr.strip(), done.returncode == 0)
+    answer = CommandOutput(done.stdout, done.stderr.strip(), done.returncode == 0)
     if not answer.is_good and recognise(answer.error) is NO_CONTROLLER:
         raise SlurmSilent(f"Slurm does not answer: {answer.error}")
     return answer

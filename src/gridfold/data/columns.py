@@ -24,7 +24,7 @@ _MOST_CATEGORIES = 100
 
 
 @dataclass(frozen=True)
-class Column:
+class FeatureColumn:
     """One column of features.
 
     Attributes
@@ -50,7 +50,7 @@ class Column:
         return stored | ({"origin": self.origin} if self.origin else {})
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Column:
+    def from_json(cls, stored: Mapping[str, Any]) -> FeatureColumn:
         """Return what :meth:`as_json` made `stored` from."""
         categories = stored["categories"]
         return cls(
@@ -60,7 +60,9 @@ class Column:
         )
 
 
-def find_columns(table: Any, names: Sequence[str], categories: str | Sequence[str]) -> list[Column]:
+def find_columns(
+    table: Any, names: Sequence[str], categories: str | Sequence[str]
+) -> list[FeatureColumn]:
     """Tell numbers from categories.
 
     Parameters
@@ -86,7 +88,7 @@ def find_columns(table: Any, names: Sequence[str], categories: str | Sequence[st
         else:
             is_category = name in categories
         if not is_category:
-            found.append(Column(name, None, origin_of(_numbers(values))))
+            found.append(FeatureColumn(name, None, origin_of(_numbers(values))))
             continue
         if types.is_datetime64_any_dtype(values) or types.is_timedelta64_dtype(values):
             raise DataError(
@@ -96,7 +98,7 @@ def find_columns(table: Any, names: Sequence[str], categories: str | Sequence[st
         labels = _labels(values)[1]
         if categories == "auto" and len(labels) > _MOST_CATEGORIES:
             crowded.append(f"{name} ({len(labels)})")
-        found.append(Column(name, tuple(sorted(labels))))
+        found.append(FeatureColumn(name, tuple(sorted(labels))))
     if crowded:
         raise DataError(
             f"columns of more than {_MOST_CATEGORIES} different texts: {', '.join(crowded)}; name "
@@ -106,14 +108,14 @@ def find_columns(table: Any, names: Sequence[str], categories: str | Sequence[st
     return found
 
 
-def as_matrix(table: Any, columns: Iterable[Column]) -> Array:
+def as_matrix(table: Any, columns: Iterable[FeatureColumn]) -> Array:
     """Return the columns as numbers.
 
     Parameters
     ----------
     table : pandas.DataFrame
         With at least these columns.
-    columns : iterable of Column
+    columns : iterable of FeatureColumn
 
     Returns
     -------

@@ -16,7 +16,7 @@ from gridfold.arrays import Array
 from gridfold.atomic import replacing
 from gridfold.csvfiles.numbers import in_order
 from gridfold.data import sources
-from gridfold.data.columns import Column, label
+from gridfold.data.columns import FeatureColumn, label
 from gridfold.data.manifest import Manifest
 from gridfold.data.precision import lost_columns
 from gridfold.data.sources import Raw
@@ -53,7 +53,7 @@ class Dataset:
         How much each sample counts in the loss.
     ids : array of shape (samples,), str, or None
         Name of each sample.
-    columns : list of Column or None
+    columns : list of FeatureColumn or None
         What the columns of `features` are, for tables: categories are codes there.
     has_missing : bool
         Whether some features are NaN, to be filled in each split.
@@ -72,7 +72,7 @@ class Dataset:
     digest: str
     weights: Array | None = None
     ids: Array | None = None
-    columns: list[Column] | None = None
+    columns: list[FeatureColumn] | None = None
     has_missing: bool = False
     spans: Array | None = None
     reading: dict[str, Any] = field(default_factory=dict)
@@ -204,7 +204,7 @@ def _paired(features: Any, targets: Any, which: str = "") -> tuple[Array, Array]
 def _checked_features(
     parts: list[Array],
     reshape: list[int] | None,
-    columns: list[Column] | None,
+    columns: list[FeatureColumn] | None,
     folder: Path | None,
 ) -> Array:
     """Return all features in one array; gaps in the columns of a table are allowed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gridfold.data.columns import Column
+from gridfold.data.columns import FeatureColumn
 from gridfold.store.records import Record
 
 
@@ -34,7 +34,7 @@ class Manifest(Record):
         Whether some features are NaN, to be filled in each split.
     reading : dict
         How samples were read: ``images`` or ``windows``.
-    columns : list of Column or None
+    columns : list of FeatureColumn or None
         What the columns of the features are, for tables.
     """
 
@@ -48,7 +48,7 @@ class Manifest(Record):
     digest: str
     has_missing: bool
     reading: dict[str, Any]
-    columns: list[Column] | None
+    columns: list[FeatureColumn] | None
 
     def plain(self) -> dict[str, Any]:
         """Return what is written as JSON."""

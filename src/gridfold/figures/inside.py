@@ -20,7 +20,7 @@ from gridfold.figures.pictures import (
     show,
 )
 from gridfold.figures.style import BLUE, GREY, VERMILLION, WIDTH, Drawing, message, page_width
-from gridfold.final.inside import Inside, Stage
+from gridfold.final.inside import Inside, LayerMaps
 from gridfold.wording import counted, listed, shorten
 
 _COLUMNS = 16
@@ -181,7 +181,7 @@ def draw_activations(
     return Drawing(figure, _activations_caption(inside), _activations_alt(inside, truth, names))
 
 
-def _draw_stage(axes: Axes, stage: Stage, line: int) -> None:
+def _draw_stage(axes: Axes, stage: LayerMaps, line: int) -> None:
     maps = stage.maps[line]
     # Maps of one stage share a scale: which filters answer at all is what there is to see.
     low, high = min(0.0, float(stage.maps.min())), max(1e-12, float(stage.maps.max()))
@@ -190,7 +190,7 @@ def _draw_stage(axes: Axes, stage: Stage, line: int) -> None:
         side.set_visible(False)
 
 
-def _stage_title(stage: Stage) -> str:
+def _stage_title(stage: LayerMaps) -> str:
     kind, _, rest = stage.name.partition(" + ")
     size = "×".join(map(str, stage.shape))
     return f"{kind}\n{f'+ {rest}, ' if rest else ''}{size}"

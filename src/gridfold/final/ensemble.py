@@ -19,7 +19,7 @@ from gridfold.final.inputs import ModelInputs
 from gridfold.final.test_score import test_scores
 from gridfold.jobs.work import JobInputs
 from gridfold.paths import StudyPaths
-from gridfold.plan.shards import Trial
+from gridfold.plan.shards import TrialKey
 from gridfold.plan.stage_file import read_catalogue
 from gridfold.requests import FinalRequest, WantedConfiguration
 from gridfold.store.locks import holding
@@ -80,7 +80,7 @@ def fit_ensemble(
     splits = Splits.load(paths.splits)
     job = JobInputs(request.conditions, paths, splits.by_name, dataset.digest, threads)
     fitted = {
-        name: _split_model(job, Trial(selection.config_id, name), wanted, dataset)
+        name: _split_model(job, TrialKey(selection.config_id, name), wanted, dataset)
         for name in request.splits
     }
     total = np.zeros((len(splits.test), dataset.outputs), np.float64)
@@ -105,7 +105,7 @@ def fit_ensemble(
 
 
 def _split_model(
-    job: JobInputs, trial: Trial, wanted: WantedConfiguration, dataset: Dataset
+    job: JobInputs, trial: TrialKey, wanted: WantedConfiguration, dataset: Dataset
 ) -> Fitted:
     split = job.splits[trial.split]
     with holding(job.paths.trial(trial.config_id, trial.split)):

@@ -42,7 +42,7 @@ from gridfold.training.trial import Fitted, fit
 
 
 @dataclass(frozen=True)
-class FinalModel:
+class FittedModel:
     """What is left of a study for those who use it.
 
     Attributes
@@ -79,7 +79,7 @@ def fit_final(
     paths: StudyPaths,
     threads: int,
     ensemble: EnsembleScore | None = None,
-) -> FinalModel:
+) -> FittedModel:
     """Train the selected configuration on all non-test data and score it once on the test set.
 
     Parameters
@@ -148,7 +148,7 @@ def fit_final(
     table = pd.DataFrame({"sample": splits.test, "prediction": list(predictions)})
     if dataset.ids is not None:
         table["id"] = dataset.ids[splits.test]
-    return FinalModel(model, inputs, table, card, inspect(fitted, dataset, splits))
+    return FittedModel(model, inputs, table, card, inspect(fitted, dataset, splits))
 
 
 def _answers(fitted: Fitted, dataset: Dataset) -> str:

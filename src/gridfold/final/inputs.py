@@ -17,7 +17,7 @@ import numpy as np
 from gridfold.arrays import Array
 from gridfold.atomic import write_json
 from gridfold.csvfiles.format import Format
-from gridfold.data.columns import Column, as_matrix
+from gridfold.data.columns import FeatureColumn, as_matrix
 from gridfold.data.dataset import Dataset
 from gridfold.data.sources import images, tablefile, windows
 from gridfold.errors import DataError
@@ -36,7 +36,7 @@ class ModelInputs:
     ----------
     sample_shape : tuple of int
         Shape of one sample as the study keeps it: numbers, with codes for categories.
-    columns : list of Column or None
+    columns : list of FeatureColumn or None
         The columns of a table; None for images and arrays.
     encoding : Encoding or None
         What replaces categories and missing values; None where the data have neither.
@@ -49,7 +49,7 @@ class ModelInputs:
     """
 
     sample_shape: tuple[int, ...]
-    columns: list[Column] | None
+    columns: list[FeatureColumn] | None
     encoding: Encoding | None
     class_names: list[str] | None
     target_names: list[str]
@@ -269,7 +269,7 @@ class ModelInputs:
         columns, rules = stored["columns"], stored["encoding"]
         return cls(
             tuple(stored["sample_shape"]),
-            None if columns is None else [Column.from_json(column) for column in columns],
+            None if columns is None else [FeatureColumn.from_json(column) for column in columns],
             None if rules is None else Encoding(tuple(map(_rule_from_json, rules))),
             stored["class_names"],
             stored["target_names"],

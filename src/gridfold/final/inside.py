@@ -51,7 +51,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Stage:
+class LayerMaps:
     """What a part of the model makes of the samples.
 
     Attributes
@@ -87,7 +87,7 @@ class Inside:
     responses : array of shape (samples, rows, columns, filters), float32
         What these filters answer, before any activation that is a layer of its own; without any
         filters when they cover the whole image, as those of a dense layer do.
-    stages : list of Stage
+    stages : list of LayerMaps
     """
 
     layers: list[Layer]
@@ -96,7 +96,7 @@ class Inside:
     filters: Array
     filters_of: str
     responses: Array
-    stages: list[Stage] = field(default_factory=list)
+    stages: list[LayerMaps] = field(default_factory=list)
 
     def save(self, file: Path) -> None:
         """Write everything to one compressed ``.npz``."""
@@ -122,7 +122,7 @@ class Inside:
         with np.load(file, allow_pickle=False) as archive:
             words: dict[str, Any] = json.loads(str(archive["words"]))
             stages = [
-                Stage(stage["name"], tuple(stage["shape"]), archive[f"stage_{i}"])
+                LayerMaps(stage["name"], tuple(stage["shape"]), archive[f"stage_{i}"])
                 for i, stage in enumerate(words["stages"])
             ]
             return cls(

@@ -15,7 +15,7 @@ import numpy as np
 from gridfold.arrays import Array
 from gridfold.data.dataset import Dataset
 from gridfold.data.splits import Splits
-from gridfold.final.inside import Inside, Layer, Stage
+from gridfold.final.inside import Inside, Layer, LayerMaps
 from gridfold.training.trial import Fitted
 
 _SAMPLES = 3
@@ -252,7 +252,7 @@ def _title(layer: Any) -> str:
     return " ".join(filter(None, [type(layer).__name__, size]))
 
 
-def _stages(places: list[_Place], answers: _Answers) -> list[Stage]:
+def _stages(places: list[_Place], answers: _Answers) -> list[LayerMaps]:
     """Return what the images become at each convolution, activations included, and pooling."""
     by_name = {place.name: place.layer for place in places}
     found: list[tuple[str, str]] = []
@@ -271,7 +271,7 @@ def _stages(places: list[_Place], answers: _Answers) -> list[Stage]:
             )
             found[-1] = (f"{title} + {added}" if added else title, name)
     return [
-        Stage(title, answers.shapes[name], _thinned(answers.images[name], _MOST_CHANNELS))
+        LayerMaps(title, answers.shapes[name], _thinned(answers.images[name], _MOST_CHANNELS))
         for title, name in evenly(found, _MOST_STAGES)
     ]
 

@@ -21,7 +21,7 @@ import pandas as pd
 
 from gridfold.errors import GridfoldError
 from gridfold.paths import StudyPaths
-from gridfold.plan.shards import Trial
+from gridfold.plan.shards import TrialKey
 from gridfold.problems import MEASURES
 from gridfold.tables.axes import sorted_values
 from gridfold.tables.trials import StudyTables
@@ -86,7 +86,7 @@ def write(paths: StudyPaths, axes: Mapping[str, Any], most: int) -> Path:
         hyperparameters = _hyperparameters(configuration, axes)
         rows = tables.trials[tables.trials["config_id"] == config_id]
         for _, row in rows.iterrows():
-            trial = Trial(config_id, str(row["split"]))
+            trial = TrialKey(config_id, str(row["split"]))
             history = histories.get((trial.config_id, trial.split), tables.epochs.head(0))
             # The rank first, so that TensorBoard's list is in the order of the report.
             run = folder / f"{configuration['rank']:03d}-{config_id}" / trial.split
@@ -132,7 +132,7 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _session(trial: Trial, hyperparameters: dict[str, Any], written: float) -> list[Event]:
+def _session(trial: TrialKey, hyperparameters: dict[str, Any], written: float) -> list[Event]:
     from tensorboard.plugins.hparams import summary_v2 as hparams
 
     # Trials of one configuration are one group: TensorBoard averages their scores.

@@ -14,7 +14,7 @@ from gridfold.errors import not_run_yet
 from gridfold.jobs.work import JobInputs
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
-from gridfold.plan.shards import Trial
+from gridfold.plan.shards import TrialKey
 from gridfold.requests import ChosenConfiguration, WantedConfiguration
 from gridfold.store.trials import TrialTask
 
@@ -89,7 +89,7 @@ def profile(plan: Plan, configuration: ChosenConfiguration, split: str) -> Profi
     except FileNotFoundError:
         missing = f"{paths.root} has no prepared data"
         raise not_run_yet("profile", missing, plan.files) from None
-    trial = Trial(configuration.id, split)
+    trial = TrialKey(configuration.id, split)
     with tempfile.TemporaryDirectory(prefix="gridfold-profile-") as scratch:
         task = inputs.task(
             trial, WantedConfiguration(configuration.settings, _PROFILED), Path(scratch)

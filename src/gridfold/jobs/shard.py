@@ -14,7 +14,7 @@ from gridfold.jobs import pool
 from gridfold.jobs.watcher import TrialWatcher
 from gridfold.jobs.work import JobInputs
 from gridfold.paths import StudyPaths
-from gridfold.plan.shards import Trial
+from gridfold.plan.shards import TrialKey
 from gridfold.requests import TrainRequest
 from gridfold.store.job_records import JobRecorder, JobResources
 from gridfold.store.locks import Heartbeat, TrialLock
@@ -92,12 +92,12 @@ class ShardJob:
         self._name, self._paths = name, paths
         self._attempt, self._resources = attempt, resources
         self._inputs = JobInputs.load(request.conditions, paths, request.conditions.threads)
-        self._trials = [Trial.parse(text) for text in request.trials]
+        self._trials = [TrialKey.parse(text) for text in request.trials]
         self._configurations = request.configurations
         self._reports_failed = request.failed_trials == "report"
-        self._works: dict[Trial, pool.Work] = {}
-        self._results: dict[Trial, TrialResult] = {}
-        self._failures: dict[Trial, TrialFailure] = {}
+        self._works: dict[TrialKey, pool.Work] = {}
+        self._results: dict[TrialKey, TrialResult] = {}
+        self._failures: dict[TrialKey, TrialFailure] = {}
         # Trials that are not tried again.
         self._hopeless = 0
 
@@ -132,14 +132,14 @@ class ShardJob:
         self._raise_failures()
         self._write(tables)
 
-    def work(self, trial: Trial) -> pool.Work:
+    def work(self, trial: TrialKey) -> pool.Work:
         """Return the work of one trial, its store opened; its lock should be held."""
         return self._inputs.work(trial, self._configurations[trial.config_id])
 
-    def _folder(self, trial: Trial) -> Path:
+    def _folder(self, trial: TrialKey) -> Path:
         return self._paths.trial(trial.config_id, trial.split)
 
-    def _as_they_get_free(self, locks: Heartbeat) -> Iterator[list[Trial]]:
+    def _as_they_get_free(self, locks: Heartbeat) -> Iterator[list[TrialKey]]:
         """Yield trials that are locked for this job, until it had all of them.
 
         Those that another job trains, one whose controller has died, come when it is done with
@@ -160,7 +160,7 @@ class ShardJob:
                 if stopped.wait(_BUSY_SECONDS):
                     raise Interrupted
 
-    def _missing(self, trials: Sequence[Trial], progress: JobProgress) -> list[pool.Work]:
+    def _missing(self, trials: Sequence[TrialKey], progress: JobProgress) -> list[pool.Work]:
         """Return the work of those of `trials` that must be trained; the others have a result."""
         for trial in trials:
             work = self._works[trial] = self.work(trial)
@@ -179,7 +179,7 @@ class ShardJob:
             log.info("%d not tried again: their own code has failed", self._hopeless)
         return missing
 
-    def _hopeless_result(self, trial: Trial) -> TrialResult | None:
+    def _hopeless_result(self, trial: TrialKey) -> TrialResult | None:
         """Return the result of a trial that another attempt can't help; None of all others.
 
         A new run tries all of them: somebody may have mended what its files and its fingerprint do
@@ -201,7 +201,7 @@ class ShardJob:
 
     def _note(self, work: pool.Work, result: TrialResult, failure: TrialFailure | None) -> None:
         """Keep the result of a trial that has ended."""
-        trial = Trial(work.task.config_id, work.task.split)
+        trial = TrialKey(work.task.config_id, work.task.split)
         self._results[trial] = result
         if failure is not None:
             self._results[trial] = replace(result, reason=advice.in_full(failure))

@@ -10,7 +10,7 @@ from gridfold.data.manifest import Manifest
 from gridfold.data.splits import FINAL, Split, Splits
 from gridfold.jobs.pool import Work
 from gridfold.paths import StudyPaths
-from gridfold.plan.shards import Trial
+from gridfold.plan.shards import TrialKey
 from gridfold.plan.stage_file import read_catalogue
 from gridfold.requests import Conditions, FinalRequest, WantedConfiguration
 from gridfold.store.selection import Selection
@@ -54,7 +54,7 @@ class JobInputs:
         digest = Manifest.read(paths.manifest).digest
         return cls(conditions, paths, Splits.load(paths.splits, only).by_name, digest, threads)
 
-    def work(self, trial: Trial, wanted: WantedConfiguration) -> Work:
+    def work(self, trial: TrialKey, wanted: WantedConfiguration) -> Work:
         """Return the work of one trial, its store opened; its lock should be held."""
         folder = self.paths.trial(trial.config_id, trial.split)
         fingerprint = {
@@ -68,7 +68,7 @@ class JobInputs:
         store.open()
         return Work(self.task(trial, wanted, folder), store)
 
-    def task(self, trial: Trial, wanted: WantedConfiguration, folder: Path) -> TrialTask:
+    def task(self, trial: TrialKey, wanted: WantedConfiguration, folder: Path) -> TrialTask:
         """Return the task of one trial, its checkpoints in `folder`."""
         return TrialTask(
             trial.config_id,
@@ -102,7 +102,7 @@ def final_work(
     settings = read_catalogue(paths)[config_id].settings
     inputs = JobInputs.load(request.conditions, paths, threads, FINAL)
     return inputs.work(
-        Trial(config_id, FINAL), WantedConfiguration(settings, selection.final_epochs)
+        TrialKey(config_id, FINAL), WantedConfiguration(settings, selection.final_epochs)
     )
 
 

@@ -26,7 +26,7 @@ _TRAINING_PASSES = 3
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerCost:
     """What a layer with weights costs.
 
     Attributes
@@ -44,7 +44,7 @@ class Layer:
     outputs: int
 
 
-def layers(settings: dict[str, Any], shape: tuple[int, ...]) -> list[Layer]:
+def layers(settings: dict[str, Any], shape: tuple[int, ...]) -> list[LayerCost]:
     """Return the layers of a model, roughly: with ten outputs, and one for a user's own model.
 
     Parameters
@@ -54,7 +54,7 @@ def layers(settings: dict[str, Any], shape: tuple[int, ...]) -> list[Layer]:
     shape : tuple of int
         Shape of one sample.
     """
-    found: list[Layer] = []
+    found: list[LayerCost] = []
     size = math.prod(shape)
     if settings["family"] == "mlp":
         dense = widths(settings["units"], settings["layers"])
@@ -66,7 +66,7 @@ def layers(settings: dict[str, Any], shape: tuple[int, ...]) -> list[Layer]:
                 width = max(1, width // settings["stride"])
                 pixels = height * width
                 weights = settings["filter_size"] ** 2 * channels * filters
-                found.append(Layer(weights, pixels, pixels * filters))
+                found.append(LayerCost(weights, pixels, pixels * filters))
                 channels = filters
             if settings["pooling"] != "none":
                 height = max(1, height // settings["pool_size"])
@@ -75,9 +75,9 @@ def layers(settings: dict[str, Any], shape: tuple[int, ...]) -> list[Layer]:
         units = settings["dense_units"]
         dense = units if isinstance(units, list) else [units] * bool(units)
     else:
-        return [Layer(size * 128, 1, 128)]
+        return [LayerCost(size * 128, 1, 128)]
     sizes = [size, *dense, 10]
-    return found + [Layer(a * b, 1, b) for a, b in pairwise(sizes)]
+    return found + [LayerCost(a * b, 1, b) for a, b in pairwise(sizes)]
 
 
 def flops_per_sample(settings: dict[str, Any], shape: tuple[int, ...]) -> float:

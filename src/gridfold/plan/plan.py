@@ -13,7 +13,7 @@ from gridfold.data.content import content_digest
 from gridfold.paths import StudyPaths
 from gridfold.plan.cost import seconds_per_trial
 from gridfold.plan.loading import load_study
-from gridfold.plan.shards import DISTRIBUTED, SINGLE, Ledger, Trial, trials_per_job
+from gridfold.plan.shards import DISTRIBUTED, SINGLE, Ledger, TrialKey, trials_per_job
 from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stage_names import SLOT_PATTERN, stage_of
 from gridfold.plan.stages import Stage, answering, chosen, effort, first_trials, stages_of
@@ -84,7 +84,7 @@ class Plan:
         for configuration in [] if stages[0].has_slots else configurations:
             kinds.setdefault(_backend_and_size(configuration), []).append(configuration)
         for (_, world_size), members in kinds.items():
-            trials = [Trial(c.id, split) for c in members for split in splits]
+            trials = [TrialKey(c.id, split) for c in members for split in splits]
             mean = sum(seconds_per_trial(study, c) for c in members) / len(members)
             size = trials_per_job(study.execution.trials_per_job, len(splits), len(trials), mean)
             ledger = ledger.assign(trials, size, SINGLE if world_size == 1 else DISTRIBUTED)
@@ -148,14 +148,14 @@ class Plan:
         return None
 
     @property
-    def trials(self) -> list[Trial]:
+    def trials(self) -> list[TrialKey]:
         """Trials of the first stages; none where a tuner chooses them while it runs."""
         if self.is_tuned:
             return []
-        return [Trial(c.id, split) for c in self.configurations for split in self.splits]
+        return [TrialKey(c.id, split) for c in self.configurations for split in self.splits]
 
     @cached_property
-    def shards(self) -> dict[str, tuple[Trial, ...]]:
+    def shards(self) -> dict[str, tuple[TrialKey, ...]]:
         """Jobs of the trials that are known beforehand."""
         return {} if self.stages[0].has_slots else self.ledger.serving(self.trials)
 
@@ -209,7 +209,7 @@ class Plan:
         """Return the file that says which trials fall to a job, if it is a slot."""
         return [] if shard in self.shards else [self.paths.stage(stage_of(shard))]
 
-    def members(self, shard: str) -> list[tuple[Trial, Configuration]]:
+    def members(self, shard: str) -> list[tuple[TrialKey, Configuration]]:
         """Return the wanted trials of a shard; those of earlier grids are left out."""
         known = self.by_id
         return [(t, known[t.config_id]) for t in self.ledger.shards[shard] if t.config_id in known]

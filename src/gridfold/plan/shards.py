@@ -18,7 +18,7 @@ SINGLE, DISTRIBUTED = "s", "d"
 
 
 @dataclass(frozen=True, order=True)
-class Trial:
+class TrialKey:
     """One configuration on one split: what is trained and scored once."""
 
     config_id: str
@@ -28,7 +28,7 @@ class Trial:
         return f"{self.config_id}/{self.split}"
 
     @classmethod
-    def parse(cls, text: str) -> Trial:
+    def parse(cls, text: str) -> TrialKey:
         """Return the trial written as ``config_id/split``."""
         return cls(*text.split("/"))
 
@@ -39,11 +39,11 @@ class Ledger:
 
     Attributes
     ----------
-    shards : dict of str to tuple of Trial
+    shards : dict of str to tuple of TrialKey
         Trials of each shard, in the order in which they are trained.
     """
 
-    shards: dict[str, tuple[Trial, ...]] = field(default_factory=dict)
+    shards: dict[str, tuple[TrialKey, ...]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, file: Path) -> Ledger:
@@ -59,12 +59,12 @@ class Ledger:
         for line in text.splitlines():
             try:
                 entry = json.loads(line)
-                shards[entry["shard"]] = tuple(map(Trial.parse, entry["trials"]))
+                shards[entry["shard"]] = tuple(map(TrialKey.parse, entry["trials"]))
             except (ValueError, KeyError, TypeError):
                 continue
         return cls(shards)
 
-    def assign(self, trials: Iterable[Trial], size: int, kind: str = SINGLE) -> Ledger:
+    def assign(self, trials: Iterable[TrialKey], size: int, kind: str = SINGLE) -> Ledger:
         """Return this ledger with new shards of `size` trials for those that have none yet.
 
         `kind` is the first letter of the new shards' names: which rule trains them.
@@ -78,7 +78,7 @@ class Ledger:
         }
         return Ledger({**self.shards, **added})
 
-    def serving(self, trials: Iterable[Trial]) -> dict[str, tuple[Trial, ...]]:
+    def serving(self, trials: Iterable[TrialKey]) -> dict[str, tuple[TrialKey, ...]]:
         """Return the shards that hold at least one of `trials`."""
         wanted = set(trials)
         return {s: members for s, members in self.shards.items() if not wanted.isdisjoint(members)}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gridfold import typed_json
 from gridfold.paths import StudyPaths
-from gridfold.plan.shards import Trial
+from gridfold.plan.shards import TrialKey
 from gridfold.requests import ChosenConfiguration, Settings, TrainRequest, WantedConfiguration
 
 
@@ -47,13 +47,13 @@ class StageFile:
         """Write the file of a stage, whole or not at all."""
         typed_json.write(file, self)
 
-    def trials(self) -> Iterator[Trial]:
+    def trials(self) -> Iterator[TrialKey]:
         """Yield the trials of the stage, those of one configuration after another."""
         for configuration in self.configurations:
             for split in self.splits:
-                yield Trial(configuration.id, split)
+                yield TrialKey(configuration.id, split)
 
-    def trials_of_slot(self, slot: str, size: int) -> list[Trial]:
+    def trials_of_slot(self, slot: str, size: int) -> list[TrialKey]:
         """Return the trials of a slot, ``<stage>-<number>``, of which each has `size`."""
         number = int(slot.rpartition("-")[2])
         return list(self.trials())[(number - 1) * size : number * size]

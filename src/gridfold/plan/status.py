@@ -12,7 +12,7 @@ from gridfold.errors import Problem, StudyError
 from gridfold.paths import StudyPaths, result_file
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
-from gridfold.plan.shards import Trial
+from gridfold.plan.shards import TrialKey
 from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stage_names import stage_of
 from gridfold.plan.stages import Stage
@@ -82,9 +82,9 @@ def has_other_data(plan: Plan) -> bool:
     return request_notes.answers(plan.paths.log("prepare_data"), request) is False
 
 
-def finished(plan: Plan, file: StageFile) -> set[Trial]:
+def finished(plan: Plan, file: StageFile) -> set[TrialKey]:
     """Return the trials of a stage that have a record in the run store."""
-    recorded: set[Trial] = set()
+    recorded: set[TrialKey] = set()
     if has_other_data(plan):
         return recorded
     for configuration in file.configurations:
@@ -97,7 +97,7 @@ def finished(plan: Plan, file: StageFile) -> set[Trial]:
         for split in names.intersection(file.splits):
             folder = plan.paths.trial(configuration.id, split)
             if result_file(folder, configuration.epochs).exists():
-                recorded.add(Trial(configuration.id, split))
+                recorded.add(TrialKey(configuration.id, split))
     return recorded
 
 

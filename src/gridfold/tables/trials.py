@@ -17,7 +17,7 @@ from gridfold.errors import GridfoldError
 if TYPE_CHECKING:
     from gridfold.data.splits import Split
     from gridfold.paths import StudyPaths
-    from gridfold.plan.shards import Trial
+    from gridfold.plan.shards import TrialKey
     from gridfold.plan.stage_file import StageFile
     from gridfold.store.trials import TrialResult, TrialStore
 
@@ -147,7 +147,7 @@ class StudyTables:
 
 
 def write_shard(
-    rows: Iterable[tuple[Trial, TrialResult, TrialStore]],
+    rows: Iterable[tuple[TrialKey, TrialResult, TrialStore]],
     splits: Mapping[str, Split],
     trials_file: Path,
     epochs_file: Path,

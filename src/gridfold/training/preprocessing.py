@@ -16,7 +16,7 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 from gridfold import arrays
 from gridfold.arrays import Array
-from gridfold.data.columns import Column
+from gridfold.data.columns import FeatureColumn
 from gridfold.data.dataset import Dataset
 from gridfold.errors import DataError
 
@@ -219,14 +219,16 @@ def fit(settings: Mapping[str, Any], dataset: Dataset, rows: Array) -> Preproces
     return Preprocessing(encoding, scaling)
 
 
-def fit_encoding(settings: Mapping[str, Any], columns: Iterable[Column], matrix: Array) -> Encoding:
+def fit_encoding(
+    settings: Mapping[str, Any], columns: Iterable[FeatureColumn], matrix: Array
+) -> Encoding:
     """Fit the encoding of a table.
 
     Parameters
     ----------
     settings : mapping
         The ``preprocessing`` settings of a configuration.
-    columns : iterable of Column
+    columns : iterable of FeatureColumn
     matrix : array of shape (..., columns), float32
         The training part.
     """

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from gridfold.plan.shards import DISTRIBUTED, Ledger, Trial, trials_per_job
+from gridfold.plan.shards import DISTRIBUTED, Ledger, TrialKey, trials_per_job
 
 
-def trials(*configurations: str, splits: int = 2) -> list[Trial]:
-    return [Trial(c, f"r0f{fold}") for c in configurations for fold in range(splits)]
+def trials(*configurations: str, splits: int = 2) -> list[TrialKey]:
+    return [TrialKey(c, f"r0f{fold}") for c in configurations for fold in range(splits)]
 
 
 def test_trials_are_dealt_out_in_order() -> None:

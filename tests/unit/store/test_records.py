@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from recorded import model_card, selected
 
-from gridfold.data.columns import Column
+from gridfold.data.columns import FeatureColumn
 from gridfold.data.manifest import Manifest
 from gridfold.paths import FinalModelPaths, StudyPaths
 from gridfold.statistics.ranks import RankTest
@@ -43,7 +43,7 @@ RECORDS: list[Record] = [
         digest="0123",
         has_missing=True,
         reading={"windows": {"length": 3}},
-        columns=[Column("x", None, 1e9), Column("colour", ("blue", "red"))],
+        columns=[FeatureColumn("x", None, 1e9), FeatureColumn("colour", ("blue", "red"))],
     ),
     ComparisonFacts(
         "accuracy", 0.95, 4.0, "", [RANKS], SelectionFacts(0.8, 0.01, 0.7, None, 60, 2, 500, "")

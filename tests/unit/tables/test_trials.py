@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from gridfold.data.splits import Split
-from gridfold.plan.shards import Trial
+from gridfold.plan.shards import TrialKey
 from gridfold.plan.stage_file import StageFile
 from gridfold.requests import ChosenConfiguration
 from gridfold.store.trials import TrialResult, TrialStore
@@ -54,7 +54,7 @@ def write_shard(folder: Path, name: str, configurations: list[str], accuracy: fl
                 seconds=2.0,
             )
             store.finish(result, np.float32([[0.1, 0.9], [0.8, 0.2]]))
-            rows.append((Trial(config_id, split), result, store))
+            rows.append((TrialKey(config_id, split), result, store))
     files = [folder / f"{name}.{kind}.parquet" for kind in ("trials", "epochs", "predictions")]
     tables.write_shard(rows, SPLITS, *files)
 
@@ -175,6 +175,6 @@ def test_a_shard_without_a_single_score_still_has_tables(tmp_path: Path) -> None
     store = TrialStore(tmp_path / "runs" / "a" / "r0f0", tmp_path / "aside", {})
     result = TrialResult("failed", 2, kind="diverged", reason="loss is nan in epoch 1")
     outputs = [tmp_path / f"s0001.{kind}.parquet" for kind in ("trials", "epochs", "predictions")]
-    tables.write_shard([(Trial("a", "r0f0"), result, store)], SPLITS, *outputs)
+    tables.write_shard([(TrialKey("a", "r0f0"), result, store)], SPLITS, *outputs)
     assert list(pd.read_parquet(outputs[0])["reason"]) == ["loss is nan in epoch 1"]
     assert pd.read_parquet(outputs[2]).empty

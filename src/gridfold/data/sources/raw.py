@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from gridfold.data.columns import Column
+from gridfold.data.columns import FeatureColumn
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Raw:
         The source's own test set.
     class_names, target_names : list of str, optional
         Where the source has them.
-    columns : list of Column, optional
+    columns : list of FeatureColumn, optional
         What the columns of `features` are, for tables.
     spans : array_like of shape (samples, 2), optional
         First and last point in time that a sample knows, its target included, as ranks.
@@ -41,7 +41,7 @@ class Raw:
     test_targets: Any = None
     class_names: list[str] | None = None
     target_names: list[str] | None = None
-    columns: list[Column] | None = None
+    columns: list[FeatureColumn] | None = None
     spans: Any = None
     written: bool = False
     reading: dict[str, Any] = field(default_factory=dict)

@@ -11,7 +11,7 @@ import numpy as np
 
 from gridfold.csvfiles.format import Format
 from gridfold.csvfiles.head import column_notes
-from gridfold.data.columns import Column, as_matrix, find_columns
+from gridfold.data.columns import FeatureColumn, as_matrix, find_columns
 from gridfold.data.sources import tablefile, windows
 from gridfold.data.sources.raw import Raw
 from gridfold.errors import DataError
@@ -209,7 +209,7 @@ def _more_rows(missing: Any) -> str:
 
 
 def _check_missing(
-    path: str, matrix: Any, columns: list[Column], missing: Mapping[str, Any]
+    path: str, matrix: Any, columns: list[FeatureColumn], missing: Mapping[str, Any]
 ) -> None:
     for kind, is_kind in (
         ("numbers", [column.categories is None for column in columns]),

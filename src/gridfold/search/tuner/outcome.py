@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from gridfold.plan.shards import Trial
+from gridfold.plan.shards import TrialKey
 from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stage_names import EXPLORE
 from gridfold.plan.stages import chosen
@@ -107,7 +107,7 @@ def explored(study: TuningStudy) -> StageFile:
     return StageFile(EXPLORE, tuple(splits), tuple(found))
 
 
-def results(study: TuningStudy) -> list[tuple[Trial, TrialResult, TrialStore]]:
+def results(study: TuningStudy) -> list[tuple[TrialKey, TrialResult, TrialStore]]:
     """Return what the run store knows of the configurations of :func:`explored`."""
     rows = []
     for trial, trainings in finalists(study).values():

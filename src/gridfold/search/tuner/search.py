@@ -20,7 +20,7 @@ from gridfold.jobs import pool
 from gridfold.jobs.watcher import TrialWatcher
 from gridfold.jobs.work import JobInputs
 from gridfold.paths import StudyPaths
-from gridfold.plan.shards import Trial
+from gridfold.plan.shards import TrialKey
 from gridfold.requests import TuneRequest, WantedConfiguration
 from gridfold.search.tuner.protocol import (
     COMPLETED,
@@ -78,9 +78,9 @@ class TrialTraining:
     execution: int
 
     @property
-    def trial(self) -> Trial:
+    def trial(self) -> TrialKey:
         """Its name in the run store."""
-        return Trial(self.configuration.id, self.split)
+        return TrialKey(self.configuration.id, self.split)
 
 
 class TuningStudy:
@@ -213,7 +213,7 @@ class TunerSearch:
         self._oracle: Oracle | None = None
         self._locks, self._progress = locks, progress
         self._open: list[_RunningTrial] = []
-        self._owners: dict[Trial, tuple[_RunningTrial, TrialTraining]] = {}
+        self._owners: dict[TrialKey, tuple[_RunningTrial, TrialTraining]] = {}
         self._stopped = False
 
     @property
@@ -283,7 +283,7 @@ class TunerSearch:
 
     def end(self, work: pool.Work, result: TrialResult, failure: TrialFailure | None) -> None:
         """Take note of how a training went; tell the oracle when its trial is complete."""
-        trial, training = self._owners.pop(Trial(work.task.config_id, work.task.split))
+        trial, training = self._owners.pop(TrialKey(work.task.config_id, work.task.split))
         trial.running -= 1
         if failure is not None:
             trial.fail(failure)
