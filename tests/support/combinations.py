@@ -122,6 +122,10 @@ REFUSALS = (
         {"distribution": ("mirrored",), "training": ("accumulation",)},
         "Keras can't accumulate gradients under MirroredStrategy",
     ),
+    Refusal(
+        {"model": ("saved",), "training": ("bfloat16",)},
+        "all keep the precision that they were saved with",
+    ),
     Refusal({"model": ("loop",), "distribution": _SEVERAL}, "allowed: a world size of 1"),
     Refusal({"model": ("loop",), "stopping": ("best epoch", "last epoch")}, "trains by itself"),
     Refusal({"model": ("loop",), "training": ("class weights",)}, "trains by itself"),

@@ -188,6 +188,18 @@ def test_a_saved_model_is_trained_further_with_frozen_layers(tmp_path: Path, sav
         assert any(v.shape == weight.shape and (v == weight).all() for v in variables)
 
 
+def test_a_saved_model_keeps_the_precision_of_its_layers(tmp_path: Path, saved: Path) -> None:
+    wanted = study("s", {"saved": {"path": str(saved)}})
+    wanted["training"]["mixed_precision"] = "bfloat16"
+    assert "no layer of" in problems(tmp_path, wanted)
+    inputs = keras.Input((8, 8, 1))
+    body = keras.layers.Dense(4, dtype="mixed_bfloat16")(keras.layers.Flatten()(inputs))
+    outputs = keras.layers.Dense(10, activation="softmax", dtype="float32")(body)
+    keras.Model(inputs, outputs).save(tmp_path / "small.keras")
+    wanted["model"]["saved"]["path"] = "small.keras"
+    assert load(tmp_path, wanted).study.training.mixed_precision == "bfloat16"
+
+
 def test_saved_models_that_do_not_fit_are_refused(tmp_path: Path, saved: Path) -> None:
     Path("text.keras").write_text("no archive")
     said = problems(tmp_path, study("s", {"saved": {"path": "text.keras"}}))

@@ -84,7 +84,12 @@ def _never_asked(path: KeyPath, names: list[str], reference: str) -> Problem:
 
 
 def model_training_problems(model: Any, training: Any) -> Iterator[Problem]:
-    """Yield what a family can't do: the user's own loop is not distributed by gridfold."""
+    """Yield what a family can't do: saved layers and the user's own loop are as they are.
+
+    An axis of the precision is not looked at: only its trials tell.
+    """
+    if model.saved is not None and training.mixed_precision:
+        yield from _precision_problems(model.saved.path)
     if model.custom is None:
         return
     for key, value, allowed in (
@@ -98,3 +103,21 @@ def model_training_problems(model: Any, training: Any) -> Iterator[Problem]:
                 "with `model.custom`, whose function trains by itself",
                 f"allowed: {allowed}; do it in the function",
             )
+
+
+def _precision_problems(path: str) -> Iterator[Problem]:
+    """Refuse 16 bit where no layer of a saved model computes in it: they keep their precision."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            layers = archive.read("config.json")
+    except (OSError, KeyError, zipfile.BadZipFile):
+        # Told by the check of the file, or by Keras when it reads it.
+        return
+    # As in `mixed_float16` and `mixed_bfloat16`, the names of policies.
+    if b"float16" not in layers:
+        yield Problem(
+            ("training", "mixed_precision"),
+            f"with `model.saved`: no layer of {shown(path)} computes in 16 bit, and all keep the "
+            "precision that they were saved with",
+            "allowed: false",
+        )
