@@ -43,7 +43,7 @@ test: setup browser horovod-tested slurm lint ## Lint, then run every test
 test-unit: setup ## Run the tests without cluster, workflow, jobs, browser
 	@$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder tests/unit
 
-# Some fifty studies, half an hour on two cores; `make test` runs three of them, others each day.
+# Some fifty studies, half an hour on two cores; `make test` runs two of them, others each day.
 combinations: setup horovod-tested ## Run the studies in which all choices meet in pairs
 	@COMBINATIONS=all $(RUN) pytest tests/workflow/test_combinations.py
 
