@@ -109,7 +109,7 @@ def test_the_ensemble_has_the_score_that_the_card_tells(
     answer = model.predict(file)
     score = accuracy_score(table["outcome"], answer["prediction"])
     assert score == pytest.approx(card["ensemble"]["test"]["score"])
-    each = [FinalModel(model.folder, model.card, [m]).predict(file) for m in model.members]
+    each = [FinalModel(model.files, model.card, [m]).predict(file) for m in model.members]
     mean = np.mean([a["p(benign)"] for a in each], axis=0)
     np.testing.assert_allclose(answer["p(benign)"], mean)
     assert np.abs(each[0]["p(benign)"] - each[1]["p(benign)"]).max() > 1e-3

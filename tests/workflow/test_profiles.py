@@ -103,7 +103,10 @@ def write_images(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("profile", OPTIONS)
-def test_every_search_has_a_plan_with_every_profile(profile: str, tmp_path: Path) -> None:
+def test_every_search_has_a_plan_with_every_profile(
+    profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "config", tmp_path / "config")
     write_images(tmp_path / "images")
     files = [f"config/{name}.yaml" for name in ("demo", "mnist", "reference", "scaling")]
