@@ -116,7 +116,7 @@ def test_every_problem_and_kind_of_sample_gets_its_figures(
 
 
 def test_the_rules_and_the_captions_know_the_same_figures() -> None:
-    rules = (ROOT / "rules" / "model.smk").read_text()
+    rules = (ROOT / "rules" / "figures.smk").read_text()
     for name in OF_ALL | OF_CLASSES:
         assert f'"{name}": "' in rules
         assert (ROOT / "workflow" / "report" / f"{name}.rst").read_text().strip()

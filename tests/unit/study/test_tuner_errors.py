@@ -84,7 +84,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         tuned({"tuner": "random", "tune_new_entries": True}),
         "search.strategy.tune_new_entries",
         "without `model.python`",
-        "left out",
+        "leave it out",
     ),
     "nothing to tune": (tuned({"tuner": "random"}, {}), "search.space", "nothing", "one axis"),
     "hyperband in the last stage": (

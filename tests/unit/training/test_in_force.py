@@ -129,7 +129,7 @@ def test_16_bit_that_no_layer_computes_in_is_refused(tmp_path: Path) -> None:
     keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(inputs)).save("start.keras")
     study = tiny_study(
         model={"saved": {"path": "start.keras"}},
-        training={"epochs": 2, "mixed_precision": True},
-        search={},
+        training={"epochs": 2},
+        search={"space": {"training.mixed_precision": [True]}},
     )
     assert "layers of a saved model" in refused(prepare_bench(tmp_path / "saved", study))
