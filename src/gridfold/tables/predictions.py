@@ -96,8 +96,9 @@ def predicted_samples(
 def _joined(name: str, table: pd.DataFrame, targets: Array) -> PredictedSamples:
     most = int(table["sample"].value_counts().max())
     if most > 1:
-        # ``r<repeat>f<fold>``: tables are in the order of the jobs, which is none.
-        repeats = table["split"].str.extract(r"^r(\d+)f", expand=False).astype(int)
+        # ``r<repeat>f<fold>``, or ``c<repeat>f<fold>`` of `search.confirm`; tables are in the order
+        # of the jobs, which is none.
+        repeats = table["split"].str.extract(r"^[rc](\d+)f", expand=False).astype(int)
         order = np.argsort(repeats.to_numpy(), kind="stable")
         table = table.iloc[order].drop_duplicates("sample")
     samples = table["sample"].to_numpy(np.int64)

@@ -36,10 +36,15 @@ def test_a_part_without_samples_is_left_out() -> None:
     assert predicted_samples(nothing, nothing, np.zeros((3, 1))) == []
 
 
-def test_of_several_repeats_the_first_that_predicts_a_sample_counts() -> None:
+@pytest.mark.parametrize("kind", ["r", "c"], ids=["of the study", "of confirm"])
+def test_of_several_repeats_the_first_that_predicts_a_sample_counts(kind: str) -> None:
     # Jobs end in any order; the tenth repeat is not the second.
     rows = pd.concat(
-        [table("r10f0", [0, 1, 2], 0.1), table("r2f0", [1, 2], 0.3), table("r0f0", [0], 0.5)]
+        [
+            table(f"{kind}10f0", [0, 1, 2], 0.1),
+            table(f"{kind}2f0", [1, 2], 0.3),
+            table(f"{kind}0f0", [0], 0.5),
+        ]
     )
     (part,) = predicted_samples(rows, rows.head(0), np.array([0, 1, 1]))
     assert part.repeats == 3 - 1
