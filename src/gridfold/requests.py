@@ -319,23 +319,6 @@ class CollectRequest(Request):
 
 
 @dataclass(frozen=True)
-class AxisFacts:
-    """What tables must know of an axis.
-
-    Attributes
-    ----------
-    name : str
-    role : {"scientific", "nuisance"} or None
-    form : str
-        ``values``, ``range``, ...
-    """
-
-    name: str
-    role: str | None
-    form: str
-
-
-@dataclass(frozen=True)
 class SummaryRequest(Request):
     """What `summarise` and `select_best` depend on.
 
@@ -345,12 +328,10 @@ class SummaryRequest(Request):
         What configurations are ranked by.
     confidence : float
         Level of all intervals, such as 0.95.
-    axes : tuple of AxisFacts
     """
 
     measure: str
     confidence: float
-    axes: tuple[AxisFacts, ...] = ()
 
 
 @dataclass(frozen=True)

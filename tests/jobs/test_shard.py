@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from shardjobs import EPOCHS, epochs_reached, finish, segments, study
+from shardjobs import EPOCHS, assert_same_numbers, epochs_reached, finish, segments, study
 from workbench import (
     Bench,
     final_state,
@@ -24,7 +24,6 @@ from workbench import (
     shared_forks,
     start_shard_job,
     wait_for,
-    without_times,
 )
 
 from gridfold.errors import EXIT_CONTINUE
@@ -69,12 +68,7 @@ def test_killed_at_random_moments_equals_never_interrupted_bit_for_bit(
         interrupted += len(stretches) > 1
         # Every stretch begins right after the last epoch that was kept: nothing ran twice.
         assert [first for first, _ in stretches] == [1, *(last + 1 for _, last in stretches[:-1])]
-        folders = [b.plan.paths.trial(trial.config_id, trial.split) for b in (bench, uninterrupted)]
-        a, b = (json.loads((f / f"result-{EPOCHS:05d}.json").read_text()) for f in folders)
-        assert a["scores"] == b["scores"]
-        assert without_times(a["history"]) == without_times(b["history"])
-        for one, other in zip(*(final_state(f, EPOCHS) for f in folders), strict=True):
-            np.testing.assert_array_equal(one, other)
+    assert_same_numbers(bench, uninterrupted)
     assert interrupted, "no trial was interrupted, so nothing was tested"
 
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-from shardjobs import EPOCHS, epochs_reached, finish, segments, study
+from shardjobs import EPOCHS, assert_same_numbers, epochs_reached, finish, segments, study
 from workbench import (
     Bench,
-    final_state,
     kill_hard,
     prepare_bench,
     shard_tables,
     shared_forks,
     start_shard_job,
     wait_for,
-    without_times,
 )
 
 
@@ -27,16 +23,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     bench = prepare_bench(tmp_path_factory.mktemp("undisturbed"), study())
     finish(bench)
     return bench
-
-
-def assert_same_numbers(bench: Bench, other: Bench) -> None:
-    for trial in bench.plan.trials:
-        folders = [b.plan.paths.trial(trial.config_id, trial.split) for b in (bench, other)]
-        a, b = (json.loads((f / f"result-{EPOCHS:05d}.json").read_text()) for f in folders)
-        assert a["scores"] == b["scores"]
-        assert without_times(a["history"]) == without_times(b["history"])
-        for one, two in zip(*(final_state(f, EPOCHS) for f in folders), strict=True):
-            np.testing.assert_array_equal(one, two)
 
 
 def no_lock_is_left(bench: Bench) -> bool:

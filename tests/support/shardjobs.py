@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from workbench import Bench, shared_forks, start_shard_job
+import numpy as np
+from workbench import Bench, final_state, shared_forks, start_shard_job, without_times
 
 from gridfold.plan.shards import TrialKey
 from gridfold.store import checkpoints
@@ -45,3 +46,14 @@ def segments(bench: Bench, trial: TrialKey) -> list[tuple[int, int]]:
     folder = bench.plan.paths.trial(trial.config_id, trial.split)
     result = json.loads((folder / f"result-{EPOCHS:05d}.json").read_text())
     return [(s["first"], s["last"]) for s in result["segments"]]
+
+
+def assert_same_numbers(bench: Bench, other: Bench) -> None:
+    """Assert that two jobs have trained the same trials to the same numbers, bit for bit."""
+    for trial in bench.plan.trials:
+        folders = [b.plan.paths.trial(trial.config_id, trial.split) for b in (bench, other)]
+        a, b = (json.loads((f / f"result-{EPOCHS:05d}.json").read_text()) for f in folders)
+        assert a["scores"] == b["scores"]
+        assert without_times(a["history"]) == without_times(b["history"])
+        for one, two in zip(*(final_state(f, EPOCHS) for f in folders), strict=True):
+            np.testing.assert_array_equal(one, two)

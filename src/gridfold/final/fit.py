@@ -22,7 +22,6 @@ from gridfold.final.inspection import inspect
 from gridfold.final.test_score import test_scores
 from gridfold.jobs.work import final_folder, final_work
 from gridfold.paths import StudyPaths
-from gridfold.plan.stage_file import read_catalogue
 from gridfold.requests import FinalRequest
 from gridfold.store.locks import holding
 from gridfold.store.model_card import (
@@ -92,20 +91,20 @@ def fit_final(
         Of :func:`gridfold.final.ensemble.fit_ensemble`, for the card.
     """
     config_id = selection.config_id
-    settings = read_catalogue(paths)[config_id].settings
     dataset = Dataset.load(paths.data)
     splits = Splits.load(paths.splits, FINAL)
     development = splits.by_name[FINAL]
     with holding(final_folder(selection, paths)):
         task = final_work(request, selection, paths, threads).task
         fitted = fit(task, dataset, development.training, development.validation, lambda row: None)
+    settings = task.settings
     predictions = fitted.predict(dataset.features, splits.test)
     inputs = ModelInputs.of(dataset, fitted.features)
     model = with_scaling(fitted, inputs.input_shape)
     card = ModelCard(
         study=request.study,
         created=fitted.segments[-1]["started"],
-        configuration=SelectedConfiguration(config_id, selection.label, dict(settings)),
+        configuration=SelectedConfiguration(config_id, selection.label, settings),
         cross_validation=CrossValidation(
             selection.measure,
             selection.mean,

@@ -13,7 +13,6 @@ from gridfold.plan.stage_names import stage_of
 from gridfold.plan.stages import confirming_plan, training_fractions
 from gridfold.problems import Measure
 from gridfold.requests import (
-    AxisFacts,
     ChoiceRequest,
     CollectedStage,
     CollectRequest,
@@ -145,8 +144,7 @@ class JobRequests:
     def summary(self) -> SummaryRequest:
         """Return what `summarise` and `select_best` depend on."""
         study = self._study
-        axes = (AxisFacts(name, a.role, a.form) for name, a in study.search.space.items())
-        return SummaryRequest(study.problem.ranking_measure, study.report.confidence, tuple(axes))
+        return SummaryRequest(study.problem.ranking_measure, study.report.confidence)
 
     def comparison(self) -> ComparisonRequest:
         """Return what `compare_configurations` depends on, besides tables and predictions."""

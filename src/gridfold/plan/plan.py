@@ -16,7 +16,15 @@ from gridfold.plan.loading import load_study
 from gridfold.plan.shards import DISTRIBUTED, SINGLE, Ledger, TrialKey, trials_per_job
 from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stage_names import SLOT_PATTERN, stage_of
-from gridfold.plan.stages import Stage, answering, chosen, effort, first_trials, stages_of
+from gridfold.plan.stages import (
+    Stage,
+    answering,
+    chosen,
+    dealt_out,
+    effort,
+    first_trials,
+    stages_of,
+)
 from gridfold.plan.tuner_schedule import tuner_of
 from gridfold.space.space import Configuration, Expansion
 from gridfold.study import Study
@@ -136,15 +144,9 @@ class Plan:
 
     def drawn(self, stage: Stage) -> StageFile | None:
         """Return the file of a stage whose configurations are drawn; None where scores decide."""
-        if stage.sources or self.is_tuned:
-            return None
-        left = self.configurations
-        for other in self.stages:
-            own = left[: other.max_configurations]
+        for other, own in [] if self.is_tuned else dealt_out(self.stages, self.configurations):
             if other == stage:
                 return StageFile(stage.name, stage.splits, tuple(chosen(c, c.epochs) for c in own))
-            if not other.sources:
-                left = left[len(own) :]
         return None
 
     @property

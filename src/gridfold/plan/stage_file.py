@@ -47,6 +47,11 @@ class StageFile:
         """Write the file of a stage, whole or not at all."""
         typed_json.write(file, self)
 
+    @property
+    def size(self) -> int:
+        """Trials of the stage."""
+        return len(self.configurations) * len(self.splits)
+
     def trials(self) -> Iterator[TrialKey]:
         """Yield the trials of the stage, those of one configuration after another."""
         for configuration in self.configurations:

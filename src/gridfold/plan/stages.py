@@ -9,7 +9,7 @@ complete from the beginning.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -218,12 +218,22 @@ def first_trials(
     stages: Sequence[Stage], configurations: Sequence[Configuration]
 ) -> list[Configuration]:
     """Return the drawn configurations with the epochs of the stage that trains them first."""
-    first, left = [], list(configurations)
+    return [
+        replace(c, epochs=stage.epochs or c.epochs)
+        for stage, own in dealt_out(stages, configurations)
+        for c in own
+    ]
+
+
+def dealt_out(
+    stages: Sequence[Stage], configurations: Sequence[Configuration]
+) -> Iterator[tuple[Stage, Sequence[Configuration]]]:
+    """Yield each stage that no scores decide about, with its part of the drawn configurations."""
+    left = configurations
     for stage in stages:
         if not stage.sources:
-            own, left = left[: stage.max_configurations], left[stage.max_configurations :]
-            first += [replace(c, epochs=stage.epochs or c.epochs) for c in own]
-    return first
+            yield stage, left[: stage.max_configurations]
+            left = left[stage.max_configurations :]
 
 
 def _stage(

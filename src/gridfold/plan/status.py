@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gridfold.errors import Problem, StudyError
@@ -55,13 +55,14 @@ class StageState:
 def stage_states(plan: Plan) -> list[StageState]:
     """Return how far each stage of a search is."""
     states: list[StageState] = []
+    is_other = has_other_data(plan)
     for stage in plan.stages:
         file = stage_file(plan, stage)
         if file is None:
             states.append(StageState(stage, 0, stage.trials, is_decided=False))
             continue
-        total = len(file.configurations) * len(file.splits)
-        states.append(StageState(stage, len(finished(plan, file)), total, is_decided=True))
+        done = 0 if is_other else len(_recorded(plan, file))
+        states.append(StageState(stage, done, file.size, is_decided=True))
     return states
 
 
@@ -83,10 +84,13 @@ def has_other_data(plan: Plan) -> bool:
 
 
 def finished(plan: Plan, file: StageFile) -> set[TrialKey]:
-    """Return the trials of a stage that have a record in the run store."""
+    """Return the trials of a stage that have a record in the run store, of the study's data."""
+    return set() if has_other_data(plan) else _recorded(plan, file)
+
+
+def _recorded(plan: Plan, file: StageFile) -> set[TrialKey]:
+    """Return the trials of a stage that have a record in the run store, of whatever data."""
     recorded: set[TrialKey] = set()
-    if has_other_data(plan):
-        return recorded
     for configuration in file.configurations:
         # One look into each configuration's folder: there may be a hundred thousand.
         try:
@@ -150,8 +154,17 @@ def configuration_named(plan: Plan, beginning: str) -> list[KnownConfiguration]:
 
 def counts(plan: Plan) -> tuple[int, int]:
     """Return the trials that are done, and those that there are, or will be at most."""
-    states = stage_states(plan)
+    return _sums(stage_states(plan))
+
+
+def _sums(states: Sequence[StageState]) -> tuple[int, int]:
     return sum(state.done for state in states), sum(state.total for state in states)
+
+
+def most_trials(plan: Plan) -> int:
+    """Return the trials that there are, or will be at most; nothing in the run store is read."""
+    files = ((stage, stage_file(plan, stage)) for stage in plan.stages)
+    return sum(stage.trials if file is None else file.size for stage, file in files)
 
 
 def finished_shards(plan: Plan) -> Mapping[str, int]:
@@ -204,8 +217,8 @@ def state(plan: Plan) -> str:
     DamagedRecord
         When the answer can't be read.
     """
-    done, total = counts(plan)
     states = stage_states(plan)
+    done, total = _sums(states)
     notice = change_notice(plan)
     if done == total and not notice and all(stage.is_finished for stage in states):
         with contextlib.suppress(FileNotFoundError):

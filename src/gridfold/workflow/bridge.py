@@ -20,7 +20,7 @@ from gridfold.jobs.fork_server import SharedServer
 from gridfold.paths import DEFAULT_STUDY
 from gridfold.plan.files import code_and_data_files
 from gridfold.plan.plan import Plan
-from gridfold.plan.status import answer, change_notice, counts, finished_shards
+from gridfold.plan.status import answer, change_notice, counts, finished_shards, most_trials
 from gridfold.plan.words import description
 from gridfold.store.progress import Monitor
 from gridfold.study.yaml_file import typed
@@ -292,5 +292,6 @@ def start_forks(workflow: Any, server: SharedServer, threads: int) -> None:
 def monitor(plan: Plan) -> Monitor:
     """Return the progress monitor of a plan."""
     labels = {c.id: c.label for c in plan.configurations}
-    shards, (_, total) = plan.all_shards, counts(plan)
-    return Monitor(plan.paths.progress, shards, total, finished_shards(plan), labels)
+    return Monitor(
+        plan.paths.progress, plan.all_shards, most_trials(plan), finished_shards(plan), labels
+    )
