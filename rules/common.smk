@@ -1,7 +1,7 @@
 """What rules share: the plan of the study, and paths."""
 
 from gridfold.store import request_notes
-from gridfold.jobs.fork_server import SharedServer
+from gridfold.jobs.fork_server import TABLES, SharedServer
 from gridfold.plan.files import data_files
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import DISTRIBUTED_SHARD_PATTERN, SHARD_PATTERN
@@ -38,6 +38,7 @@ REQUESTS = JobRequests(PLAN)
 SIZES = JobSizes(PLAN)
 MONITOR = monitor(PLAN)
 FORKS = SharedServer()
+TABLE_FORKS = SharedServer(TABLES)
 # For rules that run a command: the interpreter, the scripts (not `workflow.source_path`, whose
 # answer is another one in every run), and the study as it was given to Snakemake.
 PYTHON = interpreter(workflow)
@@ -103,7 +104,7 @@ def table_files(names):
 
 def started():
     """Do what every run begins with."""
-    start_forks(workflow, FORKS, PLAN.threads(CORES))
+    start_forks(workflow, FORKS, TABLE_FORKS, PLAN.threads(CORES))
     PLAN.ledger.append_to(PATHS.ledger)
     MONITOR.start()
 
@@ -111,6 +112,7 @@ def started():
 def ended():
     """Do what every run ends with, good or bad."""
     FORKS.stop()
+    TABLE_FORKS.stop()
     MONITOR.stop()
     request_notes.settle(PATHS.logs)
 

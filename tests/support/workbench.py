@@ -21,7 +21,7 @@ from gridfold import typed_json
 from gridfold.data.dataset import Dataset, prepare
 from gridfold.data.splits import Splits, make_splits
 from gridfold.jobs import pool
-from gridfold.jobs.fork_server import ADDRESS, SharedServer
+from gridfold.jobs.fork_server import TRAINING, Libraries, SharedServer
 from gridfold.jobs.shard import ShardTables
 from gridfold.jobs.work import JobInputs
 from gridfold.plan.job_requests import JobRequests
@@ -75,24 +75,28 @@ class Bench:
 
 
 @functools.cache
-def _forks() -> tuple[SharedServer, str]:
+def _forks(libraries: Libraries) -> tuple[SharedServer, str]:
     """Return a fork server and its address; when nobody has it any more, it ends."""
-    server = SharedServer()
+    server = SharedServer(libraries)
     server.start(threads=1)
-    return server, os.environ.pop(ADDRESS)
+    return server, os.environ.pop(libraries.address)
 
 
 @contextlib.contextmanager
-def shared_forks() -> Iterator[None]:
+def shared_forks(*kinds: Libraries) -> Iterator[None]:
     """Let what is started in the block fork from one process, as jobs of a Snakemake here do.
 
-    TensorFlow is imported once for all tests that one process runs.
+    Libraries are imported once for all tests that one process runs: those of training, if no
+    others are named.
     """
-    _, os.environ[ADDRESS] = _forks()
+    kinds = kinds or (TRAINING,)
+    for libraries in kinds:
+        _, os.environ[libraries.address] = _forks(libraries)
     try:
         yield
     finally:
-        del os.environ[ADDRESS]
+        for libraries in kinds:
+            del os.environ[libraries.address]
 
 
 def prepare_bench(folder: Path, study: dict[str, Any]) -> Bench:

@@ -6,12 +6,16 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import warm
 import yaml
-from workbench import ROOT
+from workbench import ROOT, shared_forks
+
+from gridfold.jobs.fork_server import TABLES, TRAINING
 
 
 def tiny(**changes: Any) -> dict[str, Any]:
@@ -27,11 +31,23 @@ def tiny(**changes: Any) -> dict[str, Any]:
 
 
 class Workspace:
-    """A folder in which a user runs studies."""
+    """A folder in which a user runs studies.
 
-    def __init__(self, folder: Path, snakefile: Path = ROOT / "Snakefile") -> None:
+    Attributes
+    ----------
+    environment : dict of str to str
+        Variables beside those of the tests; where there are some, a Python of its own is started.
+    shares_forks : bool
+        Whether TensorFlow is imported once for all such folders of this process, and not once for
+        each run.
+    """
+
+    def __init__(
+        self, folder: Path, snakefile: Path = ROOT / "Snakefile", *, shares_forks: bool = True
+    ) -> None:
         self.folder = folder
         self.snakefile = snakefile
+        self.shares_forks = shares_forks
         self.environment: dict[str, str] = {}
 
     def write(self, study: dict[str, Any]) -> Path:
@@ -42,28 +58,21 @@ class Workspace:
     def snakemake(
         self, study: dict[str, Any], *options: str, expect: int | None = 0
     ) -> subprocess.CompletedProcess[str]:
-        answer = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "snakemake",
-                "--snakefile",
-                str(self.snakefile),
-                "--directory",
-                str(self.folder),
-                "--configfile",
-                str(self.write(study)),
-                "--cores",
-                "2",
-                *options,
-            ],
-            cwd=self.folder,
-            env={**os.environ, **self.environment},
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
+        words = ["--snakefile", str(self.snakefile), "--directory", str(self.folder)]
+        words += ["--configfile", str(self.write(study)), "--cores", "2", *options]
+        if self.environment:
+            answer = subprocess.run(
+                [sys.executable, "-m", "snakemake", *words],
+                cwd=self.folder,
+                env={**os.environ, **self.environment},
+                capture_output=True,
+                text=True,
+                timeout=600,
+                check=False,
+            )
+        else:
+            with shared_forks(TRAINING, TABLES) if self.shares_forks else nullcontext():
+                answer = warm.snakemake(self.folder, words)
         if expect is not None:
             assert answer.returncode == expect, answer.stdout + answer.stderr
         return answer

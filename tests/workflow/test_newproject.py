@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 import yaml
 from needs import lacking
 from studies import write_study
-from workbench import ROOT
+from workbench import ROOT, shared_forks
 
 from gridfold import workflow_path
 from gridfold.cli import new
+from gridfold.jobs.fork_server import TABLES, TRAINING
 
 SMALL = {"python.units": [4, 8]}
 MODEL = """
@@ -43,15 +45,20 @@ def block(tensor, units):
 def snakemake(
     cwd: Path, *options: str | Path, expect: int = 0, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    answer = subprocess.run(
-        [sys.executable, "-m", "snakemake", *map(str, options)],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    words = list(map(str, options))
+    if environment:
+        answer = subprocess.run(
+            [sys.executable, "-m", "snakemake", *words],
+            cwd=cwd,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+    else:
+        with shared_forks(TRAINING, TABLES):
+            answer = warm.snakemake(cwd, words)
     assert answer.returncode == expect, answer.stdout + answer.stderr
     return answer
 

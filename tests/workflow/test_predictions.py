@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ import pandas as pd
 import pytest
 from patients import NUMBERS, ROLES, patients
 from sklearn.metrics import accuracy_score
-from studies import write_study
-from workbench import ROOT
+from workspaces import Workspace
 
 from gridfold.cli.main import main
 from gridfold.errors import DataError
@@ -33,26 +31,7 @@ STUDY: dict[str, Any] = {
 
 
 def run(folder: Path, study: dict[str, Any]) -> None:
-    write_study(folder / "study.yaml", study)
-    options = ["--cores", "2", "--configfile", "study.yaml"]
-    target = "results/patients/final/card.json"
-    answer = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--snakefile",
-            ROOT / "Snakefile",
-            *options,
-            "--",
-            target,
-        ],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    Workspace(folder).snakemake(study, "--", "results/patients/final/card.json")
 
 
 def stamps(folder: Path) -> dict[str, int]:

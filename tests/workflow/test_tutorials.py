@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from workbench import ROOT
+from workbench import ROOT, shared_forks
+
+from gridfold.jobs.fork_server import TABLES, TRAINING
 
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 # A file, announced by its name, or commands.
@@ -33,14 +35,15 @@ def follow(tutorial: Path, folder: Path) -> str:
         # A reader has the file made by an editor, wherever the shell is.
         here = "." if "/" not in name else str(folder)
         script.append(f"cat > {here}/{name} <<'END_OF_FILE'\n{content}END_OF_FILE\n")
-    answer = subprocess.run(
-        ["bash", "-c", "\n".join(script)],
-        cwd=folder,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with shared_forks(TRAINING, TABLES):
+        answer = subprocess.run(
+            ["bash", "-c", "\n".join(script)],
+            cwd=folder,
+            env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return answer.stdout
 

@@ -1,12 +1,6 @@
 """Adapter of the rule `prepare_data`."""
 
-from pathlib import Path
-
-from gridfold.data.dataset import prepare
-from gridfold.jobs.job import script_job
-from gridfold.requests import DataRequest
+from gridfold.jobs.script import hand_over
 
 if __name__ == "__main__":
-    with script_job(snakemake, DataRequest) as request:
-        folder = Path(snakemake.output.manifest).parent
-        prepare(request.data, request.problem, folder).save(folder)
+    hand_over(snakemake, "gridfold.workflow.rules.prepare_data")

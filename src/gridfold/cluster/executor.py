@@ -5,17 +5,26 @@ run waits for them for ever; so it does when the submission of a group of rules 
 exception; what ``sbatch`` says when it refuses a group is dropped; and a job that is submitted
 while Slurm does not answer has failed. Only what every executor of Snakemake has is used here, so
 a plugin that does better is left to it.
+
+A job of the plugin starts a Snakemake whose one task is to call `srun` with a second Snakemake,
+which runs the rule. Here `srun` is called at once: seconds less for each job.
 """
 
 from __future__ import annotations
 
 import queue
+import shlex
 import threading
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 from snakemake_executor_plugin_slurm import Executor
+from snakemake_executor_plugin_slurm_jobstep import (
+    get_cpu_setting,
+    get_gpu_setting,
+    get_node_setting,
+)
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
@@ -23,6 +32,8 @@ from gridfold.advice import NO_CONTROLLER, recognise, refusal
 from gridfold.cluster.slurm import is_down
 from gridfold.terminal import say
 
+# How the plugin asks for the Snakemake in between.
+_IN_BETWEEN = "--executor slurm-jobstep --jobs 1"
 # Between questions whether Slurm answers, before a job is submitted again.
 _QUESTION_SECONDS = 10.0
 
@@ -84,6 +95,24 @@ class LastingExecutor(Executor):
             # The plugin's own handler fails of a group, which has no rule; this is what it handled.
             reason = error.__context__ or error
             self.report_job_error(SubmittedJobInfo(job), f"Job submission failed: {reason}")
+
+    def format_job_exec(self, job: Any) -> str:
+        """Return what a job runs: Snakemake as its one step, or beside the steps that it starts."""
+        text: str = super().format_job_exec(job)
+        python: str = self.get_python_executable()
+        # The Snakemake in between is left where it knows more: which task of an array it is, or
+        # whether Slurm has reserved a GPU.
+        if self.array_jobs or job.resources.get("cpus_per_gpu"):
+            return text
+        if not (text.startswith(python) and text.count(_IN_BETWEEN) == 1):
+            return text
+        # Ranks are started by a launcher, in the job's own shell.
+        has_launcher = "mpi" in set(job.resources.keys())
+        words = [] if has_launcher else ["srun", "-n1", "--cpu-bind=q"]
+        if words:
+            words += [get_cpu_setting(job, False), get_gpu_setting(job), get_node_setting(job)]
+        start = [shlex.quote(python), "-P", "-m", "gridfold.cluster.step", *filter(None, words)]
+        return f"{' '.join(start)} {text.replace(_IN_BETWEEN, '')}"
 
     # -- while Slurm does not answer -------------------------------------------------------------
 

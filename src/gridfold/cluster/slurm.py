@@ -75,7 +75,7 @@ def ranks_on(nodes: Sequence[Node], ranks: int) -> list[int]:
 
 
 def lost_variables(ranks: int) -> dict[str, str]:
-    """Return the variables that Snakemake's step has taken from this job, for so many ranks."""
+    """Return the variables that a job of Snakemake's has lost, for so many ranks."""
     nodes = nodes_that_must_be_told()
     return slurm_variables(job_number(), nodes, ranks) if nodes else {}
 
@@ -83,7 +83,7 @@ def lost_variables(ranks: int) -> dict[str, str]:
 def slurm_variables(job: str, nodes: Sequence[Node], ranks: int) -> dict[str, str]:
     """Return the variables from which the launchers of MPI learn where to start `ranks` processes.
 
-    `sbatch` has set them, but Snakemake's step inside a job takes them away.
+    `sbatch` has set them, but not for what runs in the job, see :mod:`gridfold.cluster.step`.
     """
     return node_variables(job, ",".join(node.name for node in nodes), ranks_on(nodes, ranks))
 

@@ -1,10 +1,13 @@
-"""The fork server imports TensorFlow once and forks a process for each piece of work.
+"""A fork server imports libraries once and forks a process for each piece of work.
 
 Importing TensorFlow takes seconds, a fork of a process that has done it takes milliseconds and
 shares no state with other forks. As :mod:`multiprocessing.forkserver`, but one server can serve
 several jobs: on one machine Snakemake starts it (:class:`SharedServer`), so that the import is over
 when data and splits are prepared and no job waits for it again, as with the persistent workers of
 build systems. A job that finds no server, as every one on a cluster, starts its own.
+
+A second server has what tables, figures and the report need (:class:`Libraries`): pandas, SciPy,
+scikit-learn and Matplotlib take most of the second that such a job would last.
 
 Who asks for a fork sends file descriptors over a Unix socket (``SCM_RIGHTS``): the end of a
 connection where the work is read from, what it prints to, and where the server tells how it ended.
@@ -13,6 +16,7 @@ connection where the work is read from, what it prints to, and where the server 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import pickle
 import shutil
@@ -23,7 +27,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -34,6 +40,28 @@ from gridfold.errors import EXIT_CONTINUE, GridfoldError
 # What ends a job. Its own process decides what that means for its forks.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 ADDRESS = "GRIDFOLD_FORK_SERVER"
+
+
+@dataclass(frozen=True)
+class Libraries:
+    """What a server has imported before it forks.
+
+    Attributes
+    ----------
+    module : str
+        The module that imports them.
+    address : str
+        The environment variable in which jobs find the address of a shared server with them.
+    """
+
+    module: str
+    address: str
+
+
+TRAINING = Libraries("gridfold.jobs.preloaded", ADDRESS)
+TABLES = Libraries("gridfold.workflow.preloaded", "GRIDFOLD_TABLE_SERVER")
+
+_THIS = "gridfold.jobs.fork_server"
 _DESCRIPTORS = 3
 _NUMBER = struct.Struct("!i")
 # What `multiprocessing` says where the exit code was lost with the server.
@@ -85,11 +113,15 @@ class ForkServer:
     ----------
     channel : socket, optional
         To the shared one, where that has been reached already.
+    libraries : Libraries
     """
 
-    def __init__(self, channel: socket.socket | None = None) -> None:
+    def __init__(
+        self, channel: socket.socket | None = None, libraries: Libraries = TRAINING
+    ) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._channel = channel or _shared_channel() or self._own_channel()
+        self._libraries = libraries
+        self._channel = channel or _shared_channel(libraries) or self._own_channel()
 
     def __enter__(self) -> ForkServer:
         return self
@@ -110,7 +142,7 @@ class ForkServer:
         return self._process is None
 
     def _own_channel(self) -> socket.socket:
-        self._process, channel = _launch(None, output=None, environment={})
+        self._process, channel = _launch(self._libraries, None, output=None, environment={})
         return channel
 
     def start(self, target: Callable[..., None], *args: Any, output: int) -> Fork:
@@ -136,7 +168,8 @@ class ForkServer:
             self._channel = self._own_channel()
             fork = self._ask(work, output)
         if fork is None:
-            raise ForkServerFailed("TensorFlow could not be imported; the reason is above")
+            what = "TensorFlow" if self._libraries is TRAINING else self._libraries.module
+            raise ForkServerFailed(f"{what} could not be imported; the reason is above")
         return fork
 
     def _ask(self, work: bytes, output: int) -> Fork | None:
@@ -161,16 +194,16 @@ class ForkServer:
         return Fork(ours, pid, status)
 
 
-def run(target: Callable[..., None], *args: Any) -> None:
+def run(target: Callable[..., None], *args: Any, libraries: Libraries = TRAINING) -> None:
     """Call ``target(*args)`` in a fork of the shared server, or here where there is none.
 
     A fork's exit code becomes that of this process.
     """
-    channel = _shared_channel()
+    channel = _shared_channel(libraries)
     if channel is None:
         target(*args)
         return
-    with ForkServer(channel) as server:
+    with ForkServer(channel, libraries) as server:
         fork = server.start(_call, target, args, output=2)
         # The fork ends with this process, which has nothing to say about a Ctrl-C.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -185,13 +218,14 @@ def _call(connection: Connection, target: Callable[..., None], args: tuple[Any, 
 class SharedServer:
     """The server of all jobs on this machine that this process and its children start."""
 
-    def __init__(self) -> None:
+    def __init__(self, libraries: Libraries = TRAINING) -> None:
+        self._libraries = libraries
         self._channel: socket.socket | None = None
         # Kept, since Python warns of a child that nobody remembers.
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, threads: int) -> None:
-        """Start it; it may take seconds until it answers.
+        """Start it, where this process has not inherited one; it may take seconds until it answers.
 
         Parameters
         ----------
@@ -199,8 +233,12 @@ class SharedServer:
             That linear algebra uses in most forks; those of a job with another number, which its
             environment says, take a moment longer.
         """
+        if (found := _shared_channel(self._libraries)) is not None:
+            # This process is a child of one that has started it.
+            found.close()
+            return
         # Nobody else may ask for forks: they would run as this user.
-        folder = tempfile.mkdtemp(prefix="gridfold-")
+        folder = tempfile.mkdtemp(prefix=_mark())
         address = str(Path(folder) / "forks")
         with socket.socket(socket.AF_UNIX) as listener:
             try:
@@ -213,20 +251,20 @@ class SharedServer:
             # What it has to say is said again by the job that has to do without it.
             environment = dict.fromkeys(_THREAD_VARIABLES, str(threads))
             self._process, self._channel = _launch(
-                listener, output=subprocess.DEVNULL, environment=environment
+                self._libraries, listener, output=subprocess.DEVNULL, environment=environment
             )
-        os.environ[ADDRESS] = address
+        os.environ[self._libraries.address] = address
 
     def stop(self) -> None:
         """Let it end when the last job has."""
-        os.environ.pop(ADDRESS, None)
         if self._channel is not None:
+            os.environ.pop(self._libraries.address, None)
             self._channel.close()
 
 
-def _shared_channel() -> socket.socket | None:
-    address = os.environ.get(ADDRESS)
-    if address is None:
+def _shared_channel(libraries: Libraries = TRAINING) -> socket.socket | None:
+    address = os.environ.get(libraries.address)
+    if address is None or not Path(address).parent.name.startswith(_mark()):
         return None
     channel = socket.socket(socket.AF_UNIX)
     try:
@@ -237,8 +275,16 @@ def _shared_channel() -> socket.socket | None:
     return channel
 
 
+def _mark() -> str:
+    """Return how the folder of a server is called whose forks are of this Python and this code."""
+    return f"gridfold-{zlib.crc32(f'{sys.executable} {__file__}'.encode()):08x}-"
+
+
 def _launch(
-    listener: socket.socket | None, output: int | None, environment: Mapping[str, str]
+    libraries: Libraries,
+    listener: socket.socket | None,
+    output: int | None,
+    environment: Mapping[str, str],
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours, theirs = socket.socketpair()
     sockets = [theirs] if listener is None else [theirs, listener]
@@ -248,7 +294,7 @@ def _launch(
     try:
         process = subprocess.Popen(
             # -P: a file of the working directory must not be taken for a module of Python.
-            [sys.executable, "-P", "-m", "gridfold.jobs.fork_server", *map(str, numbers)],
+            [sys.executable, "-P", "-m", _THIS, libraries.module, *map(str, numbers)],
             pass_fds=numbers,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -385,10 +431,10 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     # TensorFlow announces instruction sets and missing GPUs at every start.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    server = _Server(*map(int, sys.argv[1:]))
+    module, *numbers = sys.argv[1:]
+    server = _Server(*map(int, numbers))
     try:
-        from gridfold.jobs import preloaded  # noqa: F401
-
+        importlib.import_module(module)
         server.serve()
     finally:
         server.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,10 +121,10 @@ class StudyTables:
     configurations: pd.DataFrame
 
     @classmethod
-    def read(cls, files: Mapping[str, str]) -> StudyTables:
-        """Read the tables from Parquet files, by their names."""
+    def read(cls, file_of: Callable[[str], Path]) -> StudyTables:
+        """Read the tables from the Parquet files that a function has for their names."""
         return cls(
-            *(pd.read_parquet(files[name]) for name in ("trials", "epochs", "configurations"))
+            *(pd.read_parquet(file_of(name)) for name in ("trials", "epochs", "configurations"))
         )
 
     @classmethod
@@ -136,14 +136,13 @@ class StudyTables:
         GridfoldError
             When it has none yet.
         """
-        names = ("trials", "epochs", "configurations")
-        files = {name: str(paths.table(name)) for name in names}
-        missing = [file for file in files.values() if not Path(file).exists()]
+        files = (paths.table(name) for name in ("trials", "epochs", "configurations"))
+        missing = [file for file in files if not file.exists()]
         if missing:
             raise GridfoldError(
                 f"{missing[0]} is not there yet: run the study first, with snakemake --configfile"
             )
-        return cls.read(files)
+        return cls.read(paths.table)
 
 
 def write_shard(

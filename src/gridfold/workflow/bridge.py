@@ -34,8 +34,25 @@ DEFAULT_RESULTS = "results"
 _STUDY_FILES, _RESULTS = "study_files", "results"
 # Rules whose cores, where a profile sets them, bound those of other rules that could use several.
 _TRAINING_RULES = ("train", "tune")
-# Rules whose jobs fork what needs TensorFlow.
+# Rules whose jobs fork what needs TensorFlow, and those that fork what needs pandas and Matplotlib.
 _FORKING_RULES = frozenset({"train", "tune", "fit_final", "fit_ensemble"})
+_TABLE_RULES = frozenset(
+    {
+        "prepare_data",
+        "make_splits",
+        "choose",
+        "collect",
+        "summarise",
+        "select_best",
+        "compare_configurations",
+        "measure_scaling",
+        "draw_search_figures",
+        "draw_test_figures",
+        "draw_model",
+        "draw_classes",
+        "report",
+    }
+)
 
 
 def load_plan(workflow: Any, config: Mapping[str, Any]) -> Plan:
@@ -271,22 +288,26 @@ def _raw(value: Any) -> Any:
     return getattr(value, "raw", value)
 
 
-def start_forks(workflow: Any, server: SharedServer, threads: int) -> None:
-    """Start the fork server of a run whose jobs are on this machine, if one of them will want it.
+def start_forks(workflow: Any, training: SharedServer, tables: SharedServer, threads: int) -> None:
+    """Start the fork servers of a run whose jobs are on this machine, if they will be wanted.
 
     Jobs in a container, or with software of another environment, have a TensorFlow of their own.
 
     Parameters
     ----------
     workflow : snakemake.workflow.Workflow
-    server : SharedServer
+    training, tables : SharedServer
     threads : int
         CPU cores of a training job.
     """
     if available_cores(workflow) is None or workflow.deployment_settings.deployment_method:
         return
-    if _FORKING_RULES & {job.rule.name for job in workflow.dag.needrun_jobs()}:
-        server.start(threads)
+    rules = [job.rule.name for job in workflow.dag.needrun_jobs()]
+    if not _FORKING_RULES.isdisjoint(rules):
+        training.start(threads)
+    # One job would not be sooner done.
+    if sum(rule in _TABLE_RULES for rule in rules) > 1:
+        tables.start(threads=1)
 
 
 def monitor(plan: Plan) -> Monitor:

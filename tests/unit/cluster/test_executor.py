@@ -23,6 +23,8 @@ def test_the_plugin_is_as_it_is_expected_to_be() -> None:
     assert set(SubmittedJobInfo.__dataclass_fields__) == {"job", "external_jobid", "aux"}
     # Told to the thread that asks for the state of jobs when Snakemake stops.
     assert "self.wait = False" in inspect.getsource(RemoteExecutor.shutdown)
+    # What a job starts with.
+    assert f'"{executor._IN_BETWEEN}"' in inspect.getsource(Executor.additional_general_args)
     # What `advice.refusal` reads.
     said = inspect.getsource(Executor.run_job)
     for words in ("The error message was '", "sbatch call:", "--wrap=", "/dev/stdin"):

@@ -15,6 +15,7 @@ import pytest
 from workbench import wait_for
 
 from gridfold.errors import EXIT_CONTINUE
+from gridfold.jobs import fork_server
 from gridfold.jobs.fork_server import ADDRESS, Fork, ForkServer, ForkServerFailed, SharedServer
 
 
@@ -156,6 +157,21 @@ def test_a_whole_job_ends_as_its_fork_does(
     assert answer.returncode == 3, answer.stdout
     here = f"parent {os.getpid()}\n"
     assert (answer.stdout == here) != is_shared
+
+
+def test_what_is_started_below_another_run_uses_its_server(
+    shared: SharedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = os.environ[ADDRESS]
+    inner = SharedServer()
+    inner.start(threads=1)
+    inner.stop()
+    assert os.environ[ADDRESS] == place, "it is the outer run's to stop"
+    with ForkServer() as server:
+        assert server.is_shared
+    # Whoever has another Python, or another gridfold, gets no forks of this one.
+    monkeypatch.setattr(sys, "executable", "/usr/bin/other")
+    assert fork_server._shared_channel() is None
 
 
 def test_only_its_user_may_ask(shared: SharedServer) -> None:

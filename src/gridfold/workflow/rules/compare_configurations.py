@@ -1,0 +1,28 @@
+"""The rule `compare_configurations` tests which differences are more than chance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from gridfold.figures.comparison import draw_comparison
+from gridfold.figures.study import save_all
+from gridfold.jobs.script import RuleJob
+from gridfold.paths import StudyPaths
+from gridfold.requests import ComparisonRequest
+from gridfold.statistics.comparison import compare
+
+
+def run(job: RuleJob) -> None:
+    """Do the work of a job of the rule."""
+    request = job.request(ComparisonRequest)
+    found = compare(
+        request,
+        pd.read_parquet(job.input("trials")),
+        pd.read_parquet(job.input("configurations")),
+        targets=np.load(job.input("targets"), mmap_mode="r"),
+        groups=np.load(job.input("groups"), mmap_mode="r"),
+        predictions=job.inputs["predictions"],
+    )
+    found.write(StudyPaths(job.output("facts").parents[1]))
+    save_all(draw_comparison(found), job.output("importance_svg").parent)

@@ -1,0 +1,31 @@
+"""The rule `draw_classes` draws what only classification has."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from gridfold.data.manifest import Manifest
+from gridfold.figures import classes, study
+from gridfold.jobs.script import RuleJob
+from gridfold.requests import ReportRequest
+from gridfold.tables import trials
+from gridfold.tables.predictions import predicted_samples
+
+
+def run(job: RuleJob) -> None:
+    """Do the work of a job of the rule."""
+    request = job.request(ReportRequest)
+    found = classes.draw_classes(
+        request,
+        predicted_samples(
+            pd.read_parquet(job.input("out_of_fold")),
+            pd.read_parquet(job.input("test_predictions")),
+            np.load(job.input("targets"), mmap_mode="r"),
+        ),
+        features=np.load(job.input("features"), mmap_mode="r"),
+        manifest=Manifest.read(job.input("manifest")),
+    )
+    study.save_all(found.drawings, job.output("roc_svg").parent)
+    for name, table in found.tables.items():
+        trials.write(job.output(f"{name}_table"), table)

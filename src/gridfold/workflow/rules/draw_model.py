@@ -1,0 +1,25 @@
+"""The rule `draw_model` draws the inside of the final model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gridfold.data.manifest import Manifest
+from gridfold.figures import architecture, model, study
+from gridfold.final.inside import Inside
+from gridfold.jobs.script import RuleJob
+from gridfold.tables import trials
+
+
+def run(job: RuleJob) -> None:
+    """Do the work of a job of the rule."""
+    inside = Inside.load(job.input("inside"))
+    drawings = model.draw_model(
+        inside,
+        features=np.load(job.input("features"), mmap_mode="r"),
+        targets=np.load(job.input("targets"), mmap_mode="r"),
+        manifest=Manifest.read(job.input("manifest")),
+    )
+    study.save_all(drawings, job.output("architecture_svg").parent)
+    layers = architecture.layers_table(inside.layers)
+    trials.write(job.output("layers_table"), layers)

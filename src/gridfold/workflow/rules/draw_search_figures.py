@@ -1,0 +1,24 @@
+"""The rule `draw_search_figures` draws what needs no final model."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from gridfold.figures import search_path, study
+from gridfold.jobs.script import RuleJob
+from gridfold.requests import ReportRequest
+from gridfold.tables.trials import StudyTables
+
+
+def run(job: RuleJob) -> None:
+    """Do the work of a job of the rule."""
+    request = job.request(ReportRequest)
+    tables = StudyTables.read(job.input)
+    drawings = study.draw_search(request, tables)
+    if "search_path_svg" in job.outputs:
+        drawings["search_path"] = search_path.draw_search_path(
+            pd.read_parquet(job.input("search")),
+            tables.configurations["config_id"].iloc[0],
+            request.measure,
+        )
+    study.save_all(drawings, job.output("learning_curves_svg").parent)

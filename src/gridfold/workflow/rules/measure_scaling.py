@@ -1,0 +1,24 @@
+"""The rule `measure_scaling` compares the speed of different world sizes."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from gridfold.figures import scaling, study
+from gridfold.jobs.script import RuleJob
+from gridfold.requests import ScalingRequest
+from gridfold.tables import trials
+
+
+def run(job: RuleJob) -> None:
+    """Do the work of a job of the rule."""
+    request = job.request(ScalingRequest)
+    table = scaling.scaling_table(
+        request,
+        pd.read_parquet(job.input("trials")),
+        pd.read_parquet(job.input("epochs")),
+    )
+    for file in (job.output("table"), job.output("table_csv")):
+        trials.write(file, table)
+    drawings = {"scaling": scaling.draw_scaling(table)}
+    study.save_all(drawings, job.output("scaling_svg").parent)
