@@ -10,15 +10,18 @@ import pickle
 import sys
 from pathlib import Path
 
-import keras
-import numpy as np
+from gridfold.jobs.frozen_imports import lasting
 
-from gridfold.data.dataset import Dataset
-from gridfold.data.splits import Splits
-from gridfold.training import devices as distribution
-from gridfold.training.devices import seed_states
-from gridfold.training.trial import fit
-from gridfold.usercode import functions
+with lasting():
+    import keras
+    import numpy as np
+
+    from gridfold.data.dataset import Dataset
+    from gridfold.data.splits import Splits
+    from gridfold.training import devices as distribution
+    from gridfold.training.devices import seed_states
+    from gridfold.training.trial import fit
+    from gridfold.usercode import functions
 
 
 def main(folder: Path) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 from documents import DOCUMENTS, FOLLOWED
-from workbench import ROOT
+from workbench import ROOT, shared_forks
 
+from gridfold.jobs.fork_server import TABLES, TRAINING
 from gridfold.plan.loading import load_study
 
 COMMANDS = [
@@ -45,6 +46,12 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study["resampling"]["folds"] = 2
     study["search"]["space"] = {"cnn.filters": [4], "mlp.units": [8]}
     file.write_text(yaml.safe_dump(study))
+    file = folder / "config" / "scaling.yaml"
+    study = yaml.safe_load(file.read_text())
+    study["data"]["subset"] = 2000
+    study["training"]["epochs"] = 2
+    study["search"]["space"] = {"training.distribution.world_size": [1, 2], "mlp.units": [8]}
+    file.write_text(yaml.safe_dump(study))
     return folder
 
 
@@ -62,7 +69,8 @@ def test_commands_run(document: str, command: str, workspace: Path) -> None:
         # Ids in documents are those of the full study.
         words[2] = load_study([workspace / "config/demo.yaml"]).expansion.configurations[0].id
     program = Path(sys.executable).parent / words[0]
-    answer = subprocess.run(
-        [program, *words[1:]], cwd=workspace, capture_output=True, text=True, check=False
-    )
+    with shared_forks(TRAINING, TABLES):
+        answer = subprocess.run(
+            [program, *words[1:]], cwd=workspace, capture_output=True, text=True, check=False
+        )
     assert answer.returncode == 0, answer.stdout + answer.stderr

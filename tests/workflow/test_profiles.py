@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import warm
 from dryruns import PROFILES as OPTIONS
 from dryruns import DryRun, dry_runs
 from PIL import Image
@@ -23,14 +22,11 @@ from gridfold.plan.plan import Plan
 
 
 def dry_run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", "--dry-run", *options],
-        cwd=ROOT,
-        env={k: v for k, v in os.environ.items() if k != "EXPANSE_ACCOUNT"} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("EXPANSE_ACCOUNT", raising=False)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        return warm.snakemake(ROOT, ["--dry-run", *options])
 
 
 def searched(strategy: dict[str, Any] | None = None, **stages: Any) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from gridfold.cluster.job import node_name
 from gridfold.cluster.launchers import launched_local_rank, launched_rank
 from gridfold.errors import EXIT_CONTINUE, TrialFailure, summary_of
 from gridfold.jobs.fork_server import STOP_SIGNALS
+from gridfold.jobs.frozen_imports import lasting
 from gridfold.jobs.pool import Work
 from gridfold.jobs.usage import Sampler, as_row, from_row, joined
 
@@ -81,9 +82,10 @@ def main(folder: Path) -> None:
 
 
 def _train_all(works: Sequence[Work], messages: _Messages) -> None:
-    from gridfold.training import devices as distribution
-    from gridfold.training.trial import train_trial
-    from gridfold.usercode import functions
+    with lasting():
+        from gridfold.training import devices as distribution
+        from gridfold.training.trial import train_trial
+        from gridfold.usercode import functions
 
     first = works[0].task
     options = first.settings["training"].get("distribution")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gridfold.jobs import fork_server
+from gridfold.jobs.frozen_imports import lasting
 from gridfold.jobs.job import job
 from gridfold.requests import Request
 
@@ -81,4 +82,6 @@ def hand_over(snakemake: Any, module: str) -> None:
 
 def _work(module: str, rule_job: RuleJob) -> None:
     with job(rule_job.log_file, rule_job.text):
-        import_module(module).run(rule_job)
+        with lasting():
+            rule = import_module(module)
+        rule.run(rule_job)
