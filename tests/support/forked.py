@@ -7,9 +7,11 @@ import signal
 import sys
 import time
 from multiprocessing.connection import Connection
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import threadpoolctl
+
+from gridfold.store.trials import TrialTask
 
 
 def describe(connection: Connection, *words: str) -> None:
@@ -26,6 +28,56 @@ def describe(connection: Connection, *words: str) -> None:
             "blas": {p["num_threads"] for p in pools if p["user_api"] == "blas"},
         }
     )
+
+
+def compute(connection: Connection, folder: str) -> None:
+    """Use all libraries that start threads of their own, and send what they found."""
+    import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    random = np.random.default_rng(0)
+    square = random.normal(size=(400, 400))
+    rank = np.linalg.matrix_rank(square @ square.T)
+    file = f"{folder}/{os.getpid()}"
+    pd.DataFrame(square).rename(columns=str).to_parquet(f"{file}.parquet")
+    rows = len(pd.read_parquet(f"{file}.parquet"))
+    learner = HistGradientBoostingClassifier(max_iter=5).fit(square, square[:, 0] > 0)
+    figure = Figure()
+    figure.subplots().plot(square[0], label="$x^2$")
+    for kind in ("pdf", "svg", "png"):
+        figure.savefig(f"{file}.{kind}")
+    connection.send((int(rank), rows, float(learner.score(square, square[:, 0] > 0))))
+
+
+def train_and_tell_conversions(connection: Connection, task: TrialTask) -> None:
+    """Train a trial and send the names of the functions that AutoGraph rewrites meanwhile."""
+    from tensorflow.python.autograph.pyct.transpiler import PyToPy
+
+    from gridfold.training.trial import train_trial
+
+    rewritten = []
+    rewrite = PyToPy.transform_function
+
+    def transform_function(self: Any, function: Any, context: Any) -> Any:
+        if not self._cache.has(function, self.get_caching_key(context)):
+            rewritten.append(f"{function.__module__}.{function.__qualname__}")
+        return rewrite(self, function, context)
+
+    PyToPy.transform_function = transform_function
+    train_trial(task, lambda row: None)
+    connection.send(rewritten)
+
+
+def convert_own_function(connection: Connection) -> None:
+    """Have AutoGraph rewrite a function of a user and send the files that it has written."""
+    import tensorflow as tf
+
+    tf.autograph.to_graph(leave_plainly)
+    names = [name for name in sys.modules if name.startswith("__autograph_generated_file")]
+    files = [sys.modules[name].__file__ for name in names]
+    connection.send([file for file in files if file and os.path.exists(file)])
 
 
 def leave(connection: Connection, code: int) -> NoReturn:

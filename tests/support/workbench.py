@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 
 from gridfold import typed_json
@@ -89,14 +90,10 @@ def shared_forks(*kinds: Libraries) -> Iterator[None]:
     Libraries are imported once for all tests that one process runs: those of training, if no
     others are named.
     """
-    kinds = kinds or (TRAINING,)
-    for libraries in kinds:
-        _, os.environ[libraries.address] = _forks(libraries)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        for libraries in kinds or (TRAINING,):
+            patch.setenv(libraries.address, _forks(libraries)[1])
         yield
-    finally:
-        for libraries in kinds:
-            del os.environ[libraries.address]
 
 
 def prepare_bench(folder: Path, study: dict[str, Any]) -> Bench:

@@ -15,6 +15,7 @@ connection where the work is read from, what it prints to, and where the server 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import os
@@ -394,7 +395,13 @@ class _Server:
         except EOFError:
             os._exit(EXIT_CONTINUE)
         threading.Thread(target=_end_with, args=(starter,), daemon=True).start()
-        target(starter, *args)
+        # As Python 3.14 does: what the work wants done at its end (files that AutoGraph has written
+        # are removed, trackers of users send their last lines), and not what the server wants.
+        atexit._clear()
+        try:
+            target(starter, *args)
+        finally:
+            atexit._run_exitfuncs()
 
 
 def _become_like(environment: dict[str, str], folder: str, path: list[str]) -> None:

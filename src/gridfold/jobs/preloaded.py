@@ -5,3 +5,6 @@ from gridfold.jobs.frozen_imports import lasting
 with lasting():
     import gridfold.jobs.usage
     import gridfold.training.trial  # noqa: F401
+    from gridfold.jobs.converted import convert_loop
+
+    convert_loop()

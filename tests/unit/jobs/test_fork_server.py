@@ -12,11 +12,20 @@ from typing import Any
 
 import forked
 import pytest
-from workbench import wait_for
+from workbench import shared_forks, wait_for
 
 from gridfold.errors import EXIT_CONTINUE
 from gridfold.jobs import fork_server
-from gridfold.jobs.fork_server import ADDRESS, Fork, ForkServer, ForkServerFailed, SharedServer
+from gridfold.jobs.fork_server import (
+    ADDRESS,
+    TABLES,
+    TRAINING,
+    Fork,
+    ForkServer,
+    ForkServerFailed,
+    Libraries,
+    SharedServer,
+)
 
 
 @pytest.fixture
@@ -96,6 +105,21 @@ def test_a_shared_server_stays_for_the_jobs_that_still_need_it(shared: SharedSer
     wait_for(lambda: not place.parent.exists())
     wait_for(lambda: has_ended(answer["parent"]))
     assert ADDRESS not in os.environ
+
+
+@pytest.mark.parametrize("libraries", [TRAINING, TABLES], ids=lambda each: each.module)
+def test_libraries_with_threads_of_their_own_work_in_forks(
+    libraries: Libraries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # OpenBLAS and OpenMP are known for threads that a fork has lost, Matplotlib for its fonts.
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    with shared_forks(libraries), ForkServer(libraries=libraries) as server:
+        forks = [server.start(forked.compute, str(tmp_path), output=2) for _ in range(3)]
+        answers = [fork.connection.recv() for fork in forks]
+        assert [fork.join() for fork in forks] == [0, 0, 0]
+    assert answers == answers[:1] * 3
+    assert answers[0][:2] == (400, 400)
+    assert answers[0][2] > 0.9
 
 
 def has_ended(process: int) -> bool:
