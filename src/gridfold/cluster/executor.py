@@ -100,11 +100,12 @@ class LastingExecutor(Executor):
         """Return what a job runs: Snakemake as its one step, or beside the steps that it starts."""
         text: str = super().format_job_exec(job)
         python: str = self.get_python_executable()
-        # The Snakemake in between is left where it knows more: which task of an array it is, or
-        # whether Slurm has reserved a GPU.
+        # The Snakemake in between is left where it knows more: which task of an array it is,
+        # whether Slurm has reserved a GPU, that commands must be short.
         if self.array_jobs or job.resources.get("cpus_per_gpu"):
             return text
-        if not (text.startswith(python) and text.count(_IN_BETWEEN) == 1):
+        is_plain = text.startswith(python) and self.additional_general_args() == _IN_BETWEEN
+        if not is_plain or text.count(_IN_BETWEEN) != 1:
             return text
         # Ranks are started by a launcher, in the job's own shell.
         has_launcher = "mpi" in set(job.resources.keys())
