@@ -14,7 +14,7 @@ from sklearn import datasets
 # Samples of tables and arrays, and those of a test set of their own.
 _SAMPLES, _GIVEN_TEST = 54, 12
 # Days of each station, and those of a window.
-_STATIONS, _DAYS, _WINDOW = 6, 16, 3
+_STATIONS, _DAYS, _WINDOW = 6, 24, 3
 _BUNDLED = {
     "multiclass": "digits",
     "binary": "breast_cancer",
@@ -328,8 +328,11 @@ def train(trial):
     file = trial.folder / "mine.weights.h5"
     if file.exists():
         model.load_weights(file)
+    features, targets, *weights = trial.training_data
     for epoch in range(len(trial.history) + 1, trial.epochs + 1):
-        fit = model.fit(*trial.training_data, batch_size=8, verbose=0)
+        fit = model.fit(
+            features, targets, sample_weight=next(iter(weights), None), batch_size=8, verbose=0
+        )
         model.save_weights(file)
         trial.report(epoch, loss=fit.history["loss"][0])
     return model

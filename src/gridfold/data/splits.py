@@ -291,7 +291,12 @@ def check(splits: Splits, dataset: Dataset, method: str) -> None:
     for name, split in splits.by_name.items():
         if name == FINAL:
             continue
-        _require(split.training.size > 0 and split.validation.size > 0, f"{name} has an empty part")
+        for rows, use in ((split.training, "train"), (split.validation, "validate")):
+            _require(
+                rows.size > 0,
+                f"{name} has no samples to {use} on; use fewer folds or more samples, and with "
+                "splits by time a smaller `gap` or shorter windows",
+            )
         _require(
             not np.intersect1d(split.training, split.validation).size,
             f"{name}: training and validation overlap",
