@@ -13,15 +13,30 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # In seconds; other tests run at the same time, on few cores.
 _PATIENCE = 600
 
 
-def snakemake(folder: Path, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run ``snakemake WORDS...`` in `folder`, in the environment of this process."""
+def snakemake(
+    folder: Path, words: Sequence[str], environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run ``snakemake WORDS...`` in `folder`, in the environment of this process.
+
+    With other variables besides, such as PYTHONPATH, a Python of its own is started.
+    """
+    if environment:
+        return subprocess.run(
+            [sys.executable, "-m", "snakemake", *words],
+            cwd=folder,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
     server = _server()
     assert server.stdin
     assert server.stdout

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -60,19 +58,9 @@ class Workspace:
     ) -> subprocess.CompletedProcess[str]:
         words = ["--snakefile", str(self.snakefile), "--directory", str(self.folder)]
         words += ["--configfile", str(self.write(study)), "--cores", "2", *options]
-        if self.environment:
-            answer = subprocess.run(
-                [sys.executable, "-m", "snakemake", *words],
-                cwd=self.folder,
-                env={**os.environ, **self.environment},
-                capture_output=True,
-                text=True,
-                timeout=600,
-                check=False,
-            )
-        else:
-            with shared_forks(TRAINING, TABLES) if self.shares_forks else nullcontext():
-                answer = warm.snakemake(self.folder, words)
+        own = self.environment or not self.shares_forks
+        with nullcontext() if own else shared_forks(TRAINING, TABLES):
+            answer = warm.snakemake(self.folder, words, self.environment)
         if expect is not None:
             assert answer.returncode == expect, answer.stdout + answer.stderr
         return answer

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -45,20 +46,8 @@ def block(tensor, units):
 def snakemake(
     cwd: Path, *options: str | Path, expect: int = 0, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    words = list(map(str, options))
-    if environment:
-        answer = subprocess.run(
-            [sys.executable, "-m", "snakemake", *words],
-            cwd=cwd,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-    else:
-        with shared_forks(TRAINING, TABLES):
-            answer = warm.snakemake(cwd, words)
+    with nullcontext() if environment else shared_forks(TRAINING, TABLES):
+        answer = warm.snakemake(cwd, list(map(str, options)), environment)
     assert answer.returncode == expect, answer.stdout + answer.stderr
     return answer
 

@@ -30,7 +30,8 @@ def workspace(tmp_path: Path) -> Workspace:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A finished study; tests that change anything copy it first."""
-    workspace = Workspace(tmp_path_factory.mktemp("finished"))
+    # With servers of its own: a test looks whether they end with the run.
+    workspace = Workspace(tmp_path_factory.mktemp("finished"), shares_forks=False)
     (workspace.folder / "said.txt").write_text(workspace.snakemake(tiny()).stderr)
     return workspace
 

@@ -108,11 +108,10 @@ class LastingExecutor(Executor):
         if not is_plain or text.count(_IN_BETWEEN) != 1:
             return text
         # Ranks are started by a launcher, in the job's own shell.
-        has_launcher = "mpi" in set(job.resources.keys())
-        words = [] if has_launcher else ["srun", "-n1", "--cpu-bind=q"]
-        if words:
-            words += [get_cpu_setting(job, False), get_gpu_setting(job), get_node_setting(job)]
-        start = [shlex.quote(python), "-P", "-m", "gridfold.cluster.step", *filter(None, words)]
+        start = [shlex.quote(python), "-P", "-m", "gridfold.cluster.step"]
+        if "mpi" not in set(job.resources.keys()):
+            options = (get_cpu_setting(job, False), get_gpu_setting(job), get_node_setting(job))
+            start += ["srun", "-n1", "--cpu-bind=q", *filter(None, options)]
         return f"{' '.join(start)} {text.replace(_IN_BETWEEN, '')}"
 
     # -- while Slurm does not answer -------------------------------------------------------------

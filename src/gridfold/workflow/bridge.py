@@ -26,7 +26,7 @@ from gridfold.store.progress import Monitor
 from gridfold.study.yaml_file import typed
 from gridfold.terminal import say
 from gridfold.typed_json import DamagedRecord
-from gridfold.workflow import earlier_run
+from gridfold.workflow import earlier_run, rules
 from gridfold.workflow_files import workflow_files
 
 DEFAULT_RESULTS = "results"
@@ -34,25 +34,8 @@ DEFAULT_RESULTS = "results"
 _STUDY_FILES, _RESULTS = "study_files", "results"
 # Rules whose cores, where a profile sets them, bound those of other rules that could use several.
 _TRAINING_RULES = ("train", "tune")
-# Rules whose jobs fork what needs TensorFlow, and those that fork what needs pandas and Matplotlib.
+# Rules whose jobs fork what needs TensorFlow.
 _FORKING_RULES = frozenset({"train", "tune", "fit_final", "fit_ensemble"})
-_TABLE_RULES = frozenset(
-    {
-        "prepare_data",
-        "make_splits",
-        "choose",
-        "collect",
-        "summarise",
-        "select_best",
-        "compare_configurations",
-        "measure_scaling",
-        "draw_search_figures",
-        "draw_test_figures",
-        "draw_model",
-        "draw_classes",
-        "report",
-    }
-)
 
 
 def load_plan(workflow: Any, config: Mapping[str, Any]) -> Plan:
@@ -302,11 +285,11 @@ def start_forks(workflow: Any, training: SharedServer, tables: SharedServer, thr
     """
     if available_cores(workflow) is None or workflow.deployment_settings.deployment_method:
         return
-    rules = [job.rule.name for job in workflow.dag.needrun_jobs()]
-    if not _FORKING_RULES.isdisjoint(rules):
+    names = [job.rule.name for job in workflow.dag.needrun_jobs()]
+    if not _FORKING_RULES.isdisjoint(names):
         training.start(threads)
     # One job would not be sooner done.
-    if sum(rule in _TABLE_RULES for rule in rules) > 1:
+    if sum(name in rules.NAMES for name in names) > 1:
         tables.start(threads=1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import forked
@@ -32,8 +31,6 @@ def test_what_a_model_of_the_user_needs_is_removed_when_its_trial_ends(
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
-    # Forks ask anew where temporary files go only if their server has not done so yet.
-    monkeypatch.setattr(tempfile, "tempdir", None)
     with ForkServer() as server:
         fork = server.start(forked.convert_own_function, output=2)
         written = fork.connection.recv()
