@@ -20,6 +20,9 @@ _MARKERS = {
     "browser": ("browser",),
 }
 
+# The packages whose unit tests really train, or start processes of their own.
+_SLOW_PACKAGES = ("unit/search", "unit/training", "unit/environment", "unit/jobs", "unit/final")
+
 
 def pytest_xdist_auto_num_workers() -> int:
     """Two more processes than cores: tests on the cluster mostly wait for it."""
@@ -36,10 +39,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by their folder, and mix those that wait with those that compute.
 
     A process takes whole files (``--dist loadfile``), in this order (``--no-loadscope-reorder``):
-    the longest file of each slow folder, then the second of each, and what is quick at the end, so
-    that no slow file is left alone.
+    the longest file of each slow folder, then the second of each, then the slow packages of the unit
+    tests, and what is quick at the end, so that no slow file is left alone.
     """
-    files: dict[str, list[Path]] = {folder: [] for folder in _MARKERS}
+    files: dict[str, list[Path]] = {folder: [] for folder in (*_MARKERS, *_SLOW_PACKAGES)}
     for item in items:
         folder = _folder(item)
         for marker in _MARKERS.get(folder, ()):
@@ -49,12 +52,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for paths in files.values():
         paths.sort(key=lambda path: path.stat().st_size, reverse=True)
 
-    def turn(item: pytest.Item) -> float:
-        slow = files.get(_folder(item))
-        return slow.index(item.path) if slow else math.inf
+    def turn(item: pytest.Item) -> tuple[bool, float]:
+        folder = _folder(item)
+        slow = files.get(folder)
+        return folder not in _MARKERS, slow.index(item.path) if slow else math.inf
 
     items.sort(key=turn)
 
 
 def _folder(item: pytest.Item) -> str:
-    return item.path.relative_to(ROOT / "tests").parts[0]
+    """Return the folder below ``tests``, of a unit test with its package."""
+    first, second, *_ = item.path.relative_to(ROOT / "tests").parts
+    return f"{first}/{second}" if first == "unit" else first
