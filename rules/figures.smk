@@ -17,6 +17,7 @@ MODEL_FIGURES = {
     "architecture": "Layers of the final model",
     "filters": "First filters of the final model",
     "activations": "Images on their way through the layers",
+    "feature_importance": "Importance of the features",
 }
 CLASS_FIGURES = {
     "roc": "ROC and precision-recall curves",
@@ -89,12 +90,14 @@ rule draw_test_figures:
 rule draw_model:
     input:
         inside=rules.fit_final.output.inside,
+        importance=rules.fit_final.output.importance,
+        card=rules.fit_final.output.card,
         features=rules.prepare_data.output.features,
         targets=rules.prepare_data.output.targets,
         manifest=rules.prepare_data.output.manifest,
     output:
         **figure_files(MODEL_FIGURES),
-        **csv_files(["layers"]),
+        **csv_files(["layers", "feature_importance"]),
     log:
         PATHS.log("draw_model"),
     benchmark:
@@ -119,10 +122,12 @@ rule draw_classes:
         test_predictions=rules.fit_final.output.predictions,
         features=rules.prepare_data.output.features,
         targets=rules.prepare_data.output.targets,
+        ids=rules.prepare_data.output.ids,
         manifest=rules.prepare_data.output.manifest,
     output:
         **figure_files(CLASS_FIGURES),
-        **csv_files(["classes", "misclassified"]),
+        **table_files(["classes"]),
+        **csv_files(["misclassified"]),
     log:
         PATHS.log("draw_classes"),
     benchmark:

@@ -108,6 +108,7 @@ rule fit_final:
             labels={"file": "model card"},
         ),
         inside=PATHS.final_model.inside,
+        importance=PATHS.final_model.importance,
     log:
         PATHS.log("fit_final"),
     benchmark:

@@ -51,6 +51,7 @@ rule report:
         jobs=rules.collect.output.jobs,
         best=rules.select_best.output.best,
         card=rules.fit_final.output.card,
+        feature_importance=rules.fit_final.output.importance,
         manifest=rules.prepare_data.output.manifest,
         figures=expand(
             PATHS.figure("{name}", "{kind}"), name=FIGURES, kind=["svg", "png"]
@@ -60,6 +61,11 @@ rule report:
         scientific=rules.compare_configurations.output.scientific,
         importance=rules.compare_configurations.output.importance,
         facts=rules.compare_configurations.output.facts,
+        classes=(
+            rules.draw_classes.output.classes
+            if PLAN.study.problem.is_classification
+            else []
+        ),
         scaling=rules.measure_scaling.output.table if PLAN.compares_world_sizes else [],
         search=rules.collect.output.search,
         search_trials=rules.collect.output.search_trials,

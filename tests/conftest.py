@@ -39,8 +39,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by their folder, and mix those that wait with those that compute.
 
     A process takes whole files (``--dist loadfile``), in this order (``--no-loadscope-reorder``):
-    the longest file of each slow folder, then the second of each, then the slow packages of the unit
-    tests, and what is quick at the end, so that no slow file is left alone.
+    the longest file of each slow folder, then the second of each, then the slow packages of the
+    unit tests, and what is quick at the end, so that no slow file is left alone.
     """
     files: dict[str, list[Path]] = {folder: [] for folder in (*_MARKERS, *_SLOW_PACKAGES)}
     for item in items:

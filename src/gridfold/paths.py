@@ -52,6 +52,11 @@ class FinalModelPaths:
         return self.folder / "inside.npz"
 
     @property
+    def importance(self) -> Path:
+        """What each feature of a table is worth to the model."""
+        return self.folder / "importance.parquet"
+
+    @property
     def training(self) -> Path:
         """What `train_final` did: whether it trained the model on several processes or devices."""
         return self.folder / "trained.json"

@@ -53,6 +53,8 @@ class Dataset:
         How much each sample counts in the loss.
     ids : array of shape (samples,), str, or None
         Name of each sample.
+    feature_names : list of str or None
+        Names of the last axis of `features`, where the source has some.
     columns : list of FeatureColumn or None
         What the columns of `features` are, for tables: categories are codes there.
     has_missing : bool
@@ -72,6 +74,7 @@ class Dataset:
     digest: str
     weights: Array | None = None
     ids: Array | None = None
+    feature_names: list[str] | None = None
     columns: list[FeatureColumn] | None = None
     has_missing: bool = False
     spans: Array | None = None
@@ -102,6 +105,7 @@ class Dataset:
             has_missing=self.has_missing,
             reading=self.reading,
             columns=self.columns,
+            feature_names=self.feature_names,
         )
         manifest.write(manifest_file(folder))
 
@@ -117,6 +121,7 @@ class Dataset:
             class_names=manifest.class_names,
             target_names=manifest.target_names,
             digest=manifest.digest,
+            feature_names=manifest.feature_names,
             columns=manifest.columns,
             has_missing=manifest.has_missing,
             reading=manifest.reading,
@@ -160,6 +165,10 @@ def prepare(data: Mapping[str, Any], problem: str, folder: Path | None = None) -
         digest="",
         weights=_checked_weights(raw.weights, len(features), test_start),
         ids=raw.ids,
+        # `data.reshape` may have made something else of them.
+        feature_names=raw.feature_names
+        if len(raw.feature_names or ()) == features.shape[-1]
+        else None,
         columns=raw.columns,
         spans=raw.spans,
         reading=raw.reading,

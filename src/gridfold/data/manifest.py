@@ -36,6 +36,8 @@ class Manifest(Record):
         How samples were read: ``images`` or ``windows``.
     columns : list of FeatureColumn or None
         What the columns of the features are, for tables.
+    feature_names : list of str or None
+        Names of the last axis of the features, where the source has some.
     """
 
     samples: int
@@ -49,11 +51,17 @@ class Manifest(Record):
     has_missing: bool
     reading: dict[str, Any]
     columns: list[FeatureColumn] | None
+    feature_names: list[str] | None = None
 
     def plain(self) -> dict[str, Any]:
         """Return what is written as JSON."""
         columns = None if self.columns is None else [column.as_json() for column in self.columns]
         return super().plain() | {"columns": columns}
+
+    @property
+    def names_of_features(self) -> list[str]:
+        """Names of the last axis of the features; numbers from 0 where the source has no names."""
+        return self.feature_names or [f"feature_{i}" for i in range(self.sample_shape[-1])]
 
     @property
     def names(self) -> list[str]:

@@ -38,6 +38,7 @@ def draw_classes(
     samples: Sequence[PredictedSamples],
     *,
     features: Array,
+    ids: Array,
     manifest: Manifest,
 ) -> ClassDrawings:
     """Draw how a binary or multiclass problem is solved.
@@ -49,16 +50,18 @@ def draw_classes(
         What the selected configuration and the final model predict.
     features : array
         Of all samples, as read.
+    ids : array of str
+        Names of all samples; empty where they have none.
     manifest : Manifest
     """
     names, parts = manifest.names, list(samples)
     confidence = request.study["report"]["confidence"]
     classes = class_table(parts, names, confidence)
-    misclassified = mistakes.mistakes_table(parts, names, features)
+    misclassified = mistakes.mistakes_table(parts, names, features, ids, manifest)
     with style():
         drawings = {
             "roc": roc.draw_roc(parts, classes, names, confidence),
             "calibration": calibration.draw_calibration(parts, names, confidence),
-            "misclassified": mistakes.draw_mistakes(parts, misclassified, features),
+            "misclassified": mistakes.draw_mistakes(parts, misclassified, features, manifest),
         }
     return ClassDrawings(drawings, {"classes": classes, "misclassified": misclassified})

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure, SubFigure
 
 from gridfold.arrays import Array, are_images
+from gridfold.data.manifest import Manifest
 from gridfold.figures.pictures import SIGNED, as_pictures, show
 from gridfold.figures.style import WIDTH, Drawing, message, page_width
 from gridfold.tables.predictions import PredictedSamples, repeats_note
+from gridfold.tables.samples import written_samples
 from gridfold.tables.trials import Column
-from gridfold.wording import counted, percent, shorten
+from gridfold.wording import MISSING, counted, percent, shorten
 
 MISTAKE_COLUMNS = (
     Column("part", "string", "", "Samples: out of fold, or held-out test set"),
@@ -31,10 +35,17 @@ _MOST_PICTURES = 16
 _MOST_ROWS = 12
 _MOST_FEATURES = 30
 _MOST_NUMBERS = 12
+# Where a value is missing, or is a category, no number of standard deviations can be given.
+_NO_NUMBER = "#E5E7EB"
+_LONG_NAME = 3
 
 
 def mistakes_table(
-    parts: list[PredictedSamples], names: list[str], features: Array
+    parts: list[PredictedSamples],
+    names: list[str],
+    features: Array,
+    ids: Array,
+    manifest: Manifest,
 ) -> pd.DataFrame:
     """Return all misclassified samples, of each part the most confident mistakes first.
 
@@ -44,12 +55,15 @@ def mistakes_table(
     names : list of str
         Of the classes.
     features : array of shape (samples, *sample_shape)
+    ids : array of str
+        Names of all samples; empty where they have none.
+    manifest : Manifest
 
     Returns
     -------
     DataFrame
-        :data:`MISTAKE_COLUMNS`, and ``feature_0``, ``feature_1``, ... where samples are rows of
-        numbers.
+        :data:`MISTAKE_COLUMNS`, ``id`` where samples have one, and the features by their names
+        where samples are rows of numbers.
     """
     tables = []
     for part in parts:
@@ -64,10 +78,14 @@ def mistakes_table(
             "confidence": part.confidence[wrong].astype(np.float64),
             "true_confidence": part.chances[wrong, truth].astype(np.float64),
         }
+        if len(ids):
+            columns["id"] = ids[part.samples[wrong]]
+        table = pd.DataFrame(columns)
         if features.ndim == 2:
-            rows = features[part.samples[wrong]]
-            columns |= {f"feature_{i}": rows[:, i] for i in range(features.shape[1])}
-        tables.append(pd.DataFrame(columns))
+            values = written_samples(features, part.samples[wrong], manifest)
+            taken = {name: f"{name} (feature)" for name in values if name in table}
+            table = pd.concat([table, values.rename(columns=taken)], axis=1)
+        tables.append(table)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
@@ -86,7 +104,9 @@ class _Group:
         return f"{self.part.name}: {self.total:,} of {samples:,} wrong ({share})"
 
 
-def draw_mistakes(parts: list[PredictedSamples], table: pd.DataFrame, features: Array) -> Drawing:
+def draw_mistakes(
+    parts: list[PredictedSamples], table: pd.DataFrame, features: Array, manifest: Manifest
+) -> Drawing:
     """Draw the most confident mistakes of each part.
 
     Parameters
@@ -95,6 +115,7 @@ def draw_mistakes(parts: list[PredictedSamples], table: pd.DataFrame, features: 
     table : DataFrame
         :func:`mistakes_table`.
     features : array of shape (samples, *sample_shape)
+    manifest : Manifest
     """
     if not len(table):
         text = "No sample is misclassified." if parts else "There are no predictions."
@@ -108,7 +129,7 @@ def draw_mistakes(parts: list[PredictedSamples], table: pd.DataFrame, features: 
     if are_images(features.shape[1:]):
         figure, how = _draw_pictures(groups, features), ""
     else:
-        figure, how = _draw_features(groups, features)
+        figure, how = _draw_features(groups, features, manifest)
     return Drawing(figure, _caption(groups, how, parts), _alt(groups))
 
 
@@ -155,53 +176,75 @@ def _head(room: SubFigure, group: _Group, **place: Any) -> None:
     room.suptitle(group.heading, x=0.004, ha="left", fontsize=10, **place)
 
 
-def _draw_features(groups: list[_Group], features: Array) -> tuple[Figure, str]:
+def _draw_features(groups: list[_Group], features: Array, manifest: Manifest) -> tuple[Figure, str]:
     """Draw how far each feature is from its mean; returns also what the caption says of it."""
     flat = np.asarray(features, np.float64).reshape(len(features), -1)
-    mean, sd = flat.mean(axis=0), flat.std(axis=0)
-    shown = flat.shape[1]
-    chosen = np.arange(shown)
-    if shown > _MOST_FEATURES:
+    named = features.ndim == 2
+    names = manifest.names_of_features if named else [str(i) for i in range(flat.shape[1])]
+    if named:
+        for place, column in enumerate(manifest.columns or ()):
+            if column.categories is not None:
+                flat[:, place] = np.nan
+    with warnings.catch_warnings():
+        # Of a column without any number there is no mean.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        mean, sd = np.nanmean(flat, axis=0), np.nanstd(flat, axis=0)
+        scaled = (flat - mean) / np.where(sd > 0, sd, 1)
         wrong = np.concatenate([group.rows["sample"] for group in groups])
-        far = np.abs((flat[wrong] - mean) / np.where(sd > 0, sd, 1)).mean(axis=0)
-        chosen = np.sort(np.argsort(-far, kind="stable")[:_MOST_FEATURES])
-    heights = [0.95 + 0.27 * len(group.rows) for group in groups]
+        distance = np.nan_to_num(np.nanmean(np.abs(scaled[wrong]), axis=0), nan=-1.0)
+    shown = flat.shape[1]
+    chosen = np.sort(np.argsort(-distance, kind="stable")[:_MOST_FEATURES])
+    has_values = named and len(chosen) <= _MOST_NUMBERS
+    labels = [shorten(names[place], 22) for place in chosen]
+    upright = max(map(len, labels)) > _LONG_NAME
+    room_for_names = 0.07 * max(map(len, labels)) * upright
+    heights = [0.95 + room_for_names + 0.27 * len(group.rows) for group in groups]
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
     rooms = figure.subfigures(len(groups), 1, squeeze=False, height_ratios=heights)
+    colours = mpl.colormaps[SIGNED].with_extremes(bad=_NO_NUMBER)
     for group, room in zip(groups, rooms[:, 0], strict=True):
         _head(room, group)
         axes = room.subplots()
-        values = flat[group.rows["sample"]][:, chosen]
-        far = (values - mean[chosen]) / np.where(sd[chosen] > 0, sd[chosen], 1)
-        bar = show(axes, far, cmap=SIGNED, vmin=-3, vmax=3, aspect="auto")
-        axes.set_yticks(range(len(values)), [_said(row) for _, row in group.rows.iterrows()])
-        axes.set_xticks(range(len(chosen)), [str(i) for i in chosen])
+        samples = group.rows["sample"].to_numpy()
+        far = scaled[samples][:, chosen]
+        bar = show(axes, far, cmap=colours, vmin=-3, vmax=3, aspect="auto")
+        axes.set_yticks(range(len(far)), [_said(row) for _, row in group.rows.iterrows()])
+        axes.set_xticks(range(len(chosen)), labels, rotation=90 if upright else 0)
         axes.set_xlabel("feature")
         axes.tick_params(length=0, labelsize=8)
-        if len(chosen) <= _MOST_NUMBERS:
-            for (line, column), value in np.ndenumerate(values):
-                strong = abs(far[line, column]) > 2
+        if has_values:
+            values = written_samples(features, samples, manifest).iloc[:, chosen]
+            for (line, column), value in np.ndenumerate(values.to_numpy(object)):
                 axes.text(
                     column,
                     line,
-                    f"{value:.4g}",
+                    _value(value),
                     ha="center",
                     va="center",
                     fontsize=8,
-                    color="white" if strong else "black",
+                    color="white" if abs(far[line, column]) > 2 else "black",
                 )
         scale = room.colorbar(bar, ax=axes, fraction=0.025, pad=0.01, extend="both")
         scale.set_label("SDs from the mean", fontsize=8)
         scale.ax.tick_params(labelsize=7)
     how = " Colours say how many standard deviations a feature is from its mean over all samples."
+    if np.isnan(scaled[wrong][:, chosen]).any():
+        how += " Grey: categories, and values that are missing."
     if shown > len(chosen):
         how += f" The {len(chosen)} of {shown:,} features that are furthest from it."
     return figure, how
 
 
+def _value(value: Any) -> str:
+    if pd.isna(value):
+        return MISSING
+    return shorten(value, 10) if isinstance(value, str) else f"{value:.4g}"
+
+
 def _said(row: pd.Series) -> str:
+    name = f"{shorten(row['id'], 14)}: " if "id" in row else ""
     return (
-        f"true {shorten(row['true'], 12)}, pred. {shorten(row['predicted'], 12)} "
+        f"{name}true {shorten(row['true'], 12)}, pred. {shorten(row['predicted'], 12)} "
         f"({row['confidence']:.2f})"
     )
 

@@ -1,23 +1,39 @@
-"""The figures of the final model: its layers, its filters, and images on their way through it."""
+"""The figures of the final model: its layers, its filters, and what it makes of its features."""
 
 from __future__ import annotations
+
+import pandas as pd
 
 from gridfold.arrays import Array, are_images
 from gridfold.data.manifest import Manifest
 from gridfold.figures import architecture
+from gridfold.figures import features as featurefigures
 from gridfold.figures import inside as insidefigures
 from gridfold.figures.style import Drawing, message, style
 from gridfold.final.inside import Inside
+from gridfold.store.model_card import ModelCard
+
+FIGURES = ("architecture", "filters", "activations", "feature_importance")
+"""In the order of the report."""
 
 
 def draw_model(
-    inside: Inside, *, features: Array, targets: Array, manifest: Manifest
+    inside: Inside,
+    importance: pd.DataFrame,
+    card: ModelCard,
+    *,
+    features: Array,
+    targets: Array,
+    manifest: Manifest,
 ) -> dict[str, Drawing]:
-    """Draw the inside of the final model: ``architecture``, ``filters`` and ``activations``.
+    """Draw the figures of :data:`FIGURES`.
 
     Parameters
     ----------
     inside : Inside
+    importance : DataFrame
+        :func:`gridfold.final.importance.feature_importance`.
+    card : ModelCard
     features, targets : array
         Of all samples, as read.
     manifest : Manifest
@@ -27,6 +43,7 @@ def draw_model(
         return {
             "architecture": architecture.draw_architecture(inside.layers, manifest.sample_shape),
             **_draw_images(inside, features, truth, names),
+            "feature_importance": featurefigures.draw_feature_importance(importance, card),
         }
 
 

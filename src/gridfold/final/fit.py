@@ -16,6 +16,7 @@ from gridfold.data.dataset import Dataset
 from gridfold.data.splits import FINAL, Splits
 from gridfold.environment.versions import environment
 from gridfold.final.card import write_card
+from gridfold.final.importance import feature_importance
 from gridfold.final.inputs import ModelInputs
 from gridfold.final.inside import Inside
 from gridfold.final.inspection import inspect
@@ -55,6 +56,8 @@ class FittedModel:
     card : ModelCard
     inside : Inside
         What the model looks like inside.
+    importance : DataFrame
+        What each feature of a table is worth to it.
     """
 
     model: keras.Model
@@ -62,6 +65,7 @@ class FittedModel:
     predictions: pd.DataFrame
     card: ModelCard
     inside: Inside
+    importance: pd.DataFrame
 
     def save(self, files: Mapping[str, str]) -> None:
         """Write everything to the files of the rule `fit_final`, by their names there."""
@@ -70,6 +74,7 @@ class FittedModel:
         trials.write(Path(files["predictions"]), self.predictions)
         write_card(self.card, Path(files["card"]), Path(files["card_text"]))
         self.inside.save(Path(files["inside"]))
+        trials.write(Path(files["importance"]), self.importance)
 
 
 def fit_final(
@@ -147,7 +152,16 @@ def fit_final(
     table = pd.DataFrame({"sample": splits.test, "prediction": list(predictions)})
     if dataset.ids is not None:
         table["id"] = dataset.ids[splits.test]
-    return FittedModel(model, inputs, table, card, inspect(fitted, dataset, splits))
+    return FittedModel(
+        model,
+        inputs,
+        table,
+        card,
+        inspect(fitted, dataset, splits),
+        feature_importance(
+            fitted, dataset, splits.test, request.measure, settings["training"]["seed"]
+        ),
+    )
 
 
 def _answers(fitted: Fitted, dataset: Dataset) -> str:

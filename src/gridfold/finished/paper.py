@@ -82,12 +82,23 @@ def _draw(
         found = {
             **study.draw_search(request, tables),
             **study.draw_test(request, tables, card=card, samples=samples, manifest=manifest),
-            **model.draw_model(inside, features=features, targets=targets, manifest=manifest),
+            **model.draw_model(
+                inside,
+                pd.read_parquet(paths.final_model.importance),
+                card,
+                features=features,
+                targets=targets,
+                manifest=manifest,
+            ),
             **comparisonfigures.draw_comparison(results.comparison),
         }
         if plan.study.problem.is_classification:
             classes = classfigures.draw_classes(
-                request, samples, features=features, manifest=manifest
+                request,
+                samples,
+                features=features,
+                ids=np.load(paths.array("ids"), mmap_mode="r"),
+                manifest=manifest,
             )
             found |= classes.drawings
         return found | (_scaling(paths) if plan.compares_world_sizes else {})

@@ -17,6 +17,7 @@ from gridfold.statistics.importance import IMPORTANCE_COLUMNS
 from gridfold.statistics.pairwise import COMPARISON_COLUMNS
 from gridfold.statistics.scientific import SCIENTIFIC_COLUMNS
 from gridfold.statistics.summary import CONFIGURATION_COLUMNS
+from gridfold.tables.features import FEATURE_COLUMNS
 from gridfold.tables.jobs import JOB_COLUMNS
 from gridfold.tables.trials import (
     EPOCH_COLUMNS,
@@ -36,8 +37,13 @@ _AXES = Column(
     "One for each axis, as `mlp.units`; empty where the configuration has no such axis; lists, "
     "mappings and null are text",
 )
+_ID = Column("id", "string", "", "Name of the sample, where samples have one")
 _FEATURES = Column(
-    "feature_<i>", "float", "", "From 0, as read; only where samples are rows of numbers"
+    "<feature>",
+    "any",
+    "",
+    "As read, by its name (`feature_<i>`, from 0, without one); only where samples are rows of "
+    "numbers",
 )
 _MEASURES = Column("<measure>", "float", "", "One for each measure, on the validation part")
 _SUMMARIES = (
@@ -124,7 +130,13 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
         LAYER_COLUMNS,
     ),
     (
-        "`tables/classes.csv`",
+        "`tables/feature_importance.csv`, `final/importance.parquet`",
+        "One row for each feature of a table, the most important one first; no rows for other\n"
+        "data, and without a test set.",
+        FEATURE_COLUMNS,
+    ),
+    (
+        "`tables/classes.csv`, `tables/classes.parquet`",
         "One row for each class and part of the samples: out of fold (each sample once, with\n"
         "several repeats as the first predicts it), and the held-out test set.",
         CLASS_COLUMNS,
@@ -132,7 +144,7 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
     (
         "`tables/misclassified.csv`",
         "One row for each misclassified sample, the most confident mistakes of each part first.",
-        (*MISTAKE_COLUMNS, _FEATURES),
+        (*MISTAKE_COLUMNS, _ID, _FEATURES),
     ),
     (
         "`shards/<shard>.<table>.parquet`",

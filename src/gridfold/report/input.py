@@ -68,8 +68,12 @@ class ReportInput:
         By the names in :data:`gridfold.figures.study.FIGURES`.
     scaling : DataFrame, optional
         The scaling table, of a study that compares world sizes.
+    classes : DataFrame, optional
+        Scores of each class, of a study that predicts classes.
     search, search_trials : DataFrame, optional
         The path of a search in stages, :func:`gridfold.search.tables.collect_search`.
+    feature_importance : DataFrame, optional
+        What each feature is worth to the final model; without rows where that was not measured.
     comparison : Comparison, optional
         Without it, the page has no section on it.
     """
@@ -82,9 +86,10 @@ class ReportInput:
     manifest: Manifest
     figures: Mapping[str, FigureFile]
     scaling: pd.DataFrame | None = None
+    classes: pd.DataFrame | None = None
     search: pd.DataFrame | None = None
     search_trials: pd.DataFrame | None = None
-
+    feature_importance: pd.DataFrame | None = None
     comparison: Comparison | None = None
 
     @classmethod
@@ -95,6 +100,7 @@ class ReportInput:
         words: Iterable[Path],
         *,
         with_scaling: bool,
+        with_classes: bool,
     ) -> ReportInput:
         """Read what the report is written from.
 
@@ -106,6 +112,8 @@ class ReportInput:
             Of the figures that are shown.
         with_scaling : bool
             Whether the study compares world sizes; one that did so before may have left the table.
+        with_classes : bool
+            Whether the study predicts classes.
         """
         found = StudyResults.read(paths)
         return cls(
@@ -117,8 +125,10 @@ class ReportInput:
             manifest=found.manifest,
             figures=read_figures(words),
             scaling=pd.read_parquet(paths.table("scaling")) if with_scaling else None,
+            classes=pd.read_parquet(paths.table("classes")) if with_classes else None,
             search=pd.read_parquet(paths.table("search")),
             search_trials=pd.read_parquet(paths.table("search_trials")),
+            feature_importance=pd.read_parquet(paths.final_model.importance),
             comparison=found.comparison,
         )
 

@@ -23,11 +23,21 @@ def read_embedded(data: Mapping[str, Any]) -> Raw:
     from sklearn import datasets
 
     bunch = getattr(datasets, f"load_{data['source']}")()
-    features = bunch.images[..., np.newaxis] if data["source"] == "digits" else bunch.data
+    if data["source"] == "digits":
+        return Raw(
+            bunch.images[..., np.newaxis], bunch.target, class_names=_texts(bunch.target_names)
+        )
+    names = _texts(bunch.feature_names)
     if data["source"] in ("diabetes", "linnerud"):
-        names = list(bunch.target_names) if "target_names" in bunch else ["progression"]
-        return Raw(features, bunch.target, target_names=names)
-    return Raw(features, bunch.target, class_names=[str(n) for n in bunch.target_names])
+        targets = list(bunch.target_names) if "target_names" in bunch else ["progression"]
+        return Raw(bunch.data, bunch.target, target_names=targets, feature_names=names)
+    return Raw(
+        bunch.data, bunch.target, class_names=_texts(bunch.target_names), feature_names=names
+    )
+
+
+def _texts(names: Any) -> list[str]:
+    return [str(name) for name in names]
 
 
 def read_npz(data: Mapping[str, Any]) -> Raw:

@@ -22,6 +22,8 @@ class Raw:
         The source's own test set.
     class_names, target_names : list of str, optional
         Where the source has them.
+    feature_names : list of str, optional
+        Names of the last axis of `features`.
     columns : list of FeatureColumn, optional
         What the columns of `features` are, for tables.
     spans : array_like of shape (samples, 2), optional
@@ -41,6 +43,7 @@ class Raw:
     test_targets: Any = None
     class_names: list[str] | None = None
     target_names: list[str] | None = None
+    feature_names: list[str] | None = None
     columns: list[FeatureColumn] | None = None
     spans: Any = None
     written: bool = False

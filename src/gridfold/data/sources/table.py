@@ -94,6 +94,7 @@ def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool =
         weights=table[data["weight"]].to_numpy() if data["weight"] else None,
         ids=_names(path, table[data["id"]]) if data["id"] else None,
         target_names=list(data["targets"]),
+        feature_names=[column.name for column in columns],
         columns=columns,
         written=True,
     )

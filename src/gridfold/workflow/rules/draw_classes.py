@@ -24,8 +24,10 @@ def run(job: RuleJob) -> None:
             np.load(job.input("targets"), mmap_mode="r"),
         ),
         features=np.load(job.input("features"), mmap_mode="r"),
+        ids=np.load(job.input("ids"), mmap_mode="r"),
         manifest=Manifest.read(job.input("manifest")),
     )
     study.save_all(found.drawings, job.output("roc_svg").parent)
     for name, table in found.tables.items():
         trials.write(job.output(f"{name}_table"), table)
+    trials.write(job.output("classes"), found.tables["classes"])

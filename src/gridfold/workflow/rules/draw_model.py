@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from gridfold.data.manifest import Manifest
 from gridfold.figures import architecture, model, study
 from gridfold.final.inside import Inside
 from gridfold.jobs.script import RuleJob
+from gridfold.store.model_card import ModelCard
 from gridfold.tables import trials
 
 
 def run(job: RuleJob) -> None:
     """Do the work of a job of the rule."""
     inside = Inside.load(job.input("inside"))
+    importance = pd.read_parquet(job.input("importance"))
     drawings = model.draw_model(
         inside,
+        importance,
+        ModelCard.read(job.input("card")),
         features=np.load(job.input("features"), mmap_mode="r"),
         targets=np.load(job.input("targets"), mmap_mode="r"),
         manifest=Manifest.read(job.input("manifest")),
@@ -23,3 +28,4 @@ def run(job: RuleJob) -> None:
     study.save_all(drawings, job.output("architecture_svg").parent)
     layers = architecture.layers_table(inside.layers)
     trials.write(job.output("layers_table"), layers)
+    trials.write(job.output("feature_importance_table"), importance)

@@ -19,5 +19,6 @@ def run(job: RuleJob) -> None:
         StudyPaths(html.parent),
         job.inputs["words"],
         with_scaling=bool(job.inputs["scaling"]),
+        with_classes=bool(job.inputs["classes"]),
     )
     write_text(html, render(study))
