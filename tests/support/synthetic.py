@@ -23,6 +23,7 @@ from gridfold.requests import ReportRequest, SummaryRequest
 from gridfold.statistics.summary import select, summarise
 from gridfold.store.model_card import HeldOutScore, ModelCard
 from gridfold.store.selection import Selection
+from gridfold.tables.features import FEATURE_COLUMNS
 from gridfold.tables.jobs import job_table
 from gridfold.tables.predictions import PredictedSamples, predicted_samples
 from gridfold.tables.trials import StudyTables
@@ -46,6 +47,12 @@ Curve = Callable[[int], float]
 def levels_off(epoch: int) -> float:
     """Return a validation loss that has stopped falling at epoch 4."""
     return 1.0 / min(epoch, 4)
+
+
+def importance() -> pd.DataFrame:
+    """Return what two features are worth to a model."""
+    rows = [("height", "number", 0.3, 0.02, 10, 12), ("colour", "category", 0.1, 0.01, 10, 12)]
+    return pd.DataFrame(rows, columns=[column.name for column in FEATURE_COLUMNS])
 
 
 def inside(outputs: int = 3, channels: int = 1, filters: int = 4, samples: int = 2) -> Inside:
@@ -79,6 +86,8 @@ class Finished:
     test_predictions: pd.DataFrame
     figures: dict[str, Any] = field(default_factory=dict)
     jobs: pd.DataFrame = field(default_factory=lambda: job_table([], {}))
+    classes: pd.DataFrame | None = None
+    importance: pd.DataFrame | None = None
 
     @property
     def tables(self) -> StudyTables:
@@ -123,6 +132,8 @@ class Finished:
             card=self.card,
             manifest=self.manifest,
             figures=files,
+            classes=self.classes,
+            feature_importance=self.importance,
         )
         return page.render(study)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,10 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
-from synthetic import Finished, finished, inside
+from synthetic import Finished, finished, importance, inside
 from workbench import ROOT
 
+from gridfold.data.columns import FeatureColumn
 from gridfold.data.dataset import prepare
 from gridfold.figures import architecture, classes, pictures
 from gridfold.figures import model as modelfigures
@@ -31,7 +33,7 @@ from gridfold.statistics.classes import class_table, rank_area
 from gridfold.tables.predictions import OUT_OF_FOLD, TEST, predicted_samples
 
 OF_CLASSES = {"roc", "calibration", "misclassified"}
-OF_ALL = {"architecture", "filters", "activations"}
+OF_ALL = set(modelfigures.FIGURES)
 
 
 def draw(study: Finished, features: Any = None, within: Inside | None = None) -> dict[str, Drawing]:
@@ -40,13 +42,17 @@ def draw(study: Finished, features: Any = None, within: Inside | None = None) ->
         features = np.random.default_rng(0).normal(size=(len(study.targets), 8, 8, 1))
     return modelfigures.draw_model(
         within or inside(len(study.out_of_fold["prediction"].iloc[0])),
+        importance(),
+        study.card,
         features=features.astype(np.float32) if features.dtype == float else features,
         targets=study.targets,
         manifest=replace(study.manifest, sample_shape=list(features.shape[1:])),
     )
 
 
-def draw_classes(study: Finished, features: Any = None) -> classes.ClassDrawings:
+def draw_classes(
+    study: Finished, features: Any = None, ids: Any = (), **described: Any
+) -> classes.ClassDrawings:
     """Draw how a study's final model tells classes apart, on samples of one's own."""
     if features is None:
         features = np.random.default_rng(0).normal(size=(len(study.targets), 8, 8, 1))
@@ -54,7 +60,8 @@ def draw_classes(study: Finished, features: Any = None) -> classes.ClassDrawings
         study.request,
         study.samples,
         features=features.astype(np.float32),
-        manifest=study.manifest,
+        ids=np.array(ids, str),
+        manifest=replace(study.manifest, sample_shape=list(features.shape[1:]), **described),
     )
 
 
@@ -120,7 +127,7 @@ def test_the_rules_and_the_captions_know_the_same_figures() -> None:
     for name in OF_ALL | OF_CLASSES:
         assert f'"{name}": "' in rules
         assert (ROOT / "workflow" / "report" / f"{name}.rst").read_text().strip()
-    for name in ("layers", "classes", "misclassified"):
+    for name in ("layers", "feature_importance", "classes", "misclassified"):
         assert (ROOT / "workflow" / "report" / "tables" / f"{name}.rst").read_text().strip()
 
 
@@ -274,6 +281,54 @@ def test_mistakes_are_all_in_the_table_most_confident_first(wine: Any, tmp_path:
     assert first["true"] == f"class {study.targets[first['sample']]}"
 
 
+def test_mistakes_are_told_as_they_stood_in_the_table(tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    random = np.random.default_rng(0)
+    features = random.normal(size=(len(study.targets), 3))
+    features[:, 1] = np.arange(len(features)) % 2
+    features[::3, 0] = np.nan
+    names = [f"p{i:03d}" for i in range(len(features))]
+    columns = [
+        FeatureColumn("height"),
+        FeatureColumn("label", ("blue", "red")),
+        FeatureColumn("seconds", origin=1.7e9),
+    ]
+    drawn = draw_classes(
+        study, features, names, columns=columns, feature_names=[c.name for c in columns]
+    )
+    table = drawn.tables["misclassified"]
+    assert table.columns[-4:].tolist() == ["id", "height", "label", "seconds"]
+    for _, row in table.iterrows():
+        sample = row["sample"]
+        assert row["id"] == names[sample]
+        assert row["label"] == ("blue", "red")[sample % 2]
+        assert row["seconds"] == pytest.approx(1.7e9 + features[sample, 2], abs=1e-3)
+        assert np.isnan(row["height"]) == (sample % 3 == 0)
+    drawing = drawn.drawings["misclassified"]
+    axes = next(axes for axes in drawing.figure.axes if axes.images)
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["height", "label", "seconds"]
+    first = table.iloc[0]
+    assert axes.get_yticklabels()[0].get_text().startswith(f"{first['id']}: true {first['true']}")
+    shown = [text.get_text() for text in axes.texts]
+    part = table[table["part"] == first["part"]].head(12)
+    assert shown[1::3] == part["label"].tolist()
+    # A missing value leaves the others of its column their colours.
+    assert np.ma.masked_invalid(axes.images[0].get_array()).mask[:, 0].sum() == sum(
+        np.isnan(part["height"])
+    )
+    assert "Grey: categories, and values that are missing." in drawing.caption
+
+
+def test_a_feature_with_the_name_of_a_column_keeps_its_values(tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    features = np.random.default_rng(0).normal(size=(len(study.targets), 2))
+    table = draw_classes(study, features, feature_names=["sample", "true"]).tables["misclassified"]
+    np.testing.assert_allclose(
+        table["sample (feature)"], features[table["sample"], 0].astype(np.float32)
+    )
+    assert set(table["true"]) <= {"class 0", "class 1", "class 2"}
+
+
 def test_mistakes_on_images_are_shown_as_images(tmp_path: Path) -> None:
     study = finished(tmp_path)
     drawn = draw_classes(study)
@@ -358,6 +413,7 @@ def test_the_report_shows_the_figures_in_sections_of_their_own(
     figures.save_all(drawn, tmp_path)
     files = input.read_figures(tmp_path / f"{name}.json" for name in drawn)
     study.manifest = replace(study.manifest, sample_shape=list(shape))
+    study.importance = importance()
     nothing = dict.fromkeys(figures.FIGURES, files["architecture"])
     page = study.render_with(nothing | files)
     assert {name for name in ("classes", "model") if f'<section id="{name}"' in page} == sections
@@ -366,3 +422,38 @@ def test_the_report_shows_the_figures_in_sections_of_their_own(
         assert shown == (len(shape) == 3)
     assert ("no filters and maps" in page) == (len(shape) != 3)
     assert 'href="tables/layers.csv"' in page
+
+
+def test_the_importance_of_features_is_drawn_largest_first(tmp_path: Path) -> None:
+    drawing = draw(finished(tmp_path))["feature_importance"]
+    axes = drawing.figure.axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["height", "colour"]
+    assert [bar.get_width() for bar in axes.patches] == [0.3, 0.1]
+    assert "accuracy" in axes.get_xlabel()
+    assert "over 10 shuffles" in drawing.caption
+    assert "height (0.300)" in drawing.alt
+
+
+def test_the_report_tells_classes_and_features_beside_the_errors(tmp_path: Path) -> None:
+    study = finished(tmp_path, class_names=["NA", "<i>", "c"])
+    study.classes = draw_classes(study).tables["classes"]
+    study.importance = importance()
+    drawn = study.draw() | draw(study)
+    figures.save_all(drawn, tmp_path)
+    page = study.render_with(input.read_figures(tmp_path / f"{name}.json" for name in drawn))
+    order = [page.index(f'<section id="{name}"') for name in ("answer", "errors", "configurations")]
+    assert order == sorted(order)
+    section = page[page.index('<section id="errors"') :].split("</section>")[0]
+    rows = re.findall(r"<tr><td.*?</tr>", section)
+    assert len(rows) == 6
+    assert ["held-out" in row for row in rows] == [True] * 3 + [False] * 3
+    assert [">NA<" in row for row in rows] == [True, False, False] * 2
+    assert "&lt;i&gt;" in rows[1]
+    first = study.classes[study.classes["part"] == TEST].iloc[0]
+    for name in ("precision", "recall", "f1"):
+        assert f">{first[name]:.3f}<" in rows[0]
+    assert '<section id="features"' in page
+    study.importance = importance().head(0)
+    assert '<section id="features"' not in study.render_with(
+        input.read_figures(tmp_path / f"{name}.json" for name in drawn)
+    )

@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from recorded import selected
+from recorded import model_card, selected
 from scipy.signal import correlate
+from synthetic import importance
 from workbench import Bench, prepare_bench
 
 from gridfold.data.dataset import Dataset
@@ -249,8 +250,11 @@ def test_what_was_found_survives_the_file_and_can_be_drawn(
     assert [s.name for s in loaded.stages] == [s.name for s in inside.stages]
     np.testing.assert_array_equal(loaded.filters, inside.filters)
     dataset = Dataset.load(bench.plan.paths.data)
+    best = selected(bench.plan.configurations[0].id)
     drawn = modelfigures.draw_model(
         loaded,
+        importance(),
+        model_card(best, {}, "0" * 64, test=None),
         features=dataset.features,
         targets=dataset.targets,
         manifest=Manifest.read(bench.plan.paths.manifest),

@@ -79,10 +79,10 @@ def test_the_answer_comes_first_with_interval_and_test_score(page: Page, study: 
     assert [e.attributes["id"] for e in page.all("section")] == [
         "answer",
         "cautions",
+        "errors",
         "configurations",
         "curves",
         "hyperparameters",
-        "errors",
         "failures",
         "cost",
         "provenance",
@@ -492,8 +492,8 @@ def test_a_large_figure_comes_as_pixels(study: Finished, tmp_path: Path) -> None
     svg.write_text(svg.read_text() + f"<!--{'x' * 400_000}-->")
     page = Page(study.render_with(figures_in(tmp_path)))
     kinds = [str(e.attributes["src"]).partition(";")[0] for e in page.all("img")]
-    assert kinds == ["data:image/png", *["data:image/svg+xml"] * 5]
-    assert page.all("img")[0].attributes["width"] == "960"
+    assert kinds == ["data:image/svg+xml", "data:image/png", *["data:image/svg+xml"] * 4]
+    assert page.all("img")[1].attributes["width"] == "960"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

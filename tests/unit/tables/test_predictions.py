@@ -87,7 +87,11 @@ def test_figures_and_tables_of_errors_count_the_same_samples(tmp_path: Path) -> 
     figure = study.draw()["errors"].figure
     features = np.random.default_rng(0).normal(size=(len(study.targets), 4)).astype(np.float32)
     drawn = classes.draw_classes(
-        study.request, study.samples, features=features, manifest=study.manifest
+        study.request,
+        study.samples,
+        features=features,
+        ids=np.empty(0, str),
+        manifest=study.manifest,
     )
     for axes, name in zip(figure.axes, (OUT_OF_FOLD, TEST), strict=True):
         rows = drawn.tables["classes"][drawn.tables["classes"]["part"] == name]
