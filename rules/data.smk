@@ -11,6 +11,7 @@ rule prepare_data:
         weights=PATHS.array("weights"),
         ids=PATHS.array("ids"),
         spans=PATHS.array("spans"),
+        description=PATHS.description,
         manifest=PATHS.manifest,
     log:
         PATHS.log("prepare_data"),

@@ -102,6 +102,11 @@ class StudyPaths:
         """What the prepared arrays are (:class:`gridfold.data.manifest.Manifest`)."""
         return manifest_file(self.data)
 
+    @property
+    def description(self) -> Path:
+        """What the data are (:class:`gridfold.data.description.DataDescription`)."""
+        return description_file(self.data)
+
     def array(self, name: str) -> Path:
         """Return where a prepared array lies: ``features``, ``targets``, ``groups``, ..."""
         return array_file(self.data, name)
@@ -288,6 +293,11 @@ class StudyPaths:
 def manifest_file(data: Path) -> Path:
     """Return the file in a folder of prepared arrays that says what they are."""
     return data / "manifest.json"
+
+
+def description_file(data: Path) -> Path:
+    """Return the file in a folder of prepared arrays that describes the data for people."""
+    return data / "description.json"
 
 
 def array_file(data: Path, name: str) -> Path:

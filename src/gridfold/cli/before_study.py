@@ -13,6 +13,7 @@ import click
 from gridfold.cli.verbs import COUNT, PATH, takes_study
 
 if TYPE_CHECKING:
+    from gridfold.data.description import DataDescription
     from gridfold.plan.plan import Plan
 
 
@@ -35,11 +36,12 @@ def new(directory: Path) -> None:
 def validate(plan: Plan) -> None:
     """Check a study file and name everything that is wrong with it.
 
+    A small table is read in whole, of a large one the first rows are, and its columns are shown.
     Exits with 0 when the study can be run, with 1 otherwise.
     """
     from gridfold.plan.tuner_schedule import tuner_of
-    from gridfold.study.checks import table
 
+    data = _data_of(plan)
     more = f", and {len(plan.stages) - 1} more stages" * (len(plan.stages) > 1)
     size = (
         f"{len(plan.configurations)} configurations x {len(plan.splits)} splits = "
@@ -50,8 +52,23 @@ def validate(plan: Plan) -> None:
             f"up to {plan.stages[0].max_configurations} configurations x {len(plan.splits)} splits"
         )
     print(f"{', '.join(map(str, plan.files))}: valid, {size}{more}")
-    for note in table.notes(plan.study.data):
-        print(f"  note: {note}")
+    for line in data.lines() if data else ():
+        print(line)
+
+
+def _data_of(plan: Plan) -> DataDescription | None:
+    """Return what the study's table is; None for other sources."""
+    from gridfold.data.preview import preview
+    from gridfold.errors import DataError
+
+    try:
+        return preview(plan.study)
+    except DataError as error:
+        files = ", ".join(map(str, plan.files))
+        problems = "".join(f"\n  - {line}" for line in str(error).splitlines())
+        raise DataError(
+            f"{files}: the data can't serve the study; nothing was run.{problems}"
+        ) from None
 
 
 @click.command()
@@ -66,7 +83,7 @@ def plan(plan: Plan, cores: int | None, listed: bool) -> None:
     from gridfold.plan.status import change_notice
     from gridfold.plan.words import description
 
-    print(description(plan, cores or os.cpu_count()))
+    print(description(plan, cores or os.cpu_count(), _data_of(plan)))
     if notice := change_notice(plan):
         print(f"  {notice}")
     for duplicate in plan.expansion.duplicates:

@@ -53,8 +53,8 @@ class Head:
         The first rows.
     whole : bool
         Whether these are all rows.
-    notes : list of str
-        What was guessed.
+    left_out : list of str
+        What was taken for no column, in words.
     problems : list of (str, str)
         What was found and what to do about it.
     """
@@ -64,7 +64,7 @@ class Head:
     whole: bool
     blank: int = 0
     empty: list[int] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -135,7 +135,7 @@ def _look_parquet(file: Path | str, asked: Collection[str]) -> Head:
     for place, name in enumerate(schema.names):
         if name not in asked and (name in index or ROW_NAMES.fullmatch(name)):
             head.fields[place] = None
-            head.notes.append(f"the column {name} is taken for row names and left out")
+            head.left_out.append(f"the column {name} is taken for row names and left out")
     _find_repeated(head)
     return head
 
@@ -242,15 +242,17 @@ def _name(head: Head, asked: Collection[str]) -> None:
             continue
         is_empty = not any(row[place].strip() for row in head.rows)
         if place == 0 and not (is_empty and head.rows):
-            head.notes.append(
+            head.left_out.append(
                 f"the first column{f' ({name})' if name else ', which has no name,'} is taken for "
                 "row names and left out"
             )
         elif is_empty and not name:
             head.empty.append(place)
-            head.notes.append(f"field {place + 1} of each row has no name and is empty; left out")
+            head.left_out.append(
+                f"field {place + 1} of each row has no name and is empty; left out"
+            )
         elif name:
-            head.notes.append(f"the column {name} is taken for row names and left out")
+            head.left_out.append(f"the column {name} is taken for row names and left out")
         else:
             head.problems.append(
                 (f"column {place + 1} has values, but no name", "give it one in the header")

@@ -95,7 +95,7 @@ def find_columns(
                 f"column {name} holds points in time; turn them into numbers, or leave it out of "
                 "data.features"
             )
-        labels = _labels(values)[1]
+        labels = labels_of(values)[1]
         if categories == "auto" and len(labels) > _MOST_CATEGORIES:
             crowded.append(f"{name} ({len(labels)})")
         found.append(FeatureColumn(name, tuple(sorted(labels))))
@@ -173,14 +173,14 @@ def _codes(values: Any, categories: Sequence[str]) -> Array:
                 f"column {values.name} has numbers, where the study has texts such as {lost[0]!r}; "
                 "read the file with ModelInputs.read_table, or with dtype=str"
             )
-    codes, labels = _labels(values)
+    codes, labels = labels_of(values)
     known = {label: float(code) for code, label in enumerate(categories)}
     # The last one is what a code of -1, a missing value, points to.
     translated = np.array([*(known.get(label, UNKNOWN) for label in labels), np.nan])
     return translated[codes]
 
 
-def _labels(values: Any) -> tuple[Array, list[str]]:
+def labels_of(values: Any) -> tuple[Array, list[str]]:
     """Return a code for each value, -1 for missing ones, and the text of each code."""
     import pandas as pd
 

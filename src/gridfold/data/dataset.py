@@ -17,11 +17,13 @@ from gridfold.atomic import replacing
 from gridfold.csvfiles.numbers import in_order
 from gridfold.data import sources
 from gridfold.data.columns import FeatureColumn, label
+from gridfold.data.describing import describe
+from gridfold.data.description import DataDescription
 from gridfold.data.manifest import Manifest
 from gridfold.data.precision import lost_columns
 from gridfold.data.sources import Raw
 from gridfold.errors import DataError
-from gridfold.paths import array_file, manifest_file
+from gridfold.paths import array_file, description_file, manifest_file
 
 # What is kept as a file of its own; those that a data set doesn't have are empty.
 _ARRAYS = ("features", "targets", "groups", "weights", "ids", "spans")
@@ -63,6 +65,8 @@ class Dataset:
         First and last point in time that a sample knows, its target included, as ranks.
     reading : dict
         How samples were read, for what reads raw samples later: ``images`` or ``windows``.
+    description : DataDescription or None
+        What the data are, for people; None for those that :meth:`load` has mapped.
     """
 
     features: Array
@@ -79,6 +83,7 @@ class Dataset:
     has_missing: bool = False
     spans: Array | None = None
     reading: dict[str, Any] = field(default_factory=dict)
+    description: DataDescription | None = None
 
     @property
     def outputs(self) -> int:
@@ -88,11 +93,13 @@ class Dataset:
         return 1 if len(self.target_names) == 1 else len(self.class_names)
 
     def save(self, folder: Path) -> None:
-        """Write arrays and manifest to `folder`; the manifest last."""
+        """Write arrays, description and manifest to `folder`; the manifest last."""
         for name in _ARRAYS:
             array = getattr(self, name)
             with replacing(array_file(folder, name)) as temporary:
                 bigarrays.write_npy(temporary, np.empty(0) if array is None else array)
+        if self.description is not None:
+            self.description.write(description_file(folder))
         manifest = Manifest(
             samples=len(self.features),
             sample_shape=list(self.features.shape[1:]),
@@ -177,7 +184,9 @@ def prepare(data: Mapping[str, Any], problem: str, folder: Path | None = None) -
     if raw.columns is not None:
         dataset = replace(dataset, has_missing=bool(np.isnan(dataset.features).any()))
         _require_one_axis(dataset, data.get("reshape"))
-    return replace(dataset, digest=_digest(dataset))
+    return replace(
+        dataset, digest=_digest(dataset), description=describe(data, raw, dataset, len(features))
+    )
 
 
 def _with_test_set(raw: Raw) -> tuple[list[Array], Array, int | None]:

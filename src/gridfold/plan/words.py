@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from gridfold.data.description import DataDescription
 from gridfold.plan.cost import seconds_per_trial
 from gridfold.plan.plan import Plan
 from gridfold.plan.stages import Stage
@@ -20,7 +21,7 @@ from gridfold.wording import format_seconds
 _HEADINGS = ("stage", "configurations", "epochs", "splits", "trials", "new epochs", "cost")
 
 
-def description(plan: Plan, cores: int | None) -> str:
+def description(plan: Plan, cores: int | None, data: DataDescription | None = None) -> str:
     """Return the plan in a few readable lines.
 
     Parameters
@@ -28,6 +29,8 @@ def description(plan: Plan, cores: int | None) -> str:
     plan : Plan
     cores : int or None
         CPU cores of a job; None for what a cluster's job gets.
+    data : DataDescription, optional
+        What the study's table is; without it, what is guessed about its columns is told.
     """
     study, resampling = plan.study, plan.study.resampling
     duplicates = len(plan.expansion.duplicates)
@@ -45,7 +48,10 @@ def description(plan: Plan, cores: int | None) -> str:
         *(_stages(plan) if plan.is_staged else _trials(plan, cores)),
     ]
     lines += [f"  axis            {describe_axis(n, a)}" for n, a in study.search.space.items()]
-    lines += [f"  note            {note}" for note in table.notes(study.data)]
+    if data is None:
+        lines += [f"  note            {note}" for note in table.notes(study.data)]
+    else:
+        lines += data.lines()
     return "\n".join(lines)
 
 

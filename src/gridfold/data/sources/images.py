@@ -16,9 +16,11 @@ from gridfold import arrays
 from gridfold.arrays import Array
 from gridfold.csvfiles.format import Format
 from gridfold.data.columns import label
+from gridfold.data.description import Role
 from gridfold.data.sources import tablefile
+from gridfold.data.sources.described import described
 from gridfold.data.sources.raw import Raw
-from gridfold.data.sources.table import refuse_strays, require_columns, require_complete, tell
+from gridfold.data.sources.table import Told, refuse_strays, require_columns, require_complete
 from gridfold.errors import DataError, summary_of
 
 log = logging.getLogger(__name__)
@@ -74,17 +76,19 @@ def _listed(path: str, data: Mapping[str, Any], *, classes: bool) -> Raw:
     roles = {"image": [data["image"]], "targets": data["targets"]}
     roles |= {role: [data[role]] for role in ("groups", "weight") if data[role]}
     asked = [name for names in roles.values() for name in names]
+    categories = {*(data["targets"] if classes else ()), *filter(None, [data["groups"]])}
     read = tablefile.read(
         path,
         "csv",
         Format(),
-        texts={*(data["targets"] if classes else ()), *filter(None, [data["groups"]])},
+        texts=categories,
         names=[data["image"]],
         asked=asked,
     )
     table = read.frame
     require_columns(path, table, roles)
-    tell(read, [])
+    told = Told.of(read)
+    told.log()
     for name in asked:
         require_complete(path, name, table[name])
     numbers = [*filter(None, [data["weight"]]), *(() if classes else data["targets"])]
@@ -101,7 +105,18 @@ def _listed(path: str, data: Mapping[str, Any], *, classes: bool) -> Raw:
         weights=table[data["weight"]].to_numpy() if data["weight"] else None,
         target_names=list(data["targets"]),
         written=True,
+        described=described(table, _roles(data, table), categories),
+        left_out=told.left_out,
     )
+
+
+def _roles(data: Mapping[str, Any], table: Any) -> dict[str, tuple[Role, ...]]:
+    """Return the role of each column of a list of images."""
+    roles: dict[str, tuple[Role, ...]] = {data["image"]: ("feature",)}
+    roles |= dict.fromkeys(data["targets"], ("target",))
+    named: tuple[Role, ...] = ("groups", "weight")
+    roles |= {data[role]: (role,) for role in named if data[role]}
+    return {str(name): roles.get(name, ("ignored",)) for name in table.columns}
 
 
 def class_folders(folder: Path) -> list[Path]:

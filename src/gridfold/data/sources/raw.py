@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gridfold.data.columns import FeatureColumn
+from gridfold.data.description import ColumnDescription
 
 
 @dataclass
@@ -32,6 +33,14 @@ class Raw:
         Whether targets are texts of a file, whose order is that of their numbers if all are some.
     reading : dict
         How samples were read, for what reads raw samples later: ``images`` or ``windows``.
+    rows : int, optional
+        Rows or files that the source has; as many as samples when left out.
+    described : tuple of ColumnDescription
+        The columns of a table.
+    left_out : list of str
+        What is not used, and why.
+    notes : list of str
+        What was guessed.
     """
 
     features: Any
@@ -48,3 +57,7 @@ class Raw:
     spans: Any = None
     written: bool = False
     reading: dict[str, Any] = field(default_factory=dict)
+    rows: int | None = None
+    described: tuple[ColumnDescription, ...] = ()
+    left_out: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,17 @@ import numpy as np
 from gridfold.csvfiles.format import Format
 from gridfold.csvfiles.head import column_notes
 from gridfold.data.columns import FeatureColumn, as_matrix, find_columns
+from gridfold.data.description import DataDescription, Role, name_of
 from gridfold.data.sources import tablefile, windows
+from gridfold.data.sources.described import classes_of, described
 from gridfold.data.sources.raw import Raw
 from gridfold.errors import DataError
+from gridfold.wording import counted
 
 log = logging.getLogger(__name__)
 
 # Roles of a single column, by their key in the `data` section.
-SINGLE_ROLES = ("groups", "weight", "id", "time")
+SINGLE_ROLES: tuple[Role, ...] = ("groups", "weight", "id", "time")
 
 
 def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool = False) -> Raw:
@@ -39,37 +43,18 @@ def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool =
     DataError
         When the table can't serve; says what to change.
     """
-    path = data["path"]
-    how = Format.of(data)
-    single = {role: data[role] for role in SINGLE_ROLES if data[role]}
-    listed = [] if data["categories"] == "auto" else data["categories"]
-    named = {
-        "targets": data["targets"],
-        "features": data["features"] or [],
-        "categories": listed,
-        "ignore": data["ignore"],
-        **{role: [name] for role, name in single.items()},
-    }
-    read = tablefile.read(
-        path,
-        data["source"],
-        how,
-        texts={*listed, *(data["targets"] if classes else ()), *filter(None, [data["groups"]])},
-        names=[*filter(None, [data["id"]])],
-        asked={name for names in named.values() for name in names},
-    )
+    path, how = data["path"], Format.of(data)
+    read = _read_file(data, classes=classes)
     table = read.frame
-    require_columns(path, table, named)
-    used = {*single.values(), *data["ignore"]}
-    used |= set() if data["sequence"] else {*data["targets"]}
-    features = data["features"] or [name for name in table.columns if name not in used]
+    roles = _roles(data, read)
+    features = [name for name, own in roles.items() if "feature" in own]
     if not features:
         raise DataError(f"{path}: no column is left for features; each has another role")
-    if data["features"] is None:
-        tell(read, [name for name in features if table[name].dtype != "str"])
-    else:
-        tell(read, [])
-    for name in (*data["targets"], *single.values()):
+    # In the order in which they were asked for.
+    features = data["features"] or features
+    told = Told.of(read, _guessed(data, read, features))
+    told.log()
+    for name in (*data["targets"], *_single_roles(data).values()):
         require_complete(path, name, table[name])
     numbers = _columns_of_numbers(read, features, data, classes=classes)
     refuse_strays(path, read, numbers, how, {*features})
@@ -97,12 +82,128 @@ def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool =
         feature_names=[column.name for column in columns],
         columns=columns,
         written=True,
+        rows=len(table),
+        described=described(table, roles, _categories(data, read, roles, classes=classes)),
+        left_out=[*told.left_out, *_without_role(data, roles)],
+        notes=told.notes,
     )
     if how.as_json():
         raw.reading["table"] = how.as_json()
     if data["time"]:
         _set_times(raw, windows.times_of(table[data["time"]]), data, folder)
     return raw
+
+
+def look(data: Mapping[str, Any], *, classes: bool = False) -> DataDescription:
+    """Describe a table by its first rows.
+
+    Parameters
+    ----------
+    data : mapping
+        The ``data`` section, of source ``csv`` or ``parquet``.
+    classes : bool
+        Whether targets are classes.
+
+    Raises
+    ------
+    DataError
+        When these rows are no table, or columns are missing.
+    """
+    read = _read_file(data, classes=classes, first=True)
+    roles = _roles(data, read)
+    features = [name for name, own in roles.items() if "feature" in own]
+    told = Told.of(read, _guessed(data, read, features))
+    return DataDescription(
+        name_of(data),
+        len(read.frame),
+        is_whole=False,
+        columns=described(read.frame, roles, _categories(data, read, roles, classes=classes)),
+        classes=classes_of(read.frame[data["targets"][0]]) if classes else None,
+        left_out=(*told.left_out, *_without_role(data, roles)),
+        notes=tuple(told.notes),
+    )
+
+
+def _read_file(
+    data: Mapping[str, Any], *, classes: bool, first: bool = False
+) -> tablefile.TableFile:
+    """Read the file of a ``data`` section, or its first rows, which has all columns it names."""
+    listed = [] if data["categories"] == "auto" else data["categories"]
+    named = {
+        "targets": data["targets"],
+        "features": data["features"] or [],
+        "categories": listed,
+        "ignore": data["ignore"],
+        **{role: [name] for role, name in _single_roles(data).items()},
+    }
+    read = tablefile.read(
+        data["path"],
+        data["source"],
+        Format.of(data),
+        texts={*listed, *(data["targets"] if classes else ()), *filter(None, [data["groups"]])},
+        names=[*filter(None, [data["id"]])],
+        asked={name for names in named.values() for name in names},
+        first=first,
+    )
+    require_columns(data["path"], read.frame, named)
+    return read
+
+
+def _single_roles(data: Mapping[str, Any]) -> dict[str, str]:
+    return {role: data[role] for role in SINGLE_ROLES if data[role]}
+
+
+def _roles(data: Mapping[str, Any], read: tablefile.TableFile) -> dict[str, tuple[Role, ...]]:
+    """Return the roles of each column, in the order of the file."""
+    single = _single_roles(data)
+    others = {*single.values(), *data["ignore"], *(() if data["sequence"] else data["targets"])}
+    roles: dict[str, tuple[Role, ...]] = {}
+    for name in map(str, read.frame.columns):
+        own: list[Role] = []
+        if name in data["features"] if data["features"] else name not in others:
+            own.append("feature")
+        if name in data["targets"]:
+            own.append("target")
+        own += [role for role in SINGLE_ROLES if single.get(role) == name]
+        roles[name] = tuple(own) or ("ignored",)
+    return roles
+
+
+def _guessed(
+    data: Mapping[str, Any], read: tablefile.TableFile, features: Sequence[str]
+) -> list[str]:
+    """Return the features that nobody has listed and that are read as numbers."""
+    if data["features"] is not None:
+        return []
+    return [name for name in features if read.frame[name].dtype != "str"]
+
+
+def _categories(
+    data: Mapping[str, Any],
+    read: tablefile.TableFile,
+    roles: Mapping[str, tuple[Role, ...]],
+    *,
+    classes: bool,
+) -> set[str]:
+    """Return the columns that hold categories, classes or groups."""
+    from pandas.api import types
+
+    found = {*filter(None, [data["groups"]]), *(data["targets"] if classes else ())}
+    if data["categories"] != "auto":
+        return found | {*data["categories"]}
+    return found | {
+        name
+        for name, own in roles.items()
+        if "feature" in own and not types.is_numeric_dtype(read.frame[name])
+    }
+
+
+def _without_role(data: Mapping[str, Any], roles: Mapping[str, tuple[Role, ...]]) -> list[str]:
+    names = [name for name, own in roles.items() if own == ("ignored",)]
+    if not names:
+        return []
+    reason = "data.ignore" if data["ignore"] else "not in data.features"
+    return [f"{counted(len(names), 'column')} ({reason}): {', '.join(names)}"]
 
 
 def require_columns(path: str, table: Any, named: Mapping[str, list[str]]) -> None:
@@ -125,10 +226,30 @@ def require_columns(path: str, table: Any, named: Mapping[str, list[str]]) -> No
         raise DataError("\n".join(complaints))
 
 
-def tell(read: tablefile.TableFile, features: Sequence[str]) -> None:
-    """Write into the log what was guessed about a table, and about features that nobody listed."""
-    for note in (*read.head.notes, *column_notes(read.head, features)):
-        log.info("%s", note)
+@dataclass(frozen=True)
+class Told:
+    """What a user is told about a table that was read.
+
+    Attributes
+    ----------
+    left_out : list of str
+        Fields that are no columns.
+    notes : list of str
+        What was guessed.
+    """
+
+    left_out: list[str]
+    notes: list[str]
+
+    @classmethod
+    def of(cls, read: tablefile.TableFile, features: Sequence[str] = ()) -> Told:
+        """Return what is told about a file, and about features that nobody has listed."""
+        return cls(read.head.left_out, column_notes(read.head, features))
+
+    def log(self) -> None:
+        """Write all of it into the log."""
+        for text in (*self.left_out, *self.notes):
+            log.info("%s", text)
 
 
 def _set_times(raw: Raw, times: Any, data: Mapping[str, Any], folder: Path | None) -> None:
@@ -139,6 +260,9 @@ def _set_times(raw: Raw, times: Any, data: Mapping[str, Any], folder: Path | Non
     series = np.zeros(len(times), np.int64)
     if raw.groups is not None:
         series = np.unique(raw.groups, return_inverse=True)[1].astype(np.int64)
+    short = windows.short_series(series, data["sequence"])
+    if short:
+        raw.left_out.append(short)
     raw.features, rows, raw.spans = windows.cut(
         raw.features, times, series, data["sequence"], data["path"], folder
     )

@@ -48,6 +48,7 @@ def read(
     texts: Collection[str] = (),
     names: Collection[str] = (),
     asked: Collection[str] = (),
+    first: bool = False,
 ) -> TableFile:
     """Read a table.
 
@@ -63,6 +64,8 @@ def read(
         Columns of names, which are texts in any case.
     asked : collection of str
         Columns that are wanted, whatever their names look like.
+    first : bool
+        Read the first rows only, those of the head.
 
     Raises
     ------
@@ -75,9 +78,9 @@ def read(
             found = (f"{file}: {'; '.join(problem)}" for problem in head.problems)
             raise DataError("\n".join(found))
         table = (
-            _read_csv(file, how, head, texts, names)
+            _read_csv(file, how, head, texts, names, first=first)
             if source == "csv"
-            else _read_parquet(file, how, head)
+            else _read_parquet(file, how, head, first=first)
         )
     except BROKEN as error:
         raise DataError(f"{file} can't be read as {source}: {error}") from None
@@ -87,11 +90,20 @@ def read(
 
 
 def _read_csv(
-    file: Path | str, how: Format, head: Head, texts: Collection[str], names: Collection[str]
+    file: Path | str,
+    how: Format,
+    head: Head,
+    texts: Collection[str],
+    names: Collection[str],
+    *,
+    first: bool,
 ) -> TableFile:
     import pandas as pd
 
-    read = _texts_of_fields if len(how.separator) == 1 else _texts_of_other_fields
+    if first:
+        read = _texts_of_first_rows
+    else:
+        read = _texts_of_fields if len(how.separator) == 1 else _texts_of_other_fields
     fields = read(file, how, head)
     for place in head.empty:
         there = (fields.column(place).to_pandas().fillna("").str.strip() != "").to_numpy()
@@ -106,6 +118,19 @@ def _read_csv(
             if found_strays is not None and found_strays.texts:
                 strays[name] = found_strays
     return TableFile(pd.DataFrame(columns, copy=False), head, strays)
+
+
+def _texts_of_first_rows(file: Path | str, how: Format, head: Head) -> Any:
+    """Return the fields of the head as a pyarrow.Table of texts, null where nothing stands."""
+    import pyarrow as pa
+
+    nothing = {"", *how.missing}
+    return pa.table(
+        {
+            str(place): pa.array([None if t in nothing else t for t in texts], pa.string())
+            for place, texts in enumerate(zip(*head.rows, strict=True))
+        }
+    )
 
 
 def _texts_of_fields(file: Path | str, how: Format, head: Head) -> Any:
@@ -198,10 +223,15 @@ def _texts_of_other_fields(file: Path | str, how: Format, head: Head) -> Any:
     return pa.Table.from_pandas(frame, preserve_index=False)
 
 
-def _read_parquet(file: Path | str, how: Format, head: Head) -> TableFile:
+def _read_parquet(file: Path | str, how: Format, head: Head, *, first: bool) -> TableFile:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pq.read_table(file, columns=head.names)
+    if first:
+        batches = pq.ParquetFile(file).iter_batches(_FIRST, columns=head.names)
+        table = pa.Table.from_batches([next(batches)])
+    else:
+        table = pq.read_table(file, columns=head.names)
     frame = table.to_pandas(ignore_metadata=True)
     for name in frame.columns if how.missing else ():
         # Texts are such by the file's own word, and stay so.

@@ -11,6 +11,7 @@ import numpy as np
 from gridfold import arrays
 from gridfold.arrays import Array
 from gridfold.errors import DataError
+from gridfold.wording import counted
 
 
 def times_of(values: Any) -> Array:
@@ -58,6 +59,26 @@ def series_order(times: Array, series: Array, where: str) -> Array:
             "in data.groups, or keep one row for each time"
         )
     return order
+
+
+def short_series(series: Array, options: Mapping[str, Any]) -> str:
+    """Return in words which series are too short for a window; nothing where all are long enough.
+
+    Parameters
+    ----------
+    series : array of shape (rows,), int64
+    options : mapping
+        ``data.sequence``.
+    """
+    needed = options["length"] + options["horizon"]
+    rows = np.bincount(series)
+    short = rows[rows < needed]
+    if not len(short):
+        return ""
+    return (
+        f"{counted(int(short.sum()), 'row')} of {len(short):,} series, which have fewer than the "
+        f"{needed} rows of a window with its target"
+    )
 
 
 def window_starts(series: Array, needed: int, stride: int) -> Array:

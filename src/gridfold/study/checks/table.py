@@ -189,4 +189,4 @@ def notes(data: Any) -> list[str]:
         # Told by the job that reads the whole file.
         return []
     features = [] if data.features else _features(data, head)
-    return [*head.notes, *column_notes(head, [name for name in features if name not in listed])]
+    return [*head.left_out, *column_notes(head, [name for name in features if name not in listed])]

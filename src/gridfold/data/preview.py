@@ -1,0 +1,48 @@
+"""What a study's table is, before anything is run: a small one is read as its job would read it."""
+
+from __future__ import annotations
+
+import os
+
+from gridfold.data.dataset import prepare
+from gridfold.data.description import DataDescription
+from gridfold.data.sources import table
+from gridfold.study import Study
+
+# Read and checked within a second or two; a compressed file has several times its size.
+_SMALL = 20_000_000
+_COMPRESSED = 8
+_SMALL_CELLS = 2_000_000
+
+
+def preview(study: Study) -> DataDescription | None:
+    """Describe the table of a study; None for other sources.
+
+    A small table is read in whole, and refused as the first job would refuse it. Of a large one the
+    first rows are.
+
+    Parameters
+    ----------
+    study : Study
+
+    Raises
+    ------
+    DataError
+        When the table can't serve the study; says what to change.
+    """
+    data = study.data.model_dump()
+    if data["source"] not in ("csv", "parquet"):
+        return None
+    if _is_small(data["path"], data["source"]):
+        return prepare(data, study.problem.type).description
+    return table.look(data, classes=study.problem.is_classification)
+
+
+def _is_small(path: str, source: str) -> bool:
+    if source == "parquet":
+        import pyarrow.parquet as pq
+
+        metadata = pq.read_metadata(path)
+        return bool(metadata.num_rows * metadata.num_columns <= _SMALL_CELLS)
+    is_compressed = path.endswith((".gz", ".bz2", ".xz", ".zip"))
+    return os.path.getsize(path) * (_COMPRESSED if is_compressed else 1) <= _SMALL
