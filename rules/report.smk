@@ -53,6 +53,7 @@ rule report:
         card=rules.fit_final.output.card,
         feature_importance=rules.fit_final.output.importance,
         manifest=rules.prepare_data.output.manifest,
+        description=rules.prepare_data.output.description,
         figures=expand(
             PATHS.figure("{name}", "{kind}"), name=FIGURES, kind=["svg", "png"]
         ),

@@ -12,6 +12,12 @@ import pandas as pd
 from recorded import model_card
 from studies import tiny_study, write_study
 
+from gridfold.data.description import (
+    ColumnDescription,
+    Count,
+    DataDescription,
+    SamplesDescription,
+)
 from gridfold.data.manifest import Manifest
 from gridfold.figures import study as figures
 from gridfold.final.inside import Inside, Layer, LayerMaps
@@ -70,6 +76,24 @@ def inside(outputs: int = 3, channels: int = 1, filters: int = 4, samples: int =
     )
 
 
+DATA_DESCRIPTION = DataDescription(
+    "csv people.csv",
+    65,
+    is_whole=True,
+    columns=(
+        ColumnDescription("name", ("id",), "text", 65),
+        ColumnDescription("height", ("feature",), "number", 60, 0.125, 1.5, 2.0),
+        ColumnDescription(
+            "colour", ("feature",), "category", 2, values=(Count("red", 40), Count("<b>", 25))
+        ),
+    ),
+    classes=(Count("class 0", 40), Count("class 1", 25)),
+    samples=SamplesDescription(62, 0, (2,), "float32"),
+    left_out=("the column row, which counts the rows",),
+    notes=("the column colour has 2 categories",),
+)
+
+
 @dataclass
 class Finished:
     """What the rules that draw and `report` read."""
@@ -86,6 +110,7 @@ class Finished:
     test_predictions: pd.DataFrame
     figures: dict[str, Any] = field(default_factory=dict)
     jobs: pd.DataFrame = field(default_factory=lambda: job_table([], {}))
+    data: DataDescription = DATA_DESCRIPTION
     classes: pd.DataFrame | None = None
     importance: pd.DataFrame | None = None
 
@@ -131,6 +156,7 @@ class Finished:
             best=self.best,
             card=self.card,
             manifest=self.manifest,
+            data=self.data,
             figures=files,
             classes=self.classes,
             feature_importance=self.importance,

@@ -37,7 +37,8 @@ _MOST_FEATURES = 30
 _MOST_NUMBERS = 12
 # Where a value is missing, or is a category, no number of standard deviations can be given.
 _NO_NUMBER = "#E5E7EB"
-_LONG_NAME = 3
+# Letters of names that stand side by side; more are written upwards.
+_ROW_OF_LETTERS = 90
 
 
 def mistakes_table(
@@ -196,7 +197,7 @@ def _draw_features(groups: list[_Group], features: Array, manifest: Manifest) ->
     chosen = np.sort(np.argsort(-distance, kind="stable")[:_MOST_FEATURES])
     has_values = named and len(chosen) <= _MOST_NUMBERS
     labels = [shorten(names[place], 22) for place in chosen]
-    upright = max(map(len, labels)) > _LONG_NAME
+    upright = max(map(len, labels)) * len(labels) > _ROW_OF_LETTERS
     room_for_names = 0.07 * max(map(len, labels)) * upright
     heights = [0.95 + room_for_names + 0.27 * len(group.rows) for group in groups]
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from gridfold.data.description import DataDescription
 from gridfold.data.manifest import Manifest
 from gridfold.paths import StudyPaths
 from gridfold.requests import ReportRequest
@@ -64,6 +65,7 @@ class ReportInput:
     best : Selection
     card : ModelCard
     manifest : Manifest
+    data : DataDescription
     figures : mapping of str to FigureFile
         By the names in :data:`gridfold.figures.study.FIGURES`.
     scaling : DataFrame, optional
@@ -84,6 +86,7 @@ class ReportInput:
     best: Selection
     card: ModelCard
     manifest: Manifest
+    data: DataDescription
     figures: Mapping[str, FigureFile]
     scaling: pd.DataFrame | None = None
     classes: pd.DataFrame | None = None
@@ -123,6 +126,7 @@ class ReportInput:
             best=found.answer.best,
             card=found.answer.card,
             manifest=found.manifest,
+            data=DataDescription.read(paths.description),
             figures=read_figures(words),
             scaling=pd.read_parquet(paths.table("scaling")) if with_scaling else None,
             classes=pd.read_parquet(paths.table("classes")) if with_classes else None,

@@ -19,6 +19,7 @@ from pages import EVIL, Page
 from synthetic import Finished, figures_in, finished, levels_off
 
 from gridfold import wording
+from gridfold.data.description import ColumnDescription, Count
 from gridfold.figures import study as figures
 from gridfold.report.files import FOLDER, page_files
 from gridfold.report.sections.cautions import Caution, detectable_difference, edge, find_cautions
@@ -80,6 +81,7 @@ def test_the_answer_comes_first_with_interval_and_test_score(page: Page, study: 
         "answer",
         "cautions",
         "errors",
+        "dataset",
         "configurations",
         "curves",
         "hyperparameters",
@@ -183,7 +185,9 @@ def test_a_missing_test_set_is_said(tmp_path: Path) -> None:
 def test_the_table_has_a_row_for_each_configuration(page: Page, study: Finished) -> None:
     rows = [e for e in page.all("th") if e.attributes["scope"] == "row"]
     assert [r.attributes["data-key"] for r in rows] == study.configurations["label"].tolist()
-    keys = [e.attributes["data-key"] for e in page.all("td") if "tbody" in e.inside]
+    cells = [e for e in page.all("td") if "tbody" in e.inside and "data-key" in e.attributes]
+    keys = [cell.attributes["data-key"] for cell in cells]
+    assert len(cells) > len(rows)
     assert all(key == "" or float(key) == float(key) for key in keys)
 
 
@@ -702,3 +706,40 @@ def test_tables_of_trials_are_not_changed(study: Finished, tmp_path: Path) -> No
     before = study.trials.copy()
     study.render_without_figures(tmp_path)
     pd.testing.assert_frame_equal(study.trials, before)
+
+
+def test_the_data_are_told_with_what_was_left_out(page: Page) -> None:
+    data = page.section("dataset")
+    assert "csv people.csv" in data
+    assert "62 samples, of 2 values (float32)" in data
+    assert "65 rows" in data
+    assert "12 samples for the test" in data
+    # Each class with its share, each column with role, kind, values and gaps.
+    assert "class 0 40 61.5%" in data
+    assert "height feature number 1.5 to 2 12.5%" in data
+    assert "colour feature category 2: red (40), <b> (25) 0%" in data
+    assert data.index("name id text") < data.index("height feature")
+    assert "the column row, which counts the rows" in data
+    assert "the column colour has 2 categories" in data
+
+
+def test_long_tables_of_classes_and_columns_say_what_they_leave_out(
+    study: Finished, tmp_path: Path
+) -> None:
+    many = replace(
+        study.data,
+        columns=(
+            *(
+                ColumnDescription(f"column {i:03d}", ("feature",), "number", 9, low=0.0, high=1.0)
+                for i in range(200)
+            ),
+            ColumnDescription("goal", ("target",), "category", 2),
+        ),
+        classes=tuple(Count(f"kind {i:03d}", 5) for i in range(90)),
+    )
+    data = page_of(replace(study, data=many), tmp_path).section("dataset")
+    assert "The first 60 of 90 classes" in data
+    assert "The first 60 of 201 columns" in data
+    assert "goal target category" in data
+    assert "column 058" in data
+    assert "column 059" not in data

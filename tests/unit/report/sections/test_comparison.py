@@ -45,6 +45,7 @@ def input_of(study: Finished, comparison: Comparison, folder: Path) -> input.Rep
         best=study.best,
         card=study.card,
         manifest=study.manifest,
+        data=study.data,
         figures=dict.fromkeys((*figures.FIGURES, *FIGURES), nothing),
         comparison=comparison,
     )
