@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+_RAISED_BY_LAYER = re.compile(r"Exception encountered when calling (\S+)\.call\(\)\.")
 
 KeyPath = tuple[str | int, ...]
 
@@ -61,7 +64,11 @@ def summary_of(error: BaseException) -> str:
     """Return type and message of an exception in one line.
 
     TensorFlow wraps what was raised while a graph was traced or run; there the last line says it.
+    Keras wraps what a layer raised; there a line in the middle says it.
     """
+    said_by_layer = _said_by_layer(error)
+    if said_by_layer:
+        return said_by_layer
     text = "".join(traceback.format_exception_only(error))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if lines[0].endswith(("in user code:", "Graph execution error:")):
@@ -69,6 +76,20 @@ def summary_of(error: BaseException) -> str:
         said = next(line for line in reversed(lines) if not line.startswith("[["))
         return said if said.startswith(kind) else f"{kind}: {said}"
     return lines[0]
+
+
+def _said_by_layer(error: BaseException) -> str:
+    # Of a KeyError, `str` is the text in quotes, on one line.
+    text = str(error.args[0]) if error.args else ""
+    wrapped = _RAISED_BY_LAYER.match(text)
+    if wrapped is None:
+        return ""
+    plain = text[wrapped.end() :].replace("\x1b[1m", "").replace("\x1b[0m", "")
+    lines = [line.strip() for line in plain.partition("Arguments received")[0].splitlines()]
+    lines = [line for line in lines if line] or ["no message"]
+    # Keras' own sentence before it says that it could not infer a shape.
+    is_second = "Error encountered:" in lines[0] and len(lines) > 1
+    return f"{type(error).__name__} in {wrapped[1]}: {lines[is_second]}"
 
 
 class GridfoldError(Exception):

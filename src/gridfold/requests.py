@@ -49,6 +49,8 @@ class Conditions:
         CPU threads of each trial.
     in_memory_mb : int
         MB of samples that a trial keeps in memory; of more it reads batch by batch.
+    loadable : bool
+        Whether models must be loadable from their files.
     """
 
     code: str
@@ -57,6 +59,7 @@ class Conditions:
     checkpoint_every: int
     threads: int
     in_memory_mb: int
+    loadable: bool
 
 
 @dataclass(frozen=True)

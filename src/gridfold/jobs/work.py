@@ -82,6 +82,9 @@ class JobInputs:
             self.conditions.steps_per_execution,
             self.conditions.checkpoint_every,
             self.conditions.in_memory_mb,
+            # Once for each configuration, whose models are alike on all splits.
+            self.conditions.loadable
+            and trial.split == next((name for name in self.splits if name != FINAL), None),
         )
 
 

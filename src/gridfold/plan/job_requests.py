@@ -86,6 +86,7 @@ class JobRequests:
             training.checkpoint_every,
             execution.threads_per_worker,
             execution.in_memory_mb,
+            self._study.final.loadable,
         )
 
     def train(self, shard: str) -> TrainRequest:

@@ -250,6 +250,8 @@ class TrialTask:
         Epochs between checkpoints.
     in_memory_mb : int
         MB of samples that are kept in memory; more are read when they are needed.
+    must_be_loadable : bool
+        Whether it is an error if the trained model can't be loaded from its file.
     """
 
     config_id: str
@@ -263,3 +265,4 @@ class TrialTask:
     steps_per_execution: int | str = "auto"
     checkpoint_every: int = 1
     in_memory_mb: int = 1024
+    must_be_loadable: bool = False

@@ -39,12 +39,15 @@ from gridfold.training.loop import TrainingLoop, steps_per_epoch
 from gridfold.training.phases import Phase, phase_after, phases_of
 from gridfold.training.prepared import NUMBER_BYTES, Prepared
 from gridfold.training.preprocessing import Affine, Preprocessing
+from gridfold.training.reloading import OWN_FAMILIES, refuse_unloadable
 from gridfold.training.state import EpochReport, TrainingState
 
 # Families whose outputs are what the user has made them.
 _BROUGHT = ("python", "custom", "saved")
 # Samples that are predicted at once, and what they may take in memory.
 _PREDICTED = 1024
+# Samples that a model and its loaded file are compared on.
+_RELOADED = 8
 _PREDICTED_BYTES = 64 * 2**20
 
 
@@ -137,8 +140,8 @@ def train_trial(
     Raises
     ------
     TrialFailure
-        When the loss or a prediction is not finite, the model can't be built, or a classifier's
-        outputs are no probabilities.
+        When the loss or a prediction is not finite, the model can't be built, a classifier's
+        outputs are no probabilities, or a model that must be loadable from its file is not.
     """
     started = time.perf_counter()
     dataset = Dataset.load(task.data)
@@ -150,6 +153,10 @@ def train_trial(
     if not np.isfinite(predictions).all():
         raise TrialFailure(DIVERGED, "predictions are not finite (NaN or infinity)")
     fitted.answers.check(task.settings["problem"]["type"], predictions)
+    if task.must_be_loadable and task.settings["model"]["family"] in OWN_FAMILIES:
+        # After training: what is loaded draws random numbers, too.
+        some = fitted.features.apply(dataset.features[split.training[:_RELOADED]])
+        refuse_unloadable(fitted.model, some)
     result = TrialResult(
         "finished",
         task.epochs,

@@ -15,3 +15,8 @@ class Final(Section):
         description="Also keep its models of all splits, whose mean is an ensemble with a test "
         "score of its own.",
     )
+    loadable: bool = Field(
+        True,
+        description="Refuse a model of your own code that can't be loaded from its file, in the "
+        "first trial; `false` trains it all the same, but nobody can use the saved model.",
+    )

@@ -1,0 +1,65 @@
+"""Whether a trained model can be saved and loaded again, found out while there is one trial."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from gridfold.arrays import Array, Scores
+from gridfold.errors import TrialFailure, summary_of
+from gridfold.training import models
+from gridfold.training.answers import single
+
+# What the user's own code makes; all other models are known to survive their file.
+OWN_FAMILIES = ("python", "custom")
+_REMEDY = (
+    "give your layers a get_config and register them with "
+    "keras.saving.register_keras_serializable (a Lambda with a function of that kind, not with a "
+    "lambda), or set final.loadable: false to do without a saved model that can be used"
+)
+
+
+def refuse_unloadable(model: keras.Model, samples: Array) -> None:
+    """Refuse a model that can't be loaded from its file, or answers otherwise then.
+
+    Parameters
+    ----------
+    model : keras.Model
+    samples : array of shape (samples, *input_shape), float32
+        A few, as the model gets them.
+
+    Raises
+    ------
+    TrialFailure
+        Says what Keras complains of.
+    """
+    inputs = keras.Input(samples.shape[1:])
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.keras"
+        try:
+            kept = keras.Model(inputs, single(models.storable(model, inputs)))
+            kept.save(file)
+            loaded = keras.saving.load_model(file, compile=False)
+            before, after = (_answers(one, samples) for one in (kept, loaded))
+        except TrialFailure:
+            raise
+        except Exception as error:
+            said = summary_of(error).partition(". ")[0]
+            raise TrialFailure(
+                "error", f"the saved model can't be loaded again: {said}; {_REMEDY}"
+            ) from error
+    if not np.allclose(before, after, rtol=1e-3, atol=1e-4):
+        most = float(np.abs(before - after).max())
+        raise TrialFailure(
+            "error",
+            f"the saved model answers otherwise when it is loaded again (by up to {most:.3g}): a "
+            f"layer keeps something that is not in its get_config or its variables; {_REMEDY}",
+        )
+
+
+def _answers(model: keras.Model, samples: Array) -> Scores:
+    outputs = keras.ops.convert_to_numpy(model(samples, training=False))
+    return np.asarray(outputs, np.float64)

@@ -1,0 +1,161 @@
+"""Models that can't be loaded from their files are refused in the first trial, and in no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workbench import Bench, prepare_bench
+
+MODELS = """
+import keras
+from keras import layers
+
+
+def head(*body):
+    return keras.Sequential([*body, layers.Dense(3, activation="softmax")])
+
+
+def anonymous(hp):
+    return head(layers.Lambda(lambda x: 2 * x), layers.Dense(4))
+
+
+class Forgetful(layers.Layer):
+    def __init__(self, units, **options):
+        super().__init__(**options)
+        self.dense = layers.Dense(units)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+def forgetful(hp):
+    return head(Forgetful(4))
+
+
+@keras.saving.register_keras_serializable("gridfold tests of files")
+class Counting(layers.Layer):
+    made = 0
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        Counting.made += 1
+        self.factor = float(Counting.made)
+
+    def call(self, inputs):
+        return self.factor * inputs
+
+
+def counting(hp):
+    return head(Counting())
+
+
+@keras.saving.register_keras_serializable("gridfold tests of files")
+def doubled(inputs):
+    return 2 * inputs
+
+
+@keras.saving.register_keras_serializable("gridfold tests of files")
+class Remembering(layers.Layer):
+    def __init__(self, units, **options):
+        super().__init__(**options)
+        self.units = units
+        self.dense = layers.Dense(units)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+def named(hp):
+    return head(layers.Lambda(doubled), Remembering(4), layers.BatchNormalization())
+
+
+class Plain(keras.Model):
+    def __init__(self, units):
+        super().__init__()
+        self.hidden, self.end = layers.Dense(units), layers.Dense(3, activation="softmax")
+
+    def call(self, inputs):
+        return self.end(self.hidden(inputs))
+
+
+def plain(hp):
+    return Plain(4)
+
+
+def loop(trial):
+    model = anonymous(None)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    for epoch in range(len(trial.history) + 1, trial.epochs + 1):
+        history = model.fit(*trial.training_data, verbose=0)
+        trial.report(epoch, loss=history.history["loss"][0])
+    return model
+"""
+
+
+def bench(folder: Path, model: dict[str, Any], **sections: Any) -> Bench:
+    """Prepare a study with a model of the user."""
+    file = folder / "models.py"
+    folder.mkdir(exist_ok=True)
+    file.write_text(MODELS)
+    ((family, options),) = model.items()
+    key = "build" if family == "python" else "train"
+    return prepare_bench(
+        folder,
+        {
+            "study": "files",
+            "data": {"source": "iris", "normalise": "standard"},
+            "problem": {"type": "multiclass"},
+            "model": {family: {key: f"{file}:{options}"}},
+            "training": {"epochs": 1},
+            "resampling": {"method": "stratified", "folds": 2},
+            **sections,
+        },
+    )
+
+
+def failures(found: Bench, split: str) -> list[str]:
+    return [
+        event.failure.reason
+        for event in found.train(found.work(split=split))
+        if event.failure is not None
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"python": "anonymous"}, "is a Python lambda; "),
+        ({"python": "forgetful"}, "could not be deserialized properly; "),
+        ({"python": "counting"}, "answers otherwise when it is loaded again"),
+        ({"custom": "loop"}, "is a Python lambda; "),
+    ],
+)
+def test_what_can_not_be_loaded_fails_the_first_split(
+    tmp_path: Path, model: dict[str, str], said: str
+) -> None:
+    found = bench(tmp_path, model)
+    (reason,) = failures(found, "r0f0")
+    assert said in reason
+    assert "register_keras_serializable" in reason
+    assert "final.loadable: false" in reason
+    assert failures(found, "r0f1") == []
+
+
+def test_a_study_may_do_without_a_model_that_can_be_used(tmp_path: Path) -> None:
+    refused = bench(tmp_path, {"python": "anonymous"})
+    assert failures(refused, "r0f0")
+    allowed = bench(tmp_path, {"python": "anonymous"}, final={"loadable": False})
+    # What was trained before the refusal is kept.
+    events = allowed.train(allowed.work())
+    assert [event.kind for event in events] == ["started", "finished"]
+    assert allowed.plan.configurations[0].id == refused.plan.configurations[0].id
+
+
+@pytest.mark.parametrize("model", ["named", "plain"])
+def test_what_can_be_loaded_trains(tmp_path: Path, model: str) -> None:
+    assert failures(bench(tmp_path, {"python": model}), "r0f0") == []
