@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from workbench import ROOT, shared_forks
 
@@ -21,6 +22,7 @@ REPORTS = {
     "from-a-table": "tumours/results/tumours",
     "from-images": "pictures/results/pictures",
     "from-a-keras-script": "wine/results/wine",
+    "from-a-public-notebook": "notebook/results/loop",
     "from-keras-tuner": "tuned/results/tuned",
 }
 
@@ -55,6 +57,12 @@ def test_a_tutorial_leads_where_it_says(tutorial: Path, tmp_path: Path) -> None:
         results = tmp_path / REPORTS[tutorial.stem]
         assert (results / "report.html").stat().st_size > 10_000
         assert (results / "final" / "model.keras").exists()
+    if tutorial.stem == "from-a-public-notebook":
+        shapes = pd.read_csv(tmp_path / "notebook/results/notebook/tables/configurations.csv")
+        assert set(shapes["python.shape"]) == {"sequential", "one_hot", "logits", "subclass"}
+        assert (shapes["n_failed"] == 0).all()
+        # Scores of logits that were taken for probabilities would be above any chance.
+        assert shapes["log_loss_mean"].between(0, 1.5).all()
     if tutorial.stem == "from-a-table":
         # Nine new rows, the classes and a probability for each of them.
         assert re.search(r"^prediction,p\(0\),p\(1\)(\n[01],[\d.e-]+,[\d.e-]+){9}$", said, re.M)

@@ -22,6 +22,8 @@ from gridfold.study.sections.resampling import ORDERED_METHODS, reduced, share_o
 
 log = logging.getLogger(__name__)
 
+_BLIND_TO_GROUPS = ("kfold", "stratified")
+
 # The split on which the final model is trained: everything but the test set.
 FINAL = "final"
 
@@ -92,11 +94,19 @@ def make_splits(dataset: Dataset, request: SplitsRequest) -> Splits:
     Raises
     ------
     DataError
-        When the data has too few samples, groups or members of a class.
+        When the data has too few samples, groups or members of a class, or has groups that the
+        method would separate.
     """
     classes = dataset.targets if request.classification else None
     everything = np.arange(len(dataset.features))
     plan = request.resampling
+    if plan["method"] in _BLIND_TO_GROUPS and _has_groups(dataset):
+        # Of a function of the user: what a study file names is refused when it is read.
+        groups = len(np.unique(dataset.groups))
+        raise DataError(
+            f"the data have {groups:,} groups, which resampling.method: {plan['method']} would "
+            "separate; allowed: group or holdout, blocked or forward, or data without groups"
+        )
     try:
         development, test = _held_out(dataset, everything, classes, request)
         by_name = dict(_draw(dataset, development, classes, plan))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,9 @@ _FEW_SHUFFLES = 5
 _MANY_FEATURES = 100
 # Beyond it, a feature alone rarely matters, and each one costs at least five predictions of all.
 _MOST_FEATURES = 1000
-_MOST_SAMPLES = 5000
+_LEAST_SAMPLES, _MOST_SAMPLES = 200, 5000
+# Numbers that are predicted from, in all shuffles together: some ten seconds of one core.
+_MOST_NUMBERS = 500_000_000
 
 
 def feature_importance(
@@ -57,6 +60,11 @@ def feature_importance(
     has_columns = features.ndim == 2 or "windows" in dataset.reading
     if not has_columns or len(test) < 2 or not 1 <= count <= _MOST_FEATURES:
         return _table([], [], np.empty((0, 0)), 0)
+    shuffles = _SHUFFLES if count <= _MANY_FEATURES else _FEW_SHUFFLES
+    affordable = _MOST_NUMBERS // (count * shuffles * math.prod(features.shape[1:]))
+    most = min(max(affordable, _LEAST_SAMPLES), _MOST_SAMPLES)
+    if len(test) > most:
+        test = np.sort(np.random.default_rng(seed).choice(test, most, replace=False))
     model = _Shuffled(fitted, np.asarray(features[test]))
     targets = fitted.scored_targets(np.asarray(dataset.targets[test]))
     # Numbers of rows take the place of values, so that what is shuffled may have any shape.
@@ -71,21 +79,19 @@ def feature_importance(
 
     if np.isnan(goodness(model, rows, targets)):
         return _table([], [], np.empty((0, 0)), 0)
-    samples = min(len(test), _MOST_SAMPLES)
     found = permutation_importance(
         model,
         rows,
         targets,
         scoring=goodness,
-        n_repeats=_SHUFFLES if count <= _MANY_FEATURES else _FEW_SHUFFLES,
+        n_repeats=shuffles,
         random_state=seed,
-        max_samples=samples,
     )
     kinds = [
         "number" if column.categories is None else "category" for column in dataset.columns or ()
     ]
     names = dataset.feature_names or [f"feature_{i}" for i in range(count)]
-    return _table(names, kinds or ["number"] * count, found.importances, samples)
+    return _table(names, kinds or ["number"] * count, found.importances, len(test))
 
 
 class _Shuffled:
@@ -114,9 +120,10 @@ class _Shuffled:
         ----------
         rows : array of int64, shape (samples, features)
         """
-        mixed = np.stack(
-            [self._samples[own, ..., feature] for feature, own in enumerate(rows.T)], axis=-1
-        )
+        mixed = self._samples.copy()
+        # Nearly all columns stay as they are.
+        for feature in np.flatnonzero((rows != np.arange(len(rows))[:, np.newaxis]).any(axis=0)):
+            mixed[..., feature] = self._samples[rows[:, feature], ..., feature]
         return self._fitted.predict(mixed, np.arange(len(mixed)))
 
 

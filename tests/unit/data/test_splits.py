@@ -63,7 +63,14 @@ def of_repeats(splits: Splits) -> dict[str, list[Split]]:
     return found
 
 
-METHODS = ["holdout", "kfold", "stratified", "group"]
+KEEP_GROUPS = ["holdout", "group"]
+METHODS = ["kfold", "stratified", *KEEP_GROUPS]
+
+
+@pytest.fixture
+def dataset(iris: Dataset, grouped: Dataset, method: str) -> Dataset:
+    """Return iris, from several plants where the method keeps them together."""
+    return grouped if method in KEEP_GROUPS else iris
 
 
 # -- what holds for all ---------------------------------------------------------------------------
@@ -71,15 +78,15 @@ METHODS = ["holdout", "kfold", "stratified", "group"]
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("repeats", [1, 3])
-def test_names_follow_the_study(grouped: Dataset, method: str, repeats: int) -> None:
-    splits = make_splits(grouped, request(method, repeats=repeats))
+def test_names_follow_the_study(dataset: Dataset, method: str, repeats: int) -> None:
+    splits = make_splits(dataset, request(method, repeats=repeats))
     plan = Study.model_validate(tiny_study(resampling={"method": method, "repeats": repeats}))
     assert list(splits.by_name) == [*split_names(plan.resampling), FINAL]
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_training_validation_and_test_never_share_a_sample(grouped: Dataset, method: str) -> None:
-    splits = make_splits(grouped, request(method, repeats=3))
+def test_training_validation_and_test_never_share_a_sample(dataset: Dataset, method: str) -> None:
+    splits = make_splits(dataset, request(method, repeats=3))
     assert 0 < len(splits.test) < 150
     for name, split in splits.by_name.items():
         parts = np.concatenate([split.training, split.validation, splits.test])
@@ -87,8 +94,8 @@ def test_training_validation_and_test_never_share_a_sample(grouped: Dataset, met
 
 
 @pytest.mark.parametrize("method", ["kfold", "stratified", "group"])
-def test_every_sample_is_validated_once_in_each_repeat(grouped: Dataset, method: str) -> None:
-    splits = make_splits(grouped, request(method, folds=4, repeats=3))
+def test_every_sample_is_validated_once_in_each_repeat(dataset: Dataset, method: str) -> None:
+    splits = make_splits(dataset, request(method, folds=4, repeats=3))
     development = np.setdiff1d(np.arange(150), splits.test)
     repeats = of_repeats(splits)
     assert len(repeats) == 3
@@ -99,17 +106,17 @@ def test_every_sample_is_validated_once_in_each_repeat(grouped: Dataset, method:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_final_split_trains_on_everything_but_the_test_set(
-    grouped: Dataset, method: str
+    dataset: Dataset, method: str
 ) -> None:
-    splits = make_splits(grouped, request(method))
+    splits = make_splits(dataset, request(method))
     final = splits.by_name[FINAL]
     np.testing.assert_array_equal(final.training, np.setdiff1d(np.arange(150), splits.test))
     assert not len(final.validation)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_indices_are_ascending(grouped: Dataset, method: str) -> None:
-    splits = make_splits(grouped, request(method))
+def test_indices_are_ascending(dataset: Dataset, method: str) -> None:
+    splits = make_splits(dataset, request(method))
     for split in splits.by_name.values():
         for part in (split.training, split.validation, splits.test):
             assert (np.diff(part) > 0).all()
@@ -165,7 +172,7 @@ def test_groups_never_stand_on_both_sides(grouped: Dataset, method: str) -> None
         assert not np.intersect1d(inside, grouped.groups[splits.test]).size, name
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", KEEP_GROUPS)
 def test_no_group_is_partly_in_the_test_set(grouped: Dataset, method: str) -> None:
     splits = make_splits(grouped, request(method))
     outside = grouped.groups[splits.by_name[FINAL].training]
@@ -205,9 +212,9 @@ def digests(splits: Splits) -> list[str]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_same_seed_draws_the_same_splits(grouped: Dataset, method: str) -> None:
+def test_the_same_seed_draws_the_same_splits(dataset: Dataset, method: str) -> None:
     first, again, other = (
-        make_splits(grouped, request(method, seed=seed, repeats=2)) for seed in (3, 3, 4)
+        make_splits(dataset, request(method, seed=seed, repeats=2)) for seed in (3, 3, 4)
     )
     assert digests(first) == digests(again)
     assert not set(digests(first)) & set(digests(other))
@@ -245,6 +252,13 @@ def test_more_folds_than_groups_are_refused(iris: Dataset) -> None:
     dataset = replace(iris, groups=np.repeat(np.arange(3), 50))
     with pytest.raises(DataError, match=r"can't be split as .*number of groups: 3"):
         make_splits(dataset, request("group", folds=5, test_fraction=0))
+
+
+@pytest.mark.parametrize("method", ["kfold", "stratified"])
+def test_groups_that_would_be_separated_are_refused(grouped: Dataset, method: str) -> None:
+    count = len(np.unique(grouped.groups))
+    with pytest.raises(DataError, match=f"{count} groups, which resampling.method: {method} would"):
+        make_splits(grouped, request(method))
 
 
 def test_a_test_set_too_small_for_every_class_is_refused(iris: Dataset) -> None:

@@ -165,3 +165,18 @@ def test_images_have_none(tmp_path: Path) -> None:
         tmp_path, {"source": "digits", "subset": 100, "normalise": "global"}, "multiclass"
     )
     assert not len(feature_importance(fitted, dataset, splits.test, "accuracy", 0))
+
+
+def test_of_many_columns_fewer_samples_are_shuffled(tmp_path: Path) -> None:
+    draws = np.random.default_rng(5)
+    features = draws.normal(size=(2500, 400)).astype(np.float32)
+    np.savez(tmp_path / "wide.npz", x=features, y=(features[:, 7] > 0).astype(int))
+    data = {"source": "npz", "path": str(tmp_path / "wide.npz"), "features": "x", "targets": "y"}
+    fitted, dataset, splits = trained(tmp_path, data, "binary")
+    found = feature_importance(fitted, dataset, splits.test, "accuracy", 0)
+    assert len(splits.test) == 750
+    assert len(found) == 400
+    assert found["feature"][0] == "feature_7"
+    assert (found["shuffles"] == 5).all()
+    # 400 columns of as many numbers, five times: 500 million are enough for 625 samples.
+    assert (found["samples"] == 625).all()
