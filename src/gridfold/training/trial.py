@@ -380,7 +380,7 @@ def _compile(
     if model.compiled and settings["model"]["family"] == "python":
         # A compiled model brings its own optimiser and loss, as with Keras Tuner.
         optimizer, loss = model.optimizer, model.loss
-        in_force.check_own_compilation(model, options)
+        in_force.check_own_compilation(model, settings)
     else:
         steps = steps_per_epoch(len(prepared.training), global_batch_size(options))
         optimizer, loss = optimisers.optimizer(options, steps), settings["problem"]["loss"]

@@ -133,3 +133,80 @@ def test_16_bit_that_no_layer_computes_in_is_refused(tmp_path: Path) -> None:
         search={"space": {"training.mixed_precision": [True]}},
     )
     assert "layers of a saved model" in refused(prepare_bench(tmp_path / "saved", study))
+
+
+COMPILED = """
+import keras
+
+L = keras.layers
+
+
+def own(hp):
+    model = keras.Sequential([L.Dense(3, activation="softmax")])
+    rate = hp.Float("rate", 0.001, 1.0, default=0.05)
+    model.compile(keras.optimizers.SGD(rate, momentum=0.5), "sparse_categorical_crossentropy")
+    return model
+
+
+def scheduled(hp):
+    model = keras.Sequential([L.Dense(3, activation="softmax")])
+    rate = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
+    return model
+
+
+def absolute(hp):
+    model = keras.Sequential([L.Dense(1)])
+    model.compile("adam", keras.losses.MeanAbsoluteError())
+    return model
+"""
+
+
+@pytest.mark.parametrize(
+    ("build", "training", "unmet"),
+    [
+        ("own", {"learning_rate": 0.01}, "training.learning_rate: 0.01 has no effect"),
+        ("own", {"optimizer": "nadam"}, "training.optimizer: nadam has no effect"),
+        ("own", {"clipnorm": 1.0}, "training.clipnorm: 1"),
+        ("own", {"optimizer": "sgd", "momentum": 0.9}, "training.momentum: 0.9 has no effect"),
+        ("own", {"schedule": {"kind": "cosine"}}, "training.schedule has no effect"),
+        ("scheduled", {"learning_rate": 0.1}, "training.learning_rate: 0.1 has no effect"),
+        (
+            "scheduled",
+            {"weight_decay": 0.1, "gradient_accumulation_steps": 2},
+            "training.weight_decay: 0.1, training.gradient_accumulation_steps: 2 have no effect",
+        ),
+    ],
+)
+def test_what_the_own_optimiser_is_not_is_refused(
+    tmp_path: Path, build: str, training: dict[str, Any], unmet: str
+) -> None:
+    Path("models.py").write_text(COMPILED)
+    assert unmet in refused(bench(tmp_path, build, **training))
+
+
+def test_what_the_own_optimiser_is_may_stand_in_the_study(tmp_path: Path) -> None:
+    Path("models.py").write_text(COMPILED)
+    same = {"optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.5}
+    assert bench(tmp_path, "own", **same).trained().status == "finished"
+    assert bench(tmp_path, "scheduled").trained().status == "finished"
+
+
+@pytest.mark.parametrize(("loss", "is_met"), [("huber", False), ("mae", True)])
+def test_a_loss_that_the_function_does_not_use_is_refused(
+    tmp_path: Path, loss: str, is_met: bool
+) -> None:
+    Path("models.py").write_text(COMPILED)
+    study = tiny_study(
+        data={"source": "diabetes"},
+        problem={"type": "regression", "loss": loss},
+        model={"python": {"build": "models.py:absolute"}},
+        training={"epochs": 1},
+        search={},
+        resampling={"method": "kfold", "folds": 2},
+    )
+    found = prepare_bench(tmp_path / loss, study)
+    if is_met:
+        assert found.trained().status == "finished"
+    else:
+        assert "problem.loss: huber has no effect" in refused(found)
