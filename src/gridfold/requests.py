@@ -140,12 +140,18 @@ class DataRequest(Request):
         Digest of the data files; empty where there are none.
     code : str
         Digest of the user's function that makes the data; empty where there is none.
+    positive : str, int, float, bool or None
+        ``problem.positive``: which of two classes is the second one.
+    measures : tuple of str or None
+        Measures that the study names and that not all data have; None where it names none.
     """
 
     data: Mapping[str, Any]
     problem: str
     content: str = ""
     code: str = ""
+    positive: str | int | float | bool | None = None
+    measures: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -312,10 +318,13 @@ class CollectRequest(Request):
         In their order.
     measure : str
         What configurations are ranked by.
+    further_measures : tuple of str or None
+        Measures that the study names beside those of its type; None where it names none.
     """
 
     stages: tuple[CollectedStage, ...]
     measure: str
+    further_measures: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -12,6 +13,15 @@ from gridfold.problems import Measure
 from gridfold.statistics.bootstrap import percentiles, scores_of_draws
 from gridfold.store.model_card import HeldOutScore
 from gridfold.training import measures
+
+# Of how many samples a measure is the share that is right.
+_SHARES: dict[str, Callable[[Array], int]] = {
+    "accuracy": len,
+    "top_3_accuracy": len,
+    "top_5_accuracy": len,
+    "sensitivity": lambda targets: int(np.sum(targets == 1)),
+    "specificity": lambda targets: int(np.sum(targets == 0)),
+}
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,8 @@ def test_scores(
 ) -> HeldOutScore | None:
     """Score the test set; the ranking measure with a confidence interval.
 
-    Accuracy gets Wilson's interval (Wilson, 1927), which has a width when all answers are right.
+    Shares of samples (accuracies, sensitivity, specificity) get Wilson's interval (Wilson, 1927),
+    which has a width when all answers are right.
     Other measures get the percentile bootstrap (Efron & Tibshirani, 1993, chapter 13): samples are
     drawn with replacement, so the interval says how much the score depends on which samples were
     held out. Where every draw has the same score, there is nothing to learn from draws: a score
@@ -77,8 +88,8 @@ def _interval(
 ) -> TestInterval:
     if np.isnan(score):
         return TestInterval(obstacle=f"{measure} is not defined on these test samples")
-    if measure == "accuracy":
-        return _wilson(score, len(targets), confidence)
+    if measure in _SHARES:
+        return _wilson(score, _SHARES[measure](targets), confidence)
     if len(targets) == 1:
         return TestInterval(obstacle="one test sample says nothing about how scores vary")
     drawn = percentiles(scores_of_draws(measure, targets, predictions), [len(targets)], confidence)

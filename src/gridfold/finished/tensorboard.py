@@ -22,9 +22,8 @@ import pandas as pd
 from gridfold.errors import GridfoldError
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import TrialKey
-from gridfold.problems import MEASURES
 from gridfold.tables.axes import sorted_values
-from gridfold.tables.trials import StudyTables
+from gridfold.tables.trials import StudyTables, all_measures
 from gridfold.wording import measure_name
 
 HOST = "127.0.0.1"
@@ -78,7 +77,7 @@ def write(paths: StudyPaths, axes: Mapping[str, Any], most: int) -> Path:
     folder = paths.tensorboard
     shutil.rmtree(folder, ignore_errors=True)
     written = paths.table("trials").stat().st_mtime
-    measures = [name for name in MEASURES if name in tables.trials]
+    measures = all_measures(tables.trials)
     _write_events(folder, [(written, 0, _experiment(configurations, axes, measures))])
     histories = dict(list(tables.epochs.groupby(["config_id", "split"], sort=False)))
     for _, configuration in configurations.iterrows():

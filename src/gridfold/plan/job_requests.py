@@ -54,11 +54,15 @@ class JobRequests:
         """Return what `prepare_data` depends on."""
         data = self._study.data
         own = code_digest(split_reference(data.function)[0]) if data.source == "python" else ""
+        problem = self._study.problem
+        named = problem.further_measures
         return DataRequest(
             data.model_dump(exclude={"test_fraction", "normalise"}),
-            self._study.problem.type,
+            problem.type,
             self._plan.content,
             own,
+            problem.positive,
+            tuple(name for name in named if Measure.of(name).asks_for_data) or None,
         )
 
     def splits(self) -> SplitsRequest:
@@ -139,7 +143,10 @@ class JobRequests:
             CollectedStage(s.name, s in plan.answering_stages, tuple(plan.shards_of(s)))
             for s in plan.stages
         )
-        return CollectRequest(tuple(stages), self._study.problem.ranking_measure)
+        problem = self._study.problem
+        return CollectRequest(
+            tuple(stages), problem.ranking_measure, problem.further_measures or None
+        )
 
     def summary(self) -> SummaryRequest:
         """Return what `summarise` and `select_best` depend on."""

@@ -171,15 +171,26 @@ def _table(columns: Iterable[Column]) -> list[str]:
 
 
 def _measures() -> list[str]:
-    lines = ["| Measure | Range | Better | Problems |", "| --- | --- | --- | --- |"]
+    lines = [
+        "Every trial is scored with all measures that fit its problem. Tables and the report show",
+        "those without a star; one with a star (*) where the study names it, in",
+        "`problem.measures` or `problem.measure`, for which nothing is trained again.",
+        "",
+        "| Measure | Meaning | Range | Better | Problems |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for name, measure in MEASURES.items():
         low, high = measure.range
         reach = f"from {low:g}" if high == math.inf else f"{low:g} to {high:g}"
         if low == -math.inf:
             reach = f"up to {high:g}"
         better = "lower" if measure.lower_is_better else "higher"
-        problems = ", ".join(p for p, kind in PROBLEM_KINDS.items() if name in kind.measures)
-        lines.append(f"| `{name}` | {reach} | {better} | {problems} |")
+        problems = ", ".join(
+            p + ("" if name in kind.measures else "*")
+            for p, kind in PROBLEM_KINDS.items()
+            if name in kind.all_measures
+        )
+        lines.append(f"| `{name}` | {measure.meaning} | {reach} | {better} | {problems} |")
     return lines
 
 

@@ -98,7 +98,7 @@ def scores_of_draws(measure: str, targets: Array, predictions: Array) -> DrawnSc
     targets, predictions
         As in :func:`gridfold.training.measures.score`.
     """
-    if measure == "roc_auc":
+    if measure in ("roc_auc", "roc_auc_ovr"):
         return _rank_areas(targets, predictions)
     if measure in SAMPLE_LOSSES:
         losses = SAMPLE_LOSSES[measure](targets, predictions)
@@ -114,7 +114,7 @@ def scores_of_draws(measure: str, targets: Array, predictions: Array) -> DrawnSc
 
 
 def _rank_areas(targets: Array, predictions: Array) -> DrawnScores:
-    """Return what reckons the measure `roc_auc` by sums of ranks (Mann & Whitney, 1947)."""
+    """Return what reckons areas under ROC curves by sums of ranks (Mann & Whitney, 1947)."""
     codes = [1] if predictions.shape[1] == 1 else range(predictions.shape[1])
 
     def areas(draws: Array, axis: int) -> Array:

@@ -13,7 +13,7 @@ VALIDATION_LOSS = "val_loss"
 def known_objectives(problem_type: str) -> dict[str, str]:
     """Return every objective of a problem: ``min`` or ``max`` of each name."""
     kind = PROBLEM_KINDS[problem_type]
-    directions: dict[str, str] = {name: Measure.of(name).direction for name in kind.measures}
+    directions: dict[str, str] = {name: Measure.of(name).direction for name in kind.all_measures}
     followed = Measure.of(kind.metric).direction
     return {**directions, VALIDATION_LOSS: "min", f"val_{kind.metric}": followed}
 

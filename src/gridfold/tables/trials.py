@@ -323,9 +323,25 @@ def _cell(value: Any) -> Any:
 
 
 def all_measures(trials: pd.DataFrame) -> list[str]:
-    """Return the measures that the trials table holds, in the order of the problem's kind."""
-    known = dict.fromkeys(m for kind in PROBLEM_KINDS.values() for m in kind.measures)
+    """Return the measures that a table of trials holds, those of every table first."""
+    kinds = PROBLEM_KINDS.values()
+    known = dict.fromkeys(name for kind in kinds for name in kind.measures)
+    known |= dict.fromkeys(name for kind in kinds for name in kind.further)
     return [name for name in known if name in trials.columns]
+
+
+def without_unnamed(trials: pd.DataFrame, named: Sequence[str]) -> pd.DataFrame:
+    """Return a table of trials without the measures that are shown only where a study names them.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Of shards, whose trials have all scores.
+    named : sequence of str
+        Measures that stay.
+    """
+    further = {name for kind in PROBLEM_KINDS.values() for name in kind.further}
+    return trials.drop(columns=[c for c in trials.columns if c in further and c not in named])
 
 
 def axis_columns(trials: pd.DataFrame) -> list[str]:

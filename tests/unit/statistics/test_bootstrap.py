@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.statistics.bootstrap import percentiles, scores_of_draws
 from gridfold.training.measures import score_one
 
-MEASURES = ["accuracy", "balanced_accuracy", "roc_auc", "f1", "log_loss"]
+MEASURES = [
+    name for name in PROBLEM_KINDS["multiclass"].all_measures if Measure.of(name).least_classes <= 4
+]
 
 
 def classes(seed: int, samples: int, rare: int = 0) -> tuple[Any, Any]:

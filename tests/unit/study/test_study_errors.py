@@ -21,7 +21,7 @@ def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("model.py").write_text(MODEL_FILE, encoding="utf-8")
     Path("broken.py").write_text("def build_model(hp:\n", encoding="utf-8")
     Path("latin.py").write_bytes(b"# caf\xe9\ndef build_model(hp): ...\n")
-    Path("table.csv").write_text("x,y,when,who\n1,2,3,4\n", encoding="utf-8")
+    Path("table.csv").write_text("x,y,when,who,sick\n1,2,3,4,yes\n2,3,4,5,no\n", "utf-8")
     Path("photos/cat").mkdir(parents=True)
     Path("nul.py").write_bytes(b"a = 1\0\n")
 
@@ -336,6 +336,26 @@ BAD: list[tuple[str, dict[str, str | None], str, str, str]] = [
      "search.strategy.n", "1,000,000,000 configurations", "at most 10,000"),
     ("limit without limit", {"search": "{max_configurations: 100000000}"},
      "search.max_configurations", "100000000", "at most 1e+06"),
+    # -- measures, and the positive class
+    ("measure of another problem", {"problem": "{type: multiclass, measure: r2}"},
+     "problem.measure", '"r2" with `type: multiclass`', "allowed: accuracy, balanced_accuracy"),
+    ("measure misspelt", {"problem": "{type: multiclass, measures: [log_loss, cohens_kappa]}"},
+     "problem.measures[1]", '"cohens_kappa"', "did you mean `cohen_kappa`"),
+    ("measure that is a mean over classes", {"problem": "{type: multiclass, measure: f1}"},
+     "problem.measure", "a mean over the classes", "allowed: `f1_macro`, the same numbers"),
+    ("area that is a mean over classes", {"problem": "{type: multiclass, measures: [roc_auc]}"},
+     "problem.measures[0]", "a mean over the classes", "allowed: `roc_auc_ovr`"),
+    ("relative error of outputs in [0, 1]", {"data": "{source: linnerud, scale_targets: minmax}",
+     "problem": "{type: multi_output, measures: [mape]}"}, "problem.measures[0]", '"mape"',
+     "median_absolute_error"),
+    ("positive of several classes", {"problem": "{type: multiclass, positive: setosa}"},
+     "problem.positive", '"setosa" with `type: multiclass`', "of two classes"),
+    ("positive class that there is not", {"data": "{source: breast_cancer}", "problem":
+     "{type: binary, positive: Malignant}"}, "problem.positive", 'no class "Malignant"',
+     'allowed: "malignant", "benign"'),
+    ("positive class that a small table lacks", table("targets: [sick], features: [x]")
+     | {"problem": "{type: binary, positive: 1}"}, "problem.positive", "no class 1",
+     'allowed: "no", "yes"'),
     # -- sections that do not fit together, and files
     ("regression of classes", {"problem": "{type: regression}"}, "problem.type",
      "`regression` with `data.source: iris`", "allowed: multiclass"),

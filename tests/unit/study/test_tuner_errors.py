@@ -51,7 +51,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         tuned({"tuner": "random", "objective": "r2"}),
         "search.strategy.objective",
         '"r2" with `problem.type: multiclass`',
-        "accuracy, balanced_accuracy, roc_auc, f1, log_loss, val_loss, val_accuracy",
+        "accuracy, balanced_accuracy, roc_auc_ovr, f1_macro, log_loss, average_precision_ovr",
     ),
     "objective in a list": (
         tuned({"tuner": "random", "objective": ["val_loss", "val_mae"]}),

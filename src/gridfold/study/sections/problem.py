@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gridfold.problems import PROBLEM_KINDS, ProblemKind
+from gridfold.problems import MEASURES, PROBLEM_KINDS, ProblemKind
 from gridfold.study.sections.base import Section, without_effect
 
 ProblemType = Literal["regression", "multi_output", "binary", "multiclass"]
 
-
-_MEASURES = Literal[
-    "mse", "rmse", "mae", "r2", "accuracy", "balanced_accuracy", "roc_auc", "f1", "log_loss"
-]
+# For mypy a plain text; editors get the names.
+_MeasureName = Annotated[str, Field(json_schema_extra={"enum": [*MEASURES]})]
 
 
 class ProblemSection(Section):
@@ -25,8 +23,19 @@ class ProblemSection(Section):
         None, description="Activation of the output layer; follows the type when left out."
     )
     loss: str | None = Field(None, description="Keras loss; follows the type when left out.")
-    measure: _MEASURES | None = without_effect(
+    positive: str | int | float | bool | None = without_effect(
+        None,
+        description="`binary`: label of the positive class, whose probability the model gives; "
+        "the second in their order when left out. Data are prepared anew, and so trained anew, "
+        "when it is the other one.",
+    )
+    measure: _MeasureName | None = without_effect(
         None, description="Measure that ranks configurations; follows the type when left out."
+    )
+    measures: list[_MeasureName] = without_effect(
+        default_factory=list,
+        description="Measures that tables and the report show beside those of the type. Every "
+        "trial is scored with them anyway: naming one trains nothing.",
     )
 
     @model_validator(mode="after")
@@ -35,7 +44,6 @@ class ProblemSection(Section):
         for name, value, allowed in (
             ("output_activation", self.output_activation, kind.activations),
             ("loss", self.loss, kind.losses),
-            ("measure", self.measure, kind.measures),
         ):
             if value is not None and value not in allowed:
                 raise ValueError(
@@ -63,3 +71,9 @@ class ProblemSection(Section):
     def ranking_measure(self) -> str:
         """The measure that ranks configurations."""
         return self.measure or self.kind.measures[0]
+
+    @property
+    def further_measures(self) -> tuple[str, ...]:
+        """The measures that tables show because the study names them."""
+        named = dict.fromkeys((*self.measures, self.ranking_measure))
+        return tuple(name for name in named if name not in self.kind.measures)
