@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -135,19 +136,14 @@ class Measure:
 
     @classmethod
     def of(cls, name: str) -> Measure:
-        """Return the measure of this name.
+        """Return the measure of this name: one of ours, or one of the user's own.
 
         Raises
         ------
         KeyError
             When there is none.
         """
-        return MEASURES[name]
-
-    @property
-    def asks_for_data(self) -> bool:
-        """Whether only the data tell if it is defined at all, whatever the splits."""
-        return self.divides_by_targets or self.least_classes > 2
+        return _own_measure(name) if is_own_measure(name) else MEASURES[name]
 
     @property
     def range(self) -> tuple[float, float]:
@@ -321,6 +317,40 @@ MEASURES: dict[str, Measure] = {
     )
 }
 """All measures by their names, in the order of the documentation."""
+
+OWN_ENDINGS = {
+    "score": False,
+    "gain": False,
+    "error": True,
+    "loss": True,
+    "cost": True,
+    "distance": True,
+}
+"""Last words of the names of measures of the user's own: whether lower is better.
+
+The name alone tells every reader of a table which end is the good one, as do the names of
+scikit-learn's functions.
+"""
+
+# Not as the columns of validation: `val_loss`.
+_OWN_NAME = re.compile(rf"(?!val_)[a-z][a-z0-9_]*_({'|'.join(OWN_ENDINGS)})")
+
+
+def asks_for_data(name: str) -> bool:
+    """Tell whether only the data say if a measure is defined at all, however they are split."""
+    measure = MEASURES.get(name)
+    return measure is not None and (measure.divides_by_targets or measure.least_classes > 2)
+
+
+def is_own_measure(name: str) -> bool:
+    """Tell whether a measure of the user's own may have this name."""
+    return name not in MEASURES and _OWN_NAME.fullmatch(name) is not None
+
+
+def _own_measure(name: str) -> Measure:
+    lower = OWN_ENDINGS[name.rpartition("_")[2]]
+    return Measure(name, "A measure of your own", -math.inf, math.inf, lower_is_better=lower)
+
 
 RENAMED = {"roc_auc": "roc_auc_ovr", "f1": "f1_macro", "average_precision": "average_precision_ovr"}
 """What measures of one class are called that are a mean over several."""

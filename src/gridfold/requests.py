@@ -32,6 +32,22 @@ class Request:
 
 
 @dataclass(frozen=True)
+class OwnMeasure:
+    """A measure of the user's own.
+
+    Attributes
+    ----------
+    function : str
+        ``file.py:function``.
+    code : str
+        Digest of this file and its local modules.
+    """
+
+    function: str
+    code: str
+
+
+@dataclass(frozen=True)
 class Conditions:
     """What every training depends on besides its configuration.
 
@@ -49,6 +65,8 @@ class Conditions:
         CPU threads of each trial.
     in_memory_mb : int
         MB of samples that a trial keeps in memory; of more it reads batch by batch.
+    own_measures : mapping of str to OwnMeasure, or None
+        The measures of the user's own by their names; None where there are none.
     """
 
     code: str
@@ -57,6 +75,12 @@ class Conditions:
     checkpoint_every: int
     threads: int
     in_memory_mb: int
+    own_measures: Mapping[str, OwnMeasure] | None = None
+
+    @property
+    def own_functions(self) -> dict[str, str]:
+        """The references of the measures of the user's own, by their names."""
+        return {name: own.function for name, own in (self.own_measures or {}).items()}
 
 
 @dataclass(frozen=True)
@@ -355,11 +379,14 @@ class ComparisonRequest(Request):
         Level of all intervals, such as 0.95.
     space : mapping
         The section `search.space`.
+    function : str or None
+        Reference of the measure's function, if it is one of the user's own.
     """
 
     measure: str
     confidence: float
     space: Mapping[str, Any]
+    function: str | None = None
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,7 @@ def fit_ensemble(
         _scaled(scale, total / len(fitted)),
         request.measure,
         request.confidence,
+        request.conditions.own_functions,
     )
     return Ensemble(members, EnsembleScore(list(members), scores))
 

@@ -126,6 +126,7 @@ def fit_final(
             predictions,
             request.measure,
             request.confidence,
+            request.conditions.own_functions,
         ),
         ensemble=ensemble,
         data=ModelData(

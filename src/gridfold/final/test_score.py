@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -47,7 +47,12 @@ class TestInterval:
 
 
 def test_scores(
-    problem: str, targets: Array, predictions: Array, measure: str, confidence: float
+    problem: str,
+    targets: Array,
+    predictions: Array,
+    measure: str,
+    confidence: float,
+    own: Mapping[str, str],
 ) -> HeldOutScore | None:
     """Score the test set; the ranking measure with a confidence interval.
 
@@ -65,26 +70,39 @@ def test_scores(
     measure : str
     confidence : float
         Such as 0.95.
+    own : mapping of str to str
+        The measures of the user's own: the reference of each by its name.
 
     Returns
     -------
     HeldOutScore or None
         None without test samples.
+
+    Raises
+    ------
+    TrialFailure
+        When a measure of the user's own fails.
     """
     if not len(targets):
         return None
-    scores = measures.score(problem, targets, predictions)
+    scores, function = measures.score(problem, targets, predictions, own), own.get(measure)
     return HeldOutScore(
         samples=len(targets),
         measure=measure,
         score=scores[measure],
-        **asdict(_interval(measure, scores[measure], targets, predictions, confidence)),
+        **asdict(_interval(scores[measure], targets, predictions, measure, function, confidence)),
         scores=scores,
+        function=function,
     )
 
 
 def _interval(
-    measure: str, score: float, targets: Array, predictions: Array, confidence: float
+    score: float,
+    targets: Array,
+    predictions: Array,
+    measure: str,
+    function: str | None,
+    confidence: float,
 ) -> TestInterval:
     if np.isnan(score):
         return TestInterval(obstacle=f"{measure} is not defined on these test samples")
@@ -92,7 +110,8 @@ def _interval(
         return _wilson(score, _SHARES[measure](targets), confidence)
     if len(targets) == 1:
         return TestInterval(obstacle="one test sample says nothing about how scores vary")
-    drawn = percentiles(scores_of_draws(measure, targets, predictions), [len(targets)], confidence)
+    scores = scores_of_draws(measure, targets, predictions, function)
+    drawn = percentiles(scores, [len(targets)], confidence)
     if drawn.undefined == drawn.draws:
         text = f"{measure} is not defined in any bootstrap sample of these test samples"
         return TestInterval(undefined_draws=drawn.undefined, obstacle=text)

@@ -284,9 +284,11 @@ def _train(connection: Connection, work: Work, environment: dict[str, str], shar
 
     with Sampler(share) as sampler:
         try:
-            result, predictions = train_trial(work.task, report)
+            known = work.store.unscored(work.task.epochs)
+            result, predictions = train_trial(work.task, report, known=known)
             usage = sampler.usage(result.device, result.world_size).record()
-            work.store.finish(replace(result, usage=usage), predictions)
+            # What was trained before has its usage already.
+            work.store.finish(replace(result, usage=result.usage or usage), predictions)
             connection.send(("finished", None, None))
         except TrialFailure as failure:
             content = (failure.kind, failure.reason, failure.detail)

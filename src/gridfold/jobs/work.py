@@ -64,7 +64,8 @@ class JobInputs:
             "code": self.conditions.code,
             "versions": self.conditions.versions,
         }
-        store = TrialStore(folder, self.paths.set_aside, fingerprint)
+        own_code = {name: own.code for name, own in (self.conditions.own_measures or {}).items()}
+        store = TrialStore(folder, self.paths.set_aside, fingerprint, own_code)
         store.open()
         return Work(self.task(trial, wanted, folder), store)
 
@@ -82,6 +83,7 @@ class JobInputs:
             self.conditions.steps_per_execution,
             self.conditions.checkpoint_every,
             self.conditions.in_memory_mb,
+            self.conditions.own_functions,
         )
 
 

@@ -93,7 +93,9 @@ class HeldOutScore:
     obstacle : str
         Why there is no interval; else empty.
     scores : dict of str to float
-        All measures of the problem.
+        All measures of the problem, and the user's own.
+    function : str or None
+        Reference of the measure's function, if it is one of the user's own.
     """
 
     samples: int
@@ -106,6 +108,7 @@ class HeldOutScore:
     undefined_draws: int = 0
     obstacle: str = ""
     scores: dict[str, float] = field(default_factory=dict)
+    function: str | None = None
 
     @property
     def has_interval(self) -> bool:

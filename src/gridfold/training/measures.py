@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import traceback
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from sklearn import metrics
 
 from gridfold.arrays import Array, Scores
+from gridfold.errors import TrialFailure, summary_of
 from gridfold.problems import PROBLEM_KINDS, Measure
+from gridfold.usercode import functions
+
+_OWN_ADVICE = (
+    "a measure of your own returns one finite number. No training is lost: mend it and run again"
+)
 
 _Score = Callable[[Array, Array], float]
 
@@ -111,7 +121,9 @@ _MEASURES: dict[str, _Score] = {
 }
 
 
-def score(problem: str, targets: Array, prediction: Array) -> dict[str, float]:
+def score(
+    problem: str, targets: Array, prediction: Array, own: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, float]:
     """Score predictions with every measure of the problem, also those that no table shows.
 
     Parameters
@@ -121,11 +133,18 @@ def score(problem: str, targets: Array, prediction: Array) -> dict[str, float]:
         Class codes of shape (samples,), or numbers of shape (samples, outputs).
     prediction : array of shape (samples, outputs)
         Probabilities, or numbers in the units of the targets.
+    own : mapping of str to str
+        The measures of the user's own: the reference of each by its name.
 
     Returns
     -------
     dict of str to float
         NaN where a measure is not defined, as R² of one sample.
+
+    Raises
+    ------
+    TrialFailure
+        As in :func:`own_score`.
     """
     scores = {}
     for name in PROBLEM_KINDS[problem].all_measures:
@@ -133,17 +152,69 @@ def score(problem: str, targets: Array, prediction: Array) -> dict[str, float]:
             scores[name] = score_one(name, targets, prediction)
         except ValueError:
             scores[name] = float("nan")
+    for name, function in own.items():
+        scores[name] = own_score(function, targets, prediction)
     return scores
 
 
-def score_one(measure: str, targets: Array, prediction: Array) -> float:
+def own_score(function: str, targets: Array, prediction: Array) -> float:
+    """Score predictions with a measure of the user's own.
+
+    The function gets fresh arrays that it may change, as scikit-learn's take them: class codes or
+    numbers of shape (samples,), or numbers of shape (samples, outputs) where there are several; and
+    predictions in 64 bit, of shape (samples,) where each sample has one number (the probability of
+    the positive class), else (samples, classes) or (samples, outputs).
+
+    Raises
+    ------
+    TrialFailure
+        When it raises an exception, or returns anything but a finite number.
+    """
+    given = (np.array(targets), np.array(prediction, np.float64))
+    # A column beside a row would be subtracted as a table.
+    truth, predicted = (a[:, 0] if a.shape[1:] == (1,) else a for a in given)
+    try:
+        found = functions.load(function)(truth, predicted)
+    except Exception as error:
+        reason = f"{function} has failed: {summary_of(error)}"
+        raise TrialFailure("error", reason, traceback.format_exc()) from error
+    try:
+        value = math.nan if isinstance(found, str | bytes) or np.ndim(found) else float(found)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise TrialFailure("error", f"{function} has returned {_shown(found)}; {_OWN_ADVICE}")
+    return value
+
+
+def _shown(found: Any) -> str:
+    if np.ndim(found) and not isinstance(found, str):
+        return f"an array of shape {np.shape(found)}"
+    return repr(found)
+
+
+def score_one(
+    measure: str, targets: Array, prediction: Array, function: str | None = None
+) -> float:
     """Score predictions with one measure; NaN where it is not defined for these targets.
+
+    Parameters
+    ----------
+    measure : str
+    targets, prediction : array
+        As in :func:`score`.
+    function : str, optional
+        Reference of the function of a measure of the user's own.
 
     Raises
     ------
     ValueError
         When scikit-learn finds it not defined.
+    TrialFailure
+        As in :func:`own_score`.
     """
+    if function is not None:
+        return own_score(function, targets, prediction)
     of = Measure.of(measure)
     too_few = of.least_classes > 2 and prediction.shape[1] < of.least_classes
     if too_few or (of.needs_two_classes and len(np.unique(targets)) < 2):

@@ -136,7 +136,7 @@ def objective_problems(problem: Any, search: Any) -> Iterator[Problem]:
     strategy = search.strategy
     if not isinstance(strategy, KerasTunerStrategy):
         return
-    known = known_objectives(problem.type)
+    known = known_objectives(problem)
     is_list = isinstance(strategy.objective, list)
     for index, name in enumerate(strategy.objectives):
         if name not in known:

@@ -6,13 +6,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gridfold.problems import MEASURES, PROBLEM_KINDS, ProblemKind
-from gridfold.study.sections.base import Section, without_effect
+from gridfold.problems import MEASURES, OWN_ENDINGS, PROBLEM_KINDS, ProblemKind
+from gridfold.study.sections.base import PythonReference, Section, without_effect
+from gridfold.usercode.functions import split_reference
 
 ProblemType = Literal["regression", "multi_output", "binary", "multiclass"]
 
-# For mypy a plain text; editors get the names.
+# Checked against the type of the problem later; editors get the names.
 _MeasureName = Annotated[str, Field(json_schema_extra={"enum": [*MEASURES]})]
+_OwnName = Annotated[str, Field(json_schema_extra={"pattern": f"_({'|'.join(OWN_ENDINGS)})$"})]
 
 
 class ProblemSection(Section):
@@ -29,13 +31,16 @@ class ProblemSection(Section):
         "the second in their order when left out. Data are prepared anew, and so trained anew, "
         "when it is the other one.",
     )
-    measure: _MeasureName | None = without_effect(
-        None, description="Measure that ranks configurations; follows the type when left out."
+    measure: _MeasureName | _OwnName | None = without_effect(
+        None,
+        description="Measure that ranks configurations; follows the type when left out. One of "
+        "your own has the name of its function.",
     )
-    measures: list[_MeasureName] = without_effect(
+    measures: list[_MeasureName | PythonReference] = without_effect(
         default_factory=list,
-        description="Measures that tables and the report show beside those of the type. Every "
-        "trial is scored with them anyway: naming one trains nothing.",
+        description="Measures that tables and the report show beside those of the type, and "
+        "measures of your own, as `file.py:function`, called with targets and predictions. Naming "
+        "one trains nothing.",
     )
 
     @model_validator(mode="after")
@@ -73,7 +78,13 @@ class ProblemSection(Section):
         return self.measure or self.kind.measures[0]
 
     @property
+    def own_measures(self) -> dict[str, str]:
+        """The measures of the user's own: the reference of each by its name."""
+        return {split_reference(m)[1]: m for m in self.measures if ":" in m}
+
+    @property
     def further_measures(self) -> tuple[str, ...]:
         """The measures that tables show because the study names them."""
-        named = dict.fromkeys((*self.measures, self.ranking_measure))
-        return tuple(name for name in named if name not in self.kind.measures)
+        named = [split_reference(measure)[1] for measure in self.measures]
+        names = dict.fromkeys((*named, self.ranking_measure))
+        return tuple(name for name in names if name not in self.kind.measures)
