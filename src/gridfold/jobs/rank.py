@@ -121,7 +121,7 @@ def _train_all(works: Sequence[Work], messages: _Messages) -> None:
         usage = replace(joined(map(from_row, rows)), gpus=gpus).record()
         if devices.is_chief:
             work.store.finish(replace(result, usage=result.usage or usage), predictions)
-        messages.send("finished", trial=number)
+        messages.send("finished", trial=number, usage=usage)
 
 
 def _sees(threads: int, device: str) -> dict[str, Any]:

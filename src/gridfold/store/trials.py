@@ -210,7 +210,7 @@ class TrialStore:
         """Return the predictions for the validation part, (samples, outputs) float32."""
         try:
             return np.load(self._predictions_file(epochs))  # type: ignore[no-any-return]
-        except (OSError, ValueError):
+        except (OSError, ValueError, EOFError):
             return None
 
     def finish(self, result: TrialResult, predictions: Array | None) -> None:

@@ -16,12 +16,12 @@ def monitors(training: Training, search: Search) -> Iterator[tuple[KeyPath, str]
     if training.early_stopping is not None:
         yield ("training", "early_stopping", "monitor"), training.early_stopping.monitor
     for name, axis in search.space.items():
+        if name not in (_SECTION, f"{_SECTION}.monitor"):
+            continue
         for position, value in enumerate(axis.grid or axis.choice or []):
             path: KeyPath = ("search", "space", name, axis.form, position)
-            if name == _SECTION and isinstance(value, Mapping):
+            if isinstance(value, Mapping):
                 path, value = (*path, "monitor"), value.get("monitor")
-            elif name != f"{_SECTION}.monitor":
-                break
-            # Anything else is refused as the value of an axis.
+            # Anything else has no monitor, or is refused as the value of an axis.
             if isinstance(value, str):
                 yield path, value

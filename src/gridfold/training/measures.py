@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -16,9 +16,7 @@ from gridfold.errors import TrialFailure, summary_of
 from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.usercode import functions
 
-_OWN_ADVICE = (
-    "a measure of your own returns one finite number. No training is lost: mend it and run again"
-)
+_MEND = "mend it and run again: trained epochs are kept"
 
 _Score = Callable[[Array, Array], float]
 
@@ -157,6 +155,18 @@ def score(
     return scores
 
 
+def require_own(own: Iterable[str]) -> None:
+    """Import the functions of the user's measures, before a training that would end with them.
+
+    Raises
+    ------
+    DataError
+        When one can't be imported.
+    """
+    for function in own:
+        functions.load(function)
+
+
 def own_score(function: str, targets: Array, prediction: Array) -> float:
     """Score predictions with a measure of the user's own.
 
@@ -176,14 +186,15 @@ def own_score(function: str, targets: Array, prediction: Array) -> float:
     try:
         found = functions.load(function)(truth, predicted)
     except Exception as error:
-        reason = f"{function} has failed: {summary_of(error)}"
+        reason = f"{function} has failed: {summary_of(error)}; {_MEND}"
         raise TrialFailure("error", reason, traceback.format_exc()) from error
     try:
         value = math.nan if isinstance(found, str | bytes) or np.ndim(found) else float(found)
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
-        raise TrialFailure("error", f"{function} has returned {_shown(found)}; {_OWN_ADVICE}")
+        reason = f"{function} has returned {_shown(found)}, not one finite number; {_MEND}"
+        raise TrialFailure("error", reason)
     return value
 
 

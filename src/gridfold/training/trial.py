@@ -156,6 +156,7 @@ def train_trial(
         outputs are no probabilities, or a measure of the user's own fails.
     """
     started = time.perf_counter()
+    measures.require_own(task.own_measures.values())
     dataset = Dataset.load(task.data)
     split = Splits.load(task.splits, task.split).by_name[task.split]
     if known is not None:

@@ -50,7 +50,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "objective of another problem": (
         tuned({"tuner": "random", "objective": "r2"}),
         "search.strategy.objective",
-        '"r2" with `problem.type: multiclass`',
+        '"r2" with `type: multiclass`',
         "accuracy, balanced_accuracy, roc_auc_ovr, f1_macro, log_loss, average_precision_ovr",
     ),
     "objective in a list": (

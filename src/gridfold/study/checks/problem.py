@@ -31,16 +31,7 @@ def measure_problems(problem: Any) -> Iterator[Problem]:
         own = problem.own_measures if path == ("problem", "measure") else {}
         if name is None or name in allowed or name in own:
             continue
-        new = RENAMED.get(name)
-        if new in allowed:
-            yield Problem(
-                path,
-                f"`{name}` with `type: {problem.type}`, where it is a mean over the classes",
-                f"allowed: `{new}`, the same numbers under a name that says so",
-            )
-        else:
-            hint = unknown_key((name,), [*allowed, *own]).allowed
-            yield Problem(path, f"{shown(name)} with `type: {problem.type}`", hint)
+        yield unknown_measure(path, name, problem.type, [*allowed, *own])
 
 
 def monitor_problems(problem: Any, training: Any, search: Any) -> Iterator[Problem]:
@@ -48,8 +39,7 @@ def monitor_problems(problem: Any, training: Any, search: Any) -> Iterator[Probl
     allowed = ["val_loss", "val_metric", *problem.kind.all_measures, *problem.own_measures]
     for path, name in monitors(training, search):
         if name not in allowed:
-            hint = unknown_key((name,), allowed).allowed
-            yield Problem(path, f"{shown(name)} with `type: {problem.type}`", hint)
+            yield unknown_measure(path, name, problem.type, allowed)
 
 
 def _own_measure_problems(path: KeyPath, reference: str, problem: Any) -> Iterator[Problem]:
@@ -71,6 +61,19 @@ def _own_measure_problems(path: KeyPath, reference: str, problem: Any) -> Iterat
         )
     if problem.own_measures[name] != reference:
         yield Problem(path, f"a second measure with the name `{name}`", "allowed: each name once")
+
+
+def unknown_measure(path: KeyPath, name: str, problem_type: str, allowed: list[str]) -> Problem:
+    """Return the problem of a measure that this type of problem does not have."""
+    new = RENAMED.get(name)
+    if new in allowed:
+        return Problem(
+            path,
+            f"`{name}` with `type: {problem_type}`, where it is a mean over the classes",
+            f"allowed: `{new}`, the same numbers under a name that says so",
+        )
+    hint = unknown_key((name,), allowed).allowed
+    return Problem(path, f"{shown(name)} with `type: {problem_type}`", hint)
 
 
 def positive_problems(data: Any, problem: Any) -> Iterator[Problem]:
