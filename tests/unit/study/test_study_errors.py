@@ -378,7 +378,7 @@ BAD: list[tuple[str, dict[str, str | None], str, str, str]] = [
      "training.early_stopping.monitor", '"val_accuracy" with `type: multiclass`',
      "val_loss, val_metric, accuracy"),
     ("early stopping by another problem's measure", {"training":
-     "{early_stopping: {monitor: f1}}"}, "training.early_stopping.monitor", '"f1"', "`f1_macro`"),
+     "{early_stopping: {monitor: f1}}"}, "training.early_stopping.monitor", "`f1`", "`f1_macro`"),
     ("early stopping on an axis", {"training": "{early_stopping: {}}"}
      | space("training.early_stopping.monitor: [val_loss, r2]"),
      'search.space["training.early_stopping.monitor"][1]', '"r2" with `type: multiclass`',

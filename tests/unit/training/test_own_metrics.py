@@ -68,6 +68,13 @@ COLUMNS = {
         # Under the name of ours, but with another threshold.
         ('metrics=[keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.2)]', {"accuracy_1"}),
         ("metrics=[mean_output]", {"mean_output"}),
+        # Two of one name, and two without any.
+        (
+            'metrics=[keras.metrics.Recall(name="recall"), '
+            'keras.metrics.Recall(name="recall", thresholds=0.2)]',
+            {"recall", "recall_1"},
+        ),
+        ("metrics=[keras.metrics.AUC(), keras.metrics.AUC(curve='PR')]", {"auc", "auc_1"}),
     ],
 )
 def test_they_are_in_the_history_under_the_names_that_keras_gives_them(
@@ -75,7 +82,7 @@ def test_they_are_in_the_history_under_the_names_that_keras_gives_them(
 ) -> None:
     own = "def mean_output(targets, outputs):\n    return outputs\n\n"
     bench = prepare_bench(tmp_path, compiled(arguments, own))
-    history = bench.trained().history
+    history = bench.trained().history + bench.trained(split="r0f1").history
     for row in history:
         assert row.keys() - COLUMNS == names | {f"val_{name}" for name in names}
         assert all(np.isfinite(row[name]) for name in names)
