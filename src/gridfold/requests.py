@@ -440,6 +440,8 @@ class FinalRequest(Request):
         Level of all intervals, such as 0.95.
     splits : tuple of str
         Splits whose models make the ensemble; none without one.
+    further_measures : tuple of str or None
+        As in :class:`CollectRequest`.
     """
 
     conditions: Conditions
@@ -447,6 +449,7 @@ class FinalRequest(Request):
     measure: str
     confidence: float
     splits: tuple[str, ...] = ()
+    further_measures: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,7 @@ def fit_ensemble(
         request.measure,
         request.confidence,
         request.conditions.own_functions,
+        request.further_measures or (),
     )
     return Ensemble(members, EnsembleScore(list(members), scores))
 

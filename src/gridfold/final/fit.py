@@ -127,6 +127,7 @@ def fit_final(
             request.measure,
             request.confidence,
             request.conditions.own_functions,
+            request.further_measures or (),
         ),
         ensemble=ensemble,
         data=ModelData(

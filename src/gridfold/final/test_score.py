@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -11,7 +12,7 @@ from scipy import stats
 from gridfold.arrays import Array
 from gridfold.problems import Measure
 from gridfold.statistics.bootstrap import percentiles, scores_of_draws
-from gridfold.store.model_card import HeldOutScore
+from gridfold.store.model_card import FurtherScore, HeldOutScore
 from gridfold.training import measures
 
 # Of how many samples a measure is the share that is right.
@@ -53,8 +54,9 @@ def test_scores(
     measure: str,
     confidence: float,
     own: Mapping[str, str],
+    further: Sequence[str],
 ) -> HeldOutScore | None:
-    """Score the test set; the ranking measure with a confidence interval.
+    """Score the test set; the ranking measure, and those that are named, with an interval.
 
     Shares of samples (accuracies, sensitivity, specificity) get Wilson's interval (Wilson, 1927),
     which has a width when all answers are right.
@@ -72,6 +74,8 @@ def test_scores(
         Such as 0.95.
     own : mapping of str to str
         The measures of the user's own: the reference of each by its name.
+    further : sequence of str
+        Measures with an interval beside the ranking one.
 
     Returns
     -------
@@ -85,14 +89,24 @@ def test_scores(
     """
     if not len(targets):
         return None
-    scores, function = measures.score(problem, targets, predictions, own), own.get(measure)
+    scores = measures.score(problem, targets, predictions, own)
+
+    def interval(name: str) -> dict[str, Any]:
+        function = own.get(name)
+        return asdict(_interval(scores[name], targets, predictions, name, function, confidence))
+
     return HeldOutScore(
         samples=len(targets),
         measure=measure,
         score=scores[measure],
-        **asdict(_interval(scores[measure], targets, predictions, measure, function, confidence)),
+        **interval(measure),
         scores=scores,
-        function=function,
+        function=own.get(measure),
+        further={
+            name: FurtherScore(score=scores[name], **interval(name))
+            for name in further
+            if name != measure
+        },
     )
 
 

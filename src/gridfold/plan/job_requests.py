@@ -193,7 +193,11 @@ class JobRequests:
         """Return what `train_final` and `fit_final` depend on, besides what was selected."""
         study = self._study
         return FinalRequest(
-            self.conditions, study.study, study.problem.ranking_measure, study.report.confidence
+            self.conditions,
+            study.study,
+            study.problem.ranking_measure,
+            study.report.confidence,
+            further_measures=study.problem.further_measures or None,
         )
 
     def ensemble(self) -> FinalRequest:

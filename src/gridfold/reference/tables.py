@@ -40,6 +40,13 @@ _FEATURES = Column(
     "feature_<i>", "float", "", "From 0, as read; only where samples are rows of numbers"
 )
 _MEASURES = Column("<measure>", "float", "", "One for each measure, on the validation part")
+_METRICS = Column(
+    "<metric>, val_<metric>",
+    "float",
+    "",
+    "For each metric that your function has compiled into its model, on both parts",
+)
+_MONITOR = Column("val_<measure>", "float", "", "The measure that early stopping looks at")
 _SUMMARIES = (
     Column("<measure>_mean", "float", "", "Mean over the splits"),
     Column("<measure>_sd", "float", "", "Standard deviation over the splits"),
@@ -89,7 +96,7 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
     (
         "`tables/epochs.parquet`",
         "One row for each trained epoch of each trial: the learning curves.",
-        EPOCH_COLUMNS,
+        (*EPOCH_COLUMNS, _METRICS, _MONITOR),
     ),
     (
         "`tables/best_predictions.parquet`",

@@ -96,7 +96,7 @@ EPOCH_COLUMNS = (
     Column("seconds", "float", "s", "Wall time, validation included"),
     Column("training_seconds", "float", "s", "Wall time without validation"),
 )
-# After them, the metrics that a user has compiled into a model and the measure of early stopping.
+# After them, the metrics that a user has compiled into a model, and the measure of early stopping.
 
 PREDICTION_COLUMNS = (
     Column("config_id", "string", "", "Configuration"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy import stats
 from gridfold.final.test_score import test_scores
 from gridfold.training import measures
 
-scores_of_test_set = partial(test_scores, own={})
+scores_of_test_set = partial(test_scores, own={}, further=())
 
 
 def problem(kind: str, samples: int = 60) -> tuple[Any, Any]:
@@ -157,3 +158,25 @@ def test_where_there_is_no_interval_the_reason_is_given(
     assert found is not None
     assert np.isnan([found.low, found.high]).all()
     assert found.obstacle.startswith(said)
+
+
+def test_every_measure_that_a_study_names_has_an_interval(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def gap_error(t, p):\n    return abs(t - p).mean()\n")
+    targets, predictions = problem("binary")
+    found = test_scores(
+        "binary",
+        targets,
+        predictions,
+        "roc_auc",
+        0.9,
+        own={"gap_error": f"{tmp_path / 'mine.py'}:gap_error"},
+        further=["sensitivity", "roc_auc", "gap_error"],
+    )
+    assert found is not None
+    assert list(found.further) == ["sensitivity", "gap_error"]
+    assert found.further["sensitivity"].method == "wilson"
+    gap = found.further["gap_error"]
+    assert gap.score == pytest.approx(np.abs(targets - predictions[:, 0]).mean())
+    assert gap.low < gap.score < gap.high
+    assert (gap.method, gap.undefined_draws, gap.obstacle) == ("bootstrap", 0, "")
+    assert found.function is None
