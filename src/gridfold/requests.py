@@ -32,6 +32,22 @@ class Request:
 
 
 @dataclass(frozen=True)
+class OwnMeasure:
+    """A measure of the user's own.
+
+    Attributes
+    ----------
+    function : str
+        ``file.py:function``.
+    code : str
+        Digest of this file and its local modules.
+    """
+
+    function: str
+    code: str
+
+
+@dataclass(frozen=True)
 class Conditions:
     """What every training depends on besides its configuration.
 
@@ -51,6 +67,8 @@ class Conditions:
         MB of samples that a trial keeps in memory; of more it reads batch by batch.
     loadable : bool
         Whether models must be loadable from their files.
+    own_measures : mapping of str to OwnMeasure, or None
+        The measures of the user's own by their names; None where there are none.
     """
 
     code: str
@@ -60,6 +78,12 @@ class Conditions:
     threads: int
     in_memory_mb: int
     loadable: bool
+    own_measures: Mapping[str, OwnMeasure] | None = None
+
+    @property
+    def own_functions(self) -> dict[str, str]:
+        """The references of the measures of the user's own, by their names."""
+        return {name: own.function for name, own in (self.own_measures or {}).items()}
 
 
 @dataclass(frozen=True)
@@ -143,12 +167,18 @@ class DataRequest(Request):
         Digest of the data files; empty where there are none.
     code : str
         Digest of the user's function that makes the data; empty where there is none.
+    positive : str, int, float, bool or None
+        ``problem.positive``: which of two classes is the second one.
+    measures : tuple of str or None
+        Measures that the study names and that not all data have; None where it names none.
     """
 
     data: Mapping[str, Any]
     problem: str
     content: str = ""
     code: str = ""
+    positive: str | int | float | bool | None = None
+    measures: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -315,10 +345,13 @@ class CollectRequest(Request):
         In their order.
     measure : str
         What configurations are ranked by.
+    further_measures : tuple of str or None
+        Measures that the study names beside those of its type; None where it names none.
     """
 
     stages: tuple[CollectedStage, ...]
     measure: str
+    further_measures: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -349,11 +382,14 @@ class ComparisonRequest(Request):
         Level of all intervals, such as 0.95.
     space : mapping
         The section `search.space`.
+    function : str or None
+        Reference of the measure's function, if it is one of the user's own.
     """
 
     measure: str
     confidence: float
     space: Mapping[str, Any]
+    function: str | None = None
 
 
 @dataclass(frozen=True)
@@ -407,6 +443,8 @@ class FinalRequest(Request):
         Level of all intervals, such as 0.95.
     splits : tuple of str
         Splits whose models make the ensemble; none without one.
+    further_measures : tuple of str or None
+        As in :class:`CollectRequest`.
     """
 
     conditions: Conditions
@@ -414,6 +452,7 @@ class FinalRequest(Request):
     measure: str
     confidence: float
     splits: tuple[str, ...] = ()
+    further_measures: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

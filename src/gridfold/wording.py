@@ -15,8 +15,17 @@ _MEASURE_NAMES = {
     "rmse": "RMSE",
     "mae": "MAE",
     "r2": "R²",
+    "mape": "MAPE",
     "roc_auc": "ROC AUC",
+    "roc_auc_ovr": "ROC AUC (one against rest)",
     "f1": "F1",
+    "f1_macro": "macro F1",
+    "average_precision_ovr": "average precision (one against rest)",
+    "matthews_correlation": "Matthews correlation",
+    "cohen_kappa": "Cohen’s kappa",
+    "brier_score": "Brier score",
+    "top_3_accuracy": "top-3 accuracy",
+    "top_5_accuracy": "top-5 accuracy",
 }
 _MOST_DECIMALS = 6
 

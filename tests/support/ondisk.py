@@ -19,7 +19,7 @@ from gridfold.plan.plan import Plan
 from gridfold.statistics.summary import select, summarise
 from gridfold.store.model_card import HeldOutScore, ModelCard
 from gridfold.store.selection import Selection
-from gridfold.tables.trials import write
+from gridfold.tables.trials import without_unnamed, write
 from gridfold.training.measures import score, score_one
 
 
@@ -74,7 +74,8 @@ def write_finished(
                 }
             )
             predicted.append(_table(part.validation, chances, **identity))
-    trials, request = pd.DataFrame(rows), JobRequests(plan).summary()
+    trials = without_unnamed(pd.DataFrame(rows), plan.study.problem.further_measures)
+    request = JobRequests(plan).summary()
     configurations = summarise(trials, request)
     best = select(configurations, request)
     tested = _predict(random, dataset.targets[bench.splits.test], skill)

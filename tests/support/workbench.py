@@ -103,7 +103,10 @@ def prepare_bench(folder: Path, study: dict[str, Any]) -> Bench:
     file.write_text(yaml.safe_dump(study, sort_keys=False))
     plan = Plan.load([file], results=folder / "results")
     requests = JobRequests(plan)
-    dataset = prepare(requests.data().data, requests.data().problem)
+    asked = requests.data()
+    dataset = prepare(
+        asked.data, asked.problem, positive=asked.positive, measures=asked.measures or ()
+    )
     dataset.save(plan.paths.data)
     splits = make_splits(Dataset.load(plan.paths.data), requests.splits())
     splits.save(plan.paths.splits)

@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridfold.problems import MEASURES, PROBLEM_KINDS, Measure
+from gridfold.problems import MEASURES, PROBLEM_KINDS, Measure, asks_for_data
 
-LOWER = {"mse", "rmse", "mae", "log_loss"}
+LOWER = {"mse", "rmse", "mae", "mape", "median_absolute_error", "log_loss", "brier_score"}
+PAIRS = {"roc_auc", "roc_auc_ovr", "average_precision", "average_precision_ovr"}
+RATES = {"sensitivity", "specificity", "matthews_correlation", "cohen_kappa"}
+SHARES = {"accuracy", "balanced_accuracy", "f1", "f1_macro", "top_3_accuracy", "top_5_accuracy"}
 
 
 @pytest.mark.parametrize("name", MEASURES)
@@ -38,10 +41,13 @@ def test_the_best_of_scores_is_at_the_good_end(name: str) -> None:
 
 def test_what_measures_count() -> None:
     counts = {name: measure.counts for name, measure in MEASURES.items() if measure.counts}
-    assert counts == dict.fromkeys(("accuracy", "balanced_accuracy", "f1"), "samples") | {
-        "roc_auc": "pairs"
+    assert counts == dict.fromkeys(SHARES | RATES, "samples") | dict.fromkeys(PAIRS, "pairs")
+    assert {m.name for m in MEASURES.values() if m.needs_two_classes} == PAIRS | RATES
+    assert set(filter(asks_for_data, [*MEASURES, "val_loss", "net_cost"])) == {
+        "mape",
+        "top_3_accuracy",
+        "top_5_accuracy",
     }
-    assert [m.name for m in MEASURES.values() if m.needs_two_classes] == ["roc_auc"]
 
 
 def test_what_is_followed_while_training_is_a_measure_too() -> None:

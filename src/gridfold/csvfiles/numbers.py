@@ -57,6 +57,18 @@ def are_plain_numbers(texts: Iterable[str]) -> bool:
     )
 
 
+def is_named(label: str, value: str | int | float | bool) -> bool:
+    """Tell whether a study that says `value` means the class of this label.
+
+    A number means a label that is written as this number in any way, and `true` one that is so in
+    any letters; another text means the very same text.
+    """
+    if isinstance(value, bool):
+        return label.casefold() == str(value).casefold()
+    number = number_of(str(value), Format())
+    return label == value or (number is not None and number_of(label, Format()) == number)
+
+
 def in_order(texts: Iterable[str]) -> list[str]:
     """Return different texts in order: by their value when all are numbers, else by letters."""
     ordered = sorted(texts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from gridfold import arrays as bigarrays
 from gridfold.arrays import Array
 from gridfold.atomic import replacing
-from gridfold.csvfiles.numbers import in_order
+from gridfold.csvfiles.numbers import in_order, is_named
 from gridfold.data import sources
 from gridfold.data.columns import FeatureColumn, label
 from gridfold.data.describing import describe
@@ -24,6 +24,7 @@ from gridfold.data.precision import lost_columns
 from gridfold.data.sources import Raw
 from gridfold.errors import DataError
 from gridfold.paths import array_file, description_file, manifest_file
+from gridfold.problems import Measure
 
 # What is kept as a file of its own; those that a data set doesn't have are empty.
 _ARRAYS = ("features", "targets", "groups", "weights", "ids", "spans")
@@ -135,7 +136,14 @@ class Dataset:
         )
 
 
-def prepare(data: Mapping[str, Any], problem: str, folder: Path | None = None) -> Dataset:
+def prepare(
+    data: Mapping[str, Any],
+    problem: str,
+    folder: Path | None = None,
+    *,
+    positive: str | int | float | bool | None = None,
+    measures: Sequence[str] = (),
+) -> Dataset:
     """Read and check the data of a study.
 
     Parameters
@@ -145,6 +153,11 @@ def prepare(data: Mapping[str, Any], problem: str, folder: Path | None = None) -
     problem : {"regression", "multi_output", "binary", "multiclass"}
     folder : Path, optional
         Where there is room for arrays that are too large for memory.
+    positive : str, int, float or bool, optional
+        Label of the positive class of a binary problem, which becomes the second one; in the order
+        of the labels when left out.
+    measures : sequence of str
+        Measures that the data must have, besides those that all have.
 
     Raises
     ------
@@ -154,7 +167,8 @@ def prepare(data: Mapping[str, Any], problem: str, folder: Path | None = None) -
     raw = sources.read(data, folder, classes=problem in ("binary", "multiclass"))
     parts, targets, test_start = _with_test_set(raw)
     features = _checked_features(parts, data.get("reshape"), raw.columns, folder)
-    codes, class_names, target_names = _checked_targets(targets, problem, raw)
+    codes, class_names, target_names = _checked_targets(targets, problem, raw, positive)
+    _require_measures(measures, codes, class_names)
     if problem == "multi_output" and data["scale_targets"] != "minmax":
         low, high = float(codes.min()), float(codes.max())
         if low < 0 or high > 1:
@@ -278,7 +292,7 @@ def _is_not_finite(values: Array) -> Array:
 
 
 def _checked_targets(
-    targets: Array, problem: str, raw: Raw
+    targets: Array, problem: str, raw: Raw, positive: str | int | float | bool | None
 ) -> tuple[Array, list[str] | None, list[str]]:
     if problem in ("binary", "multiclass"):
         if targets.ndim == 2 and targets.shape[1] == 1:
@@ -303,6 +317,8 @@ def _checked_targets(
             codes = np.array([ordered.index(text) for text in labels])[codes]
             labels = np.array(ordered, object)
         names = raw.class_names or [label(value) for value in labels]
+        if problem == "binary" and positive is not None and _is_first(positive, names):
+            codes, names = 1 - codes, names[::-1]
         outputs = names[1:] if problem == "binary" else names
         return codes.astype(np.int64), names, outputs
     try:
@@ -313,6 +329,33 @@ def _checked_targets(
     _require_32_bit(targets.reshape(len(targets), -1), "target")
     target_names = raw.target_names or [f"output {i}" for i in range(numbers.shape[1])]
     return numbers, None, [str(name) for name in target_names]
+
+
+def _is_first(positive: str | int | float | bool, names: list[str]) -> bool:
+    """Tell whether the positive class is the first of both."""
+    meant = [is_named(name, positive) for name in names]
+    if sum(meant) != 1:
+        raise DataError(f"problem.positive: no class {positive!r}; allowed: {', '.join(names)}")
+    return meant[0]
+
+
+def _require_measures(
+    measures: Sequence[str], targets: Array, class_names: list[str] | None
+) -> None:
+    """Refuse measures that are not defined on these data, however they are split."""
+    for measure in map(Measure.of, measures):
+        if class_names is not None and len(class_names) < measure.least_classes:
+            raise DataError(
+                f"{measure.name} (problem.measures or problem.measure) with {len(class_names)} "
+                f"classes; allowed: at least {measure.least_classes} classes, or another measure"
+            )
+        zeros = np.flatnonzero((targets == 0).reshape(len(targets), -1).any(axis=1))
+        if measure.divides_by_targets and len(zeros):
+            raise DataError(
+                f"{measure.name} (problem.measures or problem.measure) divides by the targets, of "
+                f"which {len(zeros)} are 0, the first at row {zeros[0]}; allowed: another measure, "
+                "such as median_absolute_error"
+            )
 
 
 def _require_finite(targets: Array, complaint: str) -> None:

@@ -37,6 +37,11 @@ def card_markdown(card: ModelCard) -> str:
             f"| held-out test set | {test.measure} | {_shown(test.score)} | "
             f"{_shown(test.low)} to {_shown(test.high)} | {test.samples} samples |"
         )
+        lines += [
+            f"| held-out test set | {name} | {_shown(other.score)} | "
+            f"{_shown(other.low)} to {_shown(other.high)} | {test.samples} samples |"
+            for name, other in test.further.items()
+        ]
     if card.tested_ensemble:
         together, score = card.tested_ensemble
         lines.append(

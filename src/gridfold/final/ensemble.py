@@ -100,6 +100,8 @@ def fit_ensemble(
         _scaled(scale, total / len(fitted)),
         request.measure,
         request.confidence,
+        request.conditions.own_functions,
+        request.further_measures or (),
     )
     return Ensemble(members, EnsembleScore(list(members), scores))
 

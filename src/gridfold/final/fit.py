@@ -131,6 +131,8 @@ def fit_final(
             predictions,
             request.measure,
             request.confidence,
+            request.conditions.own_functions,
+            request.further_measures or (),
         ),
         ensemble=ensemble,
         data=ModelData(
@@ -159,7 +161,12 @@ def fit_final(
         card,
         inspect(fitted, dataset, splits),
         feature_importance(
-            fitted, dataset, splits.test, request.measure, settings["training"]["seed"]
+            fitted,
+            dataset,
+            splits.test,
+            request.measure,
+            settings["training"]["seed"],
+            request.conditions.own_functions.get(request.measure),
         ),
     )
 

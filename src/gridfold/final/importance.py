@@ -30,7 +30,12 @@ _MOST_NUMBERS = 500_000_000
 
 
 def feature_importance(
-    fitted: Fitted, dataset: Dataset, test: Array, measure: str, seed: int
+    fitted: Fitted,
+    dataset: Dataset,
+    test: Array,
+    measure: str,
+    seed: int,
+    function: str | None = None,
 ) -> pd.DataFrame:
     """Measure the permutation importance of each feature on the test set.
 
@@ -48,6 +53,8 @@ def feature_importance(
     measure : str
     seed : int
         Of the shuffles, and of the choice of samples where there are very many.
+    function : str, optional
+        Reference of the function of a measure of the user's own.
 
     Returns
     -------
@@ -73,7 +80,7 @@ def feature_importance(
 
     def goodness(model: _Shuffled, rows: Array, targets: Array) -> float:
         try:
-            return sign * score_one(measure, targets, model.predict(rows))
+            return sign * score_one(measure, targets, model.predict(rows), function)
         except ValueError:
             return float("nan")
 

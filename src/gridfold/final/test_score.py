@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -10,8 +12,17 @@ from scipy import stats
 from gridfold.arrays import Array
 from gridfold.problems import Measure
 from gridfold.statistics.bootstrap import percentiles, scores_of_draws
-from gridfold.store.model_card import HeldOutScore
+from gridfold.store.model_card import FurtherScore, HeldOutScore
 from gridfold.training import measures
+
+# Of how many samples a measure is the share that is right.
+_SHARES: dict[str, Callable[[Array], int]] = {
+    "accuracy": len,
+    "top_3_accuracy": len,
+    "top_5_accuracy": len,
+    "sensitivity": lambda targets: int(np.sum(targets == 1)),
+    "specificity": lambda targets: int(np.sum(targets == 0)),
+}
 
 
 @dataclass(frozen=True)
@@ -37,11 +48,18 @@ class TestInterval:
 
 
 def test_scores(
-    problem: str, targets: Array, predictions: Array, measure: str, confidence: float
+    problem: str,
+    targets: Array,
+    predictions: Array,
+    measure: str,
+    confidence: float,
+    own: Mapping[str, str],
+    further: Sequence[str],
 ) -> HeldOutScore | None:
-    """Score the test set; the ranking measure with a confidence interval.
+    """Score the test set; the ranking measure, and those that are named, with an interval.
 
-    Accuracy gets Wilson's interval (Wilson, 1927), which has a width when all answers are right.
+    Shares of samples (accuracies, sensitivity, specificity) get Wilson's interval (Wilson, 1927),
+    which has a width when all answers are right.
     Other measures get the percentile bootstrap (Efron & Tibshirani, 1993, chapter 13): samples are
     drawn with replacement, so the interval says how much the score depends on which samples were
     held out. Where every draw has the same score, there is nothing to learn from draws: a score
@@ -54,34 +72,60 @@ def test_scores(
     measure : str
     confidence : float
         Such as 0.95.
+    own : mapping of str to str
+        The measures of the user's own: the reference of each by its name.
+    further : sequence of str
+        Measures with an interval beside the ranking one.
 
     Returns
     -------
     HeldOutScore or None
         None without test samples.
+
+    Raises
+    ------
+    TrialFailure
+        When a measure of the user's own fails.
     """
     if not len(targets):
         return None
-    scores = measures.score(problem, targets, predictions)
+    scores = measures.score(problem, targets, predictions, own)
+
+    def interval(name: str) -> dict[str, Any]:
+        function = own.get(name)
+        return asdict(_interval(scores[name], targets, predictions, name, function, confidence))
+
     return HeldOutScore(
         samples=len(targets),
         measure=measure,
         score=scores[measure],
-        **asdict(_interval(measure, scores[measure], targets, predictions, confidence)),
+        **interval(measure),
         scores=scores,
+        function=own.get(measure),
+        further={
+            name: FurtherScore(score=scores[name], **interval(name))
+            for name in further
+            if name != measure
+        },
     )
 
 
 def _interval(
-    measure: str, score: float, targets: Array, predictions: Array, confidence: float
+    score: float,
+    targets: Array,
+    predictions: Array,
+    measure: str,
+    function: str | None,
+    confidence: float,
 ) -> TestInterval:
     if np.isnan(score):
         return TestInterval(obstacle=f"{measure} is not defined on these test samples")
-    if measure == "accuracy":
-        return _wilson(score, len(targets), confidence)
+    if measure in _SHARES:
+        return _wilson(score, _SHARES[measure](targets), confidence)
     if len(targets) == 1:
         return TestInterval(obstacle="one test sample says nothing about how scores vary")
-    drawn = percentiles(scores_of_draws(measure, targets, predictions), [len(targets)], confidence)
+    scores = scores_of_draws(measure, targets, predictions, function)
+    drawn = percentiles(scores, [len(targets)], confidence)
     if drawn.undefined == drawn.draws:
         text = f"{measure} is not defined in any bootstrap sample of these test samples"
         return TestInterval(undefined_draws=drawn.undefined, obstacle=text)

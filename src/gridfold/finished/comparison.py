@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gridfold.errors import Problem, StudyError
+from gridfold.errors import Problem, StudyError, TrialFailure
 from gridfold.finished.study import FinishedStudy
 from gridfold.statistics.bootstrap import percentiles, scores_of_draws
 from gridfold.statistics.intervals import holm, mean_interval, paired_p_value
@@ -155,20 +155,24 @@ def _on_test_samples(
     results = []
     for each, told in ((study, ours), (reference, theirs)):
         targets, prediction = each.test_results()
-        found = score_one(each.measure, targets, prediction)
+        try:
+            found = score_one(each.measure, targets, prediction, told.function)
+        except TrialFailure as failure:
+            obstacles.append(f"No comparison on test samples: {failure}")
+            return None
         if not math.isclose(told.score, found, rel_tol=1e-4, abs_tol=1e-6):
             obstacles.append(
                 f"No comparison on test samples: those of {each.name} were scored on another scale."
             )
             return None
-        results.append((targets, prediction))
+        results.append((targets, prediction, told.function))
     paired = _same_test(reference, study)
     score, other_score = (scores_of_draws(study.measure, *result) for result in results)
     # Efron & Tibshirani (1993), chapter 16: the same samples are drawn for both where these are
     # the same, and separately where they are not.
     drawn = percentiles(
         lambda own, other, axis: score(own, axis) - other_score(other, axis),
-        [len(targets) for targets, _ in results],
+        [len(targets) for targets, *_ in results],
         level,
         paired=paired,
     )

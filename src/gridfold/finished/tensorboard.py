@@ -22,9 +22,8 @@ import pandas as pd
 from gridfold.errors import GridfoldError
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import TrialKey
-from gridfold.problems import MEASURES
 from gridfold.tables.axes import sorted_values
-from gridfold.tables.trials import StudyTables
+from gridfold.tables.trials import EPOCH_COLUMNS, StudyTables, all_measures
 from gridfold.wording import measure_name
 
 HOST = "127.0.0.1"
@@ -39,6 +38,7 @@ _CURVES = {
     "learning_rate": "learning_rate",
     "seconds": "seconds_per_epoch",
 }
+_EVERY_CURVE = {column.name for column in EPOCH_COLUMNS}
 
 
 def without_tensorflow() -> None:
@@ -78,7 +78,7 @@ def write(paths: StudyPaths, axes: Mapping[str, Any], most: int) -> Path:
     folder = paths.tensorboard
     shutil.rmtree(folder, ignore_errors=True)
     written = paths.table("trials").stat().st_mtime
-    measures = [name for name in MEASURES if name in tables.trials]
+    measures = all_measures(tables.trials)
     _write_events(folder, [(written, 0, _experiment(configurations, axes, measures))])
     histories = dict(list(tables.epochs.groupby(["config_id", "split"], sort=False)))
     for _, configuration in configurations.iterrows():
@@ -145,7 +145,9 @@ def _curves(history: pd.DataFrame, written: float) -> list[Event]:
     at = written
     for row in history.to_dict("records"):
         at += row["seconds"]
-        values = {tag: row[column] for column, tag in _CURVES.items() if not pd.isna(row[column])}
+        others = (str(name) for name in row if name not in _EVERY_CURVE)
+        tags = _CURVES | {name: f"followed/{name}" for name in others}
+        values = {tag: row[column] for column, tag in tags.items() if not pd.isna(row[column])}
         events.append((at, int(row["epoch"]), _scalars(values)))
     return events
 

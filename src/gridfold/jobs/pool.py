@@ -55,8 +55,8 @@ class Event:
     failure : TrialFailure or None
         Why a trial has failed.
     usage : mapping or None
-        What a failed trial has used (:class:`gridfold.jobs.usage.Usage`), where it could still say
-        so; that of a finished one is in its result.
+        What a trial that has ended has used here (:class:`gridfold.jobs.usage.Usage`), where it
+        could still say so. The result of one that was only scored again has that of its training.
     elsewhere : int or None
         Process of a trial that has started, where it is not below this one.
     """
@@ -262,7 +262,7 @@ def _receive(connection: Connection, trial: _TrialProcess) -> Event | None:
         return Event("epoch", trial.work, row=content)
     if kind == "failed":
         return Event("failed", trial.work, failure=TrialFailure(*content), usage=usage)
-    return Event("finished", trial.work)
+    return Event("finished", trial.work, usage=usage)
 
 
 def _silent_death(exit_code: int, last_words: str) -> TrialFailure:
@@ -284,10 +284,12 @@ def _train(connection: Connection, work: Work, environment: dict[str, str], shar
 
     with Sampler(share) as sampler:
         try:
-            result, predictions = train_trial(work.task, report)
+            known = work.store.unscored(work.task.epochs)
+            result, predictions = train_trial(work.task, report, known=known)
             usage = sampler.usage(result.device, result.world_size).record()
-            work.store.finish(replace(result, usage=usage), predictions)
-            connection.send(("finished", None, None))
+            # What was trained before has its usage already.
+            work.store.finish(replace(result, usage=result.usage or usage), predictions)
+            connection.send(("finished", None, usage))
         except TrialFailure as failure:
             content = (failure.kind, failure.reason, failure.detail)
             connection.send(("failed", content, sampler.usage().record()))

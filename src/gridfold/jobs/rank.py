@@ -105,7 +105,9 @@ def _train_all(works: Sequence[Work], messages: _Messages) -> None:
 
         with Sampler(Share(work.task.threads or 1)) as sampler:
             try:
-                result, predictions = train_trial(work.task, report, devices)
+                known = work.store.unscored(work.task.epochs) if devices.is_chief else None
+                known = devices.from_chief(known)
+                result, predictions = train_trial(work.task, report, devices, known)
             except TrialFailure as failure:
                 # Every rank gets here: such failures follow from what all of them know.
                 content = (failure.kind, failure.reason, failure.detail)
@@ -118,8 +120,8 @@ def _train_all(works: Sequence[Work], messages: _Messages) -> None:
         gpus = 0.0 if result.device == "CPU" else float(result.world_size)
         usage = replace(joined(map(from_row, rows)), gpus=gpus).record()
         if devices.is_chief:
-            work.store.finish(replace(result, usage=usage), predictions)
-        messages.send("finished", trial=number)
+            work.store.finish(replace(result, usage=result.usage or usage), predictions)
+        messages.send("finished", trial=number, usage=usage)
 
 
 def _sees(threads: int, device: str) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class TrialWatcher:
             result = found
             log.info("%s finished: %s", _name(work), result.scores)
             self._progress.done += 1
-        self._record.count(result.usage, failed=failure is not None)
+        self._record.count(event.usage or result.usage, failed=failure is not None)
         return result
 
 

@@ -64,7 +64,8 @@ class JobInputs:
             "code": self.conditions.code,
             "versions": self.conditions.versions,
         }
-        store = TrialStore(folder, self.paths.set_aside, fingerprint)
+        own_code = {name: own.code for name, own in (self.conditions.own_measures or {}).items()}
+        store = TrialStore(folder, self.paths.set_aside, fingerprint, own_code)
         store.open()
         return Work(self.task(trial, wanted, folder), store)
 
@@ -85,6 +86,7 @@ class JobInputs:
             # Once for each configuration, whose models are alike on all splits.
             self.conditions.loadable
             and trial.split == next((name for name in self.splits if name != FINAL), None),
+            self.conditions.own_functions,
         )
 
 

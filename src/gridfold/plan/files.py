@@ -38,6 +38,7 @@ def code_and_data_files(study: Study) -> list[Path]:
         getattr(study.data, "function", None),
         study.model.python and study.model.python.build,
         study.model.custom and study.model.custom.train,
+        *study.problem.own_measures.values(),
     ]
     code = [split_reference(reference)[0] for reference in references if reference]
     weights = [

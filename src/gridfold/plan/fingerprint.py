@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from gridfold.canonical import digest
+from gridfold.requests import OwnMeasure
 from gridfold.study import Study
+from gridfold.study.monitors import monitors
 from gridfold.usercode.digests import code_digest, file_digest, source_digest
 from gridfold.usercode.functions import split_reference
 
@@ -32,4 +34,21 @@ def training_code_digest(study: Study) -> str:
             files["model.saved.objects"] = code_digest(Path(model.saved.objects))
     if model.application is not None and model.application.weights is not None:
         files["model.application"] = file_digest(Path(model.application.weights))
+    # The measure that stops trainings early decides them; any other one only judges them.
+    stopping = {name for _, name in monitors(study.training, study.search)}
+    for name, reference in study.problem.own_measures.items():
+        if name in stopping:
+            files[f"problem.measures.{name}"] = code_digest(split_reference(reference)[0])
     return digest(files)
+
+
+def own_measures(study: Study) -> dict[str, OwnMeasure]:
+    """Return the measures of the user's own, with digests of their code.
+
+    It is no part of what trials depend on: a trial that was scored by other code keeps its
+    predictions, and is scored again.
+    """
+    return {
+        name: OwnMeasure(reference, code_digest(split_reference(reference)[0]))
+        for name, reference in study.problem.own_measures.items()
+    }

@@ -7,11 +7,11 @@ from functools import cached_property
 
 from gridfold.canonical import case_id
 from gridfold.environment.versions import numeric_versions
-from gridfold.plan.fingerprint import training_code_digest
+from gridfold.plan.fingerprint import own_measures, training_code_digest
 from gridfold.plan.plan import Plan
 from gridfold.plan.stage_names import stage_of
 from gridfold.plan.stages import confirming_plan, training_fractions
-from gridfold.problems import Measure
+from gridfold.problems import Measure, asks_for_data
 from gridfold.requests import (
     ChoiceRequest,
     CollectedStage,
@@ -33,6 +33,7 @@ from gridfold.requests import (
 )
 from gridfold.space.space import Space, shown_value
 from gridfold.space.starting_points import start_points
+from gridfold.study.monitors import monitors
 from gridfold.study.request import sections_of
 from gridfold.usercode import notebooks
 from gridfold.usercode.digests import code_digest
@@ -54,11 +55,16 @@ class JobRequests:
         """Return what `prepare_data` depends on."""
         data = self._study.data
         own = code_digest(split_reference(data.function)[0]) if data.source == "python" else ""
+        problem = self._study.problem
+        stopping = (name for _, name in monitors(self._study.training, self._study.search))
+        named = dict.fromkeys((*problem.further_measures, *stopping))
         return DataRequest(
             data.model_dump(exclude={"test_fraction", "normalise"}),
-            self._study.problem.type,
+            problem.type,
             self._plan.content,
             own,
+            problem.positive,
+            tuple(name for name in named if asks_for_data(name)) or None,
         )
 
     def splits(self) -> SplitsRequest:
@@ -87,6 +93,7 @@ class JobRequests:
             execution.threads_per_worker,
             execution.in_memory_mb,
             self._study.final.loadable,
+            own_measures(self._study) or None,
         )
 
     def train(self, shard: str) -> TrainRequest:
@@ -140,7 +147,10 @@ class JobRequests:
             CollectedStage(s.name, s in plan.answering_stages, tuple(plan.shards_of(s)))
             for s in plan.stages
         )
-        return CollectRequest(tuple(stages), self._study.problem.ranking_measure)
+        problem = self._study.problem
+        return CollectRequest(
+            tuple(stages), problem.ranking_measure, problem.further_measures or None
+        )
 
     def summary(self) -> SummaryRequest:
         """Return what `summarise` and `select_best` depend on."""
@@ -157,6 +167,7 @@ class JobRequests:
                 name: axis.model_dump(mode="json", by_alias=True)
                 for name, axis in study.search.space.items()
             },
+            study.problem.own_measures.get(study.problem.ranking_measure),
         )
 
     def scaling(self) -> ScalingRequest:
@@ -183,7 +194,11 @@ class JobRequests:
         """Return what `train_final` and `fit_final` depend on, besides what was selected."""
         study = self._study
         return FinalRequest(
-            self.conditions, study.study, study.problem.ranking_measure, study.report.confidence
+            self.conditions,
+            study.study,
+            study.problem.ranking_measure,
+            study.report.confidence,
+            further_measures=study.problem.further_measures or None,
         )
 
     def ensemble(self) -> FinalRequest:

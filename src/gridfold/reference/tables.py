@@ -46,6 +46,13 @@ _FEATURES = Column(
     "numbers",
 )
 _MEASURES = Column("<measure>", "float", "", "One for each measure, on the validation part")
+_METRICS = Column(
+    "<metric>, val_<metric>",
+    "float",
+    "",
+    "For each metric that your function has compiled into its model, on both parts",
+)
+_MONITOR = Column("val_<measure>", "float", "", "The measure that early stopping looks at")
 _SUMMARIES = (
     Column("<measure>_mean", "float", "", "Mean over the splits"),
     Column("<measure>_sd", "float", "", "Standard deviation over the splits"),
@@ -95,7 +102,7 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
     (
         "`tables/epochs.parquet`",
         "One row for each trained epoch of each trial: the learning curves.",
-        EPOCH_COLUMNS,
+        (*EPOCH_COLUMNS, _METRICS, _MONITOR),
     ),
     (
         "`tables/best_predictions.parquet`",
@@ -183,15 +190,26 @@ def _table(columns: Iterable[Column]) -> list[str]:
 
 
 def _measures() -> list[str]:
-    lines = ["| Measure | Range | Better | Problems |", "| --- | --- | --- | --- |"]
+    lines = [
+        "Every trial is scored with all measures that fit its problem. Tables and the report show",
+        "those without a star; one with a star (*) where the study names it, in",
+        "`problem.measures` or `problem.measure`, for which nothing is trained again.",
+        "",
+        "| Measure | Meaning | Range | Better | Problems |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for name, measure in MEASURES.items():
         low, high = measure.range
         reach = f"from {low:g}" if high == math.inf else f"{low:g} to {high:g}"
         if low == -math.inf:
             reach = f"up to {high:g}"
         better = "lower" if measure.lower_is_better else "higher"
-        problems = ", ".join(p for p, kind in PROBLEM_KINDS.items() if name in kind.measures)
-        lines.append(f"| `{name}` | {reach} | {better} | {problems} |")
+        problems = ", ".join(
+            p + ("" if name in kind.measures else "*")
+            for p, kind in PROBLEM_KINDS.items()
+            if name in kind.all_measures
+        )
+        lines.append(f"| `{name}` | {measure.meaning} | {reach} | {better} | {problems} |")
     return lines
 
 

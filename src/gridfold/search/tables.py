@@ -15,7 +15,7 @@ from gridfold.requests import CollectRequest
 from gridfold.search.ranking import ranked
 from gridfold.store import job_records
 from gridfold.tables.jobs import job_table
-from gridfold.tables.trials import Column, axis_columns, collect, typed_axis, write
+from gridfold.tables.trials import Column, axis_columns, collect, typed_axis, without_unnamed, write
 
 SEARCH_COLUMNS = (
     Column("stage", "string", "", "explore, b<bracket>r<rung>, refine<round> or confirm"),
@@ -69,6 +69,7 @@ def collect_search(
         if not file.configurations:
             continue
         trials, epochs = collect(file, own, [curves_of[s] for s in stage.shards])
+        trials = without_unnamed(trials, request.further_measures or ())
         trials.insert(0, "stage", stage.name)
         parts.append(trials)
         if stage.answers:

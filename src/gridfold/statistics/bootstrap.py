@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from gridfold.arrays import Array
+from gridfold.errors import TrialFailure
 from gridfold.training.measures import SAMPLE_LOSSES, score_one
 
 _RESAMPLES = 1000
@@ -86,7 +87,9 @@ def percentiles(
     return Percentiles(float(low), float(high), len(values), len(values) - len(defined))
 
 
-def scores_of_draws(measure: str, targets: Array, predictions: Array) -> DrawnScores:
+def scores_of_draws(
+    measure: str, targets: Array, predictions: Array, function: str | None = None
+) -> DrawnScores:
     """Return a function that scores draws of samples; NaN or infinite where there is no score.
 
     Many draws at once where the measure is a mean over samples or an area under the ROC curve:
@@ -97,8 +100,10 @@ def scores_of_draws(measure: str, targets: Array, predictions: Array) -> DrawnSc
     measure : str
     targets, predictions
         As in :func:`gridfold.training.measures.score`.
+    function : str, optional
+        Reference of the measure's function, if it is one of the user's own.
     """
-    if measure == "roc_auc":
+    if measure in ("roc_auc", "roc_auc_ovr"):
         return _rank_areas(targets, predictions)
     if measure in SAMPLE_LOSSES:
         losses = SAMPLE_LOSSES[measure](targets, predictions)
@@ -106,15 +111,15 @@ def scores_of_draws(measure: str, targets: Array, predictions: Array) -> DrawnSc
 
     def score(draw: Array) -> float:
         try:
-            return score_one(measure, targets[draw], predictions[draw])
-        except ValueError:
+            return score_one(measure, targets[draw], predictions[draw], function)
+        except (ValueError, TrialFailure):
             return float("nan")
 
     return lambda draws, axis: np.apply_along_axis(score, axis, draws)
 
 
 def _rank_areas(targets: Array, predictions: Array) -> DrawnScores:
-    """Return what reckons the measure `roc_auc` by sums of ranks (Mann & Whitney, 1947)."""
+    """Return what reckons areas under ROC curves by sums of ranks (Mann & Whitney, 1947)."""
     codes = [1] if predictions.shape[1] == 1 else range(predictions.shape[1])
 
     def areas(draws: Array, axis: int) -> Array:

@@ -47,7 +47,7 @@ def compare(
     scored = Scored.of(trials, configurations, request)
     labels = dict(zip(configurations["config_id"], configurations["label"], strict=True))
     table = compare_with_selected(scored, labels)
-    selection = _selection(scored, targets, groups, predictions)
+    selection = _selection(scored, targets, groups, predictions, request.function)
     table["chosen"] = [(selection.chosen or {}).get(i, np.nan) for i in table["config_id"]]
     values = scientific_values(scored, configurations, request.space)
     ranks = [
@@ -73,7 +73,11 @@ def compare(
 
 
 def _selection(
-    scored: Scored, targets: Array, groups: Array, predictions: Sequence[Path]
+    scored: Scored,
+    targets: Array,
+    groups: Array,
+    predictions: Sequence[Path],
+    function: str | None,
 ) -> SelectionEstimate:
     candidates = list(map(str, scored.scores.columns))
     if not candidates:
@@ -88,6 +92,7 @@ def _selection(
         candidates,
         {str(split): float(score) for split, score in selected.items()},
         scored.confidence,
+        function,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gridfold.arrays import Array, Scores
+from gridfold.errors import TrialFailure
 from gridfold.problems import Measure
 from gridfold.statistics.result import SelectionFacts
 from gridfold.tables.trials import stacked
@@ -84,6 +85,7 @@ def estimate_selection(
     candidates: list[str],
     expected: Mapping[str, float],
     confidence: float,
+    function: str | None = None,
 ) -> SelectionEstimate:
     """Return the score of the selected configuration, corrected for having been selected.
 
@@ -106,20 +108,22 @@ def estimate_selection(
     expected : mapping of str to float
         Score of the selected configuration on each split, as the trials table has it.
     confidence : float
+    function : str, optional
+        Reference of the measure's function, if it is one of the user's own.
     """
     if len(candidates) < 2:
         return SelectionEstimate(obstacle="With one complete configuration nothing was selected.")
     if measure not in SAMPLE_LOSSES:
         candidates = candidates[:_FEWER_CANDIDATES]
     predictions = _predictions(files, candidates, list(expected))
-    if not _reproduces(predictions[0], measure, targets, expected):
+    if not _reproduces(predictions[0], measure, targets, expected, function):
         return SelectionEstimate(
             obstacle="The predictions are on another scale than the targets, so the selection "
             "can’t be repeated on them."
         )
     samples = np.unique(np.concatenate([part for part, _ in predictions[0].values()]))
     units = np.unique(groups[samples], return_inverse=True)[1]
-    winners, judged, pooled = _select_again(measure, targets, samples, units, predictions)
+    winners, judged, pooled = _select_again(measure, targets, samples, units, predictions, function)
     if not len(winners):
         return SelectionEstimate(obstacle=f"{measure} is not defined on these bootstrap samples.")
     tail = (1 - confidence) / 2
@@ -157,16 +161,25 @@ def _predictions(
 
 
 def _reproduces(
-    predictions: _Predictions, measure: str, targets: Array, expected: Mapping[str, float]
+    predictions: _Predictions,
+    measure: str,
+    targets: Array,
+    expected: Mapping[str, float],
+    function: str | None,
 ) -> bool:
     """Tell whether predictions and targets give the score that the trials table has."""
     split, (samples, prediction) = next(iter(predictions.items()))
-    found = score_one(measure, targets[samples], prediction)
+    found = score_one(measure, targets[samples], prediction, function)
     return math.isclose(found, expected[split], rel_tol=1e-4, abs_tol=1e-6)
 
 
 def _select_again(
-    measure: str, targets: Array, samples: Array, units: Array, predictions: list[_Predictions]
+    measure: str,
+    targets: Array,
+    samples: Array,
+    units: Array,
+    predictions: list[_Predictions],
+    function: str | None,
 ) -> tuple[Array, Scores, float]:
     """Select on bootstrap samples.
 
@@ -180,8 +193,11 @@ def _select_again(
         Score of the first configuration on all samples.
     """
     simple = measure in SAMPLE_LOSSES
-    prepare, draws = (_of_means, _RESAMPLES) if simple else (_of_sets, _FEWER_RESAMPLES)
-    evaluate = prepare(measure, targets, samples, predictions)
+    draws = _RESAMPLES if simple else _FEWER_RESAMPLES
+    if simple:
+        evaluate = _of_means(measure, targets, samples, predictions)
+    else:
+        evaluate = _of_sets(measure, targets, samples, predictions, function)
     random, count = np.random.default_rng(0), int(units.max()) + 1
     sign = Measure.of(measure).sign
     winners, judged = [], []
@@ -225,7 +241,11 @@ def _of_means(
 
 
 def _of_sets(
-    measure: str, targets: Array, samples: Array, predictions: list[_Predictions]
+    measure: str,
+    targets: Array,
+    samples: Array,
+    predictions: list[_Predictions],
+    function: str | None,
 ) -> _Evaluation:
     """Return the evaluation of a measure of whole sets: the mean over the repeats."""
     repeats = [_by_repeat(samples, splits) for splits in predictions]
@@ -236,8 +256,8 @@ def _of_sets(
         for place, prediction in parts:
             taken = np.repeat(np.arange(len(place)), count[place])
             try:
-                scores.append(score_one(measure, truth[place[taken]], prediction[taken]))
-            except ValueError:
+                scores.append(score_one(measure, truth[place[taken]], prediction[taken], function))
+            except (ValueError, TrialFailure):
                 return math.nan
         return float(np.mean(scores))
 

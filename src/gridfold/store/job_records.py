@@ -13,7 +13,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,7 @@ class JobRecorder:
         self.record.ended = time.time()
         _append(self._file, self.record)
 
-    def count(self, usage: dict[str, Any], *, failed: bool) -> None:
+    def count(self, usage: Mapping[str, Any], *, failed: bool) -> None:
         """Count a trial that has ended."""
         self.record.failed += failed
         self.record.trained += not failed

@@ -74,6 +74,24 @@ class FinalTraining:
 
 
 @dataclass(frozen=True)
+class FurtherScore:
+    """The score on the held-out test set by a measure that the study names and doesn't rank by.
+
+    Attributes
+    ----------
+    score, low, high, method, undefined_draws, obstacle
+        As in :class:`HeldOutScore`.
+    """
+
+    score: float
+    low: float
+    high: float
+    method: str
+    undefined_draws: int
+    obstacle: str
+
+
+@dataclass(frozen=True)
 class HeldOutScore:
     """The score on the held-out test set, with a confidence interval.
 
@@ -93,7 +111,11 @@ class HeldOutScore:
     obstacle : str
         Why there is no interval; else empty.
     scores : dict of str to float
-        All measures of the problem.
+        All measures of the problem, and the user's own.
+    function : str or None
+        Reference of the measure's function, if it is one of the user's own.
+    further : dict of str to FurtherScore
+        By the other measures that the study names.
     """
 
     samples: int
@@ -106,6 +128,8 @@ class HeldOutScore:
     undefined_draws: int = 0
     obstacle: str = ""
     scores: dict[str, float] = field(default_factory=dict)
+    function: str | None = None
+    further: dict[str, FurtherScore] = field(default_factory=dict)
 
     @property
     def has_interval(self) -> bool:

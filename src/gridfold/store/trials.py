@@ -19,8 +19,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,8 @@ class TrialResult:
         Every measure of the problem on the validation part.
     history : list of dict
         For each epoch: ``epoch`` (from 1), ``loss``, ``val_loss``, ``metric``, ``val_metric``,
-        ``learning_rate``, ``seconds``, ``training_seconds`` (without validation).
+        ``learning_rate``, ``seconds``, ``training_seconds`` (without validation); and what else was
+        followed: ``val_<measure>`` of early stopping, metrics of the model's own compilation.
     segments : list of dict
         Stretches of uninterrupted training: ``first`` and ``last`` epoch, ``host``, ``started``.
     n_train, n_validation, parameters : int
@@ -74,6 +76,8 @@ class TrialResult:
         Time in epochs; time of the attempt that finished the trial, start-up included.
     usage : dict of str to float or None
         What it used (:class:`gridfold.jobs.usage.Usage`); empty where nobody looked.
+    own_code : dict of str to str
+        Digest of the code of each measure of the user's own that is among `scores`.
     """
 
     status: str
@@ -95,6 +99,7 @@ class TrialResult:
     fit_seconds: float = 0.0
     seconds: float = 0.0
     usage: dict[str, float | None] = field(default_factory=dict)
+    own_code: dict[str, str] = field(default_factory=dict)
 
 
 class TrialStore:
@@ -108,12 +113,22 @@ class TrialStore:
         Where records go that belong to other code, data or versions.
     fingerprint : mapping
         Everything a result depends on; JSON-like.
+    own_code : mapping of str to str
+        Digest of the code of each measure of the user's own, by its name. An answer must have a
+        score by this code; what was scored by other code keeps its training.
     """
 
-    def __init__(self, folder: Path, set_aside: Path, fingerprint: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        set_aside: Path,
+        fingerprint: Mapping[str, Any],
+        own_code: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.folder = folder
         self._set_aside = set_aside
         self._fingerprint = canonical(fingerprint)
+        self._own_code = dict(own_code)
 
     def open(self) -> None:
         """Make the folder ready; records with another fingerprint are moved out of the way.
@@ -162,6 +177,27 @@ class TrialStore:
 
     def result(self, epochs: int) -> TrialResult | None:
         """Return the answer for `epochs`, if there is one."""
+        found = self._recorded(epochs)
+        return None if found is None or self._lacks_scores(found) else found
+
+    def unscored(self, epochs: int) -> tuple[TrialResult, Array] | None:
+        """Return what lacks only scores by the user's own measures to be the answer.
+
+        Returns
+        -------
+        (TrialResult, array) or None
+            With the predictions; None where there is an answer, or more is missing.
+        """
+        found, predictions = self._recorded(epochs), self.predictions(epochs)
+        if found is None or predictions is None or not self._lacks_scores(found):
+            return None
+        return found, predictions
+
+    def _lacks_scores(self, found: TrialResult) -> bool:
+        by_this_code = self._own_code.items() <= found.own_code.items()
+        return found.status == "finished" and not by_this_code
+
+    def _recorded(self, epochs: int) -> TrialResult | None:
         try:
             return TrialResult(**json.loads(self._result_file(epochs).read_text()))
         except FileNotFoundError:
@@ -174,7 +210,7 @@ class TrialStore:
         """Return the predictions for the validation part, (samples, outputs) float32."""
         try:
             return np.load(self._predictions_file(epochs))  # type: ignore[no-any-return]
-        except (OSError, ValueError):
+        except (OSError, ValueError, EOFError):
             return None
 
     def finish(self, result: TrialResult, predictions: Array | None) -> None:
@@ -182,7 +218,8 @@ class TrialStore:
         if predictions is not None:
             with replacing(self._predictions_file(result.epochs)) as temporary:
                 np.save(temporary, predictions)
-        write_json(self._result_file(result.epochs), asdict(result))
+        by_this_code = replace(result, own_code=self._own_code)
+        write_json(self._result_file(result.epochs), asdict(by_this_code))
         checkpoints.prune(self.folder)
         (self.folder / "failure.json").unlink(missing_ok=True)
 
@@ -252,6 +289,8 @@ class TrialTask:
         MB of samples that are kept in memory; more are read when they are needed.
     must_be_loadable : bool
         Whether it is an error if the trained model can't be loaded from its file.
+    own_measures : dict of str to str
+        The measures of the user's own: the reference of each by its name.
     """
 
     config_id: str
@@ -266,3 +305,4 @@ class TrialTask:
     checkpoint_every: int = 1
     in_memory_mb: int = 1024
     must_be_loadable: bool = False
+    own_measures: dict[str, str] = field(default_factory=dict)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gridfold.plan.stage_file import StageFile
     from gridfold.store.trials import TrialResult, TrialStore
 
-from gridfold.problems import PROBLEM_KINDS
+from gridfold.problems import PROBLEM_KINDS, is_own_measure
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,8 @@ EPOCH_COLUMNS = (
     Column("seconds", "float", "s", "Wall time, validation included"),
     Column("training_seconds", "float", "s", "Wall time without validation"),
 )
+# After them, the metrics that a user has compiled into a model, and the measure of early stopping.
+
 PREDICTION_COLUMNS = (
     Column("config_id", "string", "", "Configuration"),
     Column("split", "string", "", "Split"),
@@ -194,7 +196,10 @@ def write_shard(
     # A shard without trials still has the columns, so that it can be joined with others.
     table = pd.DataFrame(trials) if trials else _typed(pd.DataFrame(), TRIAL_COLUMNS)
     write(trials_file, table)
-    write(epochs_file, _typed(pd.DataFrame(epochs), EPOCH_COLUMNS))
+    curves = pd.DataFrame(epochs)
+    further = curves.columns.difference([c.name for c in EPOCH_COLUMNS], sort=False)
+    typed = _typed(curves, EPOCH_COLUMNS)
+    write(epochs_file, typed.join(curves[further].astype("float64")))
     joined = pd.concat(predictions) if predictions else pd.DataFrame()
     write(predictions_file, _typed(joined, PREDICTION_COLUMNS))
 
@@ -323,9 +328,27 @@ def _cell(value: Any) -> Any:
 
 
 def all_measures(trials: pd.DataFrame) -> list[str]:
-    """Return the measures that the trials table holds, in the order of the problem's kind."""
-    known = dict.fromkeys(m for kind in PROBLEM_KINDS.values() for m in kind.measures)
-    return [name for name in known if name in trials.columns]
+    """Return the measures that a table of trials holds, those of every table first."""
+    kinds = PROBLEM_KINDS.values()
+    known = dict.fromkeys(name for kind in kinds for name in kind.measures)
+    known |= dict.fromkeys(name for kind in kinds for name in kind.further)
+    own = [name for name in trials.columns if is_own_measure(name)]
+    return [*(name for name in known if name in trials.columns), *own]
+
+
+def without_unnamed(trials: pd.DataFrame, named: Sequence[str]) -> pd.DataFrame:
+    """Return a table of trials without the measures that are shown only where a study names them.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Of shards, whose trials have all scores.
+    named : sequence of str
+        Measures that stay.
+    """
+    further = {name for kind in PROBLEM_KINDS.values() for name in kind.further}
+    optional = [c for c in trials.columns if c in further or is_own_measure(c)]
+    return trials.drop(columns=[name for name in optional if name not in named])
 
 
 def axis_columns(trials: pd.DataFrame) -> list[str]:

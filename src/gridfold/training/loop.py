@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import math
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from gridfold.errors import TrialFailure, summary_of
 from gridfold.training.augmentation import Augmenter
 from gridfold.training.devices import Devices, statistics
 from gridfold.training.feeds import Feed, own_part
@@ -236,7 +238,11 @@ def _build_metrics(model: keras.Model, batch: tuple[Any, ...]) -> None:
     prediction = model(x, training=False)
     sample_weight = weights[0] if weights else None
     model.compute_loss(x, y, prediction, sample_weight, training=False)
-    model.compute_metrics(x, y, prediction, sample_weight)
+    try:
+        model.compute_metrics(x, y, prediction, sample_weight)
+    except Exception as error:
+        reason = f"a metric that the model is compiled with fails: {summary_of(error)}"
+        raise TrialFailure("error", reason, traceback.format_exc()) from error
     model.reset_metrics()
 
 

@@ -2,63 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from sklearn import metrics
 
 from gridfold.arrays import Array, Scores
-from gridfold.problems import PROBLEM_KINDS
+from gridfold.errors import TrialFailure, summary_of
+from gridfold.problems import PROBLEM_KINDS, Measure
+from gridfold.usercode import functions
+
+_MEND = "mend it and run again: trained epochs are kept"
+
+_Score = Callable[[Array, Array], float]
 
 
-def _rank_area(targets: Array, prediction: Array) -> float:
-    """Area under the ROC curve; for several classes the mean over one-against-rest.
+def _over_classes(of_one: _Score) -> _Score:
+    """Return the mean of a measure over one-against-rest; classes without samples don't count.
 
-    NaN where all samples have one class.
+    Of one probability, it is the measure of the positive class.
     """
-    if len(np.unique(targets)) < 2:
-        return float("nan")
-    if prediction.shape[1] == 1:
-        return float(metrics.roc_auc_score(targets, prediction[:, 0]))
-    areas = [
-        metrics.roc_auc_score(targets == code, prediction[:, code])
-        for code in range(prediction.shape[1])
-        if 0 < np.sum(targets == code) < len(targets)
-    ]
-    return float(np.mean(areas))
+
+    def mean(targets: Array, prediction: Array) -> float:
+        if prediction.shape[1] == 1:
+            return float(of_one(targets == 1, prediction[:, 0]))
+        present = np.intersect1d(targets, np.arange(prediction.shape[1]))
+        return float(np.mean([of_one(targets == c, prediction[:, c]) for c in present]))
+
+    return mean
 
 
-def _log_loss(targets: Array, prediction: Array) -> float:
+def _chances(prediction: Array) -> Array:
+    """Return the probabilities of all classes, none of them 0, that add up to 1 exactly."""
     chances = prediction.astype(np.float64)
     if chances.shape[1] == 1:
         chances = np.hstack([1 - chances, chances])
     chances = np.clip(chances, 1e-15, None)
-    chances /= chances.sum(axis=1, keepdims=True)
+    return np.asarray(chances / chances.sum(axis=1, keepdims=True))
+
+
+def _log_loss(targets: Array, prediction: Array) -> float:
+    chances = _chances(prediction)
     return float(metrics.log_loss(targets, chances, labels=np.arange(chances.shape[1])))
 
 
-_MEASURES: dict[str, Callable[[Array, Array], float]] = {
+def _brier_score(targets: Array, prediction: Array) -> float:
+    chances = _chances(prediction)
+    if chances.shape[1] == 2:
+        return float(metrics.brier_score_loss(targets, chances[:, 1], pos_label=1))
+    return float(metrics.brier_score_loss(targets, chances, labels=np.arange(chances.shape[1])))
+
+
+def _top_accuracy(k: int) -> _Score:
+    return lambda y, p: metrics.top_k_accuracy_score(y, p, k=k, labels=np.arange(p.shape[1]))
+
+
+def _recall(code: int) -> _Score:
+    return lambda y, p: metrics.recall_score(y, classes_of(p), pos_label=code, zero_division=0)
+
+
+def _f1(targets: Array, prediction: Array) -> float:
+    average = "binary" if prediction.shape[1] == 1 else "macro"
+    return float(
+        metrics.f1_score(targets, classes_of(prediction), average=average, zero_division=0)
+    )
+
+
+def _relative_error(targets: Array, prediction: Array) -> float:
+    # scikit-learn divides by the smallest number instead of 0, and that sample is all that counts.
+    if not np.all(targets):
+        return float("nan")
+    return float(metrics.mean_absolute_percentage_error(targets, prediction))
+
+
+def _explained_variance(targets: Array, prediction: Array) -> float:
+    # As R²: of a single sample there is no variance to explain.
+    if len(targets) < 2:
+        return float("nan")
+    return float(metrics.explained_variance_score(targets, prediction))
+
+
+_rank_area = _over_classes(metrics.roc_auc_score)
+_average_precision = _over_classes(metrics.average_precision_score)
+
+_MEASURES: dict[str, _Score] = {
     "mse": metrics.mean_squared_error,
     "rmse": metrics.root_mean_squared_error,
     "mae": metrics.mean_absolute_error,
     "r2": metrics.r2_score,
+    "mape": _relative_error,
+    "median_absolute_error": metrics.median_absolute_error,
+    "explained_variance": _explained_variance,
     "accuracy": lambda y, p: metrics.accuracy_score(y, classes_of(p)),
     "balanced_accuracy": lambda y, p: metrics.recall_score(
         y, classes_of(p), average="macro", labels=np.unique(y), zero_division=0
     ),
-    "f1": lambda y, p: metrics.f1_score(
-        y,
-        classes_of(p),
-        average="binary" if p.shape[1] == 1 else "macro",
-        zero_division=0,
-    ),
+    # Studies of several classes that were finished before these names have `f1` and `roc_auc`.
+    "f1": _f1,
+    "f1_macro": _f1,
     "roc_auc": _rank_area,
+    "roc_auc_ovr": _rank_area,
+    "average_precision": _average_precision,
+    "average_precision_ovr": _average_precision,
+    "sensitivity": _recall(1),
+    "specificity": _recall(0),
+    "matthews_correlation": lambda y, p: metrics.matthews_corrcoef(y, classes_of(p)),
+    "cohen_kappa": lambda y, p: metrics.cohen_kappa_score(y, classes_of(p)),
+    "brier_score": _brier_score,
     "log_loss": _log_loss,
+    "top_3_accuracy": _top_accuracy(3),
+    "top_5_accuracy": _top_accuracy(5),
 }
 
 
-def score(problem: str, targets: Array, prediction: Array) -> dict[str, float]:
-    """Score predictions with every measure of the problem.
+def score(
+    problem: str, targets: Array, prediction: Array, own: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, float]:
+    """Score predictions with every measure of the problem, also those that no table shows.
 
     Parameters
     ----------
@@ -67,40 +131,126 @@ def score(problem: str, targets: Array, prediction: Array) -> dict[str, float]:
         Class codes of shape (samples,), or numbers of shape (samples, outputs).
     prediction : array of shape (samples, outputs)
         Probabilities, or numbers in the units of the targets.
+    own : mapping of str to str
+        The measures of the user's own: the reference of each by its name.
 
     Returns
     -------
     dict of str to float
         NaN where a measure is not defined, as R² of one sample.
+
+    Raises
+    ------
+    TrialFailure
+        As in :func:`own_score`.
     """
     scores = {}
-    for name in PROBLEM_KINDS[problem].measures:
+    for name in PROBLEM_KINDS[problem].all_measures:
         try:
             scores[name] = score_one(name, targets, prediction)
         except ValueError:
             scores[name] = float("nan")
+    for name, function in own.items():
+        scores[name] = own_score(function, targets, prediction)
     return scores
 
 
-def score_one(measure: str, targets: Array, prediction: Array) -> float:
-    """Score predictions with one measure.
+def require_own(own: Iterable[str]) -> None:
+    """Import the functions of the user's measures, before a training that would end with them.
+
+    Raises
+    ------
+    DataError
+        When one can't be imported.
+    """
+    for function in own:
+        functions.load(function)
+
+
+def own_score(function: str, targets: Array, prediction: Array) -> float:
+    """Score predictions with a measure of the user's own.
+
+    The function gets fresh arrays that it may change, as scikit-learn's take them: class codes or
+    numbers of shape (samples,), or numbers of shape (samples, outputs) where there are several; and
+    predictions in 64 bit, of shape (samples,) where each sample has one number (the probability of
+    the positive class), else (samples, classes) or (samples, outputs).
+
+    Raises
+    ------
+    TrialFailure
+        When it raises an exception, or returns anything but a finite number.
+    """
+    given = (np.array(targets), np.array(prediction, np.float64))
+    # A column beside a row would be subtracted as a table.
+    truth, predicted = (a[:, 0] if a.shape[1:] == (1,) else a for a in given)
+    try:
+        found = functions.load(function)(truth, predicted)
+    except Exception as error:
+        reason = f"{function} has failed: {summary_of(error)}; {_MEND}"
+        raise TrialFailure("error", reason, traceback.format_exc()) from error
+    try:
+        value = math.nan if isinstance(found, str | bytes) or np.ndim(found) else float(found)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        reason = f"{function} has returned {_shown(found)}, not one finite number; {_MEND}"
+        raise TrialFailure("error", reason)
+    return value
+
+
+def _shown(found: Any) -> str:
+    if np.ndim(found) and not isinstance(found, str):
+        return f"an array of shape {np.shape(found)}"
+    return repr(found)
+
+
+def score_one(
+    measure: str, targets: Array, prediction: Array, function: str | None = None
+) -> float:
+    """Score predictions with one measure; NaN where it is not defined for these targets.
+
+    Parameters
+    ----------
+    measure : str
+    targets, prediction : array
+        As in :func:`score`.
+    function : str, optional
+        Reference of the function of a measure of the user's own.
 
     Raises
     ------
     ValueError
-        When it is not defined for these targets.
+        When scikit-learn finds it not defined.
+    TrialFailure
+        As in :func:`own_score`.
     """
+    if function is not None:
+        return own_score(function, targets, prediction)
+    of = Measure.of(measure)
+    too_few = of.least_classes > 2 and prediction.shape[1] < of.least_classes
+    if too_few or (of.needs_two_classes and len(np.unique(targets)) < 2):
+        return float("nan")
     # Squares of large errors overflow in 32 bit.
     return float(_MEASURES[measure](np.asarray(targets), np.asarray(prediction, np.float64)))
 
 
 def _log_losses(targets: Array, prediction: Array) -> Scores:
-    chances = prediction.astype(np.float64)
-    if chances.shape[1] == 1:
-        chances = np.hstack([1 - chances, chances])
-    chances = np.clip(chances, 1e-15, None)
-    chances /= chances.sum(axis=1, keepdims=True)
-    return np.asarray(-np.log(chances[np.arange(len(targets)), targets]))
+    return np.asarray(-np.log(_chances(prediction)[np.arange(len(targets)), targets]))
+
+
+def _brier_losses(targets: Array, prediction: Array) -> Scores:
+    chances = _chances(prediction)
+    squares = np.square(chances - np.eye(chances.shape[1])[targets])
+    return np.asarray(squares[:, 1] if chances.shape[1] == 2 else squares.sum(axis=1))
+
+
+def _hits(k: int) -> Callable[[Array, Array], Scores]:
+    def hits(targets: Array, prediction: Array) -> Scores:
+        # Of equal probabilities the last ones, as scikit-learn has it.
+        best = np.argsort(prediction, axis=1, kind="stable")[:, -k:]
+        return np.asarray((best == targets[:, np.newaxis]).any(axis=1).astype(np.float64))
+
+    return hits
 
 
 def _errors(targets: Array, prediction: Array) -> Scores:
@@ -114,6 +264,9 @@ SAMPLE_LOSSES: dict[str, Callable[[Array, Array], Scores]] = {
     "mse": lambda y, p: np.square(_errors(y, p)).mean(axis=1),
     "mae": lambda y, p: np.abs(_errors(y, p)).mean(axis=1),
     "log_loss": _log_losses,
+    "brier_score": _brier_losses,
+    "top_3_accuracy": _hits(3),
+    "top_5_accuracy": _hits(5),
 }
 
 

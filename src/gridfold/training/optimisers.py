@@ -8,6 +8,11 @@ from typing import Any
 
 import keras
 
+from gridfold.problems import Measure
+
+FOLLOWED_ANYWAY = ("val_loss", "val_metric")
+"""What early stopping can look at that no prediction of its own is made for."""
+
 
 @keras.saving.register_keras_serializable(package="gridfold")
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
@@ -119,12 +124,13 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
     """
 
     def __init__(self, options: Mapping[str, Any], metric: str) -> None:
-        monitor = "val_loss" if options["monitor"] == "val_loss" else f"val_{metric}"
+        wanted = options["monitor"]
+        measure = {"val_loss": "loss", "val_metric": metric}.get(wanted, wanted)
         super().__init__(
-            monitor=monitor,
+            monitor=f"val_{measure}",
             patience=options["patience"],
             min_delta=options["min_delta"],
-            mode="max" if metric == "accuracy" and monitor != "val_loss" else "min",
+            mode="min" if measure == "loss" else Measure.of(measure).direction,
             restore_best_weights=options["restore_best"],
         )
         self._restored: dict[str, Any] | None = None

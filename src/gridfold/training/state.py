@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import platform
 import random
@@ -13,15 +14,79 @@ from typing import Any
 import keras
 import numpy as np
 
+from gridfold.arrays import Array
 from gridfold.canonical import derive_seed
 from gridfold.errors import TrialFailure
 from gridfold.store.checkpoints import Checkpoint
 from gridfold.store.trials import DIVERGED, TrialTask
-from gridfold.training import optimisers
+from gridfold.training import measures, optimisers
 from gridfold.training.devices import Devices
 from gridfold.training.loop import TrainingLoop
 
 EpochReport = Callable[[dict[str, float]], None]
+
+
+# Columns of the history that are not of the user's metrics, and those before them in tables.
+RESERVED = frozenset(
+    {
+        "config_id",
+        "split",
+        "epoch",
+        "loss",
+        "val_loss",
+        "metric",
+        "val_metric",
+        "learning_rate",
+        "seconds",
+        "training_seconds",
+    }
+)
+
+
+class EpochScore(keras.callbacks.Callback):
+    """Scores the validation part by a measure after each epoch, before others look at the logs.
+
+    Parameters
+    ----------
+    measure : str
+    function : str or None
+        Reference of its function, if it is one of the user's own.
+    targets : array
+        Of the validation part.
+    predict : callable
+        Returns the predictions for it.
+    """
+
+    def __init__(
+        self, measure: str, function: str | None, targets: Array, predict: Callable[[], Array]
+    ) -> None:
+        super().__init__()
+        self._measure, self._function = measure, function
+        self._targets, self._predict = targets, predict
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Add the score to the logs, as ``val_<measure>``.
+
+        Raises
+        ------
+        TrialFailure
+            When it is not defined on these samples, or is the user's own and fails.
+        """
+        predictions, score = self._predict(), math.nan
+        # With a loss that is not finite, the trial ends in a moment and says so.
+        if np.isfinite(predictions).all():
+            with contextlib.suppress(ValueError):
+                score = measures.score_one(
+                    self._measure, self._targets, predictions, self._function
+                )
+            if math.isnan(score):
+                raise TrialFailure(
+                    "error",
+                    f"early stopping by {self._measure}, which is not defined on the validation "
+                    "part of this split; use resampling.method stratified, or another monitor",
+                )
+        if logs is not None:
+            logs[f"val_{self._measure}"] = score
 
 
 class TrainingState(keras.callbacks.Callback):
@@ -101,6 +166,8 @@ class TrainingState(keras.callbacks.Callback):
             "val_metric": float(logs.get(f"val_{self._metric}", math.nan)),
             "learning_rate": float(keras.ops.convert_to_numpy(self._model.optimizer.learning_rate)),
         }
+        known = {"loss", "val_loss", self._metric, f"val_{self._metric}"}
+        row |= {name: float(value) for name, value in logs.items() if name not in known}
         self.epoch = epoch + 1
         for name in ("loss", "val_loss"):
             if not math.isfinite(row[name]) and name in logs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -29,6 +29,7 @@ from gridfold.training import (
     measures,
     models,
     optimisers,
+    own_metrics,
     pretrained,
 )
 from gridfold.training import devices as distribution
@@ -38,9 +39,9 @@ from gridfold.training.devices import Devices
 from gridfold.training.loop import TrainingLoop, steps_per_epoch
 from gridfold.training.phases import Phase, phase_after, phases_of
 from gridfold.training.prepared import NUMBER_BYTES, Prepared
-from gridfold.training.preprocessing import Affine, Preprocessing
+from gridfold.training.preprocessing import Affine, Preprocessing, fit_affine
 from gridfold.training.reloading import OWN_FAMILIES, refuse_unloadable
-from gridfold.training.state import EpochReport, TrainingState
+from gridfold.training.state import EpochReport, EpochScore, TrainingState
 
 # Families whose outputs are what the user has made them.
 _BROUGHT = ("python", "custom", "saved")
@@ -52,13 +53,12 @@ _PREDICTED_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A trained model and how it came about.
+class Predictor:
+    """A model with all that it takes to predict samples as they are kept.
 
     Attributes
     ----------
     model : keras.Model
-        With the weights that are to be scored.
     answers : Answers
         How predictions are made of its outputs.
     features : Preprocessing
@@ -68,12 +68,6 @@ class Fitted:
     scaled_scores : bool
         Whether predictions stay on the scale of training. So it is for several outputs in [0, 1]:
         in their own units, the one with the largest numbers would decide every score.
-    history, segments : list of dict
-        As in :class:`~gridfold.store.trials.TrialResult`.
-    best_epoch : int
-        Epoch (from 1) of the weights.
-    device : str
-        What each replica computed on.
     """
 
     model: keras.Model
@@ -81,15 +75,6 @@ class Fitted:
     features: Preprocessing
     targets: Affine
     scaled_scores: bool
-    history: list[dict[str, float]]
-    segments: list[dict[str, Any]]
-    best_epoch: int
-    device: str
-
-    @property
-    def fit_seconds(self) -> float:
-        """Wall time in epochs, interrupted stretches included."""
-        return sum(row["seconds"] for row in self.history)
 
     def predict(self, samples: Array, rows: Array) -> Array:
         """Predict `rows` of `samples` as they are kept; (rows, outputs) float32.
@@ -118,8 +103,36 @@ class Fitted:
         return self.targets.apply(targets) if self.scaled_scores else targets
 
 
+@dataclass(frozen=True)
+class Fitted(Predictor):
+    """A trained model, with the weights that are to be scored, and how it came about.
+
+    Attributes
+    ----------
+    history, segments : list of dict
+        As in :class:`~gridfold.store.trials.TrialResult`.
+    best_epoch : int
+        Epoch (from 1) of the weights.
+    device : str
+        What each replica computed on.
+    """
+
+    history: list[dict[str, float]]
+    segments: list[dict[str, Any]]
+    best_epoch: int
+    device: str
+
+    @property
+    def fit_seconds(self) -> float:
+        """Wall time in epochs, interrupted stretches included."""
+        return sum(row["seconds"] for row in self.history)
+
+
 def train_trial(
-    task: TrialTask, on_epoch: EpochReport, devices: Devices | None = None
+    task: TrialTask,
+    on_epoch: EpochReport,
+    devices: Devices | None = None,
+    known: tuple[TrialResult, Array] | None = None,
 ) -> tuple[TrialResult, Array]:
     """Train and score one trial.
 
@@ -131,6 +144,8 @@ def train_trial(
     devices : Devices, optional
         Where to train; one device when left out. With several processes, all of them call this
         and get the same answer.
+    known : (TrialResult, array), optional
+        A result with its predictions that lacks only scores by measures of the user's own.
 
     Returns
     -------
@@ -141,15 +156,23 @@ def train_trial(
     ------
     TrialFailure
         When the loss or a prediction is not finite, the model can't be built, a classifier's
-        outputs are no probabilities, or a model that must be loadable from its file is not.
+        outputs are no probabilities, a model that must be loadable from its file is not, or a
+        measure of the user's own fails.
     """
     started = time.perf_counter()
+    measures.require_own(task.own_measures.values())
     dataset = Dataset.load(task.data)
     split = Splits.load(task.splits, task.split).by_name[task.split]
+    if known is not None:
+        result, predictions = known
+        targets = dataset.targets[split.validation]
+        if task.settings["problem"]["type"] == "multi_output":
+            kind = task.settings["preprocessing"]["scale_targets"]
+            targets = fit_affine(kind, dataset.targets[split.training]).apply(targets)
+        return replace(result, scores=_scores(task, targets, predictions)), predictions
     devices = devices or distribution.start(None, task.threads)
     fitted = fit(task, dataset, split.training, split.validation, on_epoch, devices)
-    own = split.validation[devices.own_part(len(split.validation))]
-    predictions = devices.gather(fitted.predict(dataset.features, own))
+    predictions = _predicted_by_all(fitted, dataset, split.validation, devices)
     if not np.isfinite(predictions).all():
         raise TrialFailure(DIVERGED, "predictions are not finite (NaN or infinity)")
     fitted.answers.check(task.settings["problem"]["type"], predictions)
@@ -162,14 +185,7 @@ def train_trial(
         task.epochs,
         epochs_trained=len(fitted.history),
         best_epoch=fitted.best_epoch,
-        # The final model has no validation part.
-        scores=measures.score(
-            task.settings["problem"]["type"],
-            fitted.scored_targets(dataset.targets[split.validation]),
-            predictions,
-        )
-        if len(predictions)
-        else {},
+        scores=_scores(task, fitted.scored_targets(dataset.targets[split.validation]), predictions),
         history=fitted.history,
         segments=fitted.segments,
         n_train=len(split.training),
@@ -183,6 +199,22 @@ def train_trial(
         seconds=time.perf_counter() - started,
     )
     return result, predictions
+
+
+def _predicted_by_all(
+    predictor: Predictor, dataset: Dataset, rows: Array, devices: Devices
+) -> Array:
+    """Predict `rows`, each process a part of them; all get the whole."""
+    own = rows[devices.own_part(len(rows))]
+    return devices.gather(predictor.predict(dataset.features, own))
+
+
+def _scores(task: TrialTask, targets: Array, predictions: Array) -> dict[str, float]:
+    """Return all scores on the validation part, which the final model has not."""
+    if not len(predictions):
+        return {}
+    problem = task.settings["problem"]["type"]
+    return measures.score(problem, targets, predictions, task.own_measures)
 
 
 def fit(
@@ -225,9 +257,17 @@ def fit(
     model, metric, says = _built(settings, prepared, phase, devices)
     prepared = prepared.for_units(says.units if says.one_hot else 0)
 
-    stopping = None
+    predictor = Predictor(
+        model,
+        says,
+        prepared.features,
+        prepared.targets,
+        settings["problem"]["type"] == "multi_output",
+    )
+    stopping, judges = None, []
     if options["early_stopping"] and validation.size:
         stopping = optimisers.ResumableEarlyStopping(options["early_stopping"], metric)
+        judges = _judges(task, predictor, dataset, validation, devices)
     state = TrainingState(model, stopping, task, metric, seed, on_epoch, devices)
     if saved is not None:
         state.restore(saved)
@@ -252,7 +292,7 @@ def fit(
             augmentation,
         )
         # Where a second phase follows, a score that no longer improves is no reason to stop.
-        followers = [stopping, state] if stopping and phase.end is None else [state]
+        followers = [*judges, stopping, state] if stopping and phase.end is None else [state]
         state.loop.run(state.epoch, min(task.epochs, phase.end or task.epochs), followers)
     best_epoch = state.epoch
     if stopping and stopping.restore_best_weights and stopping.best_weights is not None:
@@ -260,16 +300,29 @@ def fit(
         model.set_weights(stopping.best_weights)
         best_epoch = stopping.best_epoch + 1
     return Fitted(
-        model,
-        says,
-        prepared.features,
-        prepared.targets,
-        settings["problem"]["type"] == "multi_output",
-        state.history,
-        state.segments,
-        best_epoch,
-        devices.device(),
+        **vars(predictor),
+        history=state.history,
+        segments=state.segments,
+        best_epoch=best_epoch,
+        device=devices.device(),
     )
+
+
+def _judges(
+    task: TrialTask, predictor: Predictor, dataset: Dataset, validation: Array, devices: Devices
+) -> list[keras.callbacks.Callback]:
+    """Return what scores each epoch by the measure that early stopping looks at, if it does."""
+    measure = task.settings["training"]["early_stopping"]["monitor"]
+    if measure in optimisers.FOLLOWED_ANYWAY:
+        return []
+    return [
+        EpochScore(
+            measure,
+            task.own_measures.get(measure),
+            predictor.scored_targets(dataset.targets[validation]),
+            lambda: _predicted_by_all(predictor, dataset, validation, devices),
+        )
+    ]
 
 
 def _fit_custom(
@@ -377,9 +430,10 @@ def _compile(
     metric = PROBLEM_KINDS[settings["problem"]["type"]].metric
     options = phase.training(settings["training"])
     pretrained.set_trainable(model, settings, is_frozen=phase.is_frozen)
+    own = own_metrics.OwnMetrics()
     if model.compiled and settings["model"]["family"] == "python":
-        # A compiled model brings its own optimiser and loss, as with Keras Tuner.
-        optimizer, loss = model.optimizer, model.loss
+        # A compiled model brings its own optimiser, loss and metrics, as with Keras Tuner.
+        optimizer, loss, own = model.optimizer, model.loss, own_metrics.of(model, metric)
         in_force.check_own_compilation(model, settings)
     else:
         steps = steps_per_epoch(len(prepared.training), global_batch_size(options))
@@ -387,7 +441,8 @@ def _compile(
     model.compile(
         optimizer=optimizer,
         loss=loss,
-        metrics=[says.metric(metric)],
+        metrics=[says.metric(metric), *own.metrics],
+        weighted_metrics=own.weighted,
         jit_compile=options["jit_compile"],
     )
     in_force.check(model, settings["model"]["family"], options)

@@ -370,6 +370,80 @@ def test_labels_become_codes_in_sorted_order(tmp_path: Path) -> None:
     assert dataset.class_names == ["5", "7", "9"]
 
 
+# -- the positive class, and measures that not all data have ---------------------------------------
+
+
+def binary(positive: Any = None, **data: Any) -> Dataset:
+    return prepare(section(**data), "binary", positive=positive)
+
+
+def test_the_positive_class_becomes_the_second() -> None:
+    plain = binary(source="breast_cancer")
+    named = binary("malignant", source="breast_cancer")
+    assert (plain.class_names, plain.target_names) == (["malignant", "benign"], ["benign"])
+    assert (named.class_names, named.target_names) == (["benign", "malignant"], ["malignant"])
+    np.testing.assert_array_equal(named.targets, 1 - plain.targets)
+    assert named.targets.dtype == plain.targets.dtype
+    assert binary("benign", source="breast_cancer").digest == plain.digest != named.digest
+
+
+@pytest.mark.parametrize(
+    ("written", "positive", "row", "names"),
+    [
+        (["1", "2"], 1, 0, ["2", "1"]),
+        (["1.0", "0.0"], 0, 1, ["1", "0"]),
+        (["1.0", "0.0"], 1.0, 0, ["0", "1"]),
+        (["1.0", "0.0"], "0.0", 1, ["1", "0"]),
+        (["0", "1"], "0", 0, ["1", "0"]),
+        (["yes", "no"], "no", 1, ["yes", "no"]),
+        (["True", "False"], False, 1, ["True", "False"]),
+        (["true", "false"], True, 0, ["false", "true"]),
+        (["-1", "+1"], -1, 0, ["1", "-1"]),
+    ],
+)
+def test_the_positive_class_is_named_as_yaml_reads_it(
+    written: list[str], positive: Any, row: int, names: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("x,y\n" + "".join(f"{i},{written[i % 2]}\n" for i in range(8)))
+    found = binary(positive, source="csv", path=str(file), targets=["y"])
+    assert found.class_names == names
+    assert np.flatnonzero(found.targets).tolist() == [row, row + 2, row + 4, row + 6]
+
+
+def test_numbers_of_an_array_have_a_positive_one(npz: Path) -> None:
+    targets = np.array([2.0, 5.0] * 60)
+    np.savez(npz, x=np.zeros((120, 3)), y=targets)
+    found = binary(2, source="npz", path=str(npz), features="x", targets="y")
+    assert found.class_names == ["5", "2"]
+    np.testing.assert_array_equal(found.targets == 1, targets == 2)
+
+
+@pytest.mark.parametrize("positive", ["Yes", "maybe", 1, True])
+def test_a_positive_class_that_there_is_not_is_refused(positive: Any, tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("x,y\n" + "".join(f"{i},{'yes' if i % 2 else 'no'}\n" for i in range(8)))
+    with pytest.raises(DataError, match=r"problem.positive: no class .*; allowed: no, yes"):
+        binary(positive, source="csv", path=str(file), targets=["y"])
+
+
+def test_the_best_of_three_needs_more_than_three_classes() -> None:
+    said = r"top_3_accuracy .* with 3 classes; allowed: at least 4 classes, or another measure"
+    with pytest.raises(DataError, match=said):
+        prepare(section(source="iris"), "multiclass", measures=["top_3_accuracy"])
+    digits = section(source="digits")
+    assert len(prepare(digits, "multiclass", measures=["top_5_accuracy"]).class_names or ()) == 10
+
+
+def test_a_relative_error_needs_targets_other_than_zero(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("x,y\n1,3\n2,0\n3,-1\n4,0\n")
+    data = section(source="csv", path=str(file), targets=["y"])
+    with pytest.raises(DataError, match=r"mape .* of which 2 are 0, the first at row 1; allowed"):
+        prepare(data, "regression", measures=["mape"])
+    assert len(prepare(data, "regression").targets) == 4
+
+
 def test_three_classes_are_no_binary_problem() -> None:
     with pytest.raises(DataError, match=r"3 classes in a binary .* \(0, 1, 2\); use multiclass"):
         load("binary", source="iris")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from gridfold.final.test_score import test_scores as scores_of_test_set
+from gridfold.final.test_score import test_scores
 from gridfold.training import measures
+
+scores_of_test_set = partial(test_scores, own={}, further=())
 
 
 def problem(kind: str, samples: int = 60) -> tuple[Any, Any]:
@@ -32,7 +36,9 @@ def problem(kind: str, samples: int = 60) -> tuple[Any, Any]:
     ("kind", "measure"),
     [
         *[(kind, m) for kind in ("regression", "multi_output") for m in ("mse", "mae", "rmse")],
-        *[(kind, m) for kind in ("binary", "multiclass") for m in ("roc_auc", "f1", "log_loss")],
+        *[("binary", m) for m in ("roc_auc", "f1", "log_loss", "average_precision")],
+        *[("multiclass", m) for m in ("roc_auc_ovr", "f1_macro", "log_loss", "brier_score")],
+        ("regression", "mape"),
     ],
 )
 def test_the_interval_is_that_of_a_bootstrap_that_scores_each_draw(kind: str, measure: str) -> None:
@@ -71,6 +77,18 @@ def test_all_right_is_not_certain() -> None:
     assert (found.score, found.high) == (1.0, 1.0)
     assert found.low == pytest.approx(36 / (36 + stats.norm.ppf(0.975) ** 2))
     assert found.method == "wilson"
+
+
+def test_shares_of_a_class_have_the_interval_of_wilson_for_its_samples() -> None:
+    targets = np.r_[np.zeros(30, int), np.ones(10, int)]
+    predictions = np.r_[np.full(27, 0.2), np.full(3, 0.8), np.full(6, 0.7), np.full(4, 0.1)]
+    for measure, right, samples in (("sensitivity", 6, 10), ("specificity", 27, 30)):
+        found = scores_of_test_set("binary", targets, predictions[:, None], measure, 0.9)
+        assert found is not None
+        expected = stats.binomtest(right, samples).proportion_ci(0.9, method="wilson")
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+        assert found.low < found.score == right / samples < found.high
+        assert found.method == "wilson"
 
 
 @pytest.mark.parametrize(("right", "samples"), [(0, 5), (3, 10), (171, 180), (1, 1), (0, 1)])
@@ -140,3 +158,25 @@ def test_where_there_is_no_interval_the_reason_is_given(
     assert found is not None
     assert np.isnan([found.low, found.high]).all()
     assert found.obstacle.startswith(said)
+
+
+def test_every_measure_that_a_study_names_has_an_interval(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def gap_error(t, p):\n    return abs(t - p).mean()\n")
+    targets, predictions = problem("binary")
+    found = test_scores(
+        "binary",
+        targets,
+        predictions,
+        "roc_auc",
+        0.9,
+        own={"gap_error": f"{tmp_path / 'mine.py'}:gap_error"},
+        further=["sensitivity", "roc_auc", "gap_error"],
+    )
+    assert found is not None
+    assert list(found.further) == ["sensitivity", "gap_error"]
+    assert found.further["sensitivity"].method == "wilson"
+    gap = found.further["gap_error"]
+    assert gap.score == pytest.approx(np.abs(targets - predictions[:, 0]).mean())
+    assert gap.low < gap.score < gap.high
+    assert (gap.method, gap.undefined_draws, gap.obstacle) == ("bootstrap", 0, "")
+    assert found.function is None

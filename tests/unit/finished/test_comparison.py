@@ -6,14 +6,17 @@ import functools
 import json
 import re
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
+import pandas as pd
 import pytest
 from ondisk import write_finished
+from sklearn.metrics import f1_score
 
 from gridfold.cli.main import main
 from gridfold.finished.comparison import StudyComparison, compare_studies, conclusion
@@ -21,6 +24,9 @@ from gridfold.finished.pages import comparison_page, index_page
 from gridfold.finished.study import FinishedStudy, find_studies
 from gridfold.paths import StudyPaths
 from gridfold.statistics.intervals import holm, paired_p_value
+from gridfold.store.model_card import ModelCard
+from gridfold.store.selection import Selection
+from gridfold.usercode import functions
 
 HOSTILE = "<script>alert(1)</script> & 'quotes' 100%"
 
@@ -40,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     write_finished(folder, "retested", seed=5, data=data | {"test_seed": 9})
     write_finished(folder, "untested", seed=6, data={"source": "iris", "test_fraction": 0.0})
-    write_finished(folder, "f1", seed=7, problem={"type": "multiclass", "measure": "f1"})
+    write_finished(folder, "f1", seed=7, problem={"type": "multiclass", "measure": "f1_macro"})
     write_finished(folder, "wine", seed=8, data=data | {"source": "wine"})
     return folder
 
@@ -129,13 +135,67 @@ def test_without_splits_and_test_samples_in_common_no_test_is_made_up(folder: Pa
     assert "not both studies have held some out" in page
 
 
+# -- measures that are no longer there, and the user's own --------------------------------------
+
+
+def judged_by(folder: Path, name: str, measure: str, function: str | None) -> None:
+    """Write a finished study as if its accuracy had been another measure."""
+    paths = write_finished(folder, name, skill=0.9 if name == "better" else 0.5)
+    trials = pd.read_parquet(paths.table("trials")).rename(columns={"accuracy": measure})
+    trials.to_parquet(paths.table("trials"))
+    replace(Selection.read(paths.best), measure=measure).write(paths.best)
+    card = ModelCard.read(paths.final_model.card)
+    assert card.test is not None
+    score = card.test.score
+    if measure == "f1":
+        targets, prediction = FinishedStudy.read(paths.root).test_results()
+        score = f1_score(targets, prediction.argmax(axis=1), average="macro")
+    test = replace(card.test, measure=measure, function=function, score=score)
+    replace(card, test=test).write(paths.final_model.card)
+
+
+def test_results_with_the_names_of_before_are_read_as_before(tmp_path: Path) -> None:
+    for name in ("worse", "better"):
+        judged_by(tmp_path, name, "f1", None)
+    worse, better = read(tmp_path, "worse", "better")
+    (found,) = compare_studies([worse, better])
+    assert found.splits is not None
+    assert found.test is not None
+    assert found.test.value > 0.2
+    assert found.test.low > 0
+    assert "better differs from worse by F1" in conclusion(found, worse)
+
+
+def test_studies_are_compared_by_a_measure_of_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "def hit_score(targets, chances):\n    return (chances.argmax(axis=1) == targets).mean()\n"
+    )
+    for name in ("worse", "better"):
+        judged_by(tmp_path, name, "hit_score", "mine.py:hit_score")
+    studies = read(tmp_path, "worse", "better")
+    (found,) = compare_studies(studies)
+    assert found.test is not None
+    assert found.test.low > 0
+    file.unlink()
+    functions.forget()
+    (found,) = compare_studies(studies)
+    assert found.splits is not None
+    assert found.test is None
+    assert "mine.py:hit_score has failed: " in found.obstacles[0]
+    assert "no such file: mine.py" in found.obstacles[0]
+
+
 # -- refused --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
-        ("f1", "it ranks by f1, base by accuracy"),
+        ("f1", "it ranks by f1_macro, base by accuracy"),
         ("wine", "it has other data and other test samples than base"),
         ("nowhere", "holds no finished study"),
         ("base", "1 different study"),

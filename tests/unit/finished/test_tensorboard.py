@@ -34,6 +34,8 @@ SPACE = {
 def study_in(folder: Path, **options: Any) -> Finished:
     """Put the tables of a finished study where the workflow does."""
     study = finished(folder, folds=2, epochs=3, **options)
+    # A metric that the user has compiled into the model.
+    study.epochs["val_auc"] = 1 - study.epochs["val_loss"] / 10
     tables = folder / "results" / "tiny" / "tables"
     tables.mkdir(parents=True)
     study.trials.to_parquet(tables / "trials.parquet")
@@ -83,7 +85,11 @@ def test_curves_are_those_of_the_table(written: tuple[Path, Finished]) -> None:
     history = study.epochs[(study.epochs["config_id"] == best) & (study.epochs["split"] == "r0f1")]
     events = EventAccumulator(str(run_of(folder, study, 1, "r0f1")))
     events.Reload()
-    for tag, column in (("loss/training", "loss"), ("metric/validation", "val_metric")):
+    for tag, column in (
+        ("loss/training", "loss"),
+        ("metric/validation", "val_metric"),
+        ("followed/val_auc", "val_auc"),
+    ):
         scalars = events.Scalars(tag)
         assert [s.step for s in scalars] == history["epoch"].tolist()
         assert [s.value for s in scalars] == pytest.approx(history[column].tolist())

@@ -38,7 +38,7 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_heading() -> None:
 
 
 def test_every_measure_has_a_range_that_its_direction_fits() -> None:
-    measures = {name for kind in PROBLEM_KINDS.values() for name in kind.measures}
+    measures = {name for kind in PROBLEM_KINDS.values() for name in kind.all_measures}
     assert set(MEASURES) == measures
     for name, measure in MEASURES.items():
         assert measure.name == name

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.statistics.bootstrap import percentiles, scores_of_draws
 from gridfold.training.measures import score_one
 
-MEASURES = ["accuracy", "balanced_accuracy", "roc_auc", "f1", "log_loss"]
+MEASURES = [
+    name for name in PROBLEM_KINDS["multiclass"].all_measures if Measure.of(name).least_classes <= 4
+]
 
 
 def classes(seed: int, samples: int, rare: int = 0) -> tuple[Any, Any]:
@@ -29,6 +33,19 @@ def test_draws_have_the_scores_that_single_draws_have(measure: str) -> None:
     found = scores_of_draws(measure, targets, predictions)(draws, -1)
     expected = [[score_one(measure, targets[d], predictions[d]) for d in row] for row in draws]
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_a_measure_of_the_users_own_is_called_for_each_draw(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "def first_score(targets, chances):\n    return targets[0] / (targets[0] != targets[1])\n"
+    )
+    targets = np.arange(10)
+    score = scores_of_draws(
+        "first_score", targets, np.zeros((10, 1)), f"{tmp_path / 'mine.py'}:first_score"
+    )
+    draws = np.array([[3, 4, 5], [7, 7, 1], [0, 2, 2]])
+    with np.errstate(divide="ignore"):
+        np.testing.assert_array_equal(score(draws, -1), [3, np.nan, 0])
 
 
 @pytest.mark.parametrize("measure", ["accuracy", "roc_auc", "f1"])

@@ -29,6 +29,7 @@ def estimate(
     groups: Floats | None = None,
     candidates: list[str] | None = None,
     shift: float = 0.0,
+    function: str | None = None,
 ) -> SelectionEstimate:
     """Return the estimate of a study whose configurations predict `predictions`, best first."""
     parts = np.array_split(np.arange(len(targets)), folds)
@@ -48,7 +49,7 @@ def estimate(
     pd.concat(tables).to_parquet(file)
     first = np.asarray(predictions[0], np.float32)
     expected = {
-        f"r0f{fold}": score_one(measure, targets[part], first[part]) + shift
+        f"r0f{fold}": score_one(measure, targets[part], first[part], function) + shift
         for fold, part in enumerate(parts)
     }
     return estimate_selection(
@@ -60,6 +61,7 @@ def estimate(
         candidates or [str(i) for i in range(len(predictions))],
         expected,
         0.95,
+        function,
     )
 
 
@@ -149,3 +151,23 @@ def test_predictions_on_another_scale_are_noticed(tmp_path: Path) -> None:
 def test_the_same_predictions_give_the_same_estimate(tmp_path: Path) -> None:
     study = guesses(np.random.default_rng(7), 5, 60)
     assert estimate(tmp_path, *study, "mse") == estimate(tmp_path, *study, "mse")
+
+
+def test_a_measure_of_the_users_own_is_called_for_each_draw(tmp_path: Path) -> None:
+    # One draw in a few has no sample above the limit, and there is no score then.
+    (tmp_path / "mine.py").write_text(
+        "def top_score(targets, chances):\n"
+        "    return (targets[chances > 0.97] == 1).mean() if (chances > 0.97).any() else 1 / 0\n"
+    )
+    reference = f"{tmp_path / 'mine.py'}:top_score"
+    random = np.random.default_rng(0)
+    targets = random.integers(0, 2, 60)
+    predictions = []
+    for noise in (0.5, 0.6, 0.7):
+        chances = np.clip(targets * (1 - noise) + noise * random.random(60), 0, 0.95)
+        chances[::6] = 0.98
+        predictions.append(chances[:, None])
+    found = estimate(tmp_path, targets, predictions, "top_score", function=reference)
+    assert found.obstacle == ""
+    assert 0 < found.resamples <= 200
+    assert found.low <= found.corrected <= found.high

@@ -21,8 +21,12 @@ def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("model.py").write_text(MODEL_FILE, encoding="utf-8")
     Path("broken.py").write_text("def build_model(hp:\n", encoding="utf-8")
     Path("latin.py").write_bytes(b"# caf\xe9\ndef build_model(hp): ...\n")
-    Path("table.csv").write_text("x,y,when,who\n1,2,3,4\n", encoding="utf-8")
+    Path("table.csv").write_text("x,y,when,who,sick\n1,2,3,4,yes\n2,3,4,5,no\n", "utf-8")
     Path("photos/cat").mkdir(parents=True)
+    own = "def {}(targets, predictions): ...\n"
+    names = ("brier_score", "val_loss", "my_score")
+    Path("scores.py").write_text("".join(map(own.format, names)), "utf-8")
+    Path("others.py").write_text(own.format("my_score"), "utf-8")
     Path("nul.py").write_bytes(b"a = 1\0\n")
 
 
@@ -336,6 +340,60 @@ BAD: list[tuple[str, dict[str, str | None], str, str, str]] = [
      "search.strategy.n", "1,000,000,000 configurations", "at most 10,000"),
     ("limit without limit", {"search": "{max_configurations: 100000000}"},
      "search.max_configurations", "100000000", "at most 1e+06"),
+    # -- measures, and the positive class
+    ("measure of another problem", {"problem": "{type: multiclass, measure: r2}"},
+     "problem.measure", '"r2" with `type: multiclass`', "allowed: accuracy, balanced_accuracy"),
+    ("measure misspelt", {"problem": "{type: multiclass, measures: [log_loss, cohens_kappa]}"},
+     "problem.measures[1]", '"cohens_kappa"', "did you mean `cohen_kappa`"),
+    ("measure that is a mean over classes", {"problem": "{type: multiclass, measure: f1}"},
+     "problem.measure", "a mean over the classes", "allowed: `f1_macro`, the same numbers"),
+    ("area that is a mean over classes", {"problem": "{type: multiclass, measures: [roc_auc]}"},
+     "problem.measures[0]", "a mean over the classes", "allowed: `roc_auc_ovr`"),
+    ("relative error of outputs in [0, 1]", {"data": "{source: linnerud, scale_targets: minmax}",
+     "problem": "{type: multi_output, measures: [mape]}"}, "problem.measures[0]", '"mape"',
+     "median_absolute_error"),
+    ("own measure in a missing file", {"problem": "{type: multiclass, measures: [no.py:my_score]}"},
+     "problem.measures[0]", "no such file: no.py", "a Python file"),
+    ("own measure without a function", {"problem":
+     "{type: multiclass, measures: [log_loss, model.py:my_score]}"}, "problem.measures[1]",
+     "no function `my_score` in model.py", "build_model"),
+    ("own measure that does not say which end is good", {"problem":
+     "{type: multiclass, measures: [model.py:build_model]}"}, "problem.measures[0]",
+     "with the name `build_model`", "`_score`, `_gain` at its end where higher is better"),
+    ("own measure with a name of ours", {"problem":
+     "{type: multiclass, measures: [scores.py:brier_score]}"}, "problem.measures[0]",
+     "with the name `brier_score`", "none of mse"),
+    ("own measure with the name of a column", {"problem":
+     "{type: multiclass, measures: [scores.py:val_loss]}"}, "problem.measures[0]",
+     "with the name `val_loss`", "a name in small letters"),
+    ("own measures with one name", {"problem":
+     "{type: multiclass, measures: [scores.py:my_score, others.py:my_score]}"},
+     "problem.measures[0]", "a second measure with the name `my_score`", "each name once"),
+    ("own measure that ranks and is nowhere", {"problem": "{type: multiclass, measure: my_score}"},
+     "problem.measure", '"my_score" with `type: multiclass`', "allowed: accuracy"),
+    ("own measure misspelt where it ranks", {"problem":
+     "{type: multiclass, measure: my_scores, measures: [scores.py:my_score]}"},
+     "problem.measure", '"my_scores"', "did you mean `my_score`?"),
+    ("early stopping by nothing", {"training": "{early_stopping: {monitor: val_accuracy}}"},
+     "training.early_stopping.monitor", '"val_accuracy" with `type: multiclass`',
+     "val_loss, val_metric, accuracy"),
+    ("early stopping by another problem's measure", {"training":
+     "{early_stopping: {monitor: f1}}"}, "training.early_stopping.monitor", "`f1`", "`f1_macro`"),
+    ("early stopping on an axis", {"training": "{early_stopping: {}}"}
+     | space("training.early_stopping.monitor: [val_loss, r2]"),
+     'search.space["training.early_stopping.monitor"][1]', '"r2" with `type: multiclass`',
+     "log_loss"),
+    ("early stopping on an axis of sections",
+     space("training.early_stopping: [null, {monitor: mse}]"),
+     'search.space["training.early_stopping"][1].monitor', '"mse"', "log_loss"),
+    ("positive of several classes", {"problem": "{type: multiclass, positive: setosa}"},
+     "problem.positive", '"setosa" with `type: multiclass`', "of two classes"),
+    ("positive class that there is not", {"data": "{source: breast_cancer}", "problem":
+     "{type: binary, positive: Malignant}"}, "problem.positive", 'no class "Malignant"',
+     'allowed: "malignant", "benign"'),
+    ("positive class that a small table lacks", table("targets: [sick], features: [x]")
+     | {"problem": "{type: binary, positive: 1}"}, "problem.positive", "no class 1",
+     'allowed: "no", "yes"'),
     # -- sections that do not fit together, and files
     ("regression of classes", {"problem": "{type: regression}"}, "problem.type",
      "`regression` with `data.source: iris`", "allowed: multiclass"),

@@ -50,8 +50,8 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "objective of another problem": (
         tuned({"tuner": "random", "objective": "r2"}),
         "search.strategy.objective",
-        '"r2" with `problem.type: multiclass`',
-        "accuracy, balanced_accuracy, roc_auc, f1, log_loss, val_loss, val_accuracy",
+        '"r2" with `type: multiclass`',
+        "accuracy, balanced_accuracy, roc_auc_ovr, f1_macro, log_loss, average_precision_ovr",
     ),
     "objective in a list": (
         tuned({"tuner": "random", "objective": ["val_loss", "val_mae"]}),

@@ -103,6 +103,15 @@ def test_documented_columns_are_there_with_their_types(tmp_path: Path) -> None:
     assert set(trials["resumptions"]) == {1}
 
 
+def test_measures_are_shown_where_they_always_are_or_where_they_are_named() -> None:
+    names = ["cohen_kappa", "accuracy", "my_score", "brier_score", "old_cost", "f1", "mlp.units"]
+    table = pd.DataFrame([[0.5] * len(names)], columns=names)
+    shown = tables.without_unnamed(table, ["brier_score", "my_score"])
+    assert tables.all_measures(shown) == ["accuracy", "f1", "brier_score", "my_score"]
+    assert "mlp.units" in shown
+    assert tables.all_measures(tables.without_unnamed(table, [])) == ["accuracy", "f1"]
+
+
 def test_trials_that_left_the_study_are_left_out(tmp_path: Path) -> None:
     write_shard(tmp_path, "s0001", ["a", "b"])
     trials, epochs = collect(tmp_path, request(b={}))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn import datasets, linear_model, metrics
 
-from gridfold.problems import PROBLEM_KINDS, Measure
-from gridfold.training.measures import classes_of, score, score_one
+from gridfold.problems import MEASURES, PROBLEM_KINDS, Measure
+from gridfold.training.measures import SAMPLE_LOSSES, classes_of, score, score_one
 
 # Two of three right; sorted by probability the pairs (0, 2), (1, 2) are right, one of two.
 BINARY_TARGETS = np.array([1, 0, 1, 0])
@@ -22,14 +22,14 @@ def column(*values: float) -> np.ndarray:
 
 @pytest.mark.parametrize("problem", PROBLEM_KINDS)
 def test_every_measure_of_a_problem_is_scored(problem: str) -> None:
-    targets = np.array([0, 1, 0, 1])
-    prediction = column(0.1, 0.7, 0.4, 0.8)
+    targets = np.array([1, 2, 1, 2]) % 2
+    prediction = column(0.7, 0.1, 0.4, 0.2)
     if problem == "multiclass":
-        prediction = np.hstack([1 - prediction, prediction])
+        prediction = np.hstack([1 - prediction, prediction, np.zeros((4, 4))])
     if problem in ("regression", "multi_output"):
-        targets = targets.reshape(-1, 1)
+        targets = targets.reshape(-1, 1) + 1
     scores = score(problem, targets, prediction)
-    assert tuple(scores) == PROBLEM_KINDS[problem].measures
+    assert tuple(scores) == PROBLEM_KINDS[problem].all_measures
     for name, value in scores.items():
         low, high = Measure.of(name).range
         assert low <= value <= high, name
@@ -42,7 +42,17 @@ def test_regression_by_hand() -> None:
     scores = score("regression", column(1, 2, 3, 6), column(2, 2, 3, 4))
     # Errors 1, 0, 0, -2; the targets' squares around their mean 3 sum to 14.
     assert scores == pytest.approx(
-        {"mse": 5 / 4, "rmse": math.sqrt(5 / 4), "mae": 3 / 4, "r2": 1 - 5 / 14}
+        {
+            "mse": 5 / 4,
+            "rmse": math.sqrt(5 / 4),
+            "mae": 3 / 4,
+            "r2": 1 - 5 / 14,
+            # 1/1, 0, 0 and 2/6.
+            "mape": (1 + 1 / 3) / 4,
+            "median_absolute_error": 1 / 2,
+            # The mean error -1/4 is no part of the variance of the errors, 5/4 - 1/16.
+            "explained_variance": 1 - (5 / 4 - 1 / 16) / (14 / 4),
+        }
     )
 
 
@@ -106,7 +116,7 @@ def test_multiclass_by_hand() -> None:
     assert scores["accuracy"] == 3 / 5
     assert scores["balanced_accuracy"] == pytest.approx((2 / 3 + 1 + 0) / 3)
     f1 = (2 * 2 / (2 * 2 + 1), 2 * 1 / (2 * 1 + 2), 0)
-    assert scores["f1"] == pytest.approx(sum(f1) / 3)
+    assert scores["f1_macro"] == pytest.approx(sum(f1) / 3)
 
 
 def test_the_area_of_several_classes_is_one_against_the_rest() -> None:
@@ -114,8 +124,10 @@ def test_the_area_of_several_classes_is_one_against_the_rest() -> None:
     model = linear_model.LogisticRegression(C=1e-4, max_iter=5000).fit(data.data, data.target)
     chances = model.predict_proba(data.data)
     expected = metrics.roc_auc_score(data.target, chances, multi_class="ovr", average="macro")
-    assert score_one("roc_auc", data.target, chances) == pytest.approx(expected)
+    assert score_one("roc_auc_ovr", data.target, chances) == pytest.approx(expected)
     assert 0.5 < expected < 1
+    # As in studies that were finished when it had no name of its own.
+    assert score_one("roc_auc", data.target, chances) == pytest.approx(expected)
 
 
 def test_a_class_that_a_split_lacks_is_left_out_of_means_over_classes() -> None:
@@ -124,7 +136,9 @@ def test_a_class_that_a_split_lacks_is_left_out_of_means_over_classes() -> None:
     scores = score("multiclass", targets, prediction)
     assert scores["balanced_accuracy"] == 0.5
     # Class 0 is separated without error; of class 1, only 0.6 against 0.2 is in the wrong order.
-    assert scores["roc_auc"] == pytest.approx((1 + 3 / 4) / 2)
+    assert scores["roc_auc_ovr"] == pytest.approx((1 + 3 / 4) / 2)
+    # Precision at the positives of class 0: 1, 1; of class 1: 1, 2/3.
+    assert scores["average_precision_ovr"] == pytest.approx((1 + (1 + 2 / 3) / 2) / 2)
     chances = (0.8, 0.3, 0.8, 0.2)
     assert scores["log_loss"] == pytest.approx(-sum(map(math.log, chances)) / 4)
 
@@ -144,6 +158,79 @@ def test_probabilities_that_sum_to_1_only_nearly_are_scored() -> None:
     )
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_further_measures_agree_with_scikit_learn(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    targets = random.integers(0, 7, 200)
+    chances = random.dirichlet(np.ones(7), 200)
+    chances[np.arange(200), targets] += 0.2
+    # Many are equal.
+    chances = np.round(chances, 1) + 0.01
+    chances /= chances.sum(axis=1, keepdims=True)
+    predicted, labels = chances.argmax(axis=1), np.arange(7)
+    scores = score("multiclass", targets, chances)
+    assert {name: scores[name] for name in PROBLEM_KINDS["multiclass"].further} == pytest.approx(
+        {
+            "average_precision_ovr": metrics.average_precision_score(
+                np.eye(7)[targets], chances, average="macro"
+            ),
+            "top_3_accuracy": metrics.top_k_accuracy_score(targets, chances, k=3, labels=labels),
+            "top_5_accuracy": metrics.top_k_accuracy_score(targets, chances, k=5, labels=labels),
+            "matthews_correlation": metrics.matthews_corrcoef(targets, predicted),
+            "cohen_kappa": metrics.cohen_kappa_score(targets, predicted),
+            "brier_score": metrics.brier_score_loss(targets, chances, labels=labels),
+        }
+    )
+    assert scores["brier_score"] == pytest.approx(
+        np.square(chances - np.eye(7)[targets]).sum(axis=1).mean()
+    )
+    sick, chance = targets > 3, random.random(200)
+    scores = score("binary", sick.astype(int), chance.reshape(-1, 1))
+    truth = metrics.confusion_matrix(sick, chance >= 0.5)
+    assert {name: scores[name] for name in PROBLEM_KINDS["binary"].further} == pytest.approx(
+        {
+            "average_precision": metrics.average_precision_score(sick, chance),
+            "sensitivity": truth[1, 1] / truth[1].sum(),
+            "specificity": truth[0, 0] / truth[0].sum(),
+            "matthews_correlation": metrics.matthews_corrcoef(sick, chance >= 0.5),
+            "cohen_kappa": metrics.cohen_kappa_score(sick, chance >= 0.5),
+            "brier_score": metrics.brier_score_loss(sick, chance),
+        }
+    )
+
+
+def test_further_measures_of_two_classes_by_hand() -> None:
+    # Six of ten are positive; three of them are found, and one negative sample is taken for one.
+    targets = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0])
+    scores = score("binary", targets, column(0.9, 0.8, 0.7, 0.3, 0.2, 0.1, 0.6, 0.4, 0.25, 0.05))
+    assert scores["sensitivity"] == 3 / 6
+    assert scores["specificity"] == 3 / 4
+    assert scores["matthews_correlation"] == pytest.approx(
+        (3 * 3 - 1 * 3) / math.sqrt(4 * 6 * 4 * 6)
+    )
+    chance = 0.4 * 0.6 + 0.6 * 0.4
+    assert scores["cohen_kappa"] == pytest.approx((0.6 - chance) / (1 - chance))
+    # Precision where each positive sample stands in the ranking.
+    precisions = [1, 1, 1, 4 / 6, 5 / 8, 6 / 9]
+    assert scores["average_precision"] == pytest.approx(sum(precisions) / 6)
+    squares = [0.01, 0.04, 0.09, 0.49, 0.64, 0.81, 0.36, 0.16, 0.0625, 0.0025]
+    assert scores["brier_score"] == pytest.approx(sum(squares) / 10)
+
+
+@pytest.mark.parametrize("measure", [name for name in SAMPLE_LOSSES if name in MEASURES])
+def test_a_measure_of_samples_is_their_mean(measure: str) -> None:
+    random = np.random.default_rng(0)
+    for kind in (kind for kind, of in PROBLEM_KINDS.items() if measure in of.all_measures):
+        targets = random.integers(0, 2 if kind == "binary" else 8, 60)
+        predictions = np.round(random.dirichlet(np.ones(8), 60), 1) + 0.01
+        if kind == "binary":
+            predictions = predictions[:, :1]
+        elif kind != "multiclass":
+            targets = random.random((60, 8))
+        expected = score_one(measure, targets, predictions)
+        assert SAMPLE_LOSSES[measure](targets, predictions).mean() == pytest.approx(expected), kind
+
+
 # -- what is not defined --------------------------------------------------------------------------
 
 
@@ -154,17 +241,34 @@ def test_r2_of_one_sample_is_nan_and_the_rest_is_scored() -> None:
     assert scores["mse"] == 4
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
-@pytest.mark.filterwarnings("ignore:Mean of empty slice:RuntimeWarning")
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 @pytest.mark.parametrize("problem", ["binary", "multiclass"])
-def test_the_area_of_a_single_class_is_nan_and_the_rest_is_scored(problem: str) -> None:
+def test_what_needs_two_classes_is_nan_on_one_and_the_rest_is_scored(problem: str) -> None:
     prediction = column(0.2, 0.3)
     if problem == "multiclass":
-        prediction = np.hstack([1 - prediction, prediction])
+        prediction = np.hstack([1 - prediction, prediction, np.zeros((2, 4))])
     scores = score(problem, np.array([0, 0]), prediction)
-    assert math.isnan(scores["roc_auc"])
+    undefined = {name for name, value in scores.items() if math.isnan(value)}
+    assert undefined == {name for name in scores if Measure.of(name).needs_two_classes}
+    assert {"matthews_correlation", "cohen_kappa"} < undefined
     assert scores["accuracy"] == 1
+
+
+def test_a_relative_error_of_nothing_is_not_defined() -> None:
+    targets = column(0, 2)
+    assert metrics.mean_absolute_percentage_error(targets, column(1, 2)) > 1e15
+    assert math.isnan(score_one("mape", targets, column(1, 2)))
+    assert score_one("mape", column(-1, 2), column(1, 2)) == 1
+
+
+def test_explained_variance_of_one_sample_is_not_defined() -> None:
+    assert metrics.explained_variance_score([1], [3]) == 1
+    assert math.isnan(score_one("explained_variance", column(1), column(3)))
+
+
+@pytest.mark.parametrize(("k", "classes"), [(3, 2), (3, 3), (5, 3), (5, 5)])
+def test_the_best_of_as_few_classes_tell_nothing(k: int, classes: int) -> None:
+    prediction = np.full((4, classes), 1 / classes)
+    assert math.isnan(score_one(f"top_{k}_accuracy", np.array([0, 1, 0, 1]), prediction))
 
 
 def test_predictions_that_are_not_numbers_have_no_error() -> None:

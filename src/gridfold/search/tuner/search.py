@@ -150,17 +150,23 @@ class TuningStudy:
             "space": search,
             "model": self.study.model.model_dump(mode="json"),
             "training": self.study.training.model_dump(mode="json"),
-            "problem": self.study.problem.model_dump(mode="json"),
+            # What decides among measures is the objective; the positive class is in the data.
+            "problem": self.study.problem.model_dump(mode="json", exclude={"measures", "positive"}),
             "data": [
                 self._inputs.data_digest,
                 self.study.data.normalise,
                 self.study.data.scale_targets,
             ],
             "splits": {name: self.splits[name].digest for name in self._split_names},
-            "code": self._inputs.conditions.code,
+            "code": [self._inputs.conditions.code, *self._own_code()],
             "versions": self._inputs.conditions.versions,
         }
         return {name: digest(part)[:12] for name, part in parts.items()}
+
+    def _own_code(self) -> list[str]:
+        """Return the digests of the objectives that are measures of the user's own."""
+        own = self._inputs.conditions.own_measures or {}
+        return [own[name].code for name in self.objectives if name in own]
 
 
 @dataclass

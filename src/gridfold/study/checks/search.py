@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gridfold.errors import KeyPath, Problem
+from gridfold.study.checks.problem import unknown_measure
 from gridfold.study.objectives import known_objectives
 from gridfold.study.sections.explain import shown
 from gridfold.study.sections.resampling import ORDERED_METHODS, split_names
@@ -136,15 +137,12 @@ def objective_problems(problem: Any, search: Any) -> Iterator[Problem]:
     strategy = search.strategy
     if not isinstance(strategy, KerasTunerStrategy):
         return
-    known = known_objectives(problem.type)
+    known = known_objectives(problem)
     is_list = isinstance(strategy.objective, list)
     for index, name in enumerate(strategy.objectives):
         if name not in known:
-            yield Problem(
-                (*_STRATEGY, "objective", *([index] if is_list else [])),
-                f"{shown(name)} with `problem.type: {problem.type}`",
-                f"allowed: {', '.join(known)}",
-            )
+            path = (*_STRATEGY, "objective", *([index] if is_list else []))
+            yield unknown_measure(path, name, problem.type, [*known])
 
 
 def tuner_training_problems(training: Any, search: Any) -> Iterator[Problem]:

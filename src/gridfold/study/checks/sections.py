@@ -13,6 +13,11 @@ from gridfold.study.checks.model import (
     model_problems,
     model_training_problems,
 )
+from gridfold.study.checks.problem import (
+    measure_problems,
+    monitor_problems,
+    positive_problems,
+)
 from gridfold.study.checks.search import (
     objective_problems,
     stage_problems,
@@ -36,11 +41,14 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
     for needed, check in (
         (("data",), datachecks.file_problems),
         (("data", "problem"), datachecks.target_problems),
+        (("problem",), measure_problems),
+        (("data", "problem"), positive_problems),
         (("data", "resampling"), datachecks.resampling_data_problems),
         (("problem", "resampling"), datachecks.resampling_problem_problems),
         (("data", "model"), _model_data_problems),
         (("data", "training", "search"), datachecks.augmentation_problems),
         (("problem", "training"), _training_problems),
+        (("problem", "training", "search"), monitor_problems),
         (("training", "search"), _unmet_requests),
         (("model",), model_problems),
         (("report",), _notebook_problems),

@@ -9,7 +9,7 @@ from typing import Any
 
 from gridfold.csvfiles.format import BROKEN, Format
 from gridfold.csvfiles.head import Head, Unreadable, column_notes, look
-from gridfold.csvfiles.numbers import Strays
+from gridfold.csvfiles.numbers import Strays, in_order
 from gridfold.errors import Problem
 from gridfold.study.sections.explain import shown, unknown_key
 
@@ -158,6 +158,20 @@ def target_problems(data: Any) -> Iterator[Problem]:
     for name in data.targets:
         if name in head.names and not head.problems:
             yield from _strays_of(data, head, name, must=True, is_feature=False)
+
+
+def labels(data: Any) -> list[str]:
+    """Return the different labels of a small table's target; none if its first rows are not all."""
+    try:
+        how = Format.of(data.model_dump())
+        head = look(data.path, data.source, how, data.targets)
+    except BROKEN:
+        # Told by the other checks.
+        return []
+    if not head.whole or head.problems or any(name not in head.names for name in data.targets):
+        return []
+    texts = head.texts_of(data.targets[0])
+    return in_order({text for text in texts if text and text not in how.missing})
 
 
 def _strays_of(

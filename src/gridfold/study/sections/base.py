@@ -17,9 +17,9 @@ class Section(BaseModel):
     )
 
 
-def without_effect(default: Any, **kwargs: Any) -> Any:
+def without_effect(default: Any = None, **kwargs: Any) -> Any:
     """Declare a field that can't change a result, so that it stays out of the configuration id."""
-    return Field(default, json_schema_extra={"affects_result": False}, **kwargs)
+    return _field(default, {"affects_result": False}, kwargs)
 
 
 def late_addition(default: Any = None, **kwargs: Any) -> Any:
@@ -27,9 +27,13 @@ def late_addition(default: Any = None, **kwargs: Any) -> Any:
 
     So a study keeps its ids, and what is trained, when gridfold learns a new setting.
     """
+    return _field(default, {"late_addition": True}, kwargs)
+
+
+def _field(default: Any, extra: dict[str, Any], kwargs: dict[str, Any]) -> Any:
     if "default_factory" not in kwargs:
         kwargs["default"] = default
-    return Field(json_schema_extra={"late_addition": True}, **kwargs)
+    return Field(json_schema_extra=extra, **kwargs)
 
 
 def is_late_addition(section: type[BaseModel], name: str) -> bool:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gridfold.problems import PROBLEM_KINDS, ProblemKind
-from gridfold.study.sections.base import Section, without_effect
+from gridfold.problems import MEASURES, OWN_ENDINGS, PROBLEM_KINDS, ProblemKind
+from gridfold.study.sections.base import PythonReference, Section, without_effect
+from gridfold.usercode.functions import split_reference
 
 ProblemType = Literal["regression", "multi_output", "binary", "multiclass"]
 
-
-_MEASURES = Literal[
-    "mse", "rmse", "mae", "r2", "accuracy", "balanced_accuracy", "roc_auc", "f1", "log_loss"
-]
+# Checked against the type of the problem later; editors get the names.
+_MeasureName = Annotated[str, Field(json_schema_extra={"enum": [*MEASURES]})]
+_OwnName = Annotated[str, Field(json_schema_extra={"pattern": f"_({'|'.join(OWN_ENDINGS)})$"})]
 
 
 class ProblemSection(Section):
@@ -25,8 +25,22 @@ class ProblemSection(Section):
         None, description="Activation of the output layer; follows the type when left out."
     )
     loss: str | None = Field(None, description="Keras loss; follows the type when left out.")
-    measure: _MEASURES | None = without_effect(
-        None, description="Measure that ranks configurations; follows the type when left out."
+    positive: str | int | float | bool | None = without_effect(
+        None,
+        description="`binary`: label of the positive class, whose probability the model gives; "
+        "the second in their order when left out. Data are prepared anew, and so trained anew, "
+        "when it is the other one.",
+    )
+    measure: _MeasureName | _OwnName | None = without_effect(
+        None,
+        description="Measure that ranks configurations; follows the type when left out. One of "
+        "your own has the name of its function.",
+    )
+    measures: list[_MeasureName | PythonReference] = without_effect(
+        default_factory=list,
+        description="Measures that tables and the report show beside those of the type, and "
+        "measures of your own, as `file.py:function`, called with targets and predictions. Naming "
+        "one trains nothing.",
     )
 
     @model_validator(mode="after")
@@ -35,7 +49,6 @@ class ProblemSection(Section):
         for name, value, allowed in (
             ("output_activation", self.output_activation, kind.activations),
             ("loss", self.loss, kind.losses),
-            ("measure", self.measure, kind.measures),
         ):
             if value is not None and value not in allowed:
                 raise ValueError(
@@ -63,3 +76,15 @@ class ProblemSection(Section):
     def ranking_measure(self) -> str:
         """The measure that ranks configurations."""
         return self.measure or self.kind.measures[0]
+
+    @property
+    def own_measures(self) -> dict[str, str]:
+        """The measures of the user's own: the reference of each by its name."""
+        return {split_reference(m)[1]: m for m in self.measures if ":" in m}
+
+    @property
+    def further_measures(self) -> tuple[str, ...]:
+        """The measures that tables show because the study names them."""
+        named = [split_reference(measure)[1] for measure in self.measures]
+        names = dict.fromkeys((*named, self.ranking_measure))
+        return tuple(name for name in names if name not in self.kind.measures)

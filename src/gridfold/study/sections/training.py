@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from gridfold.problems import MEASURES, OWN_ENDINGS
 from gridfold.study.sections.base import (
     Fraction,
     NonNegativeFloat,
@@ -63,12 +64,28 @@ Schedule = Annotated[
 ]
 
 
+# Measures are checked against the problem later; editors get the names.
+_Monitor = Annotated[
+    str,
+    Field(
+        json_schema_extra={
+            "anyOf": [
+                {"enum": ["val_loss", "val_metric", *MEASURES]},
+                {"pattern": f"_({'|'.join(OWN_ENDINGS)})$"},
+            ]
+        }
+    ),
+]
+
+
 class EarlyStopping(Section):
     """Stop when the validation score no longer improves."""
 
-    monitor: Literal["val_loss", "val_metric"] = Field(
+    monitor: _Monitor = Field(
         "val_loss",
-        description="`val_loss`, or `val_metric`: accuracy for classes, MAE for numbers.",
+        description="`val_loss`; `val_metric`: accuracy for classes, MAE for numbers; or a measure "
+        "of the problem, of your own too, for which the validation part is predicted after each "
+        "epoch.",
     )
     patience: PositiveInt = Field(10, description="Epochs without improvement before stopping.")
     min_delta: NonNegativeFloat = Field(0.0, description="Smaller changes do not count.")

@@ -11,4 +11,10 @@ def run(job: RuleJob) -> None:
     """Do the work of a job of the rule."""
     request = job.request(DataRequest)
     folder = job.output("manifest").parent
-    prepare(request.data, request.problem, folder).save(folder)
+    prepare(
+        request.data,
+        request.problem,
+        folder,
+        positive=request.positive,
+        measures=request.measures or (),
+    ).save(folder)

@@ -257,6 +257,27 @@ def test_trials_that_fail_are_left_behind_until_they_are_too_many(
         searched(search)
 
 
+def test_a_measure_of_the_users_own_is_an_objective(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("def hit_score(t, p):\n    return (p.argmax(axis=1) == t).mean()\n")
+    problem = {"type": "multiclass", "measures": [f"{file}:hit_score"]}
+    random = {"tuner": "random", "max_trials": 2}
+    objective = {"objective": ["hit_score", "log_loss"]}
+    study = tuned({**random, **objective}, problem=problem)
+    search = prepared(tmp_path, study)
+    assert search.objectives == {"hit_score": "max", "log_loss": "min"}
+    searched(search)
+    for trial in trials_of(search):
+        results = stored(search, trial)
+        assert trial.metrics["hit_score"] == fmean(r.scores["accuracy"] for r in results)
+    by_accuracy = prepared(tmp_path / "other", tuned(random, problem=problem)).fingerprint()
+    before = search.fingerprint()
+    file.write_text("def hit_score(t, p):\n    return 2 * (p.argmax(axis=1) == t).mean()\n")
+    after = prepared(tmp_path, study).fingerprint()
+    assert [name for name in before if before[name] != after[name]] == ["code"]
+    assert prepared(tmp_path / "other", tuned(random, problem=problem)).fingerprint() == by_accuracy
+
+
 # -- oracles, asked without training --------------------------------------------------------------
 
 TUNERS: dict[str, dict[str, Any]] = {
