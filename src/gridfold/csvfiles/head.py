@@ -25,6 +25,8 @@ _ROWS = 1000
 _LETTERS = 200_000
 # Columns of row numbers, as pandas, Arrow and readr name those that had no name.
 ROW_NAMES = re.compile(r"(Unnamed: \d+(\.\d+)?|__index_level_\d+__|\.\.\.\d+)?")
+_DAY = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 _OTHER_SEPARATORS = (";", "\t", "|", ",")
 _SHOWN = 10
 
@@ -272,7 +274,7 @@ def _find_repeated(head: Head) -> None:
             )
 
 
-def column_notes(head: Head, features: Collection[str]) -> list[str]:
+def column_notes(head: Head, features: Collection[str], separator: str = ",") -> list[str]:
     """Return what is remarkable about features that nobody has listed.
 
     Parameters
@@ -280,6 +282,8 @@ def column_notes(head: Head, features: Collection[str]) -> list[str]:
     head : Head
     features : collection of str
         The features that are taken for numbers if they look like some.
+    separator : str
+        Of columns.
     """
     notes = []
     for name in features:
@@ -291,6 +295,18 @@ def column_notes(head: Head, features: Collection[str]) -> list[str]:
             notes.append(
                 f"the column {name} has texts such as {codes[0]!r}; if all of it are numbers, they "
                 f"are read as such ({int(codes[0])}); name it in data.categories to keep them"
+            )
+        dates = [text for text in texts if _DAY.fullmatch(text)]
+        if 2 * len(dates) > len(texts):
+            notes.append(
+                f"the column {name} has numbers such as {dates[0]}, which look like dates; they "
+                "are read as numbers, in which a new month or year is a jump"
+            )
+        points = [text for text in texts if "." in text]
+        if separator == ";" and points and all(map(_GROUPED.fullmatch, points)):
+            notes.append(
+                f"the column {name} has numbers such as {points[0]}; if the point groups digits, "
+                'set data.thousands: "."'
             )
         first = next((start for start in ("0", "1") if texts[0] == start), None)
         if first and len(texts) > 2 and texts == [str(int(first) + i) for i in range(len(texts))]:

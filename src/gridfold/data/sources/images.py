@@ -18,9 +18,11 @@ from gridfold.csvfiles.format import Format
 from gridfold.data.columns import label
 from gridfold.data.description import Role
 from gridfold.data.sources import tablefile
+from gridfold.data.sources.columnchecks import refuse, require_complete, stray_complaints
 from gridfold.data.sources.described import described
 from gridfold.data.sources.raw import Raw
-from gridfold.data.sources.table import Told, refuse_strays, require_columns, require_complete
+from gridfold.data.sources.studytable import require_columns
+from gridfold.data.sources.table import tell
 from gridfold.errors import DataError, summary_of
 
 log = logging.getLogger(__name__)
@@ -87,12 +89,11 @@ def _listed(path: str, data: Mapping[str, Any], *, classes: bool) -> Raw:
     )
     table = read.frame
     require_columns(path, table, roles)
-    told = Told.of(read)
-    told.log()
+    tell(read.head.left_out)
     for name in asked:
         require_complete(path, name, table[name])
     numbers = [*filter(None, [data["weight"]]), *(() if classes else data["targets"])]
-    refuse_strays(path, read, numbers, Format())
+    refuse(path, [*stray_complaints(read, numbers, Format())])
     files = [Path(path).parent / name for name in table[data["image"]].astype(str)]
     absent = [str(file) for file in files if not file.is_file()]
     if absent:
@@ -106,7 +107,7 @@ def _listed(path: str, data: Mapping[str, Any], *, classes: bool) -> Raw:
         target_names=list(data["targets"]),
         written=True,
         described=described(table, _roles(data, table), categories),
-        left_out=told.left_out,
+        left_out=[*read.head.left_out],
     )
 
 
