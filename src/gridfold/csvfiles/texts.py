@@ -61,8 +61,8 @@ def doubt_about(
         place = f"{text!r} in row {row}" if is_date(text) else repr(next(filter(is_date, counts)))
         return Doubt(
             f"column {name} has points in time, such as {place}",
-            f"{leave_out} in data.time if it says when samples happen and is in ISO form, {keep}, or write numbers "
-            "instead (a year, days since a start)",
+            f"{leave_out} in data.time if it says when samples happen and is in ISO form, {keep}, "
+            "or write numbers instead (a year, days since a start)",
         )
     if len(counts) > _MOST_CATEGORIES or (len(counts) > _FEW and 2 * len(counts) > total):
         return Doubt(
