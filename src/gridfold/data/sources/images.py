@@ -1,38 +1,41 @@
-"""Image files: found, decoded in parallel, and brought to one size once."""
+"""Image files: found in folders or in a list, with what they show."""
 
 from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gridfold import arrays
-from gridfold.arrays import Array
 from gridfold.csvfiles.format import Format
 from gridfold.data.columns import label
 from gridfold.data.description import Role
 from gridfold.data.sources import tablefile
 from gridfold.data.sources.columnchecks import refuse, require_complete, stray_complaints
+from gridfold.data.sources.decoding import (
+    Decoded,
+    decode,
+    left_out_of,
+    notes_on,
+    range_of,
+    refuse_dark,
+    shown,
+    upright,
+)
 from gridfold.data.sources.described import described
 from gridfold.data.sources.raw import Raw
 from gridfold.data.sources.studytable import require_columns
 from gridfold.data.sources.table import tell
-from gridfold.errors import DataError, summary_of
+from gridfold.errors import DataError
 
 log = logging.getLogger(__name__)
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
-_CHANNELS = {"rgb": 3, "grayscale": 1}
-_NAMES_SHOWN = 20
-_PROGRESS_SECONDS = 5.0
 
 
 def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool = False) -> Raw:
@@ -54,14 +57,27 @@ def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool =
     """
     own = _listed(data["path"], data, classes=classes)
     test = _listed(data["test_path"], data, classes=classes) if data["test_path"] else None
-    size = data["size"] or _first_size(own.features)
-    how = {"size": size, "color": data["color"], "fit": data["fit"]}
+    parts = [part for part in (own, test) if part is not None]
     # Without a size, images of another one are refused instead of resized.
     exact = data["size"] is None
-    for part in (own, test):
-        if part is not None:
-            _decode_part(part, how, exact, data["damaged"], folder)
+    how: dict[str, Any] = {
+        "size": data["size"] or _first_size(own.features),
+        "color": data["color"],
+        "fit": data["fit"],
+    }
+    decoded = [decode(part.features, how, exact=exact, folder=folder) for part in parts]
+    refuse_dark(decoded)
+    if limits := range_of(decoded):
+        how["range"] = [*limits]
+        for one in decoded:
+            one.scale(how, exact=exact)
+    for part, one in zip(parts, decoded, strict=True):
+        own.left_out += _put_pixels(part, one, data["damaged"])
     own.reading = {"images": how}
+    own.notes += notes_on(decoded, how.get("range"))
+    own.left_out += left_out_of(decoded)
+    tell(own.left_out, own.notes)
+    own.rows = sum(len(one.files) for one in decoded)
     if test is not None:
         if own.targets.dtype != test.targets.dtype and classes:
             # One list has texts where the other one has numbers.
@@ -89,7 +105,6 @@ def _listed(path: str, data: Mapping[str, Any], *, classes: bool) -> Raw:
     )
     table = read.frame
     require_columns(path, table, roles)
-    tell(read.head.left_out)
     for name in asked:
         require_complete(path, name, table[name])
     numbers = [*filter(None, [data["weight"]]), *(() if classes else data["targets"])]
@@ -97,7 +112,7 @@ def _listed(path: str, data: Mapping[str, Any], *, classes: bool) -> Raw:
     files = [Path(path).parent / name for name in table[data["image"]].astype(str)]
     absent = [str(file) for file in files if not file.is_file()]
     if absent:
-        raise DataError(f"{path}: {len(absent)} files are not there: {_shown(absent)}")
+        raise DataError(f"{path}: {len(absent)} files are not there: {shown(absent)}")
     targets = table[data["targets"]]
     return Raw(
         files,
@@ -155,134 +170,30 @@ def _first_size(files: Sequence[Path]) -> list[int]:
     for file in files:
         try:
             with Image.open(file) as image:
-                upright = _upright(image)
-                return [upright.height, upright.width]
+                turned = upright(image)
+                return [turned.height, turned.width]
         except Exception as error:
             # Named with all the others when they are decoded.
             log.debug("%s: %s", file, error)
     raise DataError(f"none of {len(files)} files is an image; the first is {files[0]}")
 
 
-def _decode_part(
-    part: Raw, how: Mapping[str, Any], exact: bool, damaged: str, folder: Path | None
-) -> None:
+def _put_pixels(part: Raw, decoded: Decoded, damaged: str) -> list[str]:
     """Put pixels in the place of paths; leave out what can't be decoded, if that is wanted."""
-    files = part.features
-    pixels, errors = decode(files, how, exact=exact, folder=folder)
-    if errors:
-        named = [f"{files[row]} ({text})" for row, text in sorted(errors.items())]
-        if damaged == "refuse":
-            raise DataError(
-                f"{len(errors)} of {len(files)} images can't be used: {_shown(named)}; mend or "
-                "remove them, or set data.damaged: skip"
-            )
-        log.warning("%d of %d images left out: %s", len(errors), len(files), "; ".join(named))
-        kept = np.setdiff1d(np.arange(len(files)), list(errors))
-        pixels = pixels[kept]
-        for name in ("targets", "groups", "weights"):
-            values = getattr(part, name)
-            if values is not None:
-                setattr(part, name, values[kept])
-    part.features = pixels
-
-
-def decode(
-    files: Sequence[Path | str],
-    how: Mapping[str, Any],
-    *,
-    exact: bool = False,
-    folder: Path | None = None,
-) -> tuple[Array, dict[int, str]]:
-    """Decode image files, several at a time.
-
-    Pillow lets other threads run while it decodes, so threads do and no process is started.
-
-    Parameters
-    ----------
-    files : sequence of path
-    how : mapping
-        ``size`` (height and width), ``color`` and ``fit``, as in the ``data`` section.
-    exact : bool
-        Refuse images of another size instead of resizing them.
-    folder : Path, optional
-        Where there is room for pixels that are too many for memory.
-
-    Returns
-    -------
-    pixels : array of shape (files, height, width, channels), uint8
-        In the order of `files`.
-    errors : dict of int to str
-        What is wrong with the files that could not be decoded, by their position.
-    """
-    # Imported here: the tables' jobs read no images and should start fast.
-    from gridfold.environment.machine import cpu
-
-    height, width = how["size"]
-    shape = (len(files), height, width, _CHANNELS[how["color"]])
-    pixels = arrays.empty(shape, np.uint8, folder)
-    errors: dict[int, str] = {}
-    said = time.monotonic()
-
-    def decode_one(row: int) -> tuple[int, str]:
-        try:
-            pixels[row] = _decoded(files[row], how, exact)
-        except Exception as error:
-            # Damaged files raise nearly anything.
-            return row, summary_of(error)
-        return row, ""
-
-    with ThreadPoolExecutor(cpu().usable_cores) as threads:
-        for row, error in threads.map(decode_one, range(len(files))):
-            if error:
-                errors[row] = error
-            if time.monotonic() - said > _PROGRESS_SECONDS:
-                said = time.monotonic()
-                log.info("decoded %d of %d images", row + 1, len(files))
-    log.info("decoded %d images", len(files) - len(errors))
-    return pixels, errors
-
-
-def _decoded(file: Path | str, how: Mapping[str, Any], exact: bool) -> Array:
-    from PIL import Image, ImageOps
-
-    height, width = how["size"]
-    with Image.open(file) as opened:
-        image = _upright(opened)
-        if exact and (image.height, image.width) != (height, width):
-            raise ValueError(
-                f"{image.height} x {image.width} pixels, the first image has {height} x {width}; "
-                "set data.size"
-            )
-        image = _in_eight_bits(image).convert("RGB" if how["color"] == "rgb" else "L")
-        wanted, filter_ = (width, height), Image.Resampling.BILINEAR
-        if image.size == wanted:
-            pass
-        elif how["fit"] == "crop":
-            image = ImageOps.fit(image, wanted, filter_)
-        elif how["fit"] == "pad":
-            image = ImageOps.pad(image, wanted, filter_)
-        else:
-            image = image.resize(wanted, filter_)
-        return np.asarray(image, np.uint8).reshape(height, width, -1)
-
-
-def _upright(image: Any) -> Any:
-    """Turn an image as its camera was held."""
-    from PIL import ImageOps
-
-    return ImageOps.exif_transpose(image)
-
-
-def _in_eight_bits(image: Any) -> Any:
-    """Return grey values of 16 bit in 8 bit, which Pillow would cut off instead."""
-    from PIL import Image
-
-    if not image.mode.startswith("I"):
-        return image
-    return Image.fromarray((np.asarray(image, np.float64) / 257).round().astype(np.uint8))
-
-
-def _shown(names: Sequence[str]) -> str:
-    text = ", ".join(names[:_NAMES_SHOWN])
-    more = len(names) - _NAMES_SHOWN
-    return f"{text} and {more} more" if more > 0 else text
+    files, errors = decoded.files, decoded.errors
+    part.features = decoded.pixels
+    if not errors:
+        return []
+    named = [f"{files[row]} ({text})" for row, text in sorted(errors.items())]
+    if damaged == "refuse":
+        raise DataError(
+            f"{len(errors)} of {len(files)} images can't be used: {shown(named)}; mend or "
+            "remove them, or set data.damaged: skip"
+        )
+    kept = np.setdiff1d(np.arange(len(files)), list(errors))
+    for name in ("features", "targets", "groups", "weights"):
+        values = getattr(part, name)
+        if values is not None:
+            setattr(part, name, values[kept])
+    log.warning("%d of %d images left out: %s", len(errors), len(files), "; ".join(named))
+    return [f"{len(errors)} of {len(files)} images, which can't be decoded: {shown(named)}"]
