@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from gridfold.csvfiles.format import Format
+from gridfold.csvfiles.numbers import in_order
 from gridfold.data.columns import label
-from gridfold.data.description import Role
+from gridfold.data.description import Count, DataDescription, Role, name_of
 from gridfold.data.sources import tablefile
 from gridfold.data.sources.columnchecks import refuse, require_complete, stray_complaints
 from gridfold.data.sources.decoding import (
@@ -30,12 +32,9 @@ from gridfold.data.sources.raw import Raw
 from gridfold.data.sources.studytable import require_columns
 from gridfold.data.sources.table import tell
 from gridfold.errors import DataError
+from gridfold.imagefolders import SUFFIXES, Listing, parts_of
 
 log = logging.getLogger(__name__)
-
-SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
 
 
 def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool = False) -> Raw:
@@ -55,8 +54,7 @@ def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool =
     DataError
         When files are missing or damaged, all of them named, or sizes differ; says what to change.
     """
-    own = _listed(data["path"], data, classes=classes)
-    test = _listed(data["test_path"], data, classes=classes) if data["test_path"] else None
+    own, test = _sets(data, classes=classes)
     parts = [part for part in (own, test) if part is not None]
     # Without a size, images of another one are refused instead of resized.
     exact = data["size"] is None
@@ -79,18 +77,98 @@ def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool =
     tell(own.left_out, own.notes)
     own.rows = sum(len(one.files) for one in decoded)
     if test is not None:
-        if own.targets.dtype != test.targets.dtype and classes:
-            # One list has texts where the other one has numbers.
-            for part in (own, test):
-                part.targets = np.array([label(value) for value in part.targets], object)
         own.test_features, own.test_targets = test.features, test.targets
     return own
 
 
-def _listed(path: str, data: Mapping[str, Any], *, classes: bool) -> Raw:
-    """Return paths as features, with targets and what else a CSV file says."""
-    if os.path.isdir(path):
-        return _listed_in_folders(Path(path))
+def look(data: Mapping[str, Any], *, classes: bool = False) -> DataDescription:
+    """Describe images by their folders, or by the file that lists them; none is decoded.
+
+    Parameters
+    ----------
+    data : mapping
+        The ``data`` section, of source ``images``.
+    classes : bool
+        Whether targets are classes.
+
+    Raises
+    ------
+    DataError
+        When files are missing, or classes have none; says what to change.
+    """
+    own, test = _sets(data, classes=classes)
+    counts = Counter(map(label, own.targets)) if classes else Counter[str]()
+    test_counts = Counter(map(label, test.targets)) if classes and test else Counter[str]()
+    return DataDescription(
+        name_of(data),
+        len(own.features) + (len(test.features) if test else 0),
+        is_whole=True,
+        columns=own.described,
+        classes=tuple(Count(name, counts[name], test_counts[name]) for name in in_order(counts))
+        if classes
+        else None,
+        left_out=tuple(own.left_out),
+        notes=tuple(own.notes),
+    )
+
+
+def _sets(data: Mapping[str, Any], *, classes: bool) -> tuple[Raw, Raw | None]:
+    """Return the images that are split, and those of the source's own test set.
+
+    Paths stand in the place of features. What was left out of both sets is told with the first.
+    """
+    own, test = _listed("path", data, classes=classes)
+    if data["test_path"]:
+        test, _ = _listed("test_path", data, classes=classes)
+    if test is None:
+        return own, None
+    own.left_out += test.left_out
+    if classes:
+        if own.targets.dtype != test.targets.dtype:
+            # One list has texts where the other one has numbers.
+            for part in (own, test):
+                part.targets = np.array([label(value) for value in part.targets], object)
+        unknown = np.setdiff1d(test.targets, own.targets)
+        if len(unknown):
+            raise DataError(
+                f"the test set has classes that no other image has: "
+                f"{shown([label(value) for value in unknown])}; give its images the classes of the "
+                "others, or leave the test set out"
+            )
+    return own, test
+
+
+def _listed(key: str, data: Mapping[str, Any], *, classes: bool) -> tuple[Raw, Raw | None]:
+    """Return the images of a folder or a file, and the test set that a folder may have."""
+    path = data[key]
+    if not os.path.isdir(path):
+        return _listed_in_file(path, data, classes=classes), None
+    parts = parts_of(Path(path))
+    problems = parts.problems(key=key, has_test_path=data["test_path"] is not None)
+    refuse(f"data.{key}", [f"{found}; {allowed}" for found, allowed in problems])
+    own = _listed_in_folders(parts.own)
+    own.notes += filter(None, [parts.note])
+    return own, _listed_in_folders(parts.test) if parts.test else None
+
+
+def _listed_in_folders(folders: Sequence[Path]) -> Raw:
+    """Return the files in the folders of the classes."""
+    listing = Listing.of(folders)
+    if listing.empty:
+        raise DataError(
+            f"{shown([*map(str, listing.empty)])}: no images; remove the folder, or put files in "
+            f"it that end in {', '.join(sorted(SUFFIXES))}"
+        )
+    return Raw(
+        listing.files,
+        np.array(listing.classes),
+        left_out=listing.left_out,
+        notes=listing.notes,
+    )
+
+
+def _listed_in_file(path: str, data: Mapping[str, Any], *, classes: bool) -> Raw:
+    """Return the files that a CSV file lists, with targets and what else it says."""
     roles = {"image": [data["image"]], "targets": data["targets"]}
     roles |= {role: [data[role]] for role in ("groups", "weight") if data[role]}
     asked = [name for names in roles.values() for name in names]
@@ -133,34 +211,6 @@ def _roles(data: Mapping[str, Any], table: Any) -> dict[str, tuple[Role, ...]]:
     named: tuple[Role, ...] = ("groups", "weight")
     roles |= {data[role]: (role,) for role in named if data[role]}
     return {str(name): roles.get(name, ("ignored",)) for name in table.columns}
-
-
-def class_folders(folder: Path) -> list[Path]:
-    """Return the folders of the classes, by name."""
-    return sorted(
-        entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
-
-
-def _listed_in_folders(folder: Path) -> Raw:
-    files: list[Path] = []
-    classes: list[str] = []
-    for class_folder in class_folders(folder):
-        found = sorted(
-            file
-            for file in class_folder.rglob("*")
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-        )
-        if not found:
-            raise DataError(
-                f"{class_folder}: no images; remove the folder, or put files in it that end in "
-                f"{', '.join(sorted(SUFFIXES))}"
-            )
-        files += found
-        classes += [class_folder.name] * len(found)
-    if not files:
-        raise DataError(f"{folder}: no folders; one of each class with its images is needed")
-    return Raw(files, np.array(classes))
 
 
 def _first_size(files: Sequence[Path]) -> list[int]:
