@@ -61,9 +61,10 @@ def _data_of(plan: Plan) -> DataDescription | None:
     """Return what the study's table or its images are; None for other sources."""
     from gridfold.data.preview import preview
     from gridfold.errors import DataError
+    from gridfold.plan.job_requests import JobRequests
 
     try:
-        return preview(plan.study)
+        return preview(plan.study, JobRequests(plan).splits())
     except DataError as error:
         files = ", ".join(map(str, plan.files))
         problems = "".join(f"\n  - {line}" for line in str(error).splitlines())

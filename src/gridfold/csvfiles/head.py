@@ -110,6 +110,7 @@ def look(file: Path | str, source: str, how: Format, asked: Collection[str] = ()
         raise Unreadable(
             f"unknown encoding {how.encoding!r}", "allowed: utf-8, latin-1, utf-16, ...", "encoding"
         ) from None
+    _require_separator(how.separator)
     rows, whole = _first_rows(file, how)
     blank = next((place for place, row in enumerate(rows) if not _is_blank(row)), len(rows))
     rows = [row for row in rows if not _is_blank(row)]
@@ -142,6 +143,29 @@ def _look_parquet(file: Path | str, asked: Collection[str]) -> Head:
     return head
 
 
+def _require_separator(separator: str) -> None:
+    """Refuse what separates nothing, or what would be left among the fields."""
+    if len(separator) == 1:
+        return
+    remedy = "allowed: one character, `\\s+` for white space, or a regular expression"
+    try:
+        pattern = re.compile(separator)
+    except re.error as error:
+        raise Unreadable(
+            f"{separator!r} is no regular expression ({error})",
+            f"{remedy}; with a backslash before a bracket that is meant as such",
+            "separator",
+        ) from None
+    if pattern.fullmatch(""):
+        raise Unreadable(f"{separator!r} also fits where nothing stands", remedy, "separator")
+    if pattern.groups:
+        raise Unreadable(
+            f"{separator!r} has a group, which would become a field",
+            f"{remedy}; (?:...) groups without that",
+            "separator",
+        )
+
+
 def _first_rows(file: Path | str, how: Format) -> tuple[list[list[str]], bool]:
     encoding = "utf-8-sig" if how.encoding.lower().replace("_", "-") == "utf-8" else how.encoding
     rows: list[list[str]] = []
@@ -161,12 +185,6 @@ def _first_rows(file: Path | str, how: Format) -> tuple[list[list[str]], bool]:
             f"the file is not written in {how.encoding}",
             "set data.encoding, as to latin-1 or utf-16",
             "encoding",
-        ) from None
-    except re.error as error:
-        raise Unreadable(
-            f"{how.separator!r} is no regular expression: {error}",
-            "allowed: one character, or a regular expression",
-            "separator",
         ) from None
     except csv.Error as error:
         raise Unreadable(f"row {len(rows) - 1}: {error}", "mend its quotes") from None

@@ -10,6 +10,8 @@ import os
 from gridfold.data.dataset import prepare
 from gridfold.data.description import DataDescription
 from gridfold.data.sources import images, table
+from gridfold.data.splits import make_splits
+from gridfold.requests import SplitsRequest
 from gridfold.study import Study
 
 # Read and checked within a second or two; a compressed file has several times its size.
@@ -18,15 +20,17 @@ _COMPRESSED = 8
 _SMALL_CELLS = 2_000_000
 
 
-def preview(study: Study) -> DataDescription | None:
+def preview(study: Study, splits: SplitsRequest) -> DataDescription | None:
     """Describe the table or the images of a study; None for other sources.
 
-    A small table is read in whole, and refused as the first job would refuse it. Of a large one the
-    first rows are. Images are found, and not decoded.
+    A small table is read and split in whole, and refused as the first two jobs would refuse it. Of
+    a large one the first rows are read. Images are found, and not decoded.
 
     Parameters
     ----------
     study : Study
+    splits : SplitsRequest
+        How it is split.
 
     Raises
     ------
@@ -39,7 +43,9 @@ def preview(study: Study) -> DataDescription | None:
     if data["source"] not in ("csv", "parquet"):
         return None
     if _is_small(data["path"], data["source"]):
-        return prepare(data, study.problem.type).description
+        dataset = prepare(data, study.problem.type)
+        make_splits(dataset, splits)
+        return dataset.description
     return table.look(data, classes=classes)
 
 

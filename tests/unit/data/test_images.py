@@ -182,15 +182,16 @@ def test_grey_values_of_more_than_eight_bits_are_scaled_by_their_range(
     dark = (values / 2).astype(values.dtype) if values.min() >= 0 else values
     for name, part in {"all": values, "dark": dark}.items():
         (tmp_path / "photos" / name).mkdir(parents=True)
-        Image.fromarray(part).save(tmp_path / "photos" / name / f"1.{suffix}")
+        for copy in "12":
+            Image.fromarray(part).save(tmp_path / "photos" / name / f"{copy}.{suffix}")
     dataset = load(tmp_path / "photos", tmp_path, "binary")
     read = dataset.features[0, ..., 0].astype(int)
     np.testing.assert_allclose(read, IN_EIGHT_BITS, atol=1)
     assert (np.diff(read.ravel()) >= 0).all()
     assert dataset.reading["images"]["range"] == list(limits)
-    assert (dataset.features[1].max() > 200) == (values.min() < 0)
+    assert (dataset.features[2].max() > 200) == (values.min() < 0)
     (note,) = noted(tmp_path)
-    assert note.startswith("2 files with grey values from ")
+    assert note.startswith("4 files with grey values from ")
     assert f"{limits[0]:g} becomes black and {limits[1]:g} white" in note
 
 
@@ -268,20 +269,21 @@ def test_colours_of_sixteen_bits_are_told_or_refused_if_hardly_anything_is_read(
 
 
 USUAL: dict[str, tuple[str, Any]] = {
-    "1 bit": ("1.png", Image.fromarray(RAMP > 0.5)),
-    "palette": ("1.gif", Image.fromarray(IN_EIGHT_BITS.astype(np.uint8)).convert("P")),
-    "CMYK": ("1.tif", Image.new("CMYK", (8, 8), (0, 0, 0, 255))),
-    "grey": ("1.png", Image.fromarray(IN_EIGHT_BITS.astype(np.uint8))),
-    "opaque": ("1.png", Image.new("RGBA", (8, 8), (10, 20, 30, 255))),
+    "1 bit": ("png", Image.fromarray(RAMP > 0.5)),
+    "palette": ("gif", Image.fromarray(IN_EIGHT_BITS.astype(np.uint8)).convert("P")),
+    "CMYK": ("tif", Image.new("CMYK", (8, 8), (0, 0, 0, 255))),
+    "grey": ("png", Image.fromarray(IN_EIGHT_BITS.astype(np.uint8))),
+    "opaque": ("png", Image.new("RGBA", (8, 8), (10, 20, 30, 255))),
 }
 
 
 @pytest.mark.parametrize("kind", USUAL)
 def test_other_kinds_of_files_are_read_as_pillow_converts_them(tmp_path: Path, kind: str) -> None:
-    name, image = USUAL[kind]
+    suffix, image = USUAL[kind]
     for folder in ("a", "b"):
         (tmp_path / "photos" / folder).mkdir(parents=True)
-        image.save(tmp_path / "photos" / folder / name)
+        for copy in "12":
+            image.save(tmp_path / "photos" / folder / f"{copy}.{suffix}")
     for color, mode in (("rgb", "RGB"), ("grayscale", "L")):
         dataset = load(tmp_path / "photos", tmp_path, "binary", color=color)
         expected = np.asarray(image.convert(mode)).reshape(8, 8, -1)

@@ -65,6 +65,7 @@ def complaints(table: StudyTable, empty: Collection[str]) -> Iterator[str]:
         yield from _gaps(name, table.frame[name])
     numbers = _columns_of_numbers(table)
     yield from stray_complaints(table.read, numbers, Format.of(data), {*table.features})
+    yield from _no_numbers(table, numbers - {*table.read.strays} - {*table.features})
     for name in table.features:
         if name not in numbers and name not in empty:
             yield from _doubts(table, name)
@@ -98,6 +99,25 @@ def _columns_of_numbers(table: StudyTable) -> set[str]:
         return needed | (features - {*data["categories"]})
     mistaken = {name for name, strays in table.read.strays.items() if strays.are_mistakes}
     return needed | (mistaken & features)
+
+
+def _no_numbers(table: StudyTable, names: Collection[str]) -> Iterator[str]:
+    """Yield what is wrong with targets and weights of a Parquet file that are no numbers."""
+    import pandas as pd
+    from pandas.api import types
+
+    for name in names:
+        values = table.frame[name]
+        if types.is_datetime64_any_dtype(values):
+            yield f"column {name} of numbers has points in time; write days since a start"
+        elif not types.is_numeric_dtype(values):
+            bad = (pd.to_numeric(values, errors="coerce").isna() & values.notna()).to_numpy()
+            if bad.any():
+                row = int(bad.argmax())
+                yield (
+                    f"column {name} of numbers has {values.iloc[row]!r} in row {row}; write plain "
+                    "numbers"
+                )
 
 
 def _doubts(table: StudyTable, name: str) -> Iterator[str]:

@@ -96,6 +96,13 @@ def target_problems(data: Any, problem: Any) -> Iterator[Problem]:
             f"`{problem.type}` with folders of images, which are classes",
             "allowed: binary or multiclass, or a CSV file as `data.path`",
         )
+    targets = getattr(data, "targets", None)
+    if problem.is_classification and isinstance(targets, list) and len(targets) > 1:
+        yield Problem(
+            ("data", "targets"),
+            f"{shown(targets)} with `problem.type: {problem.type}`",
+            "allowed: one column of classes, or a regression or multi_output problem",
+        )
     if data.source == "csv" and not problem.is_classification:
         yield from table.target_problems(data)
     suited = _EMBEDDED_PROBLEMS.get(data.source)
