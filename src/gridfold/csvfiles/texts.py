@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gridfold.csvfiles.dates import is_date, most_are_dates
@@ -71,6 +72,21 @@ def doubt_about(
             f"{leave_out} in data.id if it names the samples, or {keep}",
         )
     return None
+
+
+def spelt_alike(texts: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the texts that differ in capitals, in white space, or in the form of letters alone.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        Different ones.
+    """
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+        found.setdefault(plain, []).append(text)
+    return [tuple(alike) for alike in found.values() if len(alike) > 1]
 
 
 def with_unit(counts: Mapping[str, int]) -> bool:

@@ -168,6 +168,27 @@ def test_all_columns_are_named_at_once(table: Table) -> None:
         assert any(f"column {name} " in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("yes", "Yes"),
+        ("a b", "a  b"),
+        ("New York", "new\u00a0york"),
+        ("\u00e9t\u00e9", "e\u0301te\u0301"),
+    ],
+)
+def test_values_that_are_spelt_alike_are_told(table: Table, texts: tuple[str, str]) -> None:
+    column: Column = lambda i: (*texts, "other")[i % 3]  # noqa: E731
+    for dataset in (
+        table.write(n=column).data(),
+        table.write(y=column).data("multiclass"),
+        table.write(n=column).data(groups="n"),
+    ):
+        assert "spelt alike, and are different ones here" in told(dataset)
+        assert f"{texts[0]!r}, {texts[1]!r}" in told(dataset)
+    assert "alike" not in told(table.write(n=lambda i: "abc"[i % 3]).data())
+
+
 # -- columns of nothing, and of one thing ----------------------------------------------------------
 
 

@@ -230,6 +230,39 @@ def test_a_saved_model_scales_new_files_as_those_of_the_study(
     assert "4095 white" in caplog.text
 
 
+def tiff(file: Path, values: np.ndarray[Any, Any], tag: int, value: int) -> None:
+    """Write a TIFF file with another value of a tag than Pillow gives it."""
+    Image.fromarray(values).save(file)
+    content = bytearray(file.read_bytes())
+    (start,) = struct.unpack("<I", content[4:8])
+    (entries,) = struct.unpack("<H", content[start : start + 2])
+    for place in range(start + 2, start + 2 + 12 * entries, 12):
+        if struct.unpack("<H", content[place : place + 2]) == (tag,):
+            content[place + 8 : place + 10] = struct.pack("<H", value)
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("bits", [8, 16, 12])
+def test_zero_can_be_white_in_a_file_of_any_depth(tmp_path: Path, bits: int) -> None:
+    kind = np.uint8 if bits == 8 else np.uint16
+    values = np.round(RAMP * (2**bits - 1)).astype(kind)
+    for name, photometric in (("a", 0), ("b", 1)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        tiff(tmp_path / "photos" / name / "1.tif", values, 262, photometric)
+    white_is_zero, black_is_zero = load(tmp_path / "photos", tmp_path, "binary").features
+    np.testing.assert_allclose(black_is_zero[..., 0], IN_EIGHT_BITS, atol=1)
+    np.testing.assert_array_equal(white_is_zero, 255 - black_is_zero)
+
+
+def test_large_numbers_without_a_sign_do_not_wrap(tmp_path: Path) -> None:
+    values = np.round(RAMP * (2**32 - 1)).astype(np.uint32).view(np.int32)
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        tiff(tmp_path / "photos" / name / "1.tif", values, 339, 1)
+    dataset = load(tmp_path / "photos", tmp_path, "binary")
+    np.testing.assert_allclose(dataset.features[0, ..., 0], IN_EIGHT_BITS, atol=1)
+
+
 def test_grey_values_that_are_no_numbers_are_refused_with_the_file(tmp_path: Path) -> None:
     folder = write_digits(tmp_path / "digits")
     values = np.where(RAMP > 0.5, np.nan, RAMP).astype(np.float32)

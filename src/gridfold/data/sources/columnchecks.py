@@ -10,8 +10,8 @@ import numpy as np
 from gridfold.csvfiles.format import Format
 from gridfold.csvfiles.head import column_notes
 from gridfold.csvfiles.numbers import are_plain_numbers
-from gridfold.csvfiles.texts import doubt_about, with_unit
-from gridfold.data.columns import counts_of, label
+from gridfold.csvfiles.texts import doubt_about, spelt_alike, with_unit
+from gridfold.data.columns import counts_of, label, labels_of
 from gridfold.data.description import ColumnDescription
 from gridfold.data.sources import tablefile
 from gridfold.data.sources.studytable import StudyTable
@@ -139,8 +139,17 @@ def _doubts(table: StudyTable, name: str) -> Iterator[str]:
 
 
 def guesses(table: StudyTable) -> list[str]:
-    """Return what is guessed about features that nobody has listed."""
-    return column_notes(table.read.head, table.guessed, table.data.get("separator", ","))
+    """Return what is guessed about columns of which nobody has said it."""
+    notes = column_notes(table.read.head, table.guessed, table.data.get("separator", ","))
+    for name in table.frame.columns:
+        alike = spelt_alike(labels_of(table.frame[name])[1]) if name in table.categories else []
+        if alike:
+            named = "; ".join(", ".join(map(repr, texts)) for texts in alike[:_NAMED])
+            notes.append(
+                f"the column {name} has values that are spelt alike, and are different ones here: "
+                f"{named}"
+            )
+    return notes
 
 
 def notes_on(columns: Sequence[ColumnDescription], data: Mapping[str, Any]) -> Iterator[str]:

@@ -27,6 +27,9 @@ _PROGRESS_SECONDS = 5.0
 _USUAL_BITS = (8, 10, 12, 14, 16)
 # Of 16-bit colours Pillow hands on the upper 8 bits; all darker than this, and most of it is lost.
 _DARK = 64
+# Tags of TIFF, and what they say.
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+_SAMPLE_FORMAT, _UNSIGNED = 339, 1
 SIXTEEN_BITS = (0.0, 65535.0)
 
 
@@ -149,6 +152,8 @@ def _decode_into(pixels: Array, file: Path | str, how: Mapping[str, Any], exact:
     height, width = how["size"]
     with Image.open(file) as opened:
         has_sixteen_bits = any(";16" in str(tile.args) for tile in opened.tile)
+        # Pillow heeds these only in files of 8 bits.
+        tags = getattr(opened, "tag_v2", {}) if opened.format == "TIFF" else {}
         image = upright(opened)
         # Looked for after the first one was decoded, since it moves on in the file. Phones put a
         # small copy into their photos (MPO), which is no page.
@@ -162,12 +167,16 @@ def _decode_into(pixels: Array, file: Path | str, how: Mapping[str, Any], exact:
     greys, is_float = None, image.mode == "F"
     if image.mode.startswith("I") or is_float:
         values = np.asarray(image, np.float64)
+        if tags and not is_float and tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0] == _UNSIGNED:
+            values = np.where(values < 0, values + 2.0**32, values)
         greys = (float(values.min()), float(values.max()))
         if not np.isfinite(greys).all():
             raise ValueError("grey values that are no numbers; write it anew without them")
         if "range" not in how:
             return Found(frames=frames, greys=greys, is_float=is_float)
-        image = Image.fromarray(_in_eight_bits(values, how["range"]))
+        in_eight_bits = _in_eight_bits(values, how["range"])
+        is_negative = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+        image = Image.fromarray(255 - in_eight_bits if is_negative else in_eight_bits)
     brightest = None
     if has_sixteen_bits and greys is None:
         brightest = int(np.max(image.convert("RGB")))
