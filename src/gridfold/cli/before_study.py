@@ -36,7 +36,8 @@ def new(directory: Path) -> None:
 def validate(plan: Plan) -> None:
     """Check a study file and name everything that is wrong with it.
 
-    A small table is read in whole, of a large one the first rows are, and its columns are shown.
+    A small table is read in whole, of a large one the first rows are, and its columns are shown; so
+    are the classes of images.
     Exits with 0 when the study can be run, with 1 otherwise.
     """
     from gridfold.plan.tuner_schedule import tuner_of
@@ -57,12 +58,14 @@ def validate(plan: Plan) -> None:
 
 
 def _data_of(plan: Plan) -> DataDescription | None:
-    """Return what the study's table is; None for other sources."""
+    """Return what the study's table or its images are; None for other sources."""
     from gridfold.data.preview import preview
     from gridfold.errors import DataError
+    from gridfold.plan.job_requests import JobRequests
 
     try:
-        return preview(plan.study)
+        requests = JobRequests(plan)
+        return preview(requests.data(), requests.splits())
     except DataError as error:
         files = ", ".join(map(str, plan.files))
         problems = "".join(f"\n  - {line}" for line in str(error).splitlines())

@@ -25,6 +25,8 @@ _ROWS = 1000
 _LETTERS = 200_000
 # Columns of row numbers, as pandas, Arrow and readr name those that had no name.
 ROW_NAMES = re.compile(r"(Unnamed: \d+(\.\d+)?|__index_level_\d+__|\.\.\.\d+)?")
+_DAY = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 _OTHER_SEPARATORS = (";", "\t", "|", ",")
 _SHOWN = 10
 
@@ -108,6 +110,7 @@ def look(file: Path | str, source: str, how: Format, asked: Collection[str] = ()
         raise Unreadable(
             f"unknown encoding {how.encoding!r}", "allowed: utf-8, latin-1, utf-16, ...", "encoding"
         ) from None
+    _require_separator(how.separator)
     rows, whole = _first_rows(file, how)
     blank = next((place for place, row in enumerate(rows) if not _is_blank(row)), len(rows))
     rows = [row for row in rows if not _is_blank(row)]
@@ -140,6 +143,29 @@ def _look_parquet(file: Path | str, asked: Collection[str]) -> Head:
     return head
 
 
+def _require_separator(separator: str) -> None:
+    """Refuse what separates nothing, or what would be left among the fields."""
+    if len(separator) == 1:
+        return
+    remedy = "allowed: one character, `\\s+` for white space, or a regular expression"
+    try:
+        pattern = re.compile(separator)
+    except re.error as error:
+        raise Unreadable(
+            f"{separator!r} is no regular expression ({error})",
+            f"{remedy}; with a backslash before a bracket that is meant as such",
+            "separator",
+        ) from None
+    if pattern.fullmatch(""):
+        raise Unreadable(f"{separator!r} also fits where nothing stands", remedy, "separator")
+    if pattern.groups:
+        raise Unreadable(
+            f"{separator!r} has a group, which would become a field",
+            f"{remedy}; (?:...) groups without that",
+            "separator",
+        )
+
+
 def _first_rows(file: Path | str, how: Format) -> tuple[list[list[str]], bool]:
     encoding = "utf-8-sig" if how.encoding.lower().replace("_", "-") == "utf-8" else how.encoding
     rows: list[list[str]] = []
@@ -159,12 +185,6 @@ def _first_rows(file: Path | str, how: Format) -> tuple[list[list[str]], bool]:
             f"the file is not written in {how.encoding}",
             "set data.encoding, as to latin-1 or utf-16",
             "encoding",
-        ) from None
-    except re.error as error:
-        raise Unreadable(
-            f"{how.separator!r} is no regular expression: {error}",
-            "allowed: one character, or a regular expression",
-            "separator",
         ) from None
     except csv.Error as error:
         raise Unreadable(f"row {len(rows) - 1}: {error}", "mend its quotes") from None
@@ -272,7 +292,7 @@ def _find_repeated(head: Head) -> None:
             )
 
 
-def column_notes(head: Head, features: Collection[str]) -> list[str]:
+def column_notes(head: Head, features: Collection[str], separator: str = ",") -> list[str]:
     """Return what is remarkable about features that nobody has listed.
 
     Parameters
@@ -280,6 +300,8 @@ def column_notes(head: Head, features: Collection[str]) -> list[str]:
     head : Head
     features : collection of str
         The features that are taken for numbers if they look like some.
+    separator : str
+        Of columns.
     """
     notes = []
     for name in features:
@@ -291,6 +313,18 @@ def column_notes(head: Head, features: Collection[str]) -> list[str]:
             notes.append(
                 f"the column {name} has texts such as {codes[0]!r}; if all of it are numbers, they "
                 f"are read as such ({int(codes[0])}); name it in data.categories to keep them"
+            )
+        dates = [text for text in texts if _DAY.fullmatch(text)]
+        if 2 * len(dates) > len(texts):
+            notes.append(
+                f"the column {name} has numbers such as {dates[0]}, which look like dates; they "
+                "are read as numbers, in which a new month or year is a jump"
+            )
+        points = [text for text in texts if "." in text]
+        if separator == ";" and points and all(map(_GROUPED.fullmatch, points)):
+            notes.append(
+                f"the column {name} has numbers such as {points[0]}; if the point groups digits, "
+                'set data.thousands: "."'
             )
         first = next((start for start in ("0", "1") if texts[0] == start), None)
         if first and len(texts) > 2 and texts == [str(int(first) + i) for i in range(len(texts))]:

@@ -14,10 +14,12 @@ _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?|[+-]?n
 _CODE = re.compile(r"[+-]?0\d+")
 # Numbers for people: with currency or per cent, a decimal comma, grouped digits, or a bound.
 _FOR_PEOPLE = re.compile(
-    r"[<>~≤≥]?\s*[+-]?[$€£¥]?\s*[+-]?(\d+([.,]\d+)?|\d{1,3}([,.'\s]\d{3})+([.,]\d+)?)\s*[%$€£¥]?"
+    r"\(?[<>~≤≥]?\s*[+−–-]?[$€£¥]?\s*[+−–-]?"
+    r"(\d+([.,]\d+)?|\d{1,3}([,.'’\s]\d{3})+([.,]\d+)?)\s*[%‰$€£¥]?\)?"
 )
-_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?P<mark>[,.'\s])\d{3}((?P=mark)\d{3})*([.,]\d+)?")
 _COMMA = re.compile(r"[+-]?[\d.]*,\d+")
+_MARKS = {",": "the comma", ".": "the point", "'": "the apostrophe", " ": "the space"}
 _TRUTHS = frozenset({"true", "false"})
 # Of a column's texts, the share of numbers above which the others are rather mistakes.
 _MOST = 0.5
@@ -27,9 +29,11 @@ _SHOWN = 5
 def number_of(text: str, how: Format) -> float | None:
     """Return the number that `text` is; None if it is none, NaN for ``NaN``."""
     if how.thousands is not None:
-        groups = rf"([+-]?\d{{1,3}})(?:{re.escape(how.thousands)}\d{{3}})+(?!\d)"
+        # Spaces between digits are often those at which no line breaks.
+        mark = r"\s" if how.thousands == " " else re.escape(how.thousands)
+        groups = rf"([+-]?\d{{1,3}})(?:{mark}\d{{3}})+(?!\d)"
         if re.match(groups, text):
-            text = text.replace(how.thousands, "")
+            text = re.sub(mark, "", text)
     if how.decimal != ".":
         # A point is no decimal here.
         text = text.replace(".", "?").replace(how.decimal, ".")
@@ -154,10 +158,13 @@ class Strays:
             Whether the column may lack values, or hold categories instead.
         """
         ways = []
-        if how.thousands is None and _GROUPED.fullmatch(text):
-            ways.append('set data.thousands: "," if the comma groups digits')
+        grouped = _GROUPED.fullmatch(text)
+        if how.thousands is None and grouped and grouped["mark"] != how.decimal:
+            mark = " " if grouped["mark"].isspace() else grouped["mark"]
+            ways.append(f'set data.thousands: "{mark}" if {_MARKS[mark]} groups digits')
         if how.decimal == "." and _COMMA.fullmatch(text):
-            ways.append('set data.decimal: "," if numbers have a comma')
+            and_points = ' and data.thousands: "."' * ("." in text and how.thousands is None)
+            ways.append(f'set data.decimal: ","{and_points} if numbers have a comma')
         if how.decimal != "." and _PLAIN.fullmatch(text):
             ways.append("leave out data.decimal if numbers have a point")
         if is_feature and not _FOR_PEOPLE.fullmatch(text):

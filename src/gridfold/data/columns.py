@@ -19,8 +19,6 @@ from gridfold.errors import DataError
 
 # The code of a category that the study's table does not have.
 UNKNOWN = -1.0
-# More texts than this, and a column is rather free text or a name than a category.
-_MOST_CATEGORIES = 100
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ def find_columns(
     """
     from pandas.api import types
 
-    found, crowded = [], []
+    found = []
     for name in names:
         values = table[name]
         if categories == "auto":
@@ -95,17 +93,20 @@ def find_columns(
                 f"column {name} holds points in time; turn them into numbers, or leave it out of "
                 "data.features"
             )
-        labels = labels_of(values)[1]
-        if categories == "auto" and len(labels) > _MOST_CATEGORIES:
-            crowded.append(f"{name} ({len(labels)})")
-        found.append(FeatureColumn(name, tuple(sorted(labels))))
-    if crowded:
-        raise DataError(
-            f"columns of more than {_MOST_CATEGORIES} different texts: {', '.join(crowded)}; name "
-            "them in data.categories if they are categories all the same, in data.id if they name "
-            "the samples, or leave them out of data.features"
-        )
+        found.append(FeatureColumn(name, tuple(sorted(labels_of(values)[1]))))
     return found
+
+
+def counts_of(values: Any) -> dict[str, int]:
+    """Return how often each text is in a column, in the order in which they come.
+
+    Parameters
+    ----------
+    values : pandas.Series
+    """
+    codes, labels = labels_of(values)
+    counts = np.bincount(codes[codes >= 0], minlength=len(labels))
+    return dict(zip(labels, counts.tolist(), strict=True))
 
 
 def as_matrix(table: Any, columns: Iterable[FeatureColumn]) -> Array:
@@ -181,7 +182,12 @@ def _codes(values: Any, categories: Sequence[str]) -> Array:
 
 
 def labels_of(values: Any) -> tuple[Array, list[str]]:
-    """Return a code for each value, -1 for missing ones, and the text of each code."""
+    """Return a code for each value, -1 for missing ones, and the text of each code.
+
+    Parameters
+    ----------
+    values : pandas.Series
+    """
     import pandas as pd
 
     codes, uniques = pd.factorize(values)

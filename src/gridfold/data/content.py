@@ -17,7 +17,7 @@ from typing import Any
 from gridfold.atomic import write_json
 from gridfold.canonical import digest
 from gridfold.data.sources.arrays import ARRAYS, npy_files
-from gridfold.data.sources.images import SUFFIXES
+from gridfold.imagefolders import SUFFIXES
 from gridfold.study import Study
 from gridfold.terminal import say
 from gridfold.usercode.digests import file_digest, file_mark

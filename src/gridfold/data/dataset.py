@@ -14,22 +14,21 @@ import numpy as np
 from gridfold import arrays as bigarrays
 from gridfold.arrays import Array
 from gridfold.atomic import replacing
-from gridfold.csvfiles.numbers import in_order, is_named
 from gridfold.data import sources
-from gridfold.data.columns import FeatureColumn, label
+from gridfold.data.columns import FeatureColumn
 from gridfold.data.describing import describe
 from gridfold.data.description import DataDescription
 from gridfold.data.manifest import Manifest
-from gridfold.data.precision import lost_columns
+from gridfold.data.precision import require_32_bit
 from gridfold.data.sources import Raw
+from gridfold.data.targets import checked_targets
+from gridfold.data.values import first_word
 from gridfold.errors import DataError
 from gridfold.paths import array_file, description_file, manifest_file
 from gridfold.problems import Measure
 
 # What is kept as a file of its own; those that a data set doesn't have are empty.
 _ARRAYS = ("features", "targets", "groups", "weights", "ids", "spans")
-# Classes that are named when there are too many.
-_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ def prepare(
     raw = sources.read(data, folder, classes=problem in ("binary", "multiclass"))
     parts, targets, test_start = _with_test_set(raw)
     features = _checked_features(parts, data.get("reshape"), raw.columns, folder)
-    codes, class_names, target_names = _checked_targets(targets, problem, raw, positive)
+    codes, class_names, target_names = checked_targets(targets, problem, raw, positive)
     _require_measures(measures, codes, class_names)
     if problem == "multi_output" and data["scale_targets"] != "minmax":
         low, high = float(codes.min()), float(codes.max())
@@ -242,9 +241,9 @@ def _checked_features(
     """Return all features in one array; gaps in the columns of a table are allowed."""
     for part in parts:
         if part.dtype.kind not in "biuf":
-            raise DataError(f"features of type {part.dtype}; numbers are needed")
+            raise DataError(f"features that are no numbers: {first_word(part)}; numbers are needed")
     for part in parts:
-        _require_32_bit(part, "feature")
+        require_32_bit(part, "feature")
     bytes_only = all(part.dtype == np.uint8 for part in parts)
     features = bigarrays.joined(parts, np.uint8 if bytes_only else np.float32, folder)
     if features.ndim < 2:
@@ -271,72 +270,8 @@ def _checked_features(
     return np.ascontiguousarray(features)
 
 
-def _require_32_bit(samples: Array, what: str) -> None:
-    """Refuse flat samples in which a number would lose its differences in 32 bit."""
-    if samples.ndim != 2 or samples.dtype.itemsize < 4 or samples.dtype == np.float32:
-        return
-    lost = np.flatnonzero(lost_columns(samples))
-    if len(lost):
-        values = np.asarray(samples[:, lost[0]], np.float64)
-        finite = values[np.isfinite(values)]
-        raise DataError(
-            f"{what} {lost[0]} (from 0) has numbers from {finite.min():.17g} to "
-            f"{finite.max():.17g}, whose differences 32 bit would lose; take a constant off"
-            + f" (also {', '.join(map(str, lost[1:10]))})"
-            * (len(lost) > 1)
-        )
-
-
 def _is_not_finite(values: Array) -> Array:
     return ~np.isfinite(values)
-
-
-def _checked_targets(
-    targets: Array, problem: str, raw: Raw, positive: str | int | float | bool | None
-) -> tuple[Array, list[str] | None, list[str]]:
-    if problem in ("binary", "multiclass"):
-        if targets.ndim == 2 and targets.shape[1] == 1:
-            targets = targets[:, 0]
-        if targets.ndim != 1:
-            raise DataError(
-                f"class targets of shape {targets.shape}; one label for each sample is needed"
-            )
-        if targets.dtype.kind == "f":
-            _require_finite(targets, "class targets with missing values")
-        try:
-            labels, codes = np.unique(targets, return_inverse=True)
-        except TypeError:
-            raise DataError("class targets of several types; one type is needed") from None
-        if problem == "binary" and len(labels) != 2:
-            named = ", ".join(map(label, labels[:_NAMED])) + ", ..." * (len(labels) > _NAMED)
-            raise DataError(f"{len(labels)} classes in a binary problem ({named}); use multiclass")
-        if len(labels) < 2:
-            raise DataError("all samples have the same class")
-        if raw.written and labels.dtype == object:
-            ordered = in_order(labels.tolist())
-            codes = np.array([ordered.index(text) for text in labels])[codes]
-            labels = np.array(ordered, object)
-        names = raw.class_names or [label(value) for value in labels]
-        if problem == "binary" and positive is not None and _is_first(positive, names):
-            codes, names = 1 - codes, names[::-1]
-        outputs = names[1:] if problem == "binary" else names
-        return codes.astype(np.int64), names, outputs
-    try:
-        numbers = targets.astype(np.float32).reshape(len(targets), -1)
-    except (TypeError, ValueError):
-        raise DataError(f"targets of type {targets.dtype} in a {problem} problem") from None
-    _require_finite(numbers, "targets with missing or infinite values")
-    _require_32_bit(targets.reshape(len(targets), -1), "target")
-    target_names = raw.target_names or [f"output {i}" for i in range(numbers.shape[1])]
-    return numbers, None, [str(name) for name in target_names]
-
-
-def _is_first(positive: str | int | float | bool, names: list[str]) -> bool:
-    """Tell whether the positive class is the first of both."""
-    meant = [is_named(name, positive) for name in names]
-    if sum(meant) != 1:
-        raise DataError(f"problem.positive: no class {positive!r}; allowed: {', '.join(names)}")
-    return meant[0]
 
 
 def _require_measures(
@@ -358,13 +293,6 @@ def _require_measures(
             )
 
 
-def _require_finite(targets: Array, complaint: str) -> None:
-    bad = ~np.isfinite(targets).reshape(len(targets), -1).all(axis=1)
-    if bad.any():
-        rows = ", ".join(map(str, np.flatnonzero(bad)[:10]))
-        raise DataError(f"{complaint} in {int(bad.sum())} rows ({rows}); remove these samples")
-
-
 def _checked_weights(weights: Any, samples: int, test_start: int | None) -> Array | None:
     if weights is None:
         return None
@@ -372,7 +300,10 @@ def _checked_weights(weights: Any, samples: int, test_start: int | None) -> Arra
     try:
         weights = np.asarray(weights, np.float32)
     except (TypeError, ValueError):
-        raise DataError("sample weights that are no numbers; numbers are needed") from None
+        found = first_word(np.asarray(weights))
+        raise DataError(
+            f"sample weights that are no numbers: {found}; numbers are needed"
+        ) from None
     if weights.shape != (expected,):
         raise DataError(f"sample weights of shape {weights.shape} for {expected} samples")
     bad = ~(np.isfinite(weights) & (weights >= 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from gridfold.data.description import (
 )
 from gridfold.data.sources import Raw
 from gridfold.wording import counted
+
+# Classes that a note names.
+_NAMED = 10
 
 if TYPE_CHECKING:
     from gridfold.data.dataset import Dataset
@@ -45,16 +48,37 @@ def describe(
             f"{counted(available - len(dataset.features), 'sample')} of {available:,}, drawn at "
             f"random (data.subset: {data['subset']})"
         )
+    columns = raw.described or _beside_samples(data, dataset, has_groups=raw.groups is not None)
+    classes = _classes(dataset)
     return DataDescription(
         name_of(data),
         available if raw.rows is None else raw.rows,
         is_whole=True,
-        columns=raw.described or _beside_samples(data, dataset, has_groups=raw.groups is not None),
-        classes=_classes(dataset),
+        columns=columns,
+        classes=classes,
         samples=_samples(dataset),
         left_out=tuple(left_out),
-        notes=tuple(raw.notes),
+        notes=(*raw.notes, *_notes(columns, classes)),
     )
+
+
+def _notes(
+    columns: Iterable[ColumnDescription], classes: tuple[Count, ...] | None
+) -> Iterator[str]:
+    """Yield what is remarkable about targets."""
+    alone = [count.name for count in classes or () if count.samples == 1]
+    if alone:
+        more = f" and {len(alone) - _NAMED:,} more" * (len(alone) > _NAMED)
+        yield (
+            "classes with a single sample, which no model can be trained on and validated with: "
+            f"{', '.join(alone[:_NAMED])}{more}"
+        )
+    for column in columns if classes is None else ():
+        if "target" in column.roles and column.kind == "number" and column.distinct == 2:
+            yield (
+                f"the target {column.name} has no values but {column.low:g} and {column.high:g}; "
+                "if these are classes, set problem.type: binary"
+            )
 
 
 def _samples(dataset: Dataset) -> SamplesDescription:

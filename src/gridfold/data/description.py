@@ -180,7 +180,8 @@ class DataDescription(Record):
 
     def lines(self) -> list[str]:
         """Return the description in readable lines."""
-        looked = counted(self.rows, "row") if self.is_whole else f"the first {self.rows:,} rows"
+        noun = "file" if self.source.startswith("images") else "row"
+        looked = counted(self.rows, noun) if self.is_whole else f"the first {self.rows:,} rows"
         told = [("data", f"{self.source}: {self.samples.summary if self.samples else looked}")]
         if self.samples and self.samples.number != self.rows:
             told.append(("", f"made of {looked}"))

@@ -6,6 +6,7 @@ import numpy as np
 
 from gridfold import arrays
 from gridfold.arrays import Array
+from gridfold.errors import DataError
 
 # Of the spread of a column, what may be lost in 32 bit.
 _MOST_LOST = 1e-4
@@ -54,3 +55,30 @@ def origin_of(values: Array) -> float:
     if not lost_columns(values[:, np.newaxis])[0]:
         return 0.0
     return float(np.min(values[np.isfinite(values)]))
+
+
+def require_32_bit(samples: Array, what: str) -> None:
+    """Refuse flat samples in which a number would lose its differences in 32 bit.
+
+    Parameters
+    ----------
+    samples : array
+    what : {"feature", "target"}
+
+    Raises
+    ------
+    DataError
+        Names the number, from 0, and its range.
+    """
+    if samples.ndim != 2 or samples.dtype.itemsize < 4 or samples.dtype == np.float32:
+        return
+    lost = np.flatnonzero(lost_columns(samples))
+    if len(lost):
+        values = np.asarray(samples[:, lost[0]], np.float64)
+        finite = values[np.isfinite(values)]
+        raise DataError(
+            f"{what} {lost[0]} (from 0) has numbers from {finite.min():.17g} to "
+            f"{finite.max():.17g}, whose differences 32 bit would lose; take a constant off"
+            + f" (also {', '.join(map(str, lost[1:10]))})"
+            * (len(lost) > 1)
+        )

@@ -1,4 +1,7 @@
-"""What a study's table is, before anything is run: a small one is read as its job would read it."""
+"""What a study's data are, before anything is run.
+
+A small table is read as its job would read it; images are only counted.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import os
 
 from gridfold.data.dataset import prepare
 from gridfold.data.description import DataDescription
-from gridfold.data.sources import table
-from gridfold.study import Study
+from gridfold.data.sources import images, table
+from gridfold.data.splits import make_splits
+from gridfold.requests import DataRequest, SplitsRequest
 
 # Read and checked within a second or two; a compressed file has several times its size.
 _SMALL = 20_000_000
@@ -15,27 +19,35 @@ _COMPRESSED = 8
 _SMALL_CELLS = 2_000_000
 
 
-def preview(study: Study) -> DataDescription | None:
-    """Describe the table of a study; None for other sources.
+def preview(request: DataRequest, splits: SplitsRequest) -> DataDescription | None:
+    """Describe the table or the images of a study; None for other sources.
 
-    A small table is read in whole, and refused as the first job would refuse it. Of a large one the
-    first rows are.
+    A small table is read and split in whole, and refused as the first two jobs would refuse it. Of
+    a large one the first rows are read. Images are found, and not decoded.
 
     Parameters
     ----------
-    study : Study
+    request : DataRequest
+    splits : SplitsRequest
+        How the data are split.
 
     Raises
     ------
     DataError
-        When the table can't serve the study; says what to change.
+        When the data can't serve the study; says what to change.
     """
-    data = study.data.model_dump()
+    data, classes = request.data, splits.classification
+    if data["source"] == "images":
+        return images.look(data, classes=classes)
     if data["source"] not in ("csv", "parquet"):
         return None
     if _is_small(data["path"], data["source"]):
-        return prepare(data, study.problem.type).description
-    return table.look(data, classes=study.problem.is_classification)
+        dataset = prepare(
+            data, request.problem, positive=request.positive, measures=request.measures or ()
+        )
+        make_splits(dataset, splits)
+        return dataset.description
+    return table.look(data, classes=classes)
 
 
 def _is_small(path: str, source: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gridfold.data.sources.arrays import npy_files
-from gridfold.data.sources.images import class_folders
+from gridfold.imagefolders import all_class_folders
 from gridfold.study import Study
 from gridfold.study.sections.data import EMBEDDED_SHAPES
 
@@ -58,7 +58,7 @@ def _npy_shape(folder: Path, name: str) -> tuple[int, ...] | None:
 def _images_shape(data: Any) -> tuple[int, ...] | None:
     try:
         if os.path.isdir(data.path):
-            samples = sum(len(os.listdir(folder)) for folder in class_folders(Path(data.path)))
+            samples = sum(len(os.listdir(folder)) for folder in all_class_folders(Path(data.path)))
         else:
             samples = Path(data.path).stat().st_size // _BYTES_PER_PATH
     except OSError:

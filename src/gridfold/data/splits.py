@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from gridfold.data.dataset import Dataset
 from gridfold.errors import TOLD, DataError
 from gridfold.requests import SplitsRequest
 from gridfold.study.sections.resampling import ORDERED_METHODS, reduced, share_of
+from gridfold.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,8 @@ _BLIND_TO_GROUPS = ("kfold", "stratified")
 
 # The split on which the final model is trained: everything but the test set.
 FINAL = "final"
+# Classes that a message names.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ def make_splits(dataset: Dataset, request: SplitsRequest) -> Splits:
         development, test = _held_out(dataset, everything, classes, request)
         by_name = dict(_draw(dataset, development, classes, plan))
         for share in request.training_fractions:
-            by_name |= _reduced(by_name, classes, _seed(plan), share)
+            by_name |= _reduced(dataset, by_name, classes, _seed(plan), share)
         if request.confirm is not None:
             by_name |= _draw_confirming(dataset, development, classes, request.confirm)
     except ValueError as error:
@@ -173,6 +177,7 @@ def _held_out(
     if _has_groups(dataset):
         splitter = model_selection.GroupShuffleSplit(1, test_size=fraction, random_state=seed)
     elif classes is not None:
+        _require_strata(dataset, classes, fraction, "data.test_fraction")
         splitter = model_selection.StratifiedShuffleSplit(1, test_size=fraction, random_state=seed)
     else:
         splitter = model_selection.ShuffleSplit(1, test_size=fraction, random_state=seed)
@@ -194,6 +199,9 @@ def _draw(
     groups = dataset.groups[development] if grouped else None
     if plan["method"] == "stratified" and labels is not None:
         _require_members(dataset, labels, plan["folds"])
+    if plan["method"] == "holdout" and labels is not None and not grouped:
+        share = plan["validation_fraction"]
+        _require_strata(dataset, labels, share, "resampling.validation_fraction")
     for repeat in range(plan["repeats"]):
         seed = derive_seed(_seed(plan), "repeat", repeat)
         splitter = _splitter(plan, seed, stratify=labels is not None, grouped=grouped)
@@ -210,11 +218,20 @@ def _seed(plan: Mapping[str, Any]) -> int:
 
 
 def _reduced(
-    by_name: Mapping[str, Split], classes: Array | None, seed: int, share: float
+    dataset: Dataset,
+    by_name: Mapping[str, Split],
+    classes: Array | None,
+    seed: int,
+    share: float,
 ) -> dict[str, Split]:
     """Return the splits with a share of their training parts, classes in proportion."""
     from sklearn.model_selection import train_test_split
 
+    if classes is not None:
+        for name, split in by_name.items():
+            if share_of(name) == 1:
+                wanted = f"a training fraction of {share:g}"
+                _require_strata(dataset, classes[split.training], 1 - share, wanted)
     return {
         reduced(name, share): Split(
             np.sort(
@@ -242,6 +259,39 @@ def _draw_confirming(
     plan = {**plan, "seed": derive_seed(_seed(plan), "confirm", plan["confirm_seed"])}
     drawn = _draw(dataset, development, classes, plan)
     return {f"c{name.removeprefix('r')}": split for name, split in drawn}
+
+
+def _require_strata(dataset: Dataset, labels: Array, share: float, key: str) -> None:
+    """Refuse classes that can't all be in both parts of a draw by classes.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    labels : array of int64
+        Class codes of the samples that are drawn from.
+    share : float
+        Of the samples, what is drawn.
+    key : str
+        What asks for it.
+    """
+    codes, counts = np.unique(labels, return_counts=True)
+    names = dataset.class_names or []
+    alone = [names[code] for code in codes[counts == 1]]
+    if alone:
+        more = f" and {len(alone) - _NAMED} more" * (len(alone) > _NAMED)
+        raise DataError(
+            f"{counted(len(alone), 'class', 'classes')} with a single sample, which can't be in "
+            f"both parts that {key} makes: {', '.join(alone[:_NAMED])}{more}; give more samples of "
+            "them, join them with other classes, or leave them out"
+        )
+    drawn = math.ceil(share * len(labels))
+    smallest = min(drawn, len(labels) - drawn)
+    if smallest < len(codes):
+        raise DataError(
+            f"{len(codes)} classes can't all be among {counted(smallest, 'sample')}, the smaller "
+            f"part that {key} makes of {len(labels):,}; choose a share nearer to 0.5, join "
+            "classes, or give more samples"
+        )
 
 
 def _require_members(dataset: Dataset, labels: Array, folds: int) -> None:

@@ -7,6 +7,7 @@ author's and needs no version of scikit-learn.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,9 +20,11 @@ from gridfold.atomic import write_json
 from gridfold.csvfiles.format import Format
 from gridfold.data.columns import FeatureColumn, as_matrix
 from gridfold.data.dataset import Dataset
-from gridfold.data.sources import images, tablefile, windows
+from gridfold.data.sources import decoding, tablefile, windows
 from gridfold.errors import DataError
 from gridfold.training.preprocessing import Category, Encoding, Number, Preprocessing
+
+log = logging.getLogger(__name__)
 
 _FORMAT = 1
 
@@ -204,7 +207,12 @@ class ModelInputs:
         """
         if "images" not in self.reading:
             raise DataError("this model was not trained on image files")
-        pixels, errors = images.decode(files, self.reading["images"])
+        # Models of earlier versions took 16 bits for all that is deeper than 8.
+        how = {"range": decoding.SIXTEEN_BITS, **self.reading["images"]}
+        decoded = decoding.decode(files, how)
+        pixels, errors = decoded.pixels, decoded.errors
+        for note in (*decoding.notes_on([decoded], how["range"]), *decoding.left_out_of([decoded])):
+            log.warning("%s", note)
         if errors:
             named = ", ".join(f"{files[row]} ({text})" for row, text in sorted(errors.items()))
             raise DataError(f"{len(errors)} of {len(files)} images can't be decoded: {named}")

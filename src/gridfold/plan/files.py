@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from gridfold.data.sources.arrays import npy_files
-from gridfold.data.sources.images import class_folders
+from gridfold.imagefolders import all_class_folders
 from gridfold.study import Study
 from gridfold.usercode.functions import split_reference
 
@@ -24,7 +24,7 @@ def data_files(study: Study) -> dict[str, list[str]]:
             str(folder)
             for path in files
             if os.path.isdir(path)
-            for folder in class_folders(Path(path))
+            for folder in all_class_folders(Path(path))
         ]
     if data.source == "npy":
         names = (data.features, data.targets)

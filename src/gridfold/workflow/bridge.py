@@ -149,7 +149,13 @@ def say_answer(plan: Plan, before: str = "") -> None:
 def say_what_is_left(plan: Plan) -> None:
     """Say, after jobs have failed in all their attempts, what is kept and how it goes on."""
     (done, total), retries = counts(plan), plan.study.execution.retries
-    if done < total:
+    if not (plan.paths.manifest.exists() and plan.paths.splits.exists()):
+        # Only training jobs have attempts, and Snakemake has deleted what a failed job left.
+        say(
+            "stopped before the first trial: the data could not be read or split. What is wrong is "
+            "said above; once it is mended, the same command goes on."
+        )
+    elif done < total:
         say(
             f"stopped with {done} of {total} trials done. A training job "
             f"gets {retries + 1} attempts (execution.retries: {retries}); each goes on where the "

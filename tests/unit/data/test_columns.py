@@ -94,7 +94,12 @@ REFUSED: list[tuple[str, Any, dict[str, Any], str]] = [
         r"columns ward\); .* or set data\.missing\.categories",
     ),
     ("infinite number", ("mean area", 4, np.inf), {}, "1 samples with missing or inf.* row 4"),
-    ("free text", None, {"id": None, "categories": "auto"}, r"patient \(569\); name them in data"),
+    (
+        "free text",
+        None,
+        {"id": None, "categories": "auto"},
+        r"patient has 569 different.*data\.id",
+    ),
     ("word among numbers", ("mean area", 4, "?"), {}, "column mean area of numbers has '.' in row"),
     ("unknown category column", None, {"categories": ["wards"]}, r"no column wards \(data\.cat"),
     ("unknown weight", None, {"weight": "w"}, r"no column w \(data\.weight\); it has mean radius"),

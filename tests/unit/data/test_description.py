@@ -100,12 +100,12 @@ def test_a_parquet_file_is_described_likewise(tmp_path: Path) -> None:
 
 
 def test_only_the_most_frequent_values_are_kept(tmp_path: Path) -> None:
-    zips = [f"z{min(i, 30)}" for i in range(ROWS)]
+    zips = [f"z{min(i, 28)}" for i in range(ROWS)]
     file = write_table(tmp_path, city=zips)
     city = column(described(tmp_path, "csv", "binary", path=str(file), **ROLES), "city")
-    assert city.distinct == 31
+    assert city.distinct == 29
     assert len(city.values) == MOST_VALUES
-    assert city.values[0] == Count("z30", 30)
+    assert city.values[0] == Count("z28", 32)
 
 
 def test_windows_tell_which_rows_are_in_none(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ from studies import tiny_study
 
 from gridfold import arrays
 from gridfold.data.dataset import Dataset, prepare
-from gridfold.data.sources.images import decode
+from gridfold.data.description import DataDescription
+from gridfold.data.sources.decoding import decode
 from gridfold.errors import DataError
 from gridfold.final.inputs import ModelInputs
+from gridfold.paths import description_file
 from gridfold.study import Study
 from gridfold.training import preprocessing
 
@@ -95,9 +99,9 @@ def saved(image: Image.Image, folder: Path, name: str = "image.png", **options: 
 
 
 def decoded(file: Path, **how: Any) -> np.ndarray[Any, Any]:
-    pixels, errors = decode([file], {**EXACT, **how})
-    assert not errors
-    return pixels[0]
+    found = decode([file], {**EXACT, **how})
+    assert not found.errors
+    return found.pixels[0]
 
 
 GRADIENT = np.tile(np.arange(0, 240, 10, dtype=np.uint8), (12, 1))
@@ -135,18 +139,10 @@ def test_colours_become_grey_or_stay_three(tmp_path: Path) -> None:
     assert decoded(palette, color="rgb")[0, 0, 0] > 150
 
 
-def test_grey_values_of_sixteen_bit_keep_their_order(tmp_path: Path) -> None:
-    ramp = np.linspace(0, 65535, 64).reshape(8, 8).astype(np.uint16)
-    found = decoded(saved(Image.fromarray(ramp), tmp_path))[..., 0].ravel()
-    assert found[0] == 0
-    assert found[-1] == 255
-    assert (np.diff(found.astype(int)) >= 0).all()
-
-
 def test_the_order_is_that_of_the_files_however_many_threads_decode(tmp_path: Path) -> None:
     folder = write_digits(tmp_path / "digits", 300)
     files = sorted(folder.rglob("*.png"))
-    first, again = (decode(files, EXACT)[0] for _ in range(2))
+    first, again = (decode(files, EXACT).pixels for _ in range(2))
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(first[..., 0], PIXELS[[int(file.stem) for file in files]])
 
@@ -155,9 +151,205 @@ def test_many_pixels_lie_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(arrays, "_SMALL_BYTES", 100)
     monkeypatch.setattr(arrays, "PIECE_BYTES", 1000)
     folder = write_digits(tmp_path / "digits")
-    pixels, _ = decode(sorted(folder.rglob("*.png")), EXACT, folder=tmp_path)
+    pixels = decode(sorted(folder.rglob("*.png")), EXACT, folder=tmp_path).pixels
     assert isinstance(pixels, np.memmap)
     assert load(folder, tmp_path).digest
+
+
+# -- files of more and of less than 8 bits a colour ------------------------------------------------
+
+RAMP = np.linspace(0, 1, 64).reshape(8, 8)
+IN_EIGHT_BITS = np.round(RAMP * 255)
+DEEP: dict[str, tuple[Any, str, tuple[float, float]]] = {
+    "16 bits": ((RAMP * 65535).astype(np.uint16), "png", (0, 65535)),
+    "12 bits in 16": ((RAMP * 4095).astype(np.uint16), "png", (0, 4095)),
+    "10 bits in a TIFF of 16": ((RAMP * 1023).astype(np.uint16), "tif", (0, 1023)),
+    "14 bits in a TIFF of 32": ((RAMP * 16383).astype(np.int32), "tif", (0, 16383)),
+    "8 bits in a TIFF of 32": ((RAMP * 255).astype(np.int32), "tif", (0, 255)),
+    "large whole numbers": ((RAMP * 1e6).astype(np.int32), "tif", (0, 1_000_000)),
+    "Hounsfield units": ((RAMP * 4000 - 1000).astype(np.int32), "tif", (-1000, 3000)),
+    "shares": (RAMP.astype(np.float32), "tif", (0, 1)),
+    "bytes as floats": ((RAMP * 255).astype(np.float32), "tif", (0, 255)),
+    "heights": ((RAMP * 300 - 100).astype(np.float32), "tif", (-100, 200)),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_grey_values_of_more_than_eight_bits_are_scaled_by_their_range(
+    tmp_path: Path, kind: str
+) -> None:
+    values, suffix, limits = DEEP[kind]
+    dark = (values / 2).astype(values.dtype) if values.min() >= 0 else values
+    for name, part in {"all": values, "dark": dark}.items():
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for copy in "12":
+            Image.fromarray(part).save(tmp_path / "photos" / name / f"{copy}.{suffix}")
+    dataset = load(tmp_path / "photos", tmp_path, "binary")
+    read = dataset.features[0, ..., 0].astype(int)
+    np.testing.assert_allclose(read, IN_EIGHT_BITS, atol=1)
+    assert (np.diff(read.ravel()) >= 0).all()
+    assert dataset.reading["images"]["range"] == list(limits)
+    assert (dataset.features[2].max() > 200) == (values.min() < 0)
+    (note,) = noted(tmp_path)
+    assert note.startswith("4 files with grey values from ")
+    assert f"{limits[0]:g} becomes black and {limits[1]:g} white" in note
+
+
+def noted(folder: Path, what: str = "notes") -> tuple[str, ...]:
+    """Return what the description of data that were loaded tells."""
+    description = DataDescription.read(description_file(folder / "data"))
+    found: tuple[str, ...] = getattr(description, what)
+    return found
+
+
+def test_the_range_is_that_of_all_files_and_of_the_test_set(tmp_path: Path) -> None:
+    for name, factor in {"train/a": 900, "train/b": 500, "test/a": 4000, "test/b": 10}.items():
+        (tmp_path / name).mkdir(parents=True)
+        Image.fromarray((RAMP * factor).astype(np.uint16)).save(tmp_path / name / "1.png")
+    dataset = load(tmp_path / "train", tmp_path, "binary", test_path=str(tmp_path / "test"))
+    expected = [np.round(900 / 4095 * 255), np.round(500 / 4095 * 255), 249, 1]
+    assert dataset.features.max(axis=(1, 2, 3)).tolist() == pytest.approx(expected, abs=1)
+
+
+def test_a_saved_model_scales_new_files_as_those_of_the_study(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        Image.fromarray((RAMP * 4095).astype(np.uint16)).save(tmp_path / "photos" / name / "1.png")
+    dataset = load(tmp_path / "photos", tmp_path, "binary")
+    fitted = preprocessing.fit({"normalise": "none"}, dataset, np.arange(2))
+    ModelInputs.of(dataset, fitted).save(tmp_path / "preprocessing.json")
+    bright = saved(Image.fromarray((RAMP * 8000).astype(np.uint16)), tmp_path)
+    with caplog.at_level(logging.WARNING):
+        inputs = ModelInputs.load(tmp_path / "preprocessing.json").from_images([bright])
+    np.testing.assert_allclose(
+        inputs[0, ..., 0], np.clip(np.round(RAMP * 8000 / 4095 * 255), 0, 255), atol=1
+    )
+    assert "from 0 to 8000" in caplog.text
+    assert "4095 white" in caplog.text
+
+
+def tiff(file: Path, values: np.ndarray[Any, Any], tag: int, value: int) -> None:
+    """Write a TIFF file with another value of a tag than Pillow gives it."""
+    Image.fromarray(values).save(file)
+    content = bytearray(file.read_bytes())
+    (start,) = struct.unpack("<I", content[4:8])
+    (entries,) = struct.unpack("<H", content[start : start + 2])
+    for place in range(start + 2, start + 2 + 12 * entries, 12):
+        if struct.unpack("<H", content[place : place + 2]) == (tag,):
+            content[place + 8 : place + 10] = struct.pack("<H", value)
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("bits", [8, 16, 12])
+def test_zero_can_be_white_in_a_file_of_any_depth(tmp_path: Path, bits: int) -> None:
+    kind = np.uint8 if bits == 8 else np.uint16
+    values = np.round(RAMP * (2**bits - 1)).astype(kind)
+    for name, photometric in (("a", 0), ("b", 1)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        tiff(tmp_path / "photos" / name / "1.tif", values, 262, photometric)
+    white_is_zero, black_is_zero = load(tmp_path / "photos", tmp_path, "binary").features
+    np.testing.assert_allclose(black_is_zero[..., 0], IN_EIGHT_BITS, atol=1)
+    np.testing.assert_array_equal(white_is_zero, 255 - black_is_zero)
+
+
+def test_large_numbers_without_a_sign_do_not_wrap(tmp_path: Path) -> None:
+    values = np.round(RAMP * (2**32 - 1)).astype(np.uint32).view(np.int32)
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        tiff(tmp_path / "photos" / name / "1.tif", values, 339, 1)
+    dataset = load(tmp_path / "photos", tmp_path, "binary")
+    np.testing.assert_allclose(dataset.features[0, ..., 0], IN_EIGHT_BITS, atol=1)
+
+
+def test_grey_values_that_are_no_numbers_are_refused_with_the_file(tmp_path: Path) -> None:
+    folder = write_digits(tmp_path / "digits")
+    values = np.where(RAMP > 0.5, np.nan, RAMP).astype(np.float32)
+    Image.fromarray(values).save(folder / "3" / "gaps.tif")
+    with pytest.raises(DataError, match=r"3/gaps\.tif .*grey values that are no numbers"):
+        load(folder, tmp_path)
+
+
+def png_of_sixteen_bits(file: Path, values: np.ndarray[Any, Any]) -> None:
+    """Write colours of 16 bits, which Pillow can't: an array of shape (height, width, 3)."""
+    height, width, _ = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        content += struct.pack(">I", len(data)) + kind + data + check
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("bits", [16, 12])
+def test_colours_of_sixteen_bits_are_told_or_refused_if_hardly_anything_is_read(
+    tmp_path: Path, bits: int
+) -> None:
+    folder = write_digits(tmp_path / "digits")
+    colours = np.repeat(RAMP[..., np.newaxis] * (2**bits - 1), 3, axis=2)
+    png_of_sixteen_bits(folder / "3" / "deep.png", colours)
+    if bits == 12:
+        with pytest.raises(DataError, match=r"nothing above 15 of 255 there: .*3/deep\.png"):
+            load(folder, tmp_path)
+        return
+    dataset = load(folder, tmp_path, color="rgb")
+    assert dataset.features.max() == 255
+    assert noted(tmp_path) == (
+        f"1 file with colours of 16 bits, of which the upper 8 are read: {folder}/3/deep.png",
+    )
+
+
+USUAL: dict[str, tuple[str, Any]] = {
+    "1 bit": ("png", Image.fromarray(RAMP > 0.5)),
+    "palette": ("gif", Image.fromarray(IN_EIGHT_BITS.astype(np.uint8)).convert("P")),
+    "CMYK": ("tif", Image.new("CMYK", (8, 8), (0, 0, 0, 255))),
+    "grey": ("png", Image.fromarray(IN_EIGHT_BITS.astype(np.uint8))),
+    "opaque": ("png", Image.new("RGBA", (8, 8), (10, 20, 30, 255))),
+}
+
+
+@pytest.mark.parametrize("kind", USUAL)
+def test_other_kinds_of_files_are_read_as_pillow_converts_them(tmp_path: Path, kind: str) -> None:
+    suffix, image = USUAL[kind]
+    for folder in ("a", "b"):
+        (tmp_path / "photos" / folder).mkdir(parents=True)
+        for copy in "12":
+            image.save(tmp_path / "photos" / folder / f"{copy}.{suffix}")
+    for color, mode in (("rgb", "RGB"), ("grayscale", "L")):
+        dataset = load(tmp_path / "photos", tmp_path, "binary", color=color)
+        expected = np.asarray(image.convert(mode)).reshape(8, 8, -1)
+        np.testing.assert_array_equal(dataset.features[0], expected)
+        assert dataset.reading == {
+            "images": {"size": [8, 8], "color": color, "fit": "stretch"},
+        }
+        assert noted(tmp_path) == ()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_parts_are_told(tmp_path: Path, mode: str) -> None:
+    folder = write_digits(tmp_path / "digits")
+    image = Image.new("RGBA", (8, 8), (200, 0, 0, 255))
+    image.putpixel((3, 3), (0, 0, 0, 0))
+    image.convert(mode).save(folder / "3" / "hole.png")
+    load(folder, tmp_path)
+    assert noted(tmp_path) == (
+        "1 file with transparent parts; what is behind them is read, or their colour: "
+        f"{folder}/3/hole.png",
+    )
+
+
+@pytest.mark.parametrize("suffix", ["tif", "gif", "png", "webp"])
+def test_pages_that_are_left_out_are_told(tmp_path: Path, suffix: str) -> None:
+    folder = write_digits(tmp_path / "digits")
+    pages = [Image.fromarray(PIXELS[row]) for row in range(3)]
+    file = folder / "3" / f"pages.{suffix}"
+    pages[0].save(file, save_all=True, append_images=pages[1:])
+    assert len(load(folder, tmp_path).features) == 61
+    assert noted(tmp_path, "left_out") == (
+        f"2 pages or frames of 1 file, of which the first is read: {file} (3)",
+    )
 
 
 # -- what is wrong --------------------------------------------------------------------------------

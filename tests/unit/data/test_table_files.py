@@ -228,6 +228,37 @@ def test_the_line_that_only_excel_understands_is_named(case: Case) -> None:
         case.data(separator=";")
 
 
+@pytest.mark.parametrize(
+    ("separator", "complaint"),
+    [
+        ("((", "'((' is no regular expression"),
+        ("[;", "'[;' is no regular expression"),
+        (";|", "';|' also fits where nothing stands"),
+        (" *", "' *' also fits where nothing stands"),
+        ("(;|,)", "'(;|,)' has a group, which would become a field"),
+    ],
+)
+def test_what_separates_no_columns_is_refused_whatever_the_file(
+    case: Case, capsys: Any, separator: str, complaint: str
+) -> None:
+    for there in (True, False):
+        if there:
+            case.write(PLAIN)
+        else:
+            case.file = case.folder / "absent.csv"
+        said = case.said(capsys, separator=separator)
+        assert "data.separator: " in said
+        assert complaint in said
+        assert ("no such file" in said) == (not there)
+        assert "Traceback" not in said
+
+
+def test_nothing_is_no_separator(case: Case, capsys: Any) -> None:
+    said = case.write(PLAIN).said(capsys, separator="")
+    assert 'data.separator: ""' in said
+    assert "allowed: at least 1 character" in said
+
+
 def test_names_that_repeat_are_refused(case: Case) -> None:
     case.write("a,y,y\n" + lines(lambda i: f"{i},{i % 2},{i % 2}"))
     with pytest.raises(StudyError, match="2 columns with the name y"):

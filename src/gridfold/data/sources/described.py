@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gridfold.csvfiles.dates import most_are_dates
-from gridfold.data.columns import labels_of
+from gridfold.data.columns import counts_of
 from gridfold.data.description import ColumnDescription, Count, Kind, Role, most_frequent
 
 
@@ -36,7 +36,7 @@ def classes_of(values: Any) -> tuple[Count, ...]:
     ----------
     values : pandas.Series
     """
-    return tuple(Count(name, number) for name, number in sorted(_counted(values)))
+    return tuple(Count(name, number) for name, number in sorted(counts_of(values).items()))
 
 
 def _column(values: Any, roles: tuple[Role, ...], is_category: bool) -> ColumnDescription:
@@ -53,22 +53,16 @@ def _column(values: Any, roles: tuple[Role, ...], is_category: bool) -> ColumnDe
         numbers = np.asarray(present, np.float64)
         span = (float(numbers.min()), float(numbers.max()))
         return ColumnDescription(name, roles, "number", present.nunique(), missing, *span)
-    counts = _counted(present)
+    counts = counts_of(present)
     kind: Kind = "category" if is_category else "text"
-    if not is_category and most_are_dates(dict(counts)):
+    if not is_category and most_are_dates(counts):
         kind = "date"
         if "time" in roles:
             # Complete and in ISO form, so that their order is that of their letters.
-            texts = sorted(text for text, _ in counts)
+            texts = sorted(counts)
             return ColumnDescription(
                 name, roles, kind, len(counts), missing, low=texts[0], high=texts[-1]
             )
     # Names of samples tell nothing about the column, and may be those of people.
-    values = () if "id" in roles else most_frequent(counts)
+    values = () if "id" in roles else most_frequent(counts.items())
     return ColumnDescription(name, roles, kind, len(counts), missing, values=values)
-
-
-def _counted(values: Any) -> list[tuple[str, int]]:
-    codes, labels = labels_of(values)
-    counts = np.bincount(codes[codes >= 0], minlength=len(labels))
-    return list(zip(labels, counts.tolist(), strict=True))

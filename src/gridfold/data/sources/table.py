@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gridfold.csvfiles.format import Format
-from gridfold.csvfiles.head import column_notes
 from gridfold.data.columns import FeatureColumn, as_matrix, find_columns
-from gridfold.data.description import DataDescription, Role, name_of
-from gridfold.data.sources import tablefile, windows
+from gridfold.data.description import DataDescription, name_of
+from gridfold.data.sources import windows
+from gridfold.data.sources.columnchecks import complaints, guesses, notes_on, refuse
 from gridfold.data.sources.described import classes_of, described
 from gridfold.data.sources.raw import Raw
+from gridfold.data.sources.studytable import StudyTable
 from gridfold.errors import DataError
-from gridfold.wording import counted
 
 log = logging.getLogger(__name__)
-
-# Roles of a single column, by their key in the `data` section.
-SINGLE_ROLES: tuple[Role, ...] = ("groups", "weight", "id", "time")
 
 
 def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool = False) -> Raw:
@@ -44,20 +41,23 @@ def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool =
         When the table can't serve; says what to change.
     """
     path, how = data["path"], Format.of(data)
-    read = _read_file(data, classes=classes)
-    table = read.frame
-    roles = _roles(data, read)
-    features = [name for name, own in roles.items() if "feature" in own]
-    if not features:
+    study_table = StudyTable.of(data, classes=classes)
+    table, roles = study_table.frame, study_table.roles
+    if not study_table.features:
         raise DataError(f"{path}: no column is left for features; each has another role")
-    # In the order in which they were asked for.
-    features = data["features"] or features
-    told = Told.of(read, _guessed(data, read, features))
-    told.log()
-    for name in (*data["targets"], *_single_roles(data).values()):
-        require_complete(path, name, table[name])
-    numbers = _columns_of_numbers(read, features, data, classes=classes)
-    refuse_strays(path, read, numbers, how, {*features})
+    empty = [name for name in study_table.features if table[name].isna().all()]
+    refuse(path, [*complaints(study_table, empty)])
+    features = [name for name in study_table.features if name not in empty]
+    if not features:
+        raise DataError(f"{path}: no feature has a value in any row: {', '.join(empty)}")
+    columns_described = described(
+        table, roles | dict.fromkeys(empty, ("ignored",)), study_table.categories
+    )
+    left_out = study_table.left_out
+    left_out += [f"the column {name}, which has no value in any row" for name in empty]
+    notes = guesses(study_table)
+    notes += notes_on(columns_described, data)
+    tell(left_out, notes)
     try:
         columns = find_columns(table, features, data["categories"])
         matrix = as_matrix(table, columns)
@@ -83,9 +83,9 @@ def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool =
         columns=columns,
         written=True,
         rows=len(table),
-        described=described(table, roles, _categories(data, read, roles, classes=classes)),
-        left_out=[*told.left_out, *_without_role(data, roles)],
-        notes=told.notes,
+        described=columns_described,
+        left_out=left_out,
+        notes=notes,
     )
     if how.as_json():
         raw.reading["table"] = how.as_json()
@@ -109,147 +109,22 @@ def look(data: Mapping[str, Any], *, classes: bool = False) -> DataDescription:
     DataError
         When these rows are no table, or columns are missing.
     """
-    read = _read_file(data, classes=classes, first=True)
-    roles = _roles(data, read)
-    features = [name for name, own in roles.items() if "feature" in own]
-    told = Told.of(read, _guessed(data, read, features))
+    table = StudyTable.of(data, classes=classes, first=True)
     return DataDescription(
         name_of(data),
-        len(read.frame),
+        len(table.frame),
         is_whole=False,
-        columns=described(read.frame, roles, _categories(data, read, roles, classes=classes)),
-        classes=classes_of(read.frame[data["targets"][0]]) if classes else None,
-        left_out=(*told.left_out, *_without_role(data, roles)),
-        notes=tuple(told.notes),
+        columns=described(table.frame, table.roles, table.categories),
+        classes=classes_of(table.frame[data["targets"][0]]) if classes else None,
+        left_out=tuple(table.left_out),
+        notes=tuple(guesses(table)),
     )
 
 
-def _read_file(
-    data: Mapping[str, Any], *, classes: bool, first: bool = False
-) -> tablefile.TableFile:
-    """Read the file of a ``data`` section, or its first rows, which has all columns it names."""
-    listed = [] if data["categories"] == "auto" else data["categories"]
-    named = {
-        "targets": data["targets"],
-        "features": data["features"] or [],
-        "categories": listed,
-        "ignore": data["ignore"],
-        **{role: [name] for role, name in _single_roles(data).items()},
-    }
-    read = tablefile.read(
-        data["path"],
-        data["source"],
-        Format.of(data),
-        texts={*listed, *(data["targets"] if classes else ()), *filter(None, [data["groups"]])},
-        names=[*filter(None, [data["id"]])],
-        asked={name for names in named.values() for name in names},
-        first=first,
-    )
-    require_columns(data["path"], read.frame, named)
-    return read
-
-
-def _single_roles(data: Mapping[str, Any]) -> dict[str, str]:
-    return {role: data[role] for role in SINGLE_ROLES if data[role]}
-
-
-def _roles(data: Mapping[str, Any], read: tablefile.TableFile) -> dict[str, tuple[Role, ...]]:
-    """Return the roles of each column, in the order of the file."""
-    single = _single_roles(data)
-    others = {*single.values(), *data["ignore"], *(() if data["sequence"] else data["targets"])}
-    roles: dict[str, tuple[Role, ...]] = {}
-    for name in map(str, read.frame.columns):
-        own: list[Role] = []
-        if name in data["features"] if data["features"] else name not in others:
-            own.append("feature")
-        if name in data["targets"]:
-            own.append("target")
-        own += [role for role in SINGLE_ROLES if single.get(role) == name]
-        roles[name] = tuple(own) or ("ignored",)
-    return roles
-
-
-def _guessed(
-    data: Mapping[str, Any], read: tablefile.TableFile, features: Sequence[str]
-) -> list[str]:
-    """Return the features that nobody has listed and that are read as numbers."""
-    if data["features"] is not None:
-        return []
-    return [name for name in features if read.frame[name].dtype != "str"]
-
-
-def _categories(
-    data: Mapping[str, Any],
-    read: tablefile.TableFile,
-    roles: Mapping[str, tuple[Role, ...]],
-    *,
-    classes: bool,
-) -> set[str]:
-    """Return the columns that hold categories, classes or groups."""
-    from pandas.api import types
-
-    found = {*filter(None, [data["groups"]]), *(data["targets"] if classes else ())}
-    if data["categories"] != "auto":
-        return found | {*data["categories"]}
-    return found | {
-        name
-        for name, own in roles.items()
-        if "feature" in own and not types.is_numeric_dtype(read.frame[name])
-    }
-
-
-def _without_role(data: Mapping[str, Any], roles: Mapping[str, tuple[Role, ...]]) -> list[str]:
-    names = [name for name, own in roles.items() if own == ("ignored",)]
-    if not names:
-        return []
-    reason = "data.ignore" if data["ignore"] else "not in data.features"
-    return [f"{counted(len(names), 'column')} ({reason}): {', '.join(names)}"]
-
-
-def require_columns(path: str, table: Any, named: Mapping[str, list[str]]) -> None:
-    """Refuse columns that a table doesn't have.
-
-    Parameters
-    ----------
-    path : str
-    table : pandas.DataFrame
-    named : mapping of str to list of str
-        The columns of each key of the ``data`` section.
-    """
-    complaints = []
-    for role, names in named.items():
-        absent = [name for name in names if name not in table.columns]
-        if absent:
-            complaints.append(f"{path}: no column {', '.join(absent)} (data.{role})")
-    if complaints:
-        complaints[-1] += f"; it has {', '.join(map(str, table.columns))}"
-        raise DataError("\n".join(complaints))
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a user is told about a table that was read.
-
-    Attributes
-    ----------
-    left_out : list of str
-        Fields that are no columns.
-    notes : list of str
-        What was guessed.
-    """
-
-    left_out: list[str]
-    notes: list[str]
-
-    @classmethod
-    def of(cls, read: tablefile.TableFile, features: Sequence[str] = ()) -> Told:
-        """Return what is told about a file, and about features that nobody has listed."""
-        return cls(read.head.left_out, column_notes(read.head, features))
-
-    def log(self) -> None:
-        """Write all of it into the log."""
-        for text in (*self.left_out, *self.notes):
-            log.info("%s", text)
+def tell(*texts: Sequence[str]) -> None:
+    """Write into the log what was left out and what was guessed."""
+    for text in itertools.chain.from_iterable(texts):
+        log.info("%s", text)
 
 
 def _set_times(raw: Raw, times: Any, data: Mapping[str, Any], folder: Path | None) -> None:
@@ -276,61 +151,6 @@ def _set_times(raw: Raw, times: Any, data: Mapping[str, Any], folder: Path | Non
         "time": data["time"],
         "series": data["groups"],
     }
-
-
-def _columns_of_numbers(
-    read: tablefile.TableFile, features: Sequence[str], data: Mapping[str, Any], *, classes: bool
-) -> set[str]:
-    """Return the columns that must be numbers, or are for the most part."""
-    needed = {*filter(None, [data["weight"]]), *(() if classes else data["targets"])}
-    if data["categories"] != "auto":
-        return needed | ({*features} - {*data["categories"]})
-    mistaken = {name for name, strays in read.strays.items() if strays.are_mistakes}
-    return needed | (mistaken & {*features})
-
-
-def refuse_strays(
-    path: str,
-    read: tablefile.TableFile,
-    columns: Collection[str],
-    how: Format,
-    features: Collection[str] = (),
-) -> None:
-    """Refuse texts in columns of numbers, all columns at once.
-
-    Parameters
-    ----------
-    path : str
-    read : TableFile
-    columns : collection of str
-        Those that must be numbers.
-    how : Format
-    features : collection of str
-        Those that may lack values.
-    """
-    complaints = []
-    for name, strays in read.strays.items():
-        if name in columns:
-            row, text = tablefile.first_row(read.frame[name], strays)
-            remedy = strays.remedy(text, how, is_feature=name in features)
-            complaints.append(f"{path}: {strays.found(name, row, text)}; {remedy}")
-    if complaints:
-        raise DataError("\n".join(complaints))
-
-
-def require_complete(path: str, name: str, values: Any) -> None:
-    """Refuse missing values in a column, with their rows."""
-    missing = values.isna().to_numpy()
-    if missing.any():
-        raise DataError(
-            f"{path}: column {name} has {int(missing.sum())} missing values, "
-            f"the first at row {int(missing.argmax())}{_more_rows(missing)}; remove these samples"
-        )
-
-
-def _more_rows(missing: Any) -> str:
-    rows = np.flatnonzero(missing)[1:10]
-    return f" (then {', '.join(map(str, rows))})" if len(rows) else ""
 
 
 def _check_missing(

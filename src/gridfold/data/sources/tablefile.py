@@ -224,6 +224,7 @@ def _texts_of_other_fields(file: Path | str, how: Format, head: Head) -> Any:
 
 
 def _read_parquet(file: Path | str, how: Format, head: Head, *, first: bool) -> TableFile:
+    import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -232,12 +233,42 @@ def _read_parquet(file: Path | str, how: Format, head: Head, *, first: bool) -> 
         table = pa.Table.from_batches([next(batches)])
     else:
         table = pq.read_table(file, columns=head.names)
-    frame = table.to_pandas(ignore_metadata=True)
+    frame = _plain_columns(file, table).to_pandas(
+        ignore_metadata=True,
+        # With gaps they would be objects, and so categories.
+        types_mapper={pa.bool_(): pd.BooleanDtype()}.get,
+    )
     for name in frame.columns if how.missing else ():
         # Texts are such by the file's own word, and stay so.
         if frame[name].dtype == "str":
             frame[name] = frame[name].mask(frame[name].isin(how.missing))
     return TableFile(frame, head)
+
+
+def _plain_columns(file: Path | str, table: Any) -> Any:
+    """Return a pyarrow.Table with numbers for decimals and points in time for dates.
+
+    Raises
+    ------
+    DataError
+        When a column holds lists, records or bytes.
+    """
+    import pyarrow as pa
+
+    complaints = []
+    for place, (name, kind) in enumerate(zip(table.schema.names, table.schema.types, strict=True)):
+        if pa.types.is_decimal(kind):
+            table = table.set_column(place, name, table[place].cast(pa.float64()))
+        elif pa.types.is_date(kind):
+            table = table.set_column(place, name, table[place].cast(pa.timestamp("ms")))
+        elif pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            complaints.append(
+                f"{file}: column {name} holds {kind}; write numbers or texts, in a column "
+                "for each part, or leave it out of the file"
+            )
+    if complaints:
+        raise DataError("\n".join(complaints))
+    return table
 
 
 def _typed(column: Any, how: Format, is_text: bool, stays_text: bool) -> tuple[Any, Strays | None]:

@@ -35,8 +35,8 @@ def times_of(values: Any) -> Array:
         if bad.any():
             row = int(bad.argmax())
             raise DataError(
-                f"column {values.name} (data.time) has {values.iloc[row]!r} in row {row}; numbers "
-                "or dates in ISO form, as 2024-05-31 or 2024-05-31T13:00:00, are needed"
+                f"column {values.name} (data.time) has {str(values.iloc[row])!r} in row {row}; "
+                "numbers or dates in ISO form, as 2024-05-31 or 2024-05-31T13:00:00, are needed"
             )
         values = parsed
     return np.unique(values.to_numpy(), return_inverse=True)[1].astype(np.int64)

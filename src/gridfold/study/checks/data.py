@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from gridfold.errors import KeyPath, Problem
+from gridfold.imagefolders import parts_of
 from gridfold.study.checks import table
 from gridfold.study.sections.data import EMBEDDED_SHAPES
 from gridfold.study.sections.explain import shown
@@ -50,6 +52,7 @@ def file_problems(data: Any) -> Iterator[Problem]:
     if data.source == "images" and not os.path.isdir(data.path):
         yield from table.list_problems(data)
     elif data.source == "images":
+        yield from _folder_problems(data)
         for key in ("groups", "weight"):
             if getattr(data, key) is not None:
                 yield Problem(
@@ -57,6 +60,15 @@ def file_problems(data: Any) -> Iterator[Problem]:
                     f"{shown(getattr(data, key))} with a folder of images",
                     "allowed: nothing, or a CSV file as `data.path`, with this column",
                 )
+
+
+def _folder_problems(data: Any) -> Iterator[Problem]:
+    for key in ("path", "test_path"):
+        path = getattr(data, key)
+        if path is not None and os.path.isdir(path):
+            parts = parts_of(Path(path))
+            for found, allowed in parts.problems(key=key, has_test_path=data.test_path is not None):
+                yield Problem(("data", key), found, allowed)
 
 
 def _path_problems(source: str, key: str, path: str) -> Iterator[Problem]:
@@ -83,6 +95,13 @@ def target_problems(data: Any, problem: Any) -> Iterator[Problem]:
             ("problem", "type"),
             f"`{problem.type}` with folders of images, which are classes",
             "allowed: binary or multiclass, or a CSV file as `data.path`",
+        )
+    targets = getattr(data, "targets", None)
+    if problem.is_classification and isinstance(targets, list) and len(targets) > 1:
+        yield Problem(
+            ("data", "targets"),
+            f"{shown(targets)} with `problem.type: {problem.type}`",
+            "allowed: one column of classes, or a regression or multi_output problem",
         )
     if data.source == "csv" and not problem.is_classification:
         yield from table.target_problems(data)

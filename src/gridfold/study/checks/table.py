@@ -10,6 +10,7 @@ from typing import Any
 from gridfold.csvfiles.format import BROKEN, Format
 from gridfold.csvfiles.head import Head, Unreadable, column_notes, look
 from gridfold.csvfiles.numbers import Strays, in_order
+from gridfold.csvfiles.texts import doubt_about
 from gridfold.errors import Problem
 from gridfold.study.sections.explain import shown, unknown_key
 
@@ -188,6 +189,11 @@ def _strays_of(
             f"{data.path}: {strays.found(name, row, texts[row])}",
             strays.remedy(texts[row], how, is_feature=is_feature),
         )
+    elif strays.texts and is_feature and data.categories == "auto" and head.whole:
+        row = next(row for row, text in enumerate(texts) if text in counts)
+        is_listed = data.features is not None
+        if doubt := doubt_about(name, counts, (row, texts[row]), is_listed=is_listed):
+            yield Problem(("data", "path"), f"{data.path}: {doubt.found}", doubt.remedy)
 
 
 def notes(data: Any) -> list[str]:
@@ -203,4 +209,5 @@ def notes(data: Any) -> list[str]:
         # Told by the job that reads the whole file.
         return []
     features = [] if data.features else _features(data, head)
-    return [*head.left_out, *column_notes(head, [name for name in features if name not in listed])]
+    guessed = [name for name in features if name not in listed]
+    return [*head.left_out, *column_notes(head, guessed, getattr(data, "separator", ","))]

@@ -119,8 +119,9 @@ class ImageData(DataSource):
 
     source: Literal["images"]
     path: str = Field(
-        description="A folder with a folder of images for each class, or a CSV file with paths, "
-        "which are relative to it, and targets."
+        description="A folder with a folder of images for each class, or with such folders in "
+        "`train`, `val` and `test`, or a CSV file with paths, which are relative to it, and "
+        "targets."
     )
     test_path: str | None = Field(
         None, description="The like with the source's own test set; replaces `test_fraction`."

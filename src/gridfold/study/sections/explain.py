@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from gridfold.errors import KeyPath, Problem
 from gridfold.study.sections.base import PATTERN_MEANINGS
+from gridfold.wording import counted
 
 _TYPE_NAMES = {
     "bool_type": "true or false",
@@ -135,6 +136,8 @@ def _accepted(details: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "too_short":
         count = context["min_length"]
         return f"at least {count} value" if count == 1 else f"at least {count} values"
+    if kind == "string_too_short":
+        return f"at least {counted(context['min_length'], 'character')}"
     if kind == "too_long":
         return f"at most {context['max_length']}"
     if kind == "string_pattern_mismatch":
