@@ -45,7 +45,7 @@ FACTORS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "problem": ("multiclass", "binary", "regression", "multi_output"),
         "stages": ("none", "refine", "confirm", "all"),
         "distribution": ("none", "mirrored", "horovod"),
-        "stopping": ("off", "best epoch", "last epoch"),
+        "stopping": ("off", "best epoch", "last epoch", "own measure"),
         "test set": ("drawn", "given", "none"),
         "jobs": ("auto", "one trial each", "tuner's workers"),
         "steps": ("auto", "one by one"),
@@ -127,7 +127,10 @@ REFUSALS = (
         "all keep the precision that they were saved with",
     ),
     Refusal({"model": ("loop",), "distribution": _SEVERAL}, "allowed: a world size of 1"),
-    Refusal({"model": ("loop",), "stopping": ("best epoch", "last epoch")}, "trains by itself"),
+    Refusal(
+        {"model": ("loop",), "stopping": ("best epoch", "last epoch", "own measure")},
+        "trains by itself",
+    ),
     Refusal({"model": ("loop",), "training": ("class weights",)}, "trains by itself"),
     Refusal(
         {"strategy": ("tuner-hyperband",), "stages": ("none",)},
@@ -216,7 +219,7 @@ def study(name: str, combination: Combination) -> dict[str, Any]:
     return {
         "study": name,
         "data": combineddata.section(name, combination),
-        "problem": {"type": combination["problem"]},
+        "problem": _problem(name, combination),
         "model": _model(name, combination),
         "training": _training(combination),
         "search": _search(combination),
@@ -238,6 +241,14 @@ _RESAMPLING: Mapping[str, Mapping[str, Any]] = {
 
 # Folds instead of one split; and by time, where nothing is drawn, other ones than in the search.
 _CONFIRMING: Mapping[str, Mapping[str, Any]] = {"holdout": {"folds": 2}, "forward": {"folds": 3}}
+
+
+def _problem(name: str, combination: Combination) -> dict[str, Any]:
+    own: dict[str, Any] = {}
+    if combination["stopping"] == "own measure":
+        reference = f"{combineddata.code_file(name)}:{combineddata.MEASURE}"
+        own = {"measure": combineddata.MEASURE, "measures": [reference]}
+    return {"type": combination["problem"], **own}
 
 
 def _model(name: str, combination: Combination) -> dict[str, Any]:
@@ -275,9 +286,11 @@ def _training(combination: Combination) -> dict[str, Any]:
         training["distribution"] = {"backend": combination["distribution"], "world_size": 2}
     if combination["stopping"] != "off":
         training["early_stopping"] = {
-            "monitor": "val_metric",
+            "monitor": combineddata.MEASURE
+            if combination["stopping"] == "own measure"
+            else "val_metric",
             "patience": 1,
-            "restore_best": combination["stopping"] == "best epoch",
+            "restore_best": combination["stopping"] != "last epoch",
         }
     if combination["steps"] == "one by one":
         training["steps_per_execution"] = 1

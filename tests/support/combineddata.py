@@ -287,6 +287,9 @@ def _write_models(folder: Path, shapes: set[tuple[int, ...]]) -> None:
         model.save(folder / f"{'x'.join(map(str, shape))}.keras")
 
 
+# Of any problem, in the file below.
+MEASURE = "mean_error"
+
 _CODE = '''"""What the user of a study has written: samples, models, and a loop."""
 
 import keras
@@ -318,6 +321,10 @@ class Network(keras.Model):
 
 def build_subclass(hp, input_shape, outputs):
     return Network(hp.Int("units", 2, 16), outputs)
+
+
+def mean_error(targets, predictions):
+    return abs(targets.mean() - predictions.mean())
 
 
 def train(trial):

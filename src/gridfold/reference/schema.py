@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gridfold.problems import MEASURES
 from gridfold.study import Study
 from gridfold.study.sections.base import PATTERN_MEANINGS
 from gridfold.study.sections.search import FORMS
@@ -52,6 +53,8 @@ def allowed(schema: Mapping[str, Any]) -> str:
         return "section"
     if "const" in schema:
         return f"`{schema['const']}`"
+    if schema.get("enum") == [*MEASURES]:
+        return "measure"
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "pattern" in schema:
@@ -70,7 +73,7 @@ def allowed(schema: Mapping[str, Any]) -> str:
 
 
 def _plural(text: str) -> str:
-    return re.sub(r"\b(number|value|list|mapping)\b", r"\1s", text)
+    return re.sub(r"\b(number|value|list|mapping|measure)\b", r"\1s", text)
 
 
 def _objects(node: Any) -> Iterator[Schema]:

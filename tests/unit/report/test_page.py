@@ -628,6 +628,26 @@ def test_early_stopping_settles_both(tmp_path: Path) -> None:
         assert "overfits" not in text
 
 
+@pytest.mark.parametrize(
+    ("stopping", "told"),
+    [
+        ({"monitor": "accuracy"}, True),
+        ({"monitor": "val_metric"}, True),
+        ({"monitor": "accuracy", "restore_best": False}, False),
+        ({"monitor": "f1_macro"}, False),
+        ({"monitor": "val_loss"}, False),
+    ],
+)
+@pytest.mark.parametrize(("test", "severity"), [(12, "note"), (0, "warning")])
+def test_weights_that_the_score_has_picked_are_told(
+    tmp_path: Path, stopping: dict[str, Any], told: bool, test: int, severity: str
+) -> None:
+    training = {"epochs": 6, "early_stopping": stopping}
+    study = finished(tmp_path, training=training, test=test)
+    found = [c for c in cautions_of(study) if "the epoch with the best accuracy" in c.sentence]
+    assert [c.severity for c in found] == [severity] * told
+
+
 def test_a_level_loss_is_no_matter(tmp_path: Path) -> None:
     text = sentences_of(finished(tmp_path, epochs=20, val_loss=levels_off))
     assert "falling" not in text

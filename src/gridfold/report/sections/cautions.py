@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from gridfold.problems import Measure
+from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.report.input import ReportInput, ReportSection
 from gridfold.requests import ReportRequest
 from gridfold.statistics.intervals import (
@@ -83,6 +83,7 @@ def find_cautions(request: ReportRequest, tables: StudyTables, card: ModelCard) 
         *_edges(configurations, request.study["search"]["space"], selected),
         *_training_length(epochs[epochs["config_id"] == selected], settings),
         *_optimism(configurations, card),
+        *_stopped_by_the_score(settings, card),
         *_no_significance(trials, configurations, card),
         *_duplicates(request.duplicates),
     ]
@@ -243,6 +244,25 @@ def _training_length(history: pd.DataFrame, settings: Mapping[str, Any]) -> Iter
             f"{last} and is {percent(round(rise, 2))} higher at the end: it overfits.",
             "Use `training.early_stopping`, fewer epochs, or more regularisation.",
         )
+
+
+def _stopped_by_the_score(settings: Mapping[str, Any], card: ModelCard) -> Iterator[Caution]:
+    """Tell of weights that were picked by the very score that they get."""
+    stopping, measure = settings["early_stopping"], card.cross_validation.measure
+    if not stopping or not stopping["restore_best"]:
+        return
+    followed = PROBLEM_KINDS[card.configuration.problem].metric
+    if {"val_metric": followed}.get(stopping["monitor"], stopping["monitor"]) != measure:
+        return
+    yield Caution(
+        "note" if card.test else "warning",
+        f"Each trial keeps the weights of the epoch with the best {measure_name(measure)} on its "
+        "validation part and is scored on the same part: the best of many epochs is in part the "
+        "luckiest, so scores over the splits are optimistic.",
+        "Quote the held-out test score, which took no part in it."
+        if card.test
+        else "Hold out a test set with `data.test_fraction`, or stop by `val_loss`.",
+    )
 
 
 def _optimism(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caution]:

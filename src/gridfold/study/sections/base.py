@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gridfold.canonical import canonical
+from gridfold.problems import MEASURES, OWN_ENDINGS
 
 
 class Section(BaseModel):
@@ -67,8 +68,13 @@ NonNegativeInt = Annotated[int, Field(ge=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 PythonReference = Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*$")]
 StudyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+# Measures are checked against the type of the problem later; editors get the names.
+MeasureName = Annotated[str, Field(json_schema_extra={"enum": [*MEASURES]})]
+_OWN_MEASURE = f"_({'|'.join(OWN_ENDINGS)})$"
+OwnMeasureName = Annotated[str, Field(json_schema_extra={"pattern": _OWN_MEASURE})]
 # What the patterns say, in words.
 PATTERN_MEANINGS = {
+    _OWN_MEASURE: "the name of a measure of your own",
     r"\.keras$": "a file `*.keras`",
     r"^[0-9]+:[0-9]+$": "`start:stop`",
     r"^[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*$": "`file.py:function`",

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from gridfold.problems import MEASURES, OWN_ENDINGS, PROBLEM_KINDS, ProblemKind
-from gridfold.study.sections.base import PythonReference, Section, without_effect
+from gridfold.problems import PROBLEM_KINDS, ProblemKind
+from gridfold.study.sections.base import (
+    MeasureName,
+    OwnMeasureName,
+    PythonReference,
+    Section,
+    without_effect,
+)
 from gridfold.usercode.functions import split_reference
 
 ProblemType = Literal["regression", "multi_output", "binary", "multiclass"]
-
-# Checked against the type of the problem later; editors get the names.
-_MeasureName = Annotated[str, Field(json_schema_extra={"enum": [*MEASURES]})]
-_OwnName = Annotated[str, Field(json_schema_extra={"pattern": f"_({'|'.join(OWN_ENDINGS)})$"})]
 
 
 class ProblemSection(Section):
@@ -31,12 +33,12 @@ class ProblemSection(Section):
         "the second in their order when left out. Data are prepared anew, and so trained anew, "
         "when it is the other one.",
     )
-    measure: _MeasureName | _OwnName | None = without_effect(
+    measure: MeasureName | OwnMeasureName | None = without_effect(
         None,
         description="Measure that ranks configurations; follows the type when left out. One of "
         "your own has the name of its function.",
     )
-    measures: list[_MeasureName | PythonReference] = without_effect(
+    measures: list[MeasureName | PythonReference] = without_effect(
         default_factory=list,
         description="Measures that tables and the report show beside those of the type, and "
         "measures of your own, as `file.py:function`, called with targets and predictions. Naming "

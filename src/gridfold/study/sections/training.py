@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from gridfold.problems import MEASURES, OWN_ENDINGS
 from gridfold.study.sections.base import (
     Fraction,
+    MeasureName,
     NonNegativeFloat,
     NonNegativeInt,
+    OwnMeasureName,
     PositiveFloat,
     PositiveInt,
     Section,
@@ -64,24 +65,13 @@ Schedule = Annotated[
 ]
 
 
-# Measures are checked against the problem later; editors get the names.
-_Monitor = Annotated[
-    str,
-    Field(
-        json_schema_extra={
-            "anyOf": [
-                {"enum": ["val_loss", "val_metric", *MEASURES]},
-                {"pattern": f"_({'|'.join(OWN_ENDINGS)})$"},
-            ]
-        }
-    ),
-]
+_Followed = Annotated[str, Field(json_schema_extra={"enum": ["val_loss", "val_metric"]})]
 
 
 class EarlyStopping(Section):
     """Stop when the validation score no longer improves."""
 
-    monitor: _Monitor = Field(
+    monitor: _Followed | MeasureName | OwnMeasureName = Field(
         "val_loss",
         description="`val_loss`; `val_metric`: accuracy for classes, MAE for numbers; or a measure "
         "of the problem, of your own too, for which the validation part is predicted after each "
