@@ -14,7 +14,9 @@ from digitfiles import write_digits
 from patients import ROLES, patients
 from workspaces import Workspace
 
+from gridfold.data.description import DataDescription
 from gridfold.final.inputs import ModelInputs
+from gridfold.paths import description_file
 
 PATIENTS: dict[str, Any] = {
     "study": "patients",
@@ -90,6 +92,20 @@ def test_the_card_says_how_to_predict(of_patients: Workspace, of_images: Workspa
     assert "inputs.from_table(table)" in card
     assert "mean radius, mean texture, mean area, ward, grade" in card
     assert "inputs.from_images(files)" in Final(of_images, "images").card_text
+
+
+def test_the_data_are_described_beside_the_arrays(
+    of_patients: Workspace, of_images: Workspace
+) -> None:
+    table, digits = (
+        DataDescription.read(description_file(workspace.folder / "results" / study / "data"))
+        for workspace, study in ((of_patients, "patients"), (of_images, "images"))
+    )
+    assert [column.name for column in table.with_role("target")] == ["outcome"]
+    assert digits.samples is not None
+    assert digits.samples.number == 200
+    assert digits.classes is not None
+    assert sum(count.samples for count in digits.classes) == 200
 
 
 def test_nothing_is_left_to_do(of_patients: Workspace, of_images: Workspace) -> None:

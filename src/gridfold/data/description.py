@@ -173,7 +173,8 @@ class DataDescription(Record):
         """Return the columns that lines have room for, and which others there are, in words."""
         plain = [c for c in self.columns if c.roles in (("feature",), ("ignored",))]
         cut = plain[_MOST_COLUMNS:]
-        shown = [column for column in self.columns if column not in cut]
+        hidden = {column.name for column in cut}
+        shown = [column for column in self.columns if column.name not in hidden]
         kinds = Counter(f"{column.roles[0]}, {column.kind}" for column in cut)
         others = "; ".join(f"{kind} ({number:,})" for kind, number in kinds.items())
         return shown, f"and {counted(len(cut), 'column')} more: {others}" if cut else ""

@@ -25,6 +25,8 @@ def first_word(values: Array) -> str:
 
 
 def _is_number(value: Any) -> bool:
+    if isinstance(value, complex):
+        return False
     try:
         float(value)
     except (TypeError, ValueError):

@@ -185,5 +185,9 @@ def notes_on(columns: Sequence[ColumnDescription], data: Mapping[str, Any]) -> I
                 f"{first}, which are read as categories; if they are numbers, write them without a "
                 "unit"
             )
-        elif data["categories"] == "auto" and are_plain_numbers(counts):
+        elif (
+            data["categories"] == "auto"
+            and column.distinct == len(counts)
+            and are_plain_numbers(counts)
+        ):
             yield f"{first}, which are texts in the file and so categories, though all are numbers"

@@ -91,9 +91,7 @@ class Decoded:
 
     def scale(self, how: Mapping[str, Any], *, exact: bool) -> None:
         """Decode the files with more than 8 bits, once ``how["range"]`` is known."""
-        rows = [*self.greys]
-        scaled = decode([self.files[row] for row in rows], how, exact=exact)
-        self.pixels[rows] = scaled.pixels
+        _decode_rows(self, [*self.greys], how, exact=exact)
 
 
 def decode(
@@ -119,12 +117,22 @@ def decode(
     folder : Path, optional
         Where there is room for pixels that are too many for memory.
     """
-    # Imported here: the tables' jobs read no images and should start fast.
-    from gridfold.environment.machine import cpu
-
     height, width = how["size"]
     shape = (len(files), height, width, _CHANNELS[how["color"]])
     decoded = Decoded(files, arrays.empty(shape, np.uint8, folder), {})
+    _decode_rows(decoded, range(len(files)), how, exact=exact)
+    log.info("decoded %d images", len(files) - len(decoded.errors))
+    return decoded
+
+
+def _decode_rows(
+    decoded: Decoded, rows: Sequence[int], how: Mapping[str, Any], *, exact: bool
+) -> None:
+    """Decode some of the files, and take note of what is remarkable about them."""
+    # Imported here: the tables' jobs read no images and should start fast.
+    from gridfold.environment.machine import cpu
+
+    files = decoded.files
     said = time.monotonic()
 
     def decode_one(row: int) -> tuple[int, Found]:
@@ -135,14 +143,12 @@ def decode(
             return row, Found(error=summary_of(error))
 
     with ThreadPoolExecutor(cpu().usable_cores) as threads:
-        for row, found in threads.map(decode_one, range(len(files))):
+        for row, found in threads.map(decode_one, rows):
             if found != Found():
                 decoded.found[row] = found
             if time.monotonic() - said > _PROGRESS_SECONDS:
                 said = time.monotonic()
                 log.info("decoded %d of %d images", row + 1, len(files))
-    log.info("decoded %d images", len(files) - len(decoded.errors))
-    return decoded
 
 
 def _decode_into(pixels: Array, file: Path | str, how: Mapping[str, Any], exact: bool) -> Found:

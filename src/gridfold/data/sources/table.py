@@ -55,21 +55,19 @@ def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool =
     )
     left_out = study_table.left_out
     left_out += [f"the column {name}, which has no value in any row" for name in empty]
-    notes = guesses(study_table)
-    notes += notes_on(columns_described, data)
-    tell(left_out, notes)
+    notes = [*guesses(study_table), *notes_on(columns_described, data)]
     try:
         columns = find_columns(table, features, data["categories"])
         matrix = as_matrix(table, columns)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    for column in columns:
-        if column.origin:
-            log.info(
-                "column %s: kept as its difference from %r, in which 32 bit lose nothing",
-                column.name,
-                column.origin,
-            )
+    notes += [
+        f"column {column.name}: kept as its difference from {column.origin!r}, in which 32 bit "
+        "lose nothing"
+        for column in columns
+        if column.origin
+    ]
+    tell(left_out, notes)
     _check_missing(path, matrix, columns, data["missing"])
     targets = table[data["targets"]]
     raw = Raw(
