@@ -329,7 +329,12 @@ def _cell(value: Any) -> Any:
 
 def all_measures(trials: pd.DataFrame) -> list[str]:
     """Return the measures that a table of trials holds, those of every table first."""
-    kinds = PROBLEM_KINDS.values()
+    # In the order of the kind of problem that they are of.
+    kinds = sorted(
+        PROBLEM_KINDS.values(),
+        key=lambda kind: sum(name in trials.columns for name in kind.all_measures),
+        reverse=True,
+    )
     known = dict.fromkeys(name for kind in kinds for name in kind.measures)
     known |= dict.fromkeys(name for kind in kinds for name in kind.further)
     own = [name for name in trials.columns if is_own_measure(name)]

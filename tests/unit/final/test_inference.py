@@ -46,7 +46,7 @@ def test_several_outputs_come_back_in_their_units(tmp_path: Path) -> None:
     result = fit.fit_final(request, selection, bench.plan.paths, 0, together.scores)
     names = {"model": "model.keras", "predictions": "test.parquet"}
     names |= {"preprocessing": "preprocessing.json", "card": "card.json", "card_text": "card.md"}
-    names["inside"] = "inside.npz"
+    names |= {"inside": "inside.npz", "importance": "importance.parquet"}
     result.save({kind: str(folder / name) for kind, name in names.items()})
     raw = np.load(bench.plan.paths.data / "features.npy")
     np.savez(tmp_path / "raw.npz", x=raw, other=raw)

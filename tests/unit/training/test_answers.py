@@ -347,6 +347,7 @@ def test_the_final_model_and_the_ensemble_answer_with_probabilities(
     bench = bench_of(tmp_path, build)
     request, selection = JobRequests(bench.plan).ensemble(), selection_of(bench)
     names = {"model": "model.keras", "predictions": "test.parquet", "inside": "inside.npz"}
+    names["importance"] = "importance.parquet"
     names |= {"preprocessing": "preprocessing.json", "card": "card.json", "card_text": "card.md"}
     Path("final/ensemble").mkdir(parents=True)
     splits = [n for n in bench.splits.by_name if n != "final"]

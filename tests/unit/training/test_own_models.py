@@ -389,7 +389,7 @@ def final_of(bench: Bench, folder: Path) -> None:
     request = JobRequests(bench.plan).final()
     names = {"model": "model.keras", "predictions": "test.parquet"}
     names |= {"preprocessing": "preprocessing.json", "card": "card.json", "card_text": "card.md"}
-    names |= {"inside": "inside.npz"}
+    names |= {"inside": "inside.npz", "importance": "importance.parquet"}
     files = {kind: str(folder / name) for kind, name in names.items()}
     fit.fit_final(request, selection, bench.plan.paths, 0).save(files)
 
