@@ -38,7 +38,7 @@ def validate(plan: Plan) -> None:
     Exits with 0 when the study can be run, with 1 otherwise.
     """
     from gridfold.plan.tuner_schedule import tuner_of
-    from gridfold.study.checks import table
+    from gridfold.study.checks import problem, table
 
     more = f", and {len(plan.stages) - 1} more stages" * (len(plan.stages) > 1)
     size = (
@@ -50,7 +50,8 @@ def validate(plan: Plan) -> None:
             f"up to {plan.stages[0].max_configurations} configurations x {len(plan.splits)} splits"
         )
     print(f"{', '.join(map(str, plan.files))}: valid, {size}{more}")
-    for note in table.notes(plan.study.data):
+    study = plan.study
+    for note in (*table.notes(study.data), *problem.notes(study.data, study.problem)):
         print(f"  note: {note}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from gridfold.data.sources import Raw
 from gridfold.errors import DataError
 from gridfold.paths import array_file, manifest_file
 from gridfold.problems import Measure
+
+log = logging.getLogger(__name__)
 
 # What is kept as a file of its own; those that a data set doesn't have are empty.
 _ARRAYS = ("features", "targets", "groups", "weights", "ids", "spans")
@@ -299,7 +302,9 @@ def _checked_targets(
             codes = np.array([ordered.index(text) for text in labels])[codes]
             labels = np.array(ordered, object)
         names = raw.class_names or [label(value) for value in labels]
-        if problem == "binary" and positive is not None and _is_first(positive, names):
+        if problem == "binary" and positive is None:
+            log.info("the positive class is %s, the second of %s", names[1], " and ".join(names))
+        elif problem == "binary" and positive is not None and _is_first(positive, names):
             codes, names = 1 - codes, names[::-1]
         outputs = names[1:] if problem == "binary" else names
         return codes.astype(np.int64), names, outputs

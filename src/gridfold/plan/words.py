@@ -13,7 +13,7 @@ from gridfold.plan.status import finished, stage_file
 from gridfold.plan.tuner_schedule import tuner_lines, tuner_of
 from gridfold.space.space import Configuration, describe_axis
 from gridfold.study import Study
-from gridfold.study.checks import table
+from gridfold.study.checks import problem, table
 from gridfold.study.sections.resampling import share_of
 from gridfold.wording import format_seconds
 
@@ -45,7 +45,8 @@ def description(plan: Plan, cores: int | None) -> str:
         *(_stages(plan) if plan.is_staged else _trials(plan, cores)),
     ]
     lines += [f"  axis            {describe_axis(n, a)}" for n, a in study.search.space.items()]
-    lines += [f"  note            {note}" for note in table.notes(study.data)]
+    notes = (*table.notes(study.data), *problem.notes(study.data, study.problem))
+    lines += [f"  note            {note}" for note in notes]
     return "\n".join(lines)
 
 
