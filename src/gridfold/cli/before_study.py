@@ -41,6 +41,7 @@ def validate(plan: Plan) -> None:
     Exits with 0 when the study can be run, with 1 otherwise.
     """
     from gridfold.plan.tuner_schedule import tuner_of
+    from gridfold.study.checks import problem
 
     data = _data_of(plan)
     more = f", and {len(plan.stages) - 1} more stages" * (len(plan.stages) > 1)
@@ -55,6 +56,8 @@ def validate(plan: Plan) -> None:
     print(f"{', '.join(map(str, plan.files))}: valid, {size}{more}")
     for line in data.lines() if data else ():
         print(line)
+    for note in problem.notes(plan.study.data, plan.study.problem):
+        print(f"  note            {note}")
 
 
 def _data_of(plan: Plan) -> DataDescription | None:

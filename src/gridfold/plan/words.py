@@ -14,7 +14,7 @@ from gridfold.plan.status import finished, stage_file
 from gridfold.plan.tuner_schedule import tuner_lines, tuner_of
 from gridfold.space.space import Configuration, describe_axis
 from gridfold.study import Study
-from gridfold.study.checks import table
+from gridfold.study.checks import problem, table
 from gridfold.study.sections.resampling import share_of
 from gridfold.wording import format_seconds
 
@@ -52,6 +52,8 @@ def description(plan: Plan, cores: int | None, data: DataDescription | None = No
         lines += [f"  note            {note}" for note in table.notes(study.data)]
     else:
         lines += data.lines()
+    notes = problem.notes(study.data, study.problem)
+    lines += [f"  note            {note}" for note in notes]
     return "\n".join(lines)
 
 

@@ -377,6 +377,15 @@ def binary(positive: Any = None, **data: Any) -> Dataset:
     return prepare(section(**data), "binary", positive=positive)
 
 
+def test_a_positive_class_that_nobody_has_named_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    binary(source="breast_cancer")
+    assert caplog.messages == ["the positive class is benign, the second of malignant and benign"]
+    caplog.clear()
+    binary("benign", source="breast_cancer")
+    assert not caplog.messages
+
+
 def test_the_positive_class_becomes_the_second() -> None:
     plain = binary(source="breast_cancer")
     named = binary("malignant", source="breast_cancer")

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from studies import MODEL_FILE, tiny_study, tiny_text, write_study
 
+from gridfold.cli.main import main
 from gridfold.errors import Problem, StudyError, format_path
 from gridfold.plan.loading import load_study
 
@@ -646,6 +647,18 @@ def test_a_long_value_is_cut_in_the_message() -> None:
 
 def test_a_value_with_line_breaks_stays_on_one_line() -> None:
     assert refusal(tiny_text(training='{optimizer: "a\\nb"}')).problems[0].found == '"a\\nb"'
+
+
+@pytest.mark.parametrize(("positive", "told"), [("", True), (", positive: no", False)])
+def test_which_class_is_positive_is_told(
+    positive: str, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problem = f"{{type: binary{positive}}}"
+    data = table("targets: [sick], features: [x]")
+    Path("study.yaml").write_text(tiny_text(**data, problem=problem))
+    assert main(["validate", "study.yaml"]) == 0
+    said = "note: the positive class is yes, the second of no and yes; problem.positive names"
+    assert (said in capsys.readouterr().out) == told
 
 
 def test_a_function_that_asks_for_nothing_takes_no_hyperparameters() -> None:

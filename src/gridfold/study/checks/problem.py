@@ -94,6 +94,17 @@ def positive_problems(data: Any, problem: Any) -> Iterator[Problem]:
         yield Problem(path, f"no class {shown(problem.positive)}", f"allowed: {listed}")
 
 
+def notes(data: Any, problem: Any) -> list[str]:
+    """Return which class of a valid binary study is the positive one, if nobody has said so."""
+    names = _class_names(data)
+    if problem.type != "binary" or problem.positive is not None or len(names) != 2:
+        return []
+    return [
+        f"the positive class is {names[1]}, the second of {names[0]} and {names[1]}; "
+        "problem.positive names another one"
+    ]
+
+
 def _class_names(data: Any) -> list[str]:
     """Return the labels of all classes; none where only the job that reads the data knows them."""
     if data.source == "csv":
