@@ -102,6 +102,19 @@ class DataError(GridfoldError):
     """Data that can't serve the study, found while reading it."""
 
 
+class NotWritten(GridfoldError):
+    """A file that can't be written, and why.
+
+    Parameters
+    ----------
+    target : Path or str
+    error : OSError
+    """
+
+    def __init__(self, target: Path | str, error: OSError) -> None:
+        super().__init__(f"{target} can't be written: {error.strerror or error}")
+
+
 class Interrupted(GridfoldError):
     """The job was told to stop; running it again continues."""
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gridfold.atomic import write_text
 from gridfold.cli.verbs import COUNT, PATH, takes_study
 from gridfold.errors import Problem, StudyError
+from gridfold.wording import counted
 
 if TYPE_CHECKING:
     from gridfold.finished.pages import StudiesPage
@@ -23,33 +26,50 @@ _results_of_a_study = click.argument(
 
 @click.command()
 @_results_of_a_study
-@click.argument("data", type=PATH, help="Samples: .csv, .parquet, .npz or .npy.")
+@click.argument(
+    "data",
+    nargs=-1,
+    required=True,
+    type=PATH,
+    help="Samples: one .csv, .parquet, .npz or .npy file, or image files and folders of them.",
+)
 @click.option("-o", "--output", type=PATH, help="A .csv or .parquet file.")
 @click.option("--ensemble", is_flag=True, help="Mean of the models of all splits.")
+@click.option("--id", help="Column that names the rows of a table. [default: the study's]")
+@click.option(
+    "--unknown",
+    type=click.Choice(["accept", "refuse"]),
+    default="accept",
+    help="What to do with categories that the study does not have.",
+)
 @click.option("--separator", help="Of columns in a CSV file. [default: the study's]")
+@click.option("--encoding", help="Of a CSV file, as latin-1. [default: the study's]")
 @click.option("--array", help="Name of the samples in an .npz file.")
 def predict(
-    results: Path,
-    data: Path,
-    output: Path | None,
-    ensemble: bool,
-    separator: str | None,
-    array: str | None,
+    results: Path, data: tuple[Path, ...], output: Path | None, ensemble: bool, **how: Any
 ) -> None:
     """Predict new samples with the final model of a study.
 
     With the study's preprocessing. For classes the name and the probability of each, for numbers
-    values in their units. Columns of tables are found by name.
+    values in their units; before them what names a sample: the study's id column, or the image
+    file. Columns of tables are found by name.
     """
-    from gridfold.final import inference
+    from gridfold.jobs.frozen_imports import lasting
 
-    model = inference.FinalModel.load(results, ensemble=ensemble)
-    table = model.predict(data, separator=separator, array=array)
-    if output is None:
-        print(table.to_csv(index=False), end="")
-    else:
-        inference.write_table(table, output)
-        print(f"{output}: {len(table)} predictions")
+    with lasting():
+        from gridfold.final.inference import FinalModel
+        from gridfold.final.predictions import PredictionsFile, PrintedPredictions
+        from gridfold.final.samples import ReadingOptions
+
+    model = FinalModel.load(results, ensemble=ensemble)
+    samples = model.read(data, ReadingOptions(**how), functools.partial(print, file=sys.stderr))
+    count = 0
+    with PrintedPredictions() if output is None else PredictionsFile(output) as written:
+        for table in model.predictions(samples):
+            written.write(table)
+            count += len(table)
+    if output is not None:
+        print(f"{output}: {counted(count, 'prediction')}")
 
 
 @click.command()

@@ -20,6 +20,7 @@ from gridfold.csvfiles.format import Format
 from gridfold.data.columns import FeatureColumn, as_matrix
 from gridfold.data.dataset import Dataset
 from gridfold.data.sources import images, tablefile, windows
+from gridfold.data.sources.tablefile import TableFile
 from gridfold.errors import DataError
 from gridfold.training.preprocessing import Category, Encoding, Number, Preprocessing
 
@@ -45,7 +46,8 @@ class ModelInputs:
     target_names : list of str
         Name of each output.
     reading : dict
-        How the study read its samples: ``images`` or ``windows`` with their settings.
+        How the study read its samples: ``images``, ``windows`` or ``table`` with their settings,
+        and ``id``, the column that names them.
     """
 
     sample_shape: tuple[int, ...]
@@ -92,7 +94,34 @@ class ModelInputs:
         DataError
             When it can't be read; says which row.
         """
+        return self.table_file(file, separator).frame
+
+    def table_file(
+        self,
+        file: Path | str,
+        separator: str | None = None,
+        encoding: str | None = None,
+        named_by: str | None = None,
+    ) -> TableFile:
+        """Read a file of raw rows, and what was found out about it.
+
+        Parameters
+        ----------
+        file, separator
+            As :meth:`read_table` takes them.
+        encoding : str, optional
+            Of a CSV file; that of the study when left out.
+        named_by : str, optional
+            Column whose values name the rows, and stay as they are written.
+
+        Raises
+        ------
+        DataError
+            When it can't be read; says which row.
+        """
         how = Format.of(self.reading.get("table", {}))
+        how = replace(how, separator=separator or how.separator, encoding=encoding or how.encoding)
+        names = [*filter(None, [named_by])]
         windowed = self.reading.get("windows", {})
         texts = [column.name for column in self.columns or () if column.categories is not None]
         texts += filter(None, [windowed.get("series")])
@@ -101,10 +130,11 @@ class ModelInputs:
         return tablefile.read(
             file,
             "parquet" if str(file).endswith(".parquet") else "csv",
-            how if separator is None else replace(how, separator=separator),
+            how,
             texts=texts,
-            asked=asked,
-        ).frame
+            names=names,
+            asked=[*asked, *names],
+        )
 
     def from_table(self, table: Any) -> Array:
         """Return the model's inputs for raw rows.
@@ -172,14 +202,17 @@ class ModelInputs:
             raise DataError(f"no series of {how['length']} rows, which a window needs")
         return order, starts + how["length"] - 1
 
+    def takes_gaps(self, position: int) -> bool:
+        """Return whether missing values in the column at `position` have an answer."""
+        assert self.columns is not None
+        rule = None if self.encoding is None else self.encoding.columns[position]
+        is_filled = isinstance(rule, Number) and rule.fill is not None
+        return is_filled or self.columns[position].categories is not None
+
     def _require_numbers(self, matrix: Array) -> None:
         for position, column in enumerate(self.columns or ()):
             values = matrix[:, position]
-            rule = None if self.encoding is None else self.encoding.columns[position]
-            is_filled = column.categories is not None or (
-                isinstance(rule, Number) and rule.fill is not None
-            )
-            bad = np.isinf(values) if is_filled else ~np.isfinite(values)
+            bad = np.isinf(values) if self.takes_gaps(position) else ~np.isfinite(values)
             if bad.any():
                 raise DataError(
                     f"column {column.name} has a missing or infinite value in row "

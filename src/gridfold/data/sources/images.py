@@ -132,15 +132,20 @@ def _listed_in_folders(folder: Path) -> Raw:
     return Raw(files, np.array(classes))
 
 
-def _first_size(files: Sequence[Path]) -> list[int]:
-    """Return height and width of the first file that is an image."""
+def size_of(file: Path | str) -> list[int]:
+    """Return height and width of an image file, held as its camera was."""
     from PIL import Image
 
+    with Image.open(file) as image:
+        upright = _upright(image)
+        return [upright.height, upright.width]
+
+
+def _first_size(files: Sequence[Path]) -> list[int]:
+    """Return height and width of the first file that is an image."""
     for file in files:
         try:
-            with Image.open(file) as image:
-                upright = _upright(image)
-                return [upright.height, upright.width]
+            return size_of(file)
         except Exception as error:
             # Named with all the others when they are decoded.
             log.debug("%s: %s", file, error)
