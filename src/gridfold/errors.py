@@ -92,10 +92,9 @@ class StudyError(GridfoldError):
         return f"{self.source}: {count} {noun}; nothing was run.\n{lines}"
 
 
-def not_run_yet(verb: str, missing: str, files: Iterable[Path]) -> StudyError:
-    """Return the error of a verb that needs what only a run of the study makes."""
-    command = f"run: snakemake --configfile {' '.join(map(str, files))}"
-    return StudyError(f"gridfold {verb}", [Problem((), missing, command)])
+def not_run_yet(verb: str, missing: str, command: str) -> StudyError:
+    """Return the error of a verb that needs what only a run of the study, `command`, makes."""
+    return StudyError(f"gridfold {verb}", [Problem((), missing, f"run: {command}")])
 
 
 class DataError(GridfoldError):

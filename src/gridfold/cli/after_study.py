@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gridfold.atomic import write_text
-from gridfold.cli.verbs import COUNT, PATH, takes_study
+from gridfold.cli.studies import is_folder_of_study, is_study_file, results_of
+from gridfold.cli.verbs import COUNT, PATH, results_option, takes_results, takes_study
 from gridfold.errors import Problem, StudyError
 from gridfold.wording import counted
 
@@ -19,20 +21,20 @@ if TYPE_CHECKING:
     from gridfold.finished.pages import StudiesPage
     from gridfold.plan.plan import Plan
 
-_results_of_a_study = click.argument(
-    "results", type=PATH, help="Results of a study, for example results/demo."
-)
-
 
 @click.command()
-@_results_of_a_study
 @click.argument(
-    "data",
+    "words",
     nargs=-1,
     required=True,
     type=PATH,
-    help="Samples: one .csv, .parquet, .npz or .npy file, or image files and folders of them.",
+    metavar="[STUDY] DATA...",
+    help=(
+        "Study file or folder of results [default: as for other verbs]; then the samples: one "
+        ".csv, .parquet, .npz or .npy file, or image files and folders of them."
+    ),
 )
+@results_option
 @click.option("-o", "--output", type=PATH, help="A .csv or .parquet file.")
 @click.option("--ensemble", is_flag=True, help="Mean of the models of all splits.")
 @click.option("--id", help="Column that names the rows of a table. [default: the study's]")
@@ -46,7 +48,7 @@ _results_of_a_study = click.argument(
 @click.option("--encoding", help="Of a CSV file, as latin-1. [default: the study's]")
 @click.option("--array", help="Name of the samples in an .npz file.")
 def predict(
-    results: Path, data: tuple[Path, ...], output: Path | None, ensemble: bool, **how: Any
+    words: tuple[Path, ...], results: Path, output: Path | None, ensemble: bool, **how: Any
 ) -> None:
     """Predict new samples with the final model of a study.
 
@@ -61,7 +63,8 @@ def predict(
         from gridfold.final.predictions import PredictionsFile, PrintedPredictions
         from gridfold.final.samples import ReadingOptions
 
-    model = FinalModel.load(results, ensemble=ensemble)
+    named, data = _study_and_data(words)
+    model = FinalModel.load(results_of(named, results), ensemble=ensemble)
     samples = model.read(data, ReadingOptions(**how), functools.partial(print, file=sys.stderr))
     count = 0
     with PrintedPredictions() if output is None else PredictionsFile(output) as written:
@@ -72,8 +75,21 @@ def predict(
         print(f"{output}: {counted(count, 'prediction')}")
 
 
+def _study_and_data(words: Sequence[Path]) -> tuple[Path | None, Sequence[Path]]:
+    """Tell whether the first word names the study: a YAML file, or what is no file of samples."""
+    from gridfold.final.samples import SUFFIXES
+
+    first, *others = words
+    is_other = first.suffix.lower() not in SUFFIXES
+    if is_study_file(first) or (is_other and (others or is_folder_of_study(first))):
+        if not others:
+            raise click.UsageError(f"{first} is a study. Which samples? Name their file after it.")
+        return first, others
+    return None, words
+
+
 @click.command()
-@_results_of_a_study
+@takes_results
 @click.option("--format", "kind", type=click.Choice(["savedmodel", "onnx"]), default="savedmodel")
 @click.option("-o", "--output", type=PATH, help="Where to. [default: beside the model]")
 def export(results: Path, kind: str, output: Path | None) -> None:
@@ -202,17 +218,18 @@ def starts(plan: Plan, top: int) -> None:
 
 @click.command()
 @click.argument(
-    "folders",
+    "named",
     nargs=-1,
     required=True,
     type=PATH,
-    metavar="FOLDER...",
-    help="As results/demo; two at least.",
+    metavar="STUDY...",
+    help="Study files or folders of results, as results/demo; two at least.",
 )
+@results_option
 @click.option(
     "--html", type=PATH, help="The page. [default: comparison.html beside the first study]"
 )
-def compare(folders: tuple[Path, ...], html: Path | None) -> None:
+def compare(named: tuple[Path, ...], results: Path, html: Path | None) -> None:
     """Compare finished studies with the first one.
 
     Paired where studies share splits or test samples, and it says so where they don't. Studies with
@@ -222,6 +239,7 @@ def compare(folders: tuple[Path, ...], html: Path | None) -> None:
     from gridfold.finished.pages import comparison_page
     from gridfold.finished.study import FinishedStudy
 
+    folders = [results_of(each, results) for each in named]
     different = list(dict.fromkeys(folder.resolve() for folder in folders))
     if len(different) < 2:
         given = f"{len(different)} different study"

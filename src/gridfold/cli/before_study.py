@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gridfold.cli.verbs import COUNT, PATH, takes_study
+from gridfold.cli.verbs import COUNT, PATH, takes_study_as_written
 
 if TYPE_CHECKING:
     from gridfold.plan.plan import Plan
@@ -31,7 +31,7 @@ def new(directory: Path) -> None:
 
 
 @click.command()
-@takes_study
+@takes_study_as_written
 def validate(plan: Plan) -> None:
     """Check a study file and name everything that is wrong with it.
 
@@ -55,7 +55,7 @@ def validate(plan: Plan) -> None:
 
 
 @click.command()
-@takes_study
+@takes_study_as_written
 @click.option("--cores", type=COUNT, help="CPU cores to reckon with.")
 @click.option("--list", "listed", is_flag=True, help="Also list every configuration with its id.")
 def plan(plan: Plan, cores: int | None, listed: bool) -> None:

@@ -50,7 +50,7 @@ def export(plan: Plan, column: journal.JournalColumn, rows: int, folder: Path) -
         # Of Arrow's errors the message is the path, of Python's the attribute.
         missing = Path(error.filename or str(error)).name
         text = f"{paths.root} is not finished: there is no {missing}"
-        raise not_run_yet("paper", text, plan.files) from None
+        raise not_run_yet("paper", text, plan.command) from None
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "table.tex"
     text = latex.ranking_table(
