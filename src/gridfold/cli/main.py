@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(error, str(error))
         return 1
     except OSError as error:
-        place = f"{error.filename}: " if error.filename is not None else ""
+        place = "" if error.filename is None else f"{error.filename}: "
         _tell(error, f"gridfold: {place}{error.strerror or error}")
         _forget_output()
         return 1

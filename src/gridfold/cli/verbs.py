@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from gridfold.cli.studies import USUAL_STUDY, plan_of, results_of
+from gridfold.errors import NotWritten
 from gridfold.paths import DEFAULT_RESULTS
 
 PATH = click.Path(path_type=Path)
@@ -60,6 +64,38 @@ class _Count(click.ParamType[int]):
 
 
 COUNT = _Count()
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON for programs.")
+
+
+def print_json(facts: Any) -> None:
+    """Print facts as JSON; numbers that are none, such as the ends of no interval, as null."""
+    print(json.dumps(_without_nan(facts), indent=1, allow_nan=False))
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@contextlib.contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Tell which file or folder could not be written in the block, and why.
+
+    Errors about other places are those of reading.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = Path(error.filename) if isinstance(error.filename, str) else target
+        # Files get their name when they are whole; folders above may not be such.
+        is_ours = place.parent == target.parent or place.is_relative_to(target)
+        if is_ours or target.is_relative_to(place):
+            raise NotWritten(target, error) from None
+        raise
 
 
 class _Values(click.ParamType[tuple[str, Any]]):

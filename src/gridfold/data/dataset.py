@@ -22,6 +22,7 @@ from gridfold.data.precision import lost_columns
 from gridfold.data.sources import Raw
 from gridfold.errors import DataError
 from gridfold.paths import array_file, manifest_file
+from gridfold.store.records import intact
 
 # What is kept as a file of its own; those that a data set doesn't have are empty.
 _ARRAYS = ("features", "targets", "groups", "weights", "ids", "spans")
@@ -109,7 +110,7 @@ class Dataset:
     def load(cls, folder: Path) -> Dataset:
         """Map the arrays of `folder` into memory; nothing is decoded or copied."""
         manifest = Manifest.read(manifest_file(folder))
-        arrays = {name: np.load(array_file(folder, name), mmap_mode="r") for name in _ARRAYS}
+        arrays = {name: mapped(array_file(folder, name)) for name in _ARRAYS}
         present: dict[str, Any] = {n: a if len(a) else None for n, a in arrays.items()}
         return cls(
             **present,
@@ -121,6 +122,21 @@ class Dataset:
             has_missing=manifest.has_missing,
             reading=manifest.reading,
         )
+
+
+def mapped(file: Path) -> Array:
+    """Map an array of a data set into memory.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is none.
+    DamagedRecord
+        When the file breaks off, or is no array.
+    """
+    with intact(file):
+        array: Array = np.load(file, mmap_mode="r", allow_pickle=False)
+        return array
 
 
 def prepare(data: Mapping[str, Any], problem: str, folder: Path | None = None) -> Dataset:

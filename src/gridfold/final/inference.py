@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ from gridfold.jobs.frozen_imports import lasting, silent
 from gridfold.paths import FinalModelPaths, StudyPaths
 from gridfold.store.model_card import ModelCard
 from gridfold.training.measures import classes_of
+from gridfold.typed_json import DamagedRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -214,8 +216,12 @@ class FinalModel:
 def _load(file: Path) -> Any:
     import keras
 
+    if not zipfile.is_zipfile(file):
+        raise DamagedRecord(file, "it is no Keras file" if file.exists() else "it is missing")
     try:
         return keras.saving.load_model(file, compile=False)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DamagedRecord(file, error) from None
     except (TypeError, ValueError, ImportError) as error:
         raise NotReady(
             f"{file} can't be loaded: {str(error).strip().splitlines()[0]} Layers of your own "

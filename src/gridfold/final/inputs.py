@@ -292,22 +292,24 @@ class ModelInputs:
         DataError
             When the file is of another kind or of a later version.
         """
+        text = Path(file).read_bytes()
         try:
-            stored = json.loads(Path(file).read_text(encoding="utf-8"))
-            known = stored["format"] == _FORMAT
+            stored = json.loads(text)
+            if stored["format"] != _FORMAT:
+                raise ValueError
+            columns, rules = stored["columns"], stored["encoding"]
+            return cls(
+                tuple(stored["sample_shape"]),
+                None if columns is None else [FeatureColumn.from_json(c) for c in columns],
+                None if rules is None else Encoding(tuple(map(_rule_from_json, rules))),
+                stored["class_names"],
+                stored["target_names"],
+                stored["reading"],
+            )
         except (ValueError, KeyError, TypeError):
-            known = False
-        if not known:
-            raise DataError(f"{file} is not a preprocessing file that this gridfold can read")
-        columns, rules = stored["columns"], stored["encoding"]
-        return cls(
-            tuple(stored["sample_shape"]),
-            None if columns is None else [FeatureColumn.from_json(column) for column in columns],
-            None if rules is None else Encoding(tuple(map(_rule_from_json, rules))),
-            stored["class_names"],
-            stored["target_names"],
-            stored["reading"],
-        )
+            raise DataError(
+                f"{file} is not a preprocessing file that this gridfold can read"
+            ) from None
 
 
 def _rule_as_json(rule: Number | Category) -> dict[str, Any]:
