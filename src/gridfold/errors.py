@@ -111,7 +111,11 @@ class NotWritten(GridfoldError):
     """
 
     def __init__(self, target: Path | str, error: OSError) -> None:
-        super().__init__(f"{target} can't be written: {error.strerror or error}")
+        reason = error.strerror or str(error)
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            # What the system says of it names no place and sounds like the opposite.
+            reason = f"a folder is needed where the file {error.filename} is"
+        super().__init__(f"{target} can't be written: {reason}")
 
 
 class Interrupted(GridfoldError):

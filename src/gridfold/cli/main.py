@@ -78,8 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(error, str(error))
         return 1
     except OSError as error:
-        place = "" if error.filename is None else f"{error.filename}: "
-        _tell(error, f"gridfold: {place}{error.strerror or error}")
+        # What is opened has a name; the standard output has none.
+        place = error.filename or "the output can't be written"
+        _tell(error, f"gridfold: {place}: {error.strerror or error}")
         _forget_output()
         return 1
     except click.Abort as abort:

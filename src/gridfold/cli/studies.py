@@ -109,10 +109,9 @@ def _only_study() -> Path:
     ]
     if len(files) == 1:
         return files[0]
-    found = f"these are: {', '.join(map(str, files))}" if files else "there is no other"
+    found = f"There are several: {', '.join(map(str, files))}." if files else "There is none here."
     raise click.UsageError(
-        f"Which study? {USUAL_STUDY} is not here, {found}. Name a study file, or a folder as "
-        "results/demo."
+        f"Which study? {found} Name a study file, or a folder of results, as results/demo."
     )
 
 
