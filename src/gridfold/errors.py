@@ -113,8 +113,10 @@ class NotWritten(GridfoldError):
     def __init__(self, target: Path | str, error: OSError) -> None:
         reason = error.strerror or str(error)
         if isinstance(error, FileExistsError | NotADirectoryError):
-            # What the system says of it names no place and sounds like the opposite.
-            reason = f"a folder is needed where the file {error.filename} is"
+            # What the system says of it sounds like the opposite, or names a place below the file.
+            place = Path(target)
+            file = next((path for path in (place, *place.parents) if path.is_file()), place)
+            reason = f"a folder is needed where the file {file} is"
         super().__init__(f"{target} can't be written: {reason}")
 
 

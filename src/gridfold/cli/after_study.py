@@ -74,6 +74,8 @@ def predict(
         from gridfold.final.samples import ReadingOptions
 
     named, data = _study_and_data(words)
+    if output is not None and output.resolve() in (path.resolve() for path in data):
+        raise GridfoldError(f"{output} holds the samples; name another file with -o")
     model = FinalModel.load(results_of(named, results), ensemble=ensemble)
     samples = model.read(data, ReadingOptions(**how), functools.partial(print, file=sys.stderr))
     count = 0

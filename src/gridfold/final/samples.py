@@ -213,7 +213,8 @@ def _read_images(
 
 def _files_below(folder: Path) -> list[Path]:
     """Return the files of a folder and of the folders in it, by name; hidden ones left out."""
-    found = (file for file in folder.rglob("*") if file.is_file())
+    # A link to nothing is one of them, and fails by its name.
+    found = (file for file in folder.rglob("*") if not file.is_dir())
     return sorted(
         f for f in found if not any(p.startswith(".") for p in f.relative_to(folder).parts)
     )

@@ -124,6 +124,19 @@ def test_unknown_categories_are_told_or_refused(
     assert not out.exists()
 
 
+def test_samples_are_not_overwritten_by_their_predictions(
+    table_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("new.csv").write_text("ward,patient,age\ne,1,70\n")
+    assert main(["predict", str(table_model), str(Path("new.csv").resolve()), "-o", "new.csv"]) == 1
+    assert "new.csv holds the samples; name another file with -o" in capsys.readouterr().err
+    assert Path("new.csv").read_text().startswith("ward,patient,age")
+
+
 def test_a_folder_that_was_copied_away_predicts_too(
     table_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -239,6 +239,13 @@ def test_images_before_a_damaged_one_are_handed_out(tmp_path: Path) -> None:
         next(pieces)
 
 
+def test_a_link_to_nothing_is_not_passed_over(tmp_path: Path) -> None:
+    write_image(tmp_path / "1.png")
+    (tmp_path / "2.png").symlink_to("nowhere.png")
+    with pytest.raises(DataError, match=r"1 image can't be decoded: .*2\.png"):
+        asked(IMAGES, tmp_path)
+
+
 def test_folders_without_images_and_models_of_other_data_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty: no image files; allowed: names that end in"):
