@@ -106,6 +106,7 @@ def started():
     """Do what every run begins with."""
     start_forks(workflow, FORKS, TABLE_FORKS, PLAN.threads(CORES))
     PLAN.ledger.append_to(PATHS.ledger)
+    PLAN.run.write(PATHS.last_run)
     MONITOR.start()
 
 

@@ -16,10 +16,14 @@ def replacing(file: Path, *, durable: bool = True) -> Iterator[Path]:
     Parameters
     ----------
     file : Path
-        The file to write; its folder is made.
+        The file to write; its folder is made. What is there and no file, such as ``/dev/stdout``
+        or a pipe, can't be replaced and is written itself.
     durable : bool
         Wait until the content is on disk, so that a power failure can't leave an empty file.
     """
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        yield file
+        return
     file.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: some writers choose the format by it.
     temporary = file.with_name(f".{file.stem}.{os.getpid()}{file.suffix}")

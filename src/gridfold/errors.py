@@ -113,14 +113,32 @@ class StudyError(GridfoldError):
         return f"{self.source}: {count} {noun}; nothing was run.\n{lines}"
 
 
-def not_run_yet(verb: str, missing: str, files: Iterable[Path]) -> StudyError:
-    """Return the error of a verb that needs what only a run of the study makes."""
-    command = f"run: snakemake --configfile {' '.join(map(str, files))}"
-    return StudyError(f"gridfold {verb}", [Problem((), missing, command)])
+def not_run_yet(verb: str, missing: str, command: str) -> StudyError:
+    """Return the error of a verb that needs what only a run of the study, `command`, makes."""
+    return StudyError(f"gridfold {verb}", [Problem((), missing, f"run: {command}")])
 
 
 class DataError(GridfoldError):
     """Data that can't serve the study, found while reading it."""
+
+
+class NotWritten(GridfoldError):
+    """A file that can't be written, and why.
+
+    Parameters
+    ----------
+    target : Path or str
+    error : OSError
+    """
+
+    def __init__(self, target: Path | str, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            # What the system says of it sounds like the opposite, or names a place below the file.
+            place = Path(target)
+            file = next((path for path in (place, *place.parents) if path.is_file()), place)
+            reason = f"a folder is needed where the file {file} is"
+        super().__init__(f"{target} can't be written: {reason}")
 
 
 class Interrupted(GridfoldError):

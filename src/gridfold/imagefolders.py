@@ -43,7 +43,7 @@ _EXAMPLES = 3
 def class_folders(folder: Path) -> list[Path]:
     """Return the folders in a folder, by name; without hidden ones and those that tools make."""
     return sorted(
-        entry for entry in folder.iterdir() if entry.is_dir() and not _is_of_a_tool(entry.name)
+        entry for entry in folder.iterdir() if entry.is_dir() and not is_of_a_tool(entry.name)
     )
 
 
@@ -52,7 +52,8 @@ def all_class_folders(folder: Path) -> list[Path]:
     return [below for part in parts_of(folder).all for below in class_folders(part)]
 
 
-def _is_of_a_tool(name: str) -> bool:
+def is_of_a_tool(name: str) -> bool:
+    """Tell whether a file or folder of this name is hidden, or made by a tool."""
     return name.startswith(".") or name.lower() in _OF_TOOLS
 
 
@@ -191,7 +192,7 @@ class Listing:
         listing = cls()
         for folder in folders:
             for entry in sorted(folder.iterdir()):
-                if entry.is_dir() and _is_of_a_tool(entry.name):
+                if entry.is_dir() and is_of_a_tool(entry.name):
                     listing.of_tools += _files_below(entry)
                 elif entry.is_dir():
                     listing._add_class(entry)
@@ -204,7 +205,7 @@ class Listing:
         for place, folders, names in os.walk(folder):
             here = Path(place)
             self.parts |= {n for n in folders if n.lower() in _TRAIN | _VALIDATION | _TEST}
-            for name in [name for name in folders if _is_of_a_tool(name)]:
+            for name in [name for name in folders if is_of_a_tool(name)]:
                 self.of_tools += _files_below(here / name)
                 folders.remove(name)
             self.links += [here / name for name in folders if (here / name).is_symlink()]

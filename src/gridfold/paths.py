@@ -7,6 +7,7 @@ from pathlib import Path
 
 # Relative to the project, as all paths of a study are.
 DEFAULT_STUDY = "config/demo.yaml"
+DEFAULT_RESULTS = "results"
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,11 @@ class StudyPaths:
     def set_aside(self) -> Path:
         """Trials whose fingerprint no longer matches."""
         return self.root / "set_aside"
+
+    @property
+    def last_run(self) -> Path:
+        """What the last run was asked for (:class:`gridfold.store.last_run.LastRun`)."""
+        return self.root / "run.json"
 
     @property
     def ledger(self) -> Path:

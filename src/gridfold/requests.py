@@ -472,6 +472,8 @@ class ReportRequest(Request):
     measure : str
         What configurations are ranked by.
     splits : tuple of str
+    command : str or None
+        What runs the study, if it is more than Snakemake with the files.
     """
 
     study: Mapping[str, Any]
@@ -480,6 +482,7 @@ class ReportRequest(Request):
     duplicates: tuple[Mapping[str, Any], ...]
     measure: str
     splits: tuple[str, ...]
+    command: str | None = None
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,36 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+from recorded import selected
+from workbench import prepare_bench
+
+from gridfold.final import fit
+from gridfold.plan.job_requests import JobRequests
+
+
+def final_model(folder: Path, study: dict[str, Any]) -> Path:
+    """Return the results of a study of which only the final model is made, without Snakemake."""
+    bench = prepare_bench(folder, study)
+    configuration = bench.plan.configurations[0]
+    selection = selected(configuration.id, configuration.label, final_epochs=2)
+    paths = bench.plan.paths
+    result = fit.fit_final(JobRequests(bench.plan).final(), selection, paths, 0)
+    files = paths.final_model
+    result.save(
+        {
+            "model": str(files.model),
+            "predictions": str(files.test_predictions),
+            "preprocessing": str(files.preprocessing),
+            "card": str(files.card),
+            "card_text": str(files.card_text),
+            "inside": str(files.inside),
+        }
+    )
+    return paths.root
 
 
 def ensemble_score(results: Path, splits: list[str]) -> float:

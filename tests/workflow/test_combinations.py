@@ -200,6 +200,6 @@ def _predictions(results: Path, combination: Combination, *options: str) -> Any:
     file = results / "predicted.csv"
     main(["predict", str(results), str(samples), "-o", str(file), *options])
     table = pd.read_csv(file)
-    if combination["problem"] == "binary":
-        return table.to_numpy()[:, -1:].astype(float)
-    return table.drop(columns="prediction", errors="ignore").to_numpy(float)
+    card = _record(results / "final" / "card.json")
+    outputs = card["data"]["outputs"]
+    return table[[name if name in table else f"p({name})" for name in outputs]].to_numpy(float)

@@ -70,7 +70,8 @@ def test_raw_rows_get_the_predictions_of_the_study(
     table, known = test_rows
     shuffled = table[table.columns[::-1]].drop(columns=["outcome", "importance"])
     answer = FinalModel.load(finished).predict(in_file(tmp_path, shuffled))
-    assert list(answer) == ["prediction", "p(benign)", "p(malignant)"]
+    assert list(answer) == ["patient", "prediction", "p(benign)", "p(malignant)"]
+    assert list(answer["patient"]) == list(table["patient"])
     expected = np.stack(known["prediction"].to_list())[:, 0]
     np.testing.assert_allclose(answer["p(malignant)"], expected, atol=1e-6)
     np.testing.assert_allclose(answer["p(benign)"] + answer["p(malignant)"], 1)
@@ -104,7 +105,7 @@ def test_the_command_line_writes_what_it_predicts(
     file = in_file(tmp_path, test_rows[0])
     assert main(["predict", str(finished), str(file)]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == "prediction,p(benign),p(malignant)"
+    assert printed[0] == "patient,prediction,p(benign),p(malignant)"
     out = tmp_path / "deep" / "answer.parquet"
     assert main(["predict", str(finished), str(file), "-o", str(out), "--ensemble"]) == 0
     assert len(pd.read_parquet(out)) == len(printed) - 1

@@ -2,58 +2,106 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gridfold.atomic import write_text
-from gridfold.cli.verbs import COUNT, PATH, takes_study
-from gridfold.errors import Problem, StudyError
+from gridfold.cli.studies import is_folder_of_study, is_study_file, results_of
+from gridfold.cli.verbs import (
+    COUNT,
+    PATH,
+    json_option,
+    print_json,
+    results_option,
+    takes_results,
+    takes_study,
+    writing,
+)
+from gridfold.errors import GridfoldError, Problem, StudyError
+from gridfold.paths import DEFAULT_RESULTS
+from gridfold.wording import counted
 
 if TYPE_CHECKING:
     from gridfold.finished.pages import StudiesPage
     from gridfold.plan.plan import Plan
 
-_results_of_a_study = click.argument(
-    "results", type=PATH, help="Results of a study, for example results/demo."
-)
-
 
 @click.command()
-@_results_of_a_study
-@click.argument("data", type=PATH, help="Samples: .csv, .parquet, .npz or .npy.")
+@click.argument(
+    "words",
+    nargs=-1,
+    required=True,
+    type=PATH,
+    metavar="[STUDY] DATA...",
+    help=(
+        "Study file or folder of results [default: as for other verbs]; then the samples: one "
+        ".csv, .parquet, .npz or .npy file, or image files and folders of them."
+    ),
+)
+@results_option
 @click.option("-o", "--output", type=PATH, help="A .csv or .parquet file.")
 @click.option("--ensemble", is_flag=True, help="Mean of the models of all splits.")
+@click.option("--id", help="Column that names the rows of a table. [default: the study's]")
+@click.option(
+    "--unknown",
+    type=click.Choice(["accept", "refuse"]),
+    default="accept",
+    help="What to do with categories that the study does not have.",
+)
 @click.option("--separator", help="Of columns in a CSV file. [default: the study's]")
+@click.option("--encoding", help="Of a CSV file, as latin-1. [default: the study's]")
 @click.option("--array", help="Name of the samples in an .npz file.")
 def predict(
-    results: Path,
-    data: Path,
-    output: Path | None,
-    ensemble: bool,
-    separator: str | None,
-    array: str | None,
+    words: tuple[Path, ...], results: Path, output: Path | None, ensemble: bool, **how: Any
 ) -> None:
     """Predict new samples with the final model of a study.
 
     With the study's preprocessing. For classes the name and the probability of each, for numbers
-    values in their units. Columns of tables are found by name.
+    values in their units; before them what names a sample: the study's id column, or the image
+    file. Columns of tables are found by name.
     """
-    from gridfold.final import inference
+    from gridfold.jobs.frozen_imports import lasting
 
-    model = inference.FinalModel.load(results, ensemble=ensemble)
-    table = model.predict(data, separator=separator, array=array)
-    if output is None:
-        print(table.to_csv(index=False), end="")
-    else:
-        inference.write_table(table, output)
-        print(f"{output}: {len(table)} predictions")
+    with lasting():
+        from gridfold.final.inference import FinalModel
+        from gridfold.final.predictions import PredictionsFile, PrintedPredictions
+        from gridfold.final.samples import ReadingOptions
+
+    named, data = _study_and_data(words)
+    if output is not None and output.resolve() in (path.resolve() for path in data):
+        raise GridfoldError(f"{output} holds the samples; name another file with -o")
+    model = FinalModel.load(results_of(named, results), ensemble=ensemble)
+    samples = model.read(data, ReadingOptions(**how), functools.partial(print, file=sys.stderr))
+    count = 0
+    with PrintedPredictions() if output is None else PredictionsFile(output) as written:
+        for table in model.predictions(samples):
+            written.write(table)
+            count += len(table)
+    if output is not None:
+        print(f"{output}: {counted(count, 'prediction')}")
+
+
+def _study_and_data(words: Sequence[Path]) -> tuple[Path | None, Sequence[Path]]:
+    """Tell whether the first word names the study: a YAML file, or what is no file of samples."""
+    from gridfold.final.samples import SUFFIXES
+
+    first, *others = words
+    is_other = first.suffix.lower() not in SUFFIXES
+    if is_study_file(first) or (is_other and (others or is_folder_of_study(first))):
+        if not others:
+            raise click.UsageError(f"{first} is a study. Which samples? Name their file after it.")
+        return first, others
+    return None, words
 
 
 @click.command()
-@_results_of_a_study
+@takes_results
 @click.option("--format", "kind", type=click.Choice(["savedmodel", "onnx"]), default="savedmodel")
 @click.option("-o", "--output", type=PATH, help="Where to. [default: beside the model]")
 def export(results: Path, kind: str, output: Path | None) -> None:
@@ -66,7 +114,8 @@ def export(results: Path, kind: str, output: Path | None) -> None:
     model = inference.FinalModel.load(results)
     name = "model.onnx" if kind == "onnx" else "saved_model"
     target = output or model.files.folder / name
-    beside = model.export(kind, target)
+    with writing(target):
+        beside = model.export(kind, target)
     print(f"{target}, with {beside}")
 
 
@@ -110,8 +159,9 @@ def paper(plan: Plan, column: str, rows: int, to: Path | None) -> None:
     from gridfold.finished.paper import export
 
     folder = to or plan.paths.root / "paper" / column
-    for file in export(plan, COLUMNS[column], rows, folder):
-        print(file)
+    with writing(folder):
+        files = export(plan, COLUMNS[column], rows, folder)
+    print(*files, sep="\n")
 
 
 @click.command()
@@ -140,7 +190,8 @@ def tensorboard(plan: Plan, configurations: int, port: int, write_only: bool) ->
 
     tensorboard.without_tensorflow()
     space = plan.study.search.model_dump(mode="json", by_alias=True)["space"]
-    folder = tensorboard.write(plan.paths, space, configurations)
+    with writing(plan.paths.tensorboard):
+        folder = tensorboard.write(plan.paths, space, configurations)
     print(f"{folder}: {min(configurations, len(plan.configurations))} configurations")
     if not write_only:
         address = tensorboard.serve(folder, port)
@@ -161,7 +212,8 @@ def optuna(plan: Plan, to: Path | None) -> None:
     file = to or plan.paths.root / "optuna.db"
     space = plan.study.search.model_dump(mode="json", by_alias=True)["space"]
     measure = plan.study.problem.ranking_measure
-    count = optuna_study.write(plan.paths, plan.study.study, space, measure, file)
+    with writing(file):
+        count = optuna_study.write(plan.paths, plan.study.study, space, measure, file)
     print(f"{file}: {count} configurations; optuna-dashboard sqlite:///{file}")
 
 
@@ -182,51 +234,81 @@ def starts(plan: Plan, top: int) -> None:
 
 @click.command()
 @click.argument(
-    "folders",
+    "named",
     nargs=-1,
     required=True,
     type=PATH,
-    metavar="FOLDER...",
-    help="As results/demo; two at least.",
+    metavar="STUDY...",
+    help="Study files or folders of results, as results/demo; two at least.",
 )
+@results_option
 @click.option(
     "--html", type=PATH, help="The page. [default: comparison.html beside the first study]"
 )
-def compare(folders: tuple[Path, ...], html: Path | None) -> None:
+@json_option
+def compare(named: tuple[Path, ...], results: Path, html: Path | None, as_json: bool) -> None:
     """Compare finished studies with the first one.
 
     Paired where studies share splits or test samples, and it says so where they don't. Studies with
-    another problem, measure or data are refused. Writes a page, too.
+    another problem, measure or data are refused. Writes a page, too; with --json only where --html
+    says where to.
     """
     from gridfold.finished.comparison import compare_studies
+    from gridfold.finished.facts import comparison_facts
     from gridfold.finished.pages import comparison_page
     from gridfold.finished.study import FinishedStudy
 
+    folders = [results_of(each, results) for each in named]
     different = list(dict.fromkeys(folder.resolve() for folder in folders))
     if len(different) < 2:
-        given = f"{len(different)} different study"
-        raise StudyError("gridfold compare", [Problem((), given, "allowed: two or more")])
-    studies = [FinishedStudy.read(folder) for folder in different]
+        raise GridfoldError(
+            f"gridfold compare: {counted(len(different), 'different study', 'different studies')} "
+            "named; allowed: two or more"
+        )
+    reference, *others = [FinishedStudy.read(folder) for folder in different]
+    found = compare_studies([reference, *others])
     file = html or different[0].parent / "comparison.html"
-    _publish(comparison_page(studies[0], compare_studies(studies), file), file)
+    if html is not None or not as_json:
+        _publish(comparison_page(reference, found, file), file, is_told=not as_json)
+    if as_json:
+        print_json(comparison_facts(reference, found))
 
 
 @click.command()
-@click.argument("results", type=PATH, default="results", help="Folder of all results.")
+@click.argument(
+    "results",
+    type=PATH,
+    default=DEFAULT_RESULTS,
+    help="Folder of all results; or one of its studies.",
+)
 @click.option("--html", type=PATH, help="The page. [default: index.html in that folder]")
-def index(results: Path, html: Path | None) -> None:
-    """List all studies of a results folder, and write a page of them."""
+@json_option
+def index(results: Path, html: Path | None, as_json: bool) -> None:
+    """List all studies of a results folder, and write a page of them.
+
+    With --json it is written only where --html says where to.
+    """
+    from gridfold.finished.facts import index_facts
     from gridfold.finished.pages import index_page
     from gridfold.finished.study import find_studies
 
+    if is_study_file(results):
+        results = Path(DEFAULT_RESULTS)
+    elif is_folder_of_study(results):
+        results = results.parent
     if not results.is_dir():
-        problem = Problem((), f"{results} is no folder", "allowed: the folder of all results")
-        raise StudyError("gridfold index", [problem])
+        raise GridfoldError(f"{results} is no folder; allowed: the folder of all results")
+    states = list(find_studies(results))
     file = html or results / "index.html"
-    _publish(index_page(list(find_studies(results)), file), file)
+    if html is not None or not as_json:
+        _publish(index_page(states, file), file, is_told=not as_json)
+    if as_json:
+        print_json(index_facts(states))
 
 
-def _publish(page: StudiesPage, file: Path) -> None:
+def _publish(page: StudiesPage, file: Path, *, is_told: bool) -> None:
     """Write a page about several studies, and print it."""
-    write_text(file, page.html(), durable=False)
-    print(f"{page.text()}\n\nPage: {file}")
+    with writing(file):
+        write_text(file, page.html(), durable=False)
+    if is_told:
+        print(f"{page.text()}\n\nPage: {file}")

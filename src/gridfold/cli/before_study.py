@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gridfold.cli.verbs import COUNT, PATH, takes_study
+from gridfold.cli.verbs import (
+    COUNT,
+    PATH,
+    json_option,
+    print_json,
+    takes_study_as_written,
+    writing,
+)
 
 if TYPE_CHECKING:
     from gridfold.data.description import DataDescription
@@ -26,13 +33,14 @@ def new(directory: Path) -> None:
     """
     from gridfold.cli.new import create
 
-    written = create(directory)
+    with writing(directory):
+        written = create(directory)
     print(f"{directory}: {', '.join(map(str, written))}")
     print(f"Run it: cd {shlex.quote(str(directory))} && snakemake")
 
 
 @click.command()
-@takes_study
+@takes_study_as_written
 def validate(plan: Plan) -> None:
     """Check a study file and name everything that is wrong with it.
 
@@ -78,17 +86,22 @@ def _data_of(plan: Plan) -> DataDescription | None:
 
 
 @click.command()
-@takes_study
+@takes_study_as_written
 @click.option("--cores", type=COUNT, help="CPU cores to reckon with.")
 @click.option("--list", "listed", is_flag=True, help="Also list every configuration with its id.")
-def plan(plan: Plan, cores: int | None, listed: bool) -> None:
+@json_option
+def plan(plan: Plan, cores: int | None, listed: bool, as_json: bool) -> None:
     """Show what a study would run, what is already done and what it costs.
 
     Nothing is written and nothing is run.
     """
+    from gridfold.plan.facts import plan_facts
     from gridfold.plan.status import change_notice
     from gridfold.plan.words import description
 
+    if as_json:
+        print_json(plan_facts(plan))
+        return
     print(description(plan, cores or os.cpu_count(), _data_of(plan)))
     if notice := change_notice(plan):
         print(f"  {notice}")

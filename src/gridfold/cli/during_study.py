@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from typing import TYPE_CHECKING
 
 import click
 
-from gridfold.advice import cause_of, in_full
-from gridfold.cli.verbs import COUNT, takes_study
-from gridfold.errors import Problem, StudyError, TrialFailure
-from gridfold.paths import result_file
+from gridfold.cli.verbs import COUNT, json_option, print_json, takes_study, writing
+from gridfold.errors import Problem, StudyError
 
 if TYPE_CHECKING:
     from gridfold.plan.plan import Plan
-    from gridfold.plan.shards import TrialKey
 
 _config_id = click.argument("config_id", help="Id of the configuration, or the beginning of one.")
 
@@ -23,15 +21,21 @@ _config_id = click.argument("config_id", help="Id of the configuration, or the b
 @click.command()
 @takes_study
 @click.option("--watch", is_flag=True, help="Repeat every 5 seconds until interrupted.")
-def status(plan: Plan, watch: bool) -> None:
+@json_option
+def status(plan: Plan, watch: bool, as_json: bool) -> None:
     """Show how far a study is, or its answer when it is finished.
 
     A search in stages gets a line for each stage: what is done, what it waits for.
     """
+    from gridfold.plan.facts import status_facts
     from gridfold.plan.status import state
 
     while True:
-        print(state(plan), flush=True)
+        if as_json:
+            print_json(status_facts(plan))
+        else:
+            print(state(plan))
+        sys.stdout.flush()
         if not watch:
             return
         time.sleep(5)
@@ -40,19 +44,22 @@ def status(plan: Plan, watch: bool) -> None:
 @click.command()
 @_config_id
 @takes_study
-def show(plan: Plan, config_id: str) -> None:
+@json_option
+def show(plan: Plan, config_id: str, as_json: bool) -> None:
     """Show one configuration: its settings and what is known of its trials."""
-    from gridfold.plan.shards import TrialKey
+    from gridfold.plan.facts import configuration_facts, trial_state
     from gridfold.plan.status import configuration_named
 
     found = configuration_named(plan, config_id)
+    if as_json:
+        print_json(configuration_facts(plan, found))
+        return
     print(f"{found[0].chosen.id}  {found[0].chosen.label}")
     print(json.dumps(found[0].chosen.settings, indent=2))
-    for configuration in found:
-        for split in configuration.splits:
-            trial = TrialKey(configuration.chosen.id, split)
-            found_state = _trial_state(plan, trial, configuration.chosen.epochs)
-            print("  ".join(filter(None, [configuration.title, split, found_state])))
+    for each in found:
+        for split in each.splits:
+            text = str(trial_state(plan, each, split))
+            print("  ".join(filter(None, [each.title, split, text])))
 
 
 @click.command()
@@ -75,30 +82,6 @@ def profile(plan: Plan, config_id: str, split: str | None, top: int) -> None:
     if split not in splits:
         problem = Problem((), f"{split} is no split of {found[0].chosen.id}", ", ".join(splits))
         raise StudyError("gridfold profile", [problem])
-    print(profiling.text(profiling.profile(plan, found[0].chosen, split), top))
-
-
-def _trial_state(plan: Plan, trial: TrialKey, epochs: int) -> str:
-    folder = plan.paths.trial(trial.config_id, trial.split)
-    result = result_file(folder, epochs)
-    failure = folder / "failure.json"
-    if result.exists():
-        content = json.loads(result.read_text())
-        if content["status"] == "finished":
-            scores = "  ".join(f"{name} {value:.4f}" for name, value in content["scores"].items())
-            return f"finished after {content['epochs_trained']} epochs  {scores}"
-        return _explained(content)
-    if failure.exists():
-        return _explained(json.loads(failure.read_text()))
-    checkpoints = sorted(folder.glob("checkpoint-*.npz"))
-    if checkpoints:
-        return f"checkpoint after epoch {int(checkpoints[-1].stem.rpartition('-')[2])} of {epochs}"
-    return "not begun"
-
-
-def _explained(content: dict[str, str]) -> str:
-    failure = TrialFailure(content["kind"], content["reason"], content.get("detail", ""))
-    cause = cause_of(failure)
-    lines = [f"failed ({failure.kind}): {in_full(failure)}"]
-    lines += [cause.advice] if cause else []
-    return "\n".join([*lines, *filter(None, [failure.detail.rstrip()])])
+    with writing(plan.paths.profiles):
+        result = profiling.profile(plan, found[0].chosen, split)
+    print(profiling.text(result, top))

@@ -6,6 +6,7 @@ at once.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -70,15 +71,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         # What click returns is the exit code of `--help` and its like, and None after a verb.
-        return _gridfold.main(arguments, "gridfold", standalone_mode=False) or 0
+        code = _gridfold.main(arguments, "gridfold", standalone_mode=False) or 0
+        sys.stdout.flush()
+        return code
     except GridfoldError as error:
-        print(error, file=sys.stderr)
+        _tell(error, str(error))
         return 1
-    except click.Abort:
+    except OSError as error:
+        # What is opened has a name; the standard output has none.
+        place = error.filename or "the output can't be written"
+        _tell(error, f"gridfold: {place}: {error.strerror or error}")
+        _forget_output()
+        return 1
+    except click.Abort as abort:
+        _tell(abort.__cause__)
         return 130
     except click.UsageError as error:
         _with_allowed(error).show()
         return error.exit_code
+
+
+def _tell(error: BaseException | None, message: str = "") -> None:
+    """Print a message, and what the error says besides, as what is kept in spite of it."""
+    for line in [*filter(None, [message]), *getattr(error, "__notes__", ())]:
+        print(line, file=sys.stderr)
+
+
+def _forget_output() -> None:
+    """Write what the standard output has not taken to nowhere, where Python would complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
 
 
 def _with_allowed(error: click.UsageError) -> click.UsageError:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gridfold.cli.verbs import writing
 from gridfold.errors import Problem, StudyError
 
 
@@ -42,7 +43,8 @@ def schema(write: bool, check: bool) -> None:
 
     root = Path.cwd()
     if write:
-        reference.write(root)
+        with writing(root):
+            reference.write(root)
     elif not check:
         print(reference.generated_files()["config/study.schema.json"], end="")
     elif drifted := reference.drifted(root):

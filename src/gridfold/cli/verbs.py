@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gridfold.paths import DEFAULT_STUDY
+from gridfold.cli.studies import USUAL_STUDY, plan_of, results_of
+from gridfold.errors import NotWritten
+from gridfold.paths import DEFAULT_RESULTS
 
 PATH = click.Path(path_type=Path)
 
@@ -60,22 +65,114 @@ class _Count(click.ParamType[int]):
 
 COUNT = _Count()
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON for programs.")
+
+
+def print_json(facts: Any) -> None:
+    """Print facts as JSON; numbers that are none, such as the ends of no interval, as null."""
+    print(json.dumps(_without_nan(facts), indent=1, allow_nan=False))
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@contextlib.contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Tell which file or folder could not be written in the block, and why.
+
+    Errors about other places are those of reading.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = Path(error.filename) if isinstance(error.filename, str) else target
+        # Files get their name when they are whole; folders above may not be such.
+        is_ours = place.parent == target.parent or place.is_relative_to(target)
+        if is_ours or target.is_relative_to(place):
+            raise NotWritten(target, error) from None
+        raise
+
+
+class _Values(click.ParamType[tuple[str, Any]]):
+    """Takes a value over those of the study files, as Snakemake's option of that name does."""
+
+    name = "key=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        """Return key and value, or refuse what has no key."""
+        from gridfold.study.yaml_file import typed
+
+        key, sign, text = str(value).partition("=")
+        if not (key and sign):
+            self.fail(f"{value}; allowed: KEY=VALUE, as 'training={{epochs: 3}}'", param, ctx)
+        return key, typed(text)
+
+
+_ONE_STUDY = f"[default: {USUAL_STUDY}, or the only one here]"
+results_option = click.option(
+    "--results", type=PATH, default=DEFAULT_RESULTS, help="Folder of all results."
+)
+
 
 def takes_study(verb: Callable[..., None]) -> Callable[..., None]:
-    """Let a verb take a study, and hand it the plan of the study."""
+    """Let a verb take a study, and hand it the plan of the study as it was run last."""
+    return _takes_study(verb, as_last_run=True)
+
+
+def takes_study_as_written(verb: Callable[..., None]) -> Callable[..., None]:
+    """Let a verb take a study, and hand it the plan of its next run."""
+    return _takes_study(verb, as_last_run=False)
+
+
+def _takes_study(verb: Callable[..., None], *, as_last_run: bool) -> Callable[..., None]:
+    meant = " [default: those of the last run]" if as_last_run else ""
 
     @click.argument(
         "study",
         nargs=-1,
         type=PATH,
-        default=[DEFAULT_STUDY],
-        help=f"Study file; later ones override earlier ones. [default: {DEFAULT_STUDY}]",
+        help=(
+            "Study files, of which later ones override earlier ones; or a folder of results, as "
+            f"results/demo. {_ONE_STUDY}"
+        ),
     )
-    @click.option("--results", type=PATH, default="results", help="Folder of all results.")
+    @click.option(
+        "--config",
+        "values",
+        type=_Values(),
+        multiple=True,
+        metavar="KEY=VALUE",
+        help=f"Value over those of the study files, as for snakemake.{meant}",
+    )
+    @results_option
     @functools.wraps(verb)
-    def with_plan(study: Sequence[Path], results: Path, **options: Any) -> None:
-        from gridfold.plan.plan import Plan
-
-        verb(Plan.load(study, results=results), **options)
+    def with_plan(
+        study: Sequence[Path], results: Path, values: Sequence[tuple[str, Any]], **options: Any
+    ) -> None:
+        verb(plan_of(study, results, dict(values), as_last_run=as_last_run), **options)
 
     return with_plan
+
+
+def takes_results(verb: Callable[..., None]) -> Callable[..., None]:
+    """Let a verb take a finished study, and hand it the folder of its results."""
+
+    @click.argument(
+        "study",
+        required=False,
+        type=PATH,
+        help=f"Study file, or a folder of results, as results/demo. {_ONE_STUDY}",
+    )
+    @results_option
+    @functools.wraps(verb)
+    def with_results(study: Path | None, results: Path, **options: Any) -> None:
+        verb(results_of(study, results), **options)
+
+    return with_results

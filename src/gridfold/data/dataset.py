@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,8 +26,7 @@ from gridfold.data.values import first_word
 from gridfold.errors import DataError
 from gridfold.paths import array_file, description_file, manifest_file
 from gridfold.problems import Measure
-
-log = logging.getLogger(__name__)
+from gridfold.store.records import intact
 
 # What is kept as a file of its own; those that a data set doesn't have are empty.
 _ARRAYS = ("features", "targets", "groups", "weights", "ids", "spans")
@@ -123,7 +121,7 @@ class Dataset:
     def load(cls, folder: Path) -> Dataset:
         """Map the arrays of `folder` into memory; nothing is decoded or copied."""
         manifest = Manifest.read(manifest_file(folder))
-        arrays = {name: np.load(array_file(folder, name), mmap_mode="r") for name in _ARRAYS}
+        arrays = {name: mapped(array_file(folder, name)) for name in _ARRAYS}
         present: dict[str, Any] = {n: a if len(a) else None for n, a in arrays.items()}
         return cls(
             **present,
@@ -136,6 +134,21 @@ class Dataset:
             has_missing=manifest.has_missing,
             reading=manifest.reading,
         )
+
+
+def mapped(file: Path) -> Array:
+    """Map an array of a data set into memory.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is none.
+    DamagedRecord
+        When the file breaks off, or is no array.
+    """
+    with intact(file):
+        array: Array = np.load(file, mmap_mode="r", allow_pickle=False)
+        return array
 
 
 def prepare(
@@ -275,56 +288,6 @@ def _checked_features(
 
 def _is_not_finite(values: Array) -> Array:
     return ~np.isfinite(values)
-
-
-def _checked_targets(
-    targets: Array, problem: str, raw: Raw, positive: str | int | float | bool | None
-) -> tuple[Array, list[str] | None, list[str]]:
-    if problem in ("binary", "multiclass"):
-        if targets.ndim == 2 and targets.shape[1] == 1:
-            targets = targets[:, 0]
-        if targets.ndim != 1:
-            raise DataError(
-                f"class targets of shape {targets.shape}; one label for each sample is needed"
-            )
-        if targets.dtype.kind == "f":
-            _require_finite(targets, "class targets with missing values")
-        try:
-            labels, codes = np.unique(targets, return_inverse=True)
-        except TypeError:
-            raise DataError("class targets of several types; one type is needed") from None
-        if problem == "binary" and len(labels) != 2:
-            named = ", ".join(map(label, labels[:_NAMED])) + ", ..." * (len(labels) > _NAMED)
-            raise DataError(f"{len(labels)} classes in a binary problem ({named}); use multiclass")
-        if len(labels) < 2:
-            raise DataError("all samples have the same class")
-        if raw.written and labels.dtype == object:
-            ordered = in_order(labels.tolist())
-            codes = np.array([ordered.index(text) for text in labels])[codes]
-            labels = np.array(ordered, object)
-        names = raw.class_names or [label(value) for value in labels]
-        if problem == "binary" and positive is None:
-            log.info("the positive class is %s, the second of %s", names[1], " and ".join(names))
-        elif problem == "binary" and positive is not None and _is_first(positive, names):
-            codes, names = 1 - codes, names[::-1]
-        outputs = names[1:] if problem == "binary" else names
-        return codes.astype(np.int64), names, outputs
-    try:
-        numbers = targets.astype(np.float32).reshape(len(targets), -1)
-    except (TypeError, ValueError):
-        raise DataError(f"targets of type {targets.dtype} in a {problem} problem") from None
-    _require_finite(numbers, "targets with missing or infinite values")
-    _require_32_bit(targets.reshape(len(targets), -1), "target")
-    target_names = raw.target_names or [f"output {i}" for i in range(numbers.shape[1])]
-    return numbers, None, [str(name) for name in target_names]
-
-
-def _is_first(positive: str | int | float | bool, names: list[str]) -> bool:
-    """Tell whether the positive class is the first of both."""
-    meant = [is_named(name, positive) for name in names]
-    if sum(meant) != 1:
-        raise DataError(f"problem.positive: no class {positive!r}; allowed: {', '.join(names)}")
-    return meant[0]
 
 
 def _require_measures(

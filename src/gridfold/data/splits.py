@@ -19,6 +19,7 @@ from gridfold.data import time_splits
 from gridfold.data.dataset import Dataset
 from gridfold.errors import TOLD, DataError
 from gridfold.requests import SplitsRequest
+from gridfold.store.records import intact
 from gridfold.study.sections.resampling import ORDERED_METHODS, reduced, share_of
 from gridfold.wording import counted
 
@@ -74,8 +75,16 @@ class Splits:
 
     @classmethod
     def load(cls, file: Path, only: str | None = None) -> Splits:
-        """Read the splits, or one of them."""
-        with np.load(file) as archive:
+        """Read the splits, or one of them.
+
+        Raises
+        ------
+        FileNotFoundError
+            When they are not drawn yet.
+        DamagedRecord
+            When the file can't be read.
+        """
+        with intact(file), np.load(file, allow_pickle=False) as archive:
             names = {key.partition("/")[0] for key in archive.files if "/" in key}
             return cls(
                 archive["test"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,8 @@ from gridfold.data.precision import require_32_bit
 from gridfold.data.sources import Raw
 from gridfold.data.values import first_word
 from gridfold.errors import DataError
+
+log = logging.getLogger(__name__)
 
 # Classes, rows and values that are named when there are too many.
 _NAMED = 5
@@ -55,7 +58,9 @@ def checked_targets(
     """
     if problem in ("binary", "multiclass"):
         codes, names = _classes(targets, problem, raw)
-        if problem == "binary" and positive is not None and _is_first(positive, names):
+        if problem == "binary" and positive is None:
+            log.info("the positive class is %s, the second of %s", names[1], " and ".join(names))
+        elif problem == "binary" and positive is not None and _is_first(positive, names):
             codes, names = 1 - codes, names[::-1]
         return codes, names, names[1:] if problem == "binary" else names
     numbers = _numbers(targets, problem, raw)

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import shutil
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gridfold.atomic import replacing
-from gridfold.errors import DataError, GridfoldError
+from gridfold.errors import GridfoldError
+from gridfold.final import samples
 from gridfold.final.inputs import ModelInputs
+from gridfold.final.samples import NewSamples, ReadingOptions
+from gridfold.jobs.frozen_imports import lasting, silent
 from gridfold.paths import FinalModelPaths, StudyPaths
 from gridfold.store.model_card import ModelCard
 from gridfold.training.measures import classes_of
+from gridfold.typed_json import DamagedRecord
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from gridfold.arrays import Array
 
+log = logging.getLogger(__name__)
+
+AS_THE_STUDY = ReadingOptions()
 EXPORT_FORMATS = {"savedmodel": "tf_saved_model", "onnx": "onnx"}
 
 
@@ -32,19 +41,19 @@ class NotReady(GridfoldError):
 
 @dataclass(frozen=True)
 class FinalModel:
-    """The final model of a study, or its ensemble, loaded from `final`.
+    """The final model of a study, or its ensemble, in the folder `final`.
 
     Attributes
     ----------
     files : FinalModelPaths
     card : ModelCard
-    members : list of (keras.Model, ModelInputs)
-        One, or one for each split.
+    members : list of (Path, ModelInputs)
+        The file of a model and how its inputs are made: one, or one for each split.
     """
 
     files: FinalModelPaths
     card: ModelCard
-    members: list[tuple[Any, ModelInputs]]
+    members: list[tuple[Path, ModelInputs]]
 
     @classmethod
     def load(cls, results: Path, *, ensemble: bool = False) -> FinalModel:
@@ -53,7 +62,7 @@ class FinalModel:
         Raises
         ------
         NotReady
-            When the study has no such model, or the model can't be read here.
+            When the study has no such model.
         """
         files = FinalModelPaths(results)
         if not files.model.exists():
@@ -73,43 +82,84 @@ class FinalModel:
                     f"{results} has no ensemble; set `final: {{ensemble: true}}` in the study and "
                     "run it again, which trains nothing that is there"
                 )
-        _register_own_objects(card)
-        return cls(
-            files, card, [(_load(model), ModelInputs.load(inputs)) for model, inputs in pairs]
-        )
+        return cls(files, card, [(model, ModelInputs.load(inputs)) for model, inputs in pairs])
 
-    def predict(
-        self, file: Path, *, separator: str | None = None, array: str | None = None
-    ) -> pd.DataFrame:
-        """Predict the samples of a file.
+    @cached_property
+    def models(self) -> list[Any]:
+        """The Keras models, read when they are first asked for: that takes seconds.
+
+        Raises
+        ------
+        NotReady
+            When one can't be read here.
+        """
+        with silent(), lasting():
+            import keras  # noqa: F401
+        _register_own_objects(self.card)
+        return [_load(file) for file, _ in self.members]
+
+    def read(
+        self,
+        paths: Sequence[Path],
+        how: ReadingOptions = AS_THE_STUDY,
+        tell: Callable[[str], None] = log.info,
+    ) -> NewSamples:
+        """Read new samples.
 
         Parameters
         ----------
-        file : Path
-            ``.csv`` or ``.parquet`` with the columns of the study, by name and in any order, or
-            ``.npz`` or ``.npy`` with samples as the study's source gives them.
-        separator : str, optional
-            Of columns in a CSV file; that of the study when left out.
-        array : str, optional
-            Name in an ``.npz`` file; the only one, ``x`` or ``features`` when left out.
-
-        Returns
-        -------
-        DataFrame
-            One row for each sample. For classes ``prediction`` (the name) and one column
-            ``p(<class>)`` for each; otherwise one column for each output, in the user's units.
+        paths : sequence of Path
+            One ``.csv`` or ``.parquet`` file with the columns of the study, by name and in any
+            order; one ``.npz`` or ``.npy`` file with samples as the study's source gives them; or
+            any number of image files, and folders of such.
+        how : ReadingOptions, optional
+        tell : callable, optional
+            Is given what is left out, filled or guessed, as soon as it is known.
 
         Raises
         ------
         DataError
-            When the file can't be read or does not fit; says which column, row or shape.
+            When they can't be read or do not fit; says which file, column, row or shape.
         """
-        take = _reader(file, separator, array)
-        total: Any = 0.0
-        for model, inputs in self.members:
-            prediction = np.asarray(model.predict(take(inputs), verbose=0), np.float64)
-            total = total + prediction.reshape(len(prediction), -1)
-        return self._table(total / len(self.members))
+        return samples.read(paths, self.members[0][1], how, tell)
+
+    def predictions(self, new: NewSamples) -> Iterator[pd.DataFrame]:
+        """Yield predictions, piece by piece.
+
+        Parameters
+        ----------
+        new : NewSamples
+
+        Yields
+        ------
+        DataFrame
+            One row for each sample: the columns that name it; for classes ``prediction`` (the name)
+            and one column ``p(<class>)`` for each; otherwise one column for each output, in the
+            user's units.
+
+        Raises
+        ------
+        DataError
+            When samples can't be read; what stands before them has been yielded then.
+        """
+        done = 0
+        for piece in new.pieces([inputs for _, inputs in self.members]):
+            total: Any = 0.0
+            for model, inputs in zip(self.models, piece, strict=True):
+                prediction = np.asarray(model.predict(inputs, verbose=0), np.float64)
+                total = total + prediction.reshape(len(prediction), -1)
+            table = self._table(total / len(self.members))
+            for place, name in enumerate(new.names):
+                values = new.names[name].iloc[done : done + len(table)]
+                table.insert(place, name, values.to_numpy(), allow_duplicates=True)
+            done += len(table)
+            yield table
+
+    def predict(self, *paths: Path, how: ReadingOptions = AS_THE_STUDY) -> pd.DataFrame:
+        """Return the predictions for new samples in one table, see `read` and `predictions`."""
+        import pandas as pd
+
+        return pd.concat(self.predictions(self.read(paths, how)), ignore_index=True)
 
     def _table(self, outputs: Array) -> pd.DataFrame:
         import pandas as pd
@@ -152,7 +202,7 @@ class FinalModel:
                 "ONNX needs the package tf2onnx, which is not installed: pip install "
                 '"gridfold[onnx]", or --format savedmodel, which needs nothing more'
             )
-        ((model, inputs),) = self.members
+        ((_, inputs),), (model,) = self.members, self.models
         # Keras exports only what has been called.
         model(np.zeros((1, *inputs.input_shape), np.float32))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -163,68 +213,15 @@ class FinalModel:
         return beside
 
 
-def write_table(table: pd.DataFrame, file: Path) -> None:
-    """Write predictions as CSV, or as Parquet by the name of the file; whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as temporary:
-        if file.suffix == ".parquet":
-            table.to_parquet(temporary, index=False)
-        else:
-            table.to_csv(temporary, index=False)
-
-
-def _reader(file: Path, separator: str | None, array: str | None) -> Callable[[ModelInputs], Array]:
-    """Return what gives the samples of a file as inputs of a model."""
-    if not file.is_file():
-        raise DataError(f"no such file: {file}")
-    try:
-        if file.suffix in (".npz", ".npy"):
-            samples = _array(file, array)
-            return lambda inputs: inputs.from_array(samples)
-        if file.suffix in (".csv", ".parquet"):
-            return _table_reader(file, separator)
-    except (ValueError, OSError) as error:
-        raise DataError(f"{file} can't be read: {error}") from None
-    raise DataError(f"{file}: unknown kind of file; allowed: .csv, .parquet, .npz, .npy")
-
-
-def _table_reader(file: Path, separator: str | None) -> Callable[[ModelInputs], Array]:
-    # The members of an ensemble read the same columns.
-    tables: list[Any] = []
-
-    def take(inputs: ModelInputs) -> Array:
-        if not tables:
-            tables.append(inputs.read_table(file, separator))
-        return (
-            inputs.from_array(tables[0].to_numpy())
-            if inputs.columns is None
-            else inputs.from_table(tables[0])
-        )
-
-    return take
-
-
-def _array(file: Path, name: str | None) -> Array:
-    loaded = np.load(file, allow_pickle=False)
-    if not isinstance(loaded, np.lib.npyio.NpzFile):
-        return np.asarray(loaded)
-    with loaded:
-        candidates = [name] if name else [n for n in ("x", "features") if n in loaded.files]
-        if not candidates and len(loaded.files) == 1:
-            candidates = loaded.files
-        if not candidates or candidates[0] not in loaded.files:
-            raise DataError(
-                f"{file}: which array holds the samples? name one with --array: "
-                f"{', '.join(loaded.files)}"
-            )
-        return np.asarray(loaded[candidates[0]])
-
-
 def _load(file: Path) -> Any:
     import keras
 
+    if not zipfile.is_zipfile(file):
+        raise DamagedRecord(file, "it is no Keras file" if file.exists() else "it is missing")
     try:
         return keras.saving.load_model(file, compile=False)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DamagedRecord(file, error) from None
     except (TypeError, ValueError, ImportError) as error:
         raise NotReady(
             f"{file} can't be loaded: {str(error).strip().splitlines()[0]} Layers of your own "

@@ -21,6 +21,7 @@ from gridfold.csvfiles.format import Format
 from gridfold.data.columns import FeatureColumn, as_matrix
 from gridfold.data.dataset import Dataset
 from gridfold.data.sources import decoding, tablefile, windows
+from gridfold.data.sources.tablefile import TableFile
 from gridfold.errors import DataError
 from gridfold.training.preprocessing import Category, Encoding, Number, Preprocessing
 
@@ -48,7 +49,8 @@ class ModelInputs:
     target_names : list of str
         Name of each output.
     reading : dict
-        How the study read its samples: ``images`` or ``windows`` with their settings.
+        How the study read its samples: ``images``, ``windows`` or ``table`` with their settings,
+        and ``id``, the column that names them.
     """
 
     sample_shape: tuple[int, ...]
@@ -95,7 +97,34 @@ class ModelInputs:
         DataError
             When it can't be read; says which row.
         """
+        return self.table_file(file, separator).frame
+
+    def table_file(
+        self,
+        file: Path | str,
+        separator: str | None = None,
+        encoding: str | None = None,
+        named_by: str | None = None,
+    ) -> TableFile:
+        """Read a file of raw rows, and what was found out about it.
+
+        Parameters
+        ----------
+        file, separator
+            As :meth:`read_table` takes them.
+        encoding : str, optional
+            Of a CSV file; that of the study when left out.
+        named_by : str, optional
+            Column whose values name the rows, and stay as they are written.
+
+        Raises
+        ------
+        DataError
+            When it can't be read; says which row.
+        """
         how = Format.of(self.reading.get("table", {}))
+        how = replace(how, separator=separator or how.separator, encoding=encoding or how.encoding)
+        names = [*filter(None, [named_by])]
         windowed = self.reading.get("windows", {})
         texts = [column.name for column in self.columns or () if column.categories is not None]
         texts += filter(None, [windowed.get("series")])
@@ -104,10 +133,11 @@ class ModelInputs:
         return tablefile.read(
             file,
             "parquet" if str(file).endswith(".parquet") else "csv",
-            how if separator is None else replace(how, separator=separator),
+            how,
             texts=texts,
-            asked=asked,
-        ).frame
+            names=names,
+            asked=[*asked, *names],
+        )
 
     def from_table(self, table: Any) -> Array:
         """Return the model's inputs for raw rows.
@@ -175,14 +205,17 @@ class ModelInputs:
             raise DataError(f"no series of {how['length']} rows, which a window needs")
         return order, starts + how["length"] - 1
 
+    def takes_gaps(self, position: int) -> bool:
+        """Return whether missing values in the column at `position` have an answer."""
+        assert self.columns is not None
+        rule = None if self.encoding is None else self.encoding.columns[position]
+        is_filled = isinstance(rule, Number) and rule.fill is not None
+        return is_filled or self.columns[position].categories is not None
+
     def _require_numbers(self, matrix: Array) -> None:
         for position, column in enumerate(self.columns or ()):
             values = matrix[:, position]
-            rule = None if self.encoding is None else self.encoding.columns[position]
-            is_filled = column.categories is not None or (
-                isinstance(rule, Number) and rule.fill is not None
-            )
-            bad = np.isinf(values) if is_filled else ~np.isfinite(values)
+            bad = np.isinf(values) if self.takes_gaps(position) else ~np.isfinite(values)
             if bad.any():
                 raise DataError(
                     f"column {column.name} has a missing or infinite value in row "
@@ -207,16 +240,28 @@ class ModelInputs:
         """
         if "images" not in self.reading:
             raise DataError("this model was not trained on image files")
-        # Models of earlier versions took 16 bits for all that is deeper than 8.
-        how = {"range": decoding.SIXTEEN_BITS, **self.reading["images"]}
-        decoded = decoding.decode(files, how)
+        decoded = self.decode(files)
         pixels, errors = decoded.pixels, decoded.errors
-        for note in (*decoding.notes_on([decoded], how["range"]), *decoding.left_out_of([decoded])):
+        for note in self.notes_on([decoded]):
             log.warning("%s", note)
         if errors:
             named = ", ".join(f"{files[row]} ({text})" for row, text in sorted(errors.items()))
             raise DataError(f"{len(errors)} of {len(files)} images can't be decoded: {named}")
         return self._inputs(pixels.reshape(len(pixels), *self.sample_shape))
+
+    def decode(self, files: Sequence[Path | str]) -> decoding.Decoded:
+        """Decode image files as those of the study were; what can't be decoded is in `errors`."""
+        return decoding.decode(files, self._decoding)
+
+    def notes_on(self, decoded: Sequence[decoding.Decoded]) -> list[str]:
+        """Return what is remarkable about files that were decoded, in words."""
+        limits = self._decoding["range"]
+        return [*decoding.notes_on(decoded, limits), *decoding.left_out_of(decoded)]
+
+    @property
+    def _decoding(self) -> dict[str, Any]:
+        # Models of earlier versions took 16 bits for all that is deeper than 8.
+        return {"range": decoding.SIXTEEN_BITS, **self.reading["images"]}
 
     def from_array(self, samples: Any) -> Array:
         """Return the model's inputs for samples as the study's source gives them.
@@ -267,22 +312,24 @@ class ModelInputs:
         DataError
             When the file is of another kind or of a later version.
         """
+        text = Path(file).read_bytes()
         try:
-            stored = json.loads(Path(file).read_text(encoding="utf-8"))
-            known = stored["format"] == _FORMAT
+            stored = json.loads(text)
+            if stored["format"] != _FORMAT:
+                raise ValueError
+            columns, rules = stored["columns"], stored["encoding"]
+            return cls(
+                tuple(stored["sample_shape"]),
+                None if columns is None else [FeatureColumn.from_json(c) for c in columns],
+                None if rules is None else Encoding(tuple(map(_rule_from_json, rules))),
+                stored["class_names"],
+                stored["target_names"],
+                stored["reading"],
+            )
         except (ValueError, KeyError, TypeError):
-            known = False
-        if not known:
-            raise DataError(f"{file} is not a preprocessing file that this gridfold can read")
-        columns, rules = stored["columns"], stored["encoding"]
-        return cls(
-            tuple(stored["sample_shape"]),
-            None if columns is None else [FeatureColumn.from_json(column) for column in columns],
-            None if rules is None else Encoding(tuple(map(_rule_from_json, rules))),
-            stored["class_names"],
-            stored["target_names"],
-            stored["reading"],
-        )
+            raise DataError(
+                f"{file} is not a preprocessing file that this gridfold can read"
+            ) from None
 
 
 def _rule_as_json(rule: Number | Category) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from gridfold.arrays import Array
 from gridfold.atomic import replacing
+from gridfold.store.records import intact
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,16 @@ class Inside:
 
     @classmethod
     def load(cls, file: Path) -> Inside:
-        """Read what :meth:`save` wrote."""
-        with np.load(file, allow_pickle=False) as archive:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is none.
+        DamagedRecord
+            When the file can't be read.
+        """
+        with intact(file), np.load(file, allow_pickle=False) as archive:
             words: dict[str, Any] = json.loads(str(archive["words"]))
             stages = [
                 LayerMaps(stage["name"], tuple(stage["shape"]), archive[f"stage_{i}"])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pandas as pd
 from optuna.trial import TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
 
 from gridfold.atomic import replacing
+from gridfold.errors import NotWritten
 from gridfold.paths import StudyPaths
 from gridfold.statistics.optuna_parameter import Parameter, optuna_direction
 from gridfold.tables.axes import curve_over_splits
@@ -55,7 +58,10 @@ def write(paths: StudyPaths, name: str, axes: Mapping[str, Any], measure: str, f
         _trial(row, known, measure, curves.get(str(row["config_id"])))
         for _, row in configurations.iterrows()
     ]
-    with replacing(file) as temporary:
+    # SQLite can't write to a device or a pipe.
+    if file.exists() and not file.is_file():
+        raise NotWritten(file, OSError("it is no file"))
+    with _told(file), replacing(file) as temporary:
         storage = optuna.storages.RDBStorage(f"sqlite:///{temporary}")
         study = optuna.create_study(
             storage=storage,
@@ -66,6 +72,16 @@ def write(paths: StudyPaths, name: str, axes: Mapping[str, Any], measure: str, f
         storage.remove_session()
         storage.engine.dispose()
     return len(trials)
+
+
+@contextlib.contextmanager
+def _told(file: Path) -> Iterator[None]:
+    """Tell that SQLite could not write a file, as on a disk that is full."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error)
+        raise NotWritten(file, OSError(reason)) from None
 
 
 def _trial(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
 from gridfold.atomic import write_text
+from gridfold.data.dataset import mapped
 from gridfold.errors import not_run_yet
 from gridfold.figures import classes as classfigures
 from gridfold.figures import comparison as comparisonfigures
@@ -19,6 +17,7 @@ from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.statistics.finished import StudyResults
 from gridfold.tables.predictions import predicted_samples
+from gridfold.tables.trials import read_table
 
 
 def export(plan: Plan, column: journal.JournalColumn, rows: int, folder: Path) -> list[Path]:
@@ -47,10 +46,9 @@ def export(plan: Plan, column: journal.JournalColumn, rows: int, folder: Path) -
         found = StudyResults.read(paths)
         drawn = _draw(plan, found, column)
     except FileNotFoundError as error:
-        # Of Arrow's errors the message is the path, of Python's the attribute.
-        missing = Path(error.filename or str(error)).name
+        missing = Path(error.filename).name
         text = f"{paths.root} is not finished: there is no {missing}"
-        raise not_run_yet("paper", text, plan.files) from None
+        raise not_run_yet("paper", text, plan.command) from None
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "table.tex"
     text = latex.ranking_table(
@@ -70,13 +68,13 @@ def _draw(
 ) -> dict[str, style.Drawing]:
     request, paths = JobRequests(plan).report(), plan.paths
     tables, card, manifest = results.tables, results.answer.card, results.manifest
-    targets = np.load(paths.array("targets"), mmap_mode="r")
+    targets = mapped(paths.array("targets"))
     samples = predicted_samples(
-        pd.read_parquet(paths.out_of_fold),
-        pd.read_parquet(paths.final_model.test_predictions),
+        read_table(paths.out_of_fold),
+        read_table(paths.final_model.test_predictions),
         targets,
     )
-    features = np.load(paths.array("features"), mmap_mode="r")
+    features = mapped(paths.array("features"))
     inside = Inside.load(paths.final_model.inside)
     with style.at_most_columns(journal.most_panels(column)):
         found = {
@@ -84,7 +82,7 @@ def _draw(
             **study.draw_test(request, tables, card=card, samples=samples, manifest=manifest),
             **model.draw_model(
                 inside,
-                pd.read_parquet(paths.final_model.importance),
+                read_table(paths.final_model.importance),
                 card,
                 features=features,
                 targets=targets,
@@ -97,7 +95,7 @@ def _draw(
                 request,
                 samples,
                 features=features,
-                ids=np.load(paths.array("ids"), mmap_mode="r"),
+                ids=mapped(paths.array("ids")),
                 manifest=manifest,
             )
             found |= classes.drawings
@@ -105,5 +103,5 @@ def _draw(
 
 
 def _scaling(paths: StudyPaths) -> dict[str, style.Drawing]:
-    table = pd.read_parquet(paths.table("scaling"))
+    table = read_table(paths.table("scaling"))
     return {"scaling": scaling.draw_scaling(table)}

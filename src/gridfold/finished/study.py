@@ -23,6 +23,7 @@ from gridfold.store.model_card import ModelCard
 from gridfold.store.progress import read_jobs
 from gridfold.store.selection import Selection
 from gridfold.tables.predictions import predicted_samples
+from gridfold.tables.trials import read_table
 from gridfold.typed_json import DamagedRecord
 
 # A job writes its progress twice a second; one that was silent for so long is gone.
@@ -73,7 +74,7 @@ class FinishedStudy:
         paths = StudyPaths(folder)
         try:
             answer = Answer.read(paths)
-            trials = pd.read_parquet(paths.table("trials"))
+            trials = read_table(paths.table("trials"))
             splits = Splits.load(paths.splits)
         except (FileNotFoundError, NotADirectoryError):
             raise StudyError(
@@ -125,7 +126,7 @@ class FinishedStudy:
 
     def test_results(self) -> tuple[Array, Array]:
         """Return targets and predictions of the test samples, in the order of `test`."""
-        table = pd.read_parquet(self.paths.final_model.test_predictions)
+        table = read_table(self.paths.final_model.test_predictions)
         targets = Dataset.load(self.paths.data).targets
         (found,) = predicted_samples(table.head(0), table, targets)
         return found.truth, found.prediction

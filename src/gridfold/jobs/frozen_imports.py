@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
+import sys
+import tempfile
 from collections.abc import Iterator
 
 
@@ -27,3 +30,26 @@ def lasting() -> Iterator[None]:
         gc.freeze()
         if was_enabled:
             gc.enable()
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Keep what libraries write to the terminal from it, unless they end the block with an error.
+
+    While it is imported, TensorFlow announces instruction sets whatever ``TF_CPP_MIN_LOG_LEVEL``
+    says, which counts only later; it is set here, too.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(terminal, said.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)

@@ -33,6 +33,7 @@ from gridfold.requests import (
 )
 from gridfold.space.space import Space, shown_value
 from gridfold.space.starting_points import start_points
+from gridfold.study.command import run_command
 from gridfold.study.monitors import monitors
 from gridfold.study.request import sections_of
 from gridfold.usercode import notebooks
@@ -208,13 +209,15 @@ class JobRequests:
     def report(self) -> ReportRequest:
         """Return what the figures and the report depend on, besides the tables."""
         plan = self._plan
+        files = tuple(map(str, plan.files))
         return ReportRequest(
             self._study.model_dump(mode="json", by_alias=True),
-            tuple(map(str, plan.files)),
+            files,
             len(plan.configurations),
             tuple(plan.expansion.duplicates),
             self._study.problem.ranking_measure,
             tuple(plan.splits),
+            None if plan.command == run_command(files) else plan.command,
         )
 
     def notebook(self, file: str) -> NotebookRequest:

@@ -15,6 +15,7 @@ from gridfold.space.checks import space_problems
 from gridfold.space.expansion import expand
 from gridfold.space.space import Expansion, Space
 from gridfold.space.starting_points import start_problems
+from gridfold.store.last_run import LastRun
 from gridfold.study import Study
 from gridfold.study.checks.sections import section_problems
 from gridfold.study.sections.explain import problems_of
@@ -31,11 +32,14 @@ class LoadedStudy:
     expansion : Expansion
     files : tuple of Path
         The files it was read from, later ones overriding earlier ones.
+    given : dict
+        What stands in these files and over them, without the defaults.
     """
 
     study: Study
     expansion: Expansion
     files: tuple[Path, ...]
+    given: Mapping[str, Any]
 
 
 def load_study(
@@ -65,10 +69,32 @@ def load_study(
         if len(paths) == 1:
             lines = document.lines
     over = _with_text_keys(overrides or {})
-    data = _merged(data, over)
+    return _loaded(source, YamlDocument(_merged(data, over), lines), over, paths)
+
+
+def load_last_run(file: Path) -> LoadedStudy:
+    """Return the study as it was when it was run last, from the record of that run.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no record.
+    DamagedRecord
+        When it can't be read.
+    StudyError
+        When this version of gridfold can't run that study.
+    """
+    run = LastRun.read(file)
+    return _loaded(str(file), YamlDocument(run.study), {}, tuple(map(Path, run.files)))
+
+
+def _loaded(
+    source: str, document: YamlDocument, over: Mapping[str, Any], files: tuple[Path, ...]
+) -> LoadedStudy:
+    """Return the study of a document, in which the values of `over` have no lines."""
+    data = document.data
     study, expansion, problems = _validate(data)
     if study is None or expansion is None or problems:
-        document = YamlDocument(data, lines)
         written = [dataclasses.replace(p, path=_as_written(p.path, data)) for p in problems]
         raise StudyError(
             source,
@@ -80,7 +106,7 @@ def load_study(
                 for p in written
             ],
         )
-    return LoadedStudy(study, expansion, paths)
+    return LoadedStudy(study, expansion, files, data)
 
 
 def _validate(data: dict[str, Any]) -> tuple[Study | None, Expansion | None, list[Problem]]:

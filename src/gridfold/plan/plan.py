@@ -12,7 +12,7 @@ from gridfold.cluster.placement import Placement, Site, processes
 from gridfold.data.content import content_digest
 from gridfold.paths import StudyPaths
 from gridfold.plan.cost import seconds_per_trial
-from gridfold.plan.loading import load_study
+from gridfold.plan.loading import LoadedStudy, load_last_run, load_study
 from gridfold.plan.shards import DISTRIBUTED, SINGLE, Ledger, TrialKey, trials_per_job
 from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stage_names import SLOT_PATTERN, stage_of
@@ -27,7 +27,9 @@ from gridfold.plan.stages import (
 )
 from gridfold.plan.tuner_schedule import tuner_of
 from gridfold.space.space import Configuration, Expansion
+from gridfold.store.last_run import LastRun
 from gridfold.study import Study
+from gridfold.study.command import run_command
 
 SHARD_PATTERN = rf"{SINGLE}[0-9]+|{SLOT_PATTERN}"
 DISTRIBUTED_SHARD_PATTERN = rf"{DISTRIBUTED}[0-9]+"
@@ -53,6 +55,8 @@ class Plan:
         All shards, those of earlier grids included: the jobs of trials that are known beforehand.
     stages : tuple of Stage
         Stages of the search in their order, at least one.
+    given : dict
+        What stands in the files and over them, without the defaults.
     overrides : dict
         Values from the command line, over those of the files.
     """
@@ -64,6 +68,7 @@ class Plan:
     splits: list[str]
     ledger: Ledger
     stages: tuple[Stage, ...]
+    given: Mapping[str, Any]
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -81,8 +86,28 @@ class Plan:
             When the study can't be run.
         """
         loaded = load_study(files, overrides)
+        return cls._of(loaded, StudyPaths.of(loaded.study.study, results), overrides or {})
+
+    @classmethod
+    def load_last_run(cls, folder: Path) -> Plan:
+        """Plan the study as it was run last, from its folder of results.
+
+        Raises
+        ------
+        FileNotFoundError
+            When the folder has no record of a run, as those of earlier versions have none.
+        DamagedRecord
+            When the record can't be read.
+        StudyError
+            When this version can't run that study.
+        """
+        paths = StudyPaths(folder)
+        loaded = load_last_run(paths.last_run)
+        return cls._of(loaded, paths, LastRun.read(paths.last_run).overrides)
+
+    @classmethod
+    def _of(cls, loaded: LoadedStudy, paths: StudyPaths, overrides: Mapping[str, Any]) -> Plan:
         study, configurations = loaded.study, loaded.expansion.configurations
-        paths = StudyPaths.of(study.study, results)
         stages = stages_of(study, configurations)
         configurations = first_trials(stages, configurations)
         _, splits = effort(study, study.search.explore)
@@ -104,8 +129,19 @@ class Plan:
             list(splits),
             ledger,
             stages,
-            overrides or {},
+            loaded.given,
+            overrides,
         )
+
+    @property
+    def command(self) -> str:
+        """The command that runs this study."""
+        return run_command(map(str, self.files), self.overrides, str(self.paths.root.parent))
+
+    @property
+    def run(self) -> LastRun:
+        """What a run of this plan is asked for."""
+        return LastRun([*map(str, self.files)], dict(self.overrides), dict(self.given))
 
     @property
     def configurations(self) -> list[Configuration]:

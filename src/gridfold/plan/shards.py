@@ -49,11 +49,12 @@ class Ledger:
     def read(cls, file: Path) -> Ledger:
         """Return the remembered shards; none when there is no ledger.
 
-        A line that was cut short by a crash is dropped: its trials get a shard again.
+        A line that a crash has cut short, or that is damaged, is dropped: its trials get a shard
+        again.
         """
         shards = {}
         try:
-            text = file.read_text(encoding="utf-8")
+            text = file.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return cls()
         for line in text.splitlines():

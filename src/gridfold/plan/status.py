@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from gridfold.plan.stages import Stage
 from gridfold.requests import ChosenConfiguration, Request
 from gridfold.store import request_notes
 from gridfold.store.answer import Answer
-from gridfold.store.progress import progress_line, read_jobs
+from gridfold.store.progress import JobProgress, progress_line, read_jobs
 from gridfold.typed_json import DamagedRecord
 from gridfold.wording import counted, listed
 
@@ -114,12 +113,15 @@ class KnownConfiguration:
     chosen : ChosenConfiguration
     splits : tuple of str
         Splits of the stage.
+    stage : str
+        Name of the stage.
     title : str
         The stage as people write it; empty for a search with one stage.
     """
 
     chosen: ChosenConfiguration
     splits: tuple[str, ...]
+    stage: str
     title: str
 
 
@@ -130,7 +132,9 @@ def known_configurations(plan: Plan) -> list[KnownConfiguration]:
         file = stage_file(plan, stage)
         title = stage.title if plan.is_staged else ""
         if file is not None:
-            known += [KnownConfiguration(c, file.splits, title) for c in file.configurations]
+            known += [
+                KnownConfiguration(c, file.splits, stage.name, title) for c in file.configurations
+            ]
     return known
 
 
@@ -154,10 +158,11 @@ def configuration_named(plan: Plan, beginning: str) -> list[KnownConfiguration]:
 
 def counts(plan: Plan) -> tuple[int, int]:
     """Return the trials that are done, and those that there are, or will be at most."""
-    return _sums(stage_states(plan))
+    return stops_at(stage_states(plan))
 
 
-def _sums(states: Sequence[StageState]) -> tuple[int, int]:
+def stops_at(states: Sequence[StageState]) -> tuple[int, int]:
+    """Return the trials of all stages that are done, and those that there are at most."""
     return sum(state.done for state in states), sum(state.total for state in states)
 
 
@@ -217,19 +222,38 @@ def state(plan: Plan) -> str:
     DamagedRecord
         When the answer can't be read.
     """
-    states = stage_states(plan)
-    done, total = _sums(states)
-    notice = change_notice(plan)
-    if done == total and not notice and all(stage.is_finished for stage in states):
-        with contextlib.suppress(FileNotFoundError):
-            return answer(plan.paths)
+    if found := answer_of(plan):
+        return _in_words(found, plan.paths)
+    states, notice = stage_states(plan), change_notice(plan)
+    _, total = stops_at(states)
     lines = [*(status_map(states) if plan.is_staged else []), *filter(None, [notice])]
-    shards = plan.all_shards
-    jobs = [job for job in read_jobs(plan.paths.progress, shards).values() if not job.ended]
-    if jobs:
+    if jobs := running_jobs(plan):
         labels = {c.id: c.label for c in plan.configurations}
-        return "\n".join([*lines, progress_line(total, jobs, labels)])
+        return "\n".join([*lines, progress_line(total, jobs.values(), labels)])
+    done, _ = stops_at(states)
     return "\n".join([*lines, f"trials {done}/{total} done, no job is running"])
+
+
+def running_jobs(plan: Plan) -> dict[str, JobProgress]:
+    """Return the progress of the training jobs that have begun and not ended."""
+    jobs = read_jobs(plan.paths.progress, plan.all_shards)
+    return {name: job for name, job in jobs.items() if not job.ended}
+
+
+def answer_of(plan: Plan) -> Answer | None:
+    """Return the answer of a study that is finished and has not changed since, else None.
+
+    Raises
+    ------
+    DamagedRecord
+        When it can't be read.
+    """
+    if not all(stage.is_finished for stage in stage_states(plan)) or changes(plan):
+        return None
+    try:
+        return Answer.read(plan.paths)
+    except FileNotFoundError:
+        return None
 
 
 def status_map(states: list[StageState]) -> list[str]:
@@ -259,7 +283,10 @@ def answer(paths: StudyPaths) -> str:
     DamagedRecord
         When its records can't be read.
     """
-    found = Answer.read(paths)
+    return _in_words(Answer.read(paths), paths)
+
+
+def _in_words(found: Answer, paths: StudyPaths) -> str:
     best, test = found.best, found.card.test
     count = f"{best.configurations} configurations"
     if best.tried is not None:

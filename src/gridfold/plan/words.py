@@ -9,6 +9,7 @@ from dataclasses import replace
 from gridfold.data.description import DataDescription
 from gridfold.plan.cost import seconds_per_trial
 from gridfold.plan.plan import Plan
+from gridfold.plan.shards import TrialKey
 from gridfold.plan.stages import Stage
 from gridfold.plan.status import finished, stage_file
 from gridfold.plan.tuner_schedule import tuner_lines, tuner_of
@@ -57,15 +58,28 @@ def description(plan: Plan, cores: int | None, data: DataDescription | None = No
     return "\n".join(lines)
 
 
-def _trials(plan: Plan, cores: int | None) -> list[str]:
+def seconds_left(plan: Plan) -> float:
+    """Return what is left to train costs on one worker, roughly; of later stages all."""
+    if plan.is_staged:
+        return sum(_seconds(plan.study, stage, plan.configurations) for stage in plan.stages)
+    study, known = plan.study, plan.by_id
+    return sum(seconds_per_trial(study, known[trial.config_id]) for trial in _remaining(plan))
+
+
+def _remaining(plan: Plan) -> list[TrialKey]:
+    """Return the trials without an answer, of a study whose trials are known beforehand."""
     file = stage_file(plan, plan.stages[0])
     done = set() if file is None else finished(plan, file)
-    remaining = [t for t in plan.trials if t not in done]
-    seconds = sum(seconds_per_trial(plan.study, plan.by_id[t.config_id]) for t in remaining)
+    return [trial for trial in plan.trials if trial not in done]
+
+
+def _trials(plan: Plan, cores: int | None) -> list[str]:
+    remaining, seconds = _remaining(plan), seconds_left(plan)
+    done = len(plan.trials) - len(remaining)
     workers = plan.workers(cores)
     jobs = [s for s, members in plan.shards.items() if not set(remaining).isdisjoint(members)]
     return [
-        f"  trials          {len(plan.trials)}, of which {len(done)} are done and "
+        f"  trials          {len(plan.trials)}, of which {done} are done and "
         f"{len(remaining)} are to be trained in {len(jobs)} jobs",
         f"  estimated cost  {format_seconds(seconds)} on one worker, "
         f"{format_seconds(seconds / workers)} on {workers} (rough)",

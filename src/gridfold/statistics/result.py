@@ -10,7 +10,7 @@ import pandas as pd
 from gridfold.paths import StudyPaths
 from gridfold.statistics.ranks import RankTest
 from gridfold.store.records import Record
-from gridfold.tables.trials import write
+from gridfold.tables.trials import read_table, write
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ class Comparison:
             When ``comparison.json`` can't be read.
         """
         return cls(
-            pd.read_parquet(paths.table("comparisons")),
-            pd.read_parquet(paths.table("scientific")),
-            pd.read_parquet(paths.table("importance")),
+            read_table(paths.table("comparisons")),
+            read_table(paths.table("scientific")),
+            read_table(paths.table("importance")),
             ComparisonFacts.read(paths.comparison),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from gridfold.paths import StudyPaths
 from gridfold.store.model_card import ModelCard
@@ -34,3 +35,29 @@ class Answer:
             When its records can't be read.
         """
         return cls(Selection.read(paths.best), ModelCard.read(paths.final_model.card))
+
+    def facts(self, paths: StudyPaths) -> dict[str, Any]:
+        """Return what programs get of it; the keys are described in ``docs/command-line.md``.
+
+        Parameters
+        ----------
+        paths : StudyPaths
+            Of the study, for the path of the report.
+        """
+        best, test = self.best, self.card.test
+        return {
+            "id": best.config_id,
+            "label": best.label,
+            "measure": best.measure,
+            "mean": best.mean,
+            "low": best.low,
+            "high": best.high,
+            "confidence": best.confidence,
+            "splits": best.n_splits,
+            "compared": best.configurations,
+            "tried": best.tried or best.configurations,
+            "test": test
+            and {"score": test.score, "low": test.low, "high": test.high, "samples": test.samples},
+            "created": self.card.created,
+            "report": str(paths.report),
+        }

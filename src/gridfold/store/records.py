@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +12,27 @@ from typing import Any, Self
 import msgspec
 
 from gridfold.atomic import write_text
+from gridfold.errors import summary_of
 from gridfold.typed_json import DamagedRecord
+
+
+@contextlib.contextmanager
+def intact(file: Path) -> Iterator[None]:
+    """Name the file that is read in the block where it is not what its name says.
+
+    Raises
+    ------
+    OSError
+        As it comes, where the file can't be opened: it is missing, or a folder.
+    DamagedRecord
+        For whatever else the block raises: readers of damaged bytes raise nearly anything.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        raise DamagedRecord(file, summary_of(error)) from None
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,8 @@ def answers(log_file: Path | str, request: str) -> bool | None:
     """
     for suffix in (_UNSEEN, _SEEN):
         try:
-            return Path(log_file).with_suffix(suffix).read_text(encoding="utf-8") == digest(request)
+            note = Path(log_file).with_suffix(suffix).read_bytes()
+            return note == digest(request).encode()
         except FileNotFoundError:
             continue
     return None

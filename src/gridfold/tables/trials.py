@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gridfold.store.trials import TrialResult, TrialStore
 
 from gridfold.problems import PROBLEM_KINDS, is_own_measure
+from gridfold.store.records import intact
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,21 @@ PREDICTION_COLUMNS = (
 )
 
 
+def read_table(file: Path) -> pd.DataFrame:
+    """Read a table that a job has written.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is none.
+    DamagedRecord
+        When it breaks off, or is no table.
+    """
+    # Opened here: Arrow would take a folder for a table in several files.
+    with intact(file), file.open("rb") as stream:
+        return pd.read_parquet(stream)
+
+
 @dataclass(frozen=True)
 class StudyTables:
     """The tables of a finished study.
@@ -125,9 +141,7 @@ class StudyTables:
     @classmethod
     def read(cls, file_of: Callable[[str], Path]) -> StudyTables:
         """Read the tables from the Parquet files that a function has for their names."""
-        return cls(
-            *(pd.read_parquet(file_of(name)) for name in ("trials", "epochs", "configurations"))
-        )
+        return cls(*(read_table(file_of(name)) for name in ("trials", "epochs", "configurations")))
 
     @classmethod
     def of_study(cls, paths: StudyPaths) -> StudyTables:

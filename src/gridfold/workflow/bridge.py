@@ -17,7 +17,7 @@ from gridfold.advice import advice_in_log
 from gridfold.cluster.placement import Site
 from gridfold.errors import Problem, StudyError
 from gridfold.jobs.fork_server import SharedServer
-from gridfold.paths import DEFAULT_STUDY
+from gridfold.paths import DEFAULT_RESULTS, DEFAULT_STUDY
 from gridfold.plan.files import code_and_data_files
 from gridfold.plan.plan import Plan
 from gridfold.plan.status import answer, change_notice, counts, finished_shards, most_trials
@@ -29,7 +29,6 @@ from gridfold.typed_json import DamagedRecord
 from gridfold.workflow import earlier_run, rules
 from gridfold.workflow_files import workflow_files
 
-DEFAULT_RESULTS = "results"
 # What a Snakefile may say to gridfold beside the study itself.
 _STUDY_FILES, _RESULTS = "study_files", "results"
 # Rules whose cores, where a profile sets them, bound those of other rules that could use several.

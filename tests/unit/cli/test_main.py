@@ -197,7 +197,9 @@ def test_a_mistyped_option_is_refused_with_what_is_allowed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     text = refused("plan", "--corse", "2", "tiny.yaml", capsys=capsys)
-    assert "'--corse'. Did you mean '--cores'? Allowed: --results, --cores, --list" in text
+    assert (
+        "'--corse'. Did you mean '--cores'? Allowed: --config, --results, --cores, --list" in text
+    )
 
 
 @pytest.mark.parametrize(
@@ -265,7 +267,7 @@ def bash_completes(*words: str) -> list[str]:
 
 def test_bash_completes_verbs_options_and_values() -> None:
     assert bash_completes("gridfold", "sta") == ["status", "starts"]
-    assert bash_completes("gridfold", "plan", "--c") == ["--cores"]
+    assert bash_completes("gridfold", "plan", "--co") == ["--config", "--cores"]
     assert bash_completes("gridfold", "export", "x", "--format", "o") == ["onnx"]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from recorded import selected
 from workbench import prepare_bench
@@ -13,7 +12,7 @@ from workbench import prepare_bench
 from gridfold.errors import DataError
 from gridfold.final import fit
 from gridfold.final.ensemble import fit_ensemble
-from gridfold.final.inference import FinalModel, NotReady, write_table
+from gridfold.final.inference import FinalModel, NotReady
 from gridfold.plan.job_requests import JobRequests
 
 
@@ -64,5 +63,3 @@ def test_several_outputs_come_back_in_their_units(tmp_path: Path) -> None:
     np.savez(tmp_path / "two.npz", a=raw, b=raw)
     with pytest.raises(DataError, match=r"name one with --array: a, b"):
         FinalModel.load(folder).predict(tmp_path / "two.npz")
-    write_table(single, tmp_path / "out.csv")
-    assert len(pd.read_csv(tmp_path / "out.csv")) == len(raw)

@@ -213,15 +213,20 @@ def _roles(data: Mapping[str, Any], table: Any) -> dict[str, tuple[Role, ...]]:
     return {str(name): roles.get(name, ("ignored",)) for name in table.columns}
 
 
-def _first_size(files: Sequence[Path]) -> list[int]:
-    """Return height and width of the first file that is an image."""
+def size_of(file: Path | str) -> list[int]:
+    """Return height and width of an image file, held as its camera was."""
     from PIL import Image
 
+    with Image.open(file) as image:
+        turned = upright(image)
+        return [turned.height, turned.width]
+
+
+def _first_size(files: Sequence[Path]) -> list[int]:
+    """Return height and width of the first file that is an image."""
     for file in files:
         try:
-            with Image.open(file) as image:
-                turned = upright(image)
-                return [turned.height, turned.width]
+            return size_of(file)
         except Exception as error:
             # Named with all the others when they are decoded.
             log.debug("%s: %s", file, error)

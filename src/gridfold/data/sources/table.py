@@ -87,6 +87,8 @@ def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool =
     )
     if how.as_json():
         raw.reading["table"] = how.as_json()
+    if data["id"]:
+        raw.reading["id"] = data["id"]
     if data["time"]:
         _set_times(raw, windows.times_of(table[data["time"]]), data, folder)
     return raw

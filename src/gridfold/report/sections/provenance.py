@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.requests import ReportRequest
 from gridfold.store.model_card import ModelCard
 from gridfold.study import Study
+from gridfold.study.command import run_command
 from gridfold.wording import MISSING, counted
 
 
@@ -21,7 +21,7 @@ def provenance(study: ReportInput) -> ReportSection:
     """Return where the numbers come from and how they are made again."""
     content = {
         "provenance": _origin(study.request, study.tables.trials, study.card, study.manifest),
-        "command": f"snakemake --configfile {shlex.join(study.request.files)}",
+        "command": study.request.command or run_command(study.request.files),
         "settings": _settings_text(study.study),
         "card_file": BESIDE.final_model.card_text,
     }
