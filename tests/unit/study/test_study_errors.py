@@ -371,7 +371,8 @@ BAD: list[tuple[str, dict[str, str | None], str, str, str]] = [
      "{type: multiclass, measures: [scores.py:my_score, others.py:my_score]}"},
      "problem.measures[0]", "a second measure with the name `my_score`", "each name once"),
     ("own measure that ranks and is nowhere", {"problem": "{type: multiclass, measure: my_score}"},
-     "problem.measure", '"my_score" with `type: multiclass`', "allowed: accuracy"),
+     "problem.measure", '"my_score" with `type: multiclass`',
+     "or one of your own, with `file.py:my_score` in `problem.measures`"),
     ("own measure misspelt where it ranks", {"problem":
      "{type: multiclass, measure: my_scores, measures: [scores.py:my_score]}"},
      "problem.measure", '"my_scores"', "did you mean `my_score`?"),

@@ -73,6 +73,8 @@ def unknown_measure(path: KeyPath, name: str, problem_type: str, allowed: list[s
             f"allowed: `{new}`, the same numbers under a name that says so",
         )
     hint = unknown_key((name,), allowed).allowed
+    if is_own_measure(name):
+        hint += f", or one of your own, with `file.py:{name}` in `problem.measures`"
     return Problem(path, f"{shown(name)} with `type: {problem_type}`", hint)
 
 
