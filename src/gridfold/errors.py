@@ -113,9 +113,9 @@ class StudyError(GridfoldError):
         return f"{self.source}: {count} {noun}; nothing was run.\n{lines}"
 
 
-def not_run_yet(verb: str, missing: str, command: str) -> StudyError:
+def not_run_yet(missing: str, command: str) -> GridfoldError:
     """Return the error of a verb that needs what only a run of the study, `command`, makes."""
-    return StudyError(f"gridfold {verb}", [Problem((), missing, f"run: {command}")])
+    return GridfoldError(f"{missing}; run: {command}")
 
 
 class DataError(GridfoldError):

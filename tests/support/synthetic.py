@@ -221,7 +221,7 @@ def finished(
         **{"training": {"epochs": epochs}} | sections,
     )
     plan = Plan.load([write_study(folder / "study.yaml", study)], results=folder / "results")
-    request = replace(JobRequests(plan).report(), files=("config/my study.yaml",))
+    request = replace(JobRequests(plan).report(), files=("config/my study.yaml",), command=None)
     random = np.random.default_rng(0)
     kind = PROBLEM_KINDS[problem]
     rows, history = [], []

@@ -23,7 +23,7 @@ from gridfold.cli.verbs import (
     takes_study,
     writing,
 )
-from gridfold.errors import GridfoldError, Problem, StudyError
+from gridfold.errors import GridfoldError
 from gridfold.paths import DEFAULT_RESULTS
 from gridfold.wording import counted
 
@@ -139,7 +139,7 @@ def _list_columns(context: click.Context, _: click.Parameter, asked: bool) -> No
     callback=_list_columns,
     help="List the columns and do nothing.",
 )
-@click.option("--rows", type=int, default=10, help="Most configurations in the table.")
+@click.option("--rows", type=COUNT, default=10, help="Most configurations in the table.")
 @click.option("--to", type=PATH, help="Folder. [default: results/<study>/paper/<column>]")
 def paper(plan: Plan, column: str, rows: int, to: Path | None) -> None:
     """Write table and figures of a finished study for a paper.
@@ -149,13 +149,8 @@ def paper(plan: Plan, column: str, rows: int, to: Path | None) -> None:
     """
     from gridfold.finished.journal import COLUMNS
 
-    problems = []
     if column not in COLUMNS:
-        problems.append(Problem(("--column",), column, f"allowed: {', '.join(COLUMNS)}"))
-    if rows < 1:
-        problems.append(Problem(("--rows",), str(rows), "allowed: 1 and more"))
-    if problems:
-        raise StudyError("gridfold paper", problems)
+        raise GridfoldError(f"--column: {column}; allowed: {', '.join(COLUMNS)}")
     from gridfold.finished.paper import export
 
     folder = to or plan.paths.root / "paper" / column

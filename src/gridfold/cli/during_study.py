@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gridfold.cli.verbs import COUNT, json_option, print_json, takes_study, writing
-from gridfold.errors import Problem, StudyError
+from gridfold.errors import GridfoldError
 
 if TYPE_CHECKING:
     from gridfold.plan.plan import Plan
@@ -80,8 +80,9 @@ def profile(plan: Plan, config_id: str, split: str | None, top: int) -> None:
     splits = [split for configuration in found for split in configuration.splits]
     split = split or splits[0]
     if split not in splits:
-        problem = Problem((), f"{split} is no split of {found[0].chosen.id}", ", ".join(splits))
-        raise StudyError("gridfold profile", [problem])
+        raise GridfoldError(
+            f"{split} is no split of {found[0].chosen.id}; allowed: {', '.join(splits)}"
+        )
     with writing(plan.paths.profiles):
         result = profiling.profile(plan, found[0].chosen, split)
     print(profiling.text(result, top))

@@ -68,9 +68,7 @@ class FinalModel:
         if not files.model.exists():
             files = StudyPaths(results).final_model
         if not files.model.exists():
-            raise NotReady(
-                f"{results} has no final model; run the study first: snakemake --configfile ..."
-            )
+            raise NotReady(f"{results} has no final model; run the study first, with snakemake")
         card = ModelCard.read(files.card)
         pairs = [(files.model, files.preprocessing)]
         if ensemble:

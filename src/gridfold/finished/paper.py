@@ -48,7 +48,7 @@ def export(plan: Plan, column: journal.JournalColumn, rows: int, folder: Path) -
     except FileNotFoundError as error:
         missing = Path(error.filename).name
         text = f"{paths.root} is not finished: there is no {missing}"
-        raise not_run_yet("paper", text, plan.command) from None
+        raise not_run_yet(text, plan.command) from None
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "table.tex"
     text = latex.ranking_table(

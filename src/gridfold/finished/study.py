@@ -14,7 +14,7 @@ import pandas as pd
 from gridfold.arrays import Array
 from gridfold.data.dataset import Dataset
 from gridfold.data.splits import FINAL, Splits
-from gridfold.errors import Problem, StudyError
+from gridfold.errors import GridfoldError
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Ledger
 from gridfold.statistics.intervals import rounding_variance
@@ -68,7 +68,7 @@ class FinishedStudy:
 
         Raises
         ------
-        StudyError
+        GridfoldError
             When there is no finished study.
         """
         paths = StudyPaths(folder)
@@ -77,13 +77,8 @@ class FinishedStudy:
             trials = read_table(paths.table("trials"))
             splits = Splits.load(paths.splits)
         except (FileNotFoundError, NotADirectoryError):
-            raise StudyError(
-                "gridfold compare",
-                [
-                    Problem(
-                        (), f"{folder} holds no finished study", "allowed: folders as results/demo"
-                    )
-                ],
+            raise GridfoldError(
+                f"{folder} holds no finished study; allowed: finished ones, as results/demo"
             ) from None
         best = answer.best
         mine = trials[(trials["config_id"] == best.config_id) & (trials["status"] == "finished")]

@@ -88,7 +88,7 @@ def profile(plan: Plan, configuration: ChosenConfiguration, split: str) -> Profi
         inputs = JobInputs.load(conditions, paths, conditions.threads)
     except FileNotFoundError:
         missing = f"{paths.root} has no prepared data"
-        raise not_run_yet("profile", missing, plan.command) from None
+        raise not_run_yet(missing, plan.command) from None
     trial = TrialKey(configuration.id, split)
     with tempfile.TemporaryDirectory(prefix="gridfold-profile-") as scratch:
         task = inputs.task(

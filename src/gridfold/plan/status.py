@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gridfold.errors import Problem, StudyError
+from gridfold.errors import GridfoldError
 from gridfold.paths import StudyPaths, result_file
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
@@ -23,6 +23,8 @@ from gridfold.typed_json import DamagedRecord
 from gridfold.wording import counted, listed
 
 _BAR = 30
+# Ids that a message names.
+_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -143,16 +145,20 @@ def configuration_named(plan: Plan, beginning: str) -> list[KnownConfiguration]:
 
     Raises
     ------
-    StudyError
+    GridfoldError
         When there is none, or several.
     """
     known = known_configurations(plan)
     found = [c for c in known if c.chosen.id.startswith(beginning)]
     count = len({c.chosen.id for c in found})
     if count != 1:
-        names = ", ".join(dict.fromkeys(c.chosen.id for c in (found or known)[:10]))
-        problem = Problem((), f"{count} configurations begin with {beginning}", names)
-        raise StudyError("gridfold", [problem])
+        names = list(dict.fromkeys(c.chosen.id for c in found or known))
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        said = f"{count} configurations begin" if count else "no configuration begins"
+        raise GridfoldError(
+            f"{said} with {beginning}; allowed: the beginning of one id of "
+            f"{', '.join(names[:_SHOWN])}{more}"
+        )
     return found
 
 

@@ -156,7 +156,7 @@ class StudyTables:
         missing = [file for file in files if not file.exists()]
         if missing:
             raise GridfoldError(
-                f"{missing[0]} is not there yet: run the study first, with snakemake --configfile"
+                f"{missing[0]} is not there yet; run the study first, with snakemake"
             )
         return cls.read(paths.table)
 

@@ -265,13 +265,18 @@ def test_one_command_exports_everything(folder: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "allowed"),
-    [("--column", "huge", "allowed: single, double"), ("--rows", "0", "allowed: 1 and more")],
+    ("option", "value", "allowed", "code"),
+    [("--column", "huge", "allowed: single, double", 1), ("--rows", "0", "allowed: 1 or more", 2)],
 )
 def test_wrong_options_are_refused_with_what_is_allowed(
-    option: str, value: str, allowed: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    option: str,
+    value: str,
+    allowed: str,
+    code: int,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(arguments(folder, option, value)) == 1
+    assert main(arguments(folder, option, value)) == code
     said = capsys.readouterr().err
     assert option in said
     assert allowed in said
