@@ -95,6 +95,7 @@ NEUTRAL = {
     "problems",
     "store.trials",
     "study.sections.model",
+    "study.sections.training",
     "usercode.functions",
 }
 

@@ -31,6 +31,7 @@ def final_model(folder: Path, study: dict[str, Any]) -> Path:
             "card": str(files.card),
             "card_text": str(files.card_text),
             "inside": str(files.inside),
+            "importance": str(files.importance),
         }
     )
     return paths.root

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from recorded import model_card
 from studies import tiny_study
-from synthetic import inside
+from synthetic import importance, inside
 from workbench import prepare_bench
 
 from gridfold.data.dataset import Dataset
@@ -90,6 +90,7 @@ def write_finished(
     write(paths.out_of_fold, mine)
     write(paths.final_model.test_predictions, _table(bench.splits.test, tested))
     inside().save(paths.final_model.inside)
+    write(paths.final_model.importance, importance())
     best.write(paths.best)
     test = dataset.targets[bench.splits.test], tested
     _card(plan, best, bench.data_digest, test).write(paths.final_model.card)
