@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gridfold.final import test_score
+from gridfold.final.test_score import test_scores as scored_with
 from gridfold.training import measures
 
-scores_of_test_set = partial(test_score.test_scores, own={}, further=())
+scores_of_test_set = partial(scored_with, own={}, further=())
 
 
 def problem(kind: str, samples: int = 60) -> tuple[Any, Any]:
@@ -163,7 +163,7 @@ def test_where_there_is_no_interval_the_reason_is_given(
 def test_every_measure_that_a_study_names_has_an_interval(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def gap_error(t, p):\n    return abs(t - p).mean()\n")
     targets, predictions = problem("binary")
-    found = test_score.test_scores(
+    found = scored_with(
         "binary",
         targets,
         predictions,
