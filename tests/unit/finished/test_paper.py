@@ -20,6 +20,7 @@ from ondisk import write_finished
 from gridfold.cli.main import main
 from gridfold.data.dataset import Dataset
 from gridfold.figures.comparison import draw_comparison
+from gridfold.figures.model import FIGURES as MODEL_FIGURES
 from gridfold.figures.study import FIGURES
 from gridfold.finished.journal import COLUMNS, JournalColumn, fit, save
 from gridfold.finished.latex import escape, ranking_table, stars
@@ -72,7 +73,7 @@ def arguments(folder: Path, *more: str) -> list[str]:
 
 def test_every_figure_is_there_as_pdf_and_svg(exported: Path) -> None:
     names = {*FIGURES, "critical_difference", "importance"}
-    names |= {"architecture", "filters", "activations", "roc", "calibration", "misclassified"}
+    names |= {*MODEL_FIGURES, "roc", "calibration", "misclassified"}
     assert {file.stem for file in exported.glob("*.pdf")} == names
     assert {file.stem for file in exported.glob("*.svg")} == names
 
