@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gridfold.plan.stage_file import StageFile
     from gridfold.store.trials import TrialResult, TrialStore
 
-from gridfold.problems import PROBLEM_KINDS, is_own_measure
+from gridfold.problems import MEASURES, PROBLEM_KINDS, is_own_measure
 from gridfold.store.records import intact
 
 
@@ -342,17 +342,9 @@ def _cell(value: Any) -> Any:
 
 
 def all_measures(trials: pd.DataFrame) -> list[str]:
-    """Return the measures that a table of trials holds, those of every table first."""
-    # In the order of the kind of problem that they are of.
-    kinds = sorted(
-        PROBLEM_KINDS.values(),
-        key=lambda kind: sum(name in trials.columns for name in kind.all_measures),
-        reverse=True,
-    )
-    known = dict.fromkeys(name for kind in kinds for name in kind.measures)
-    known |= dict.fromkeys(name for kind in kinds for name in kind.further)
+    """Return the measures that a table of trials holds, in our order; the user's own last."""
     own = [name for name in trials.columns if is_own_measure(name)]
-    return [*(name for name in known if name in trials.columns), *own]
+    return [*(name for name in MEASURES if name in trials.columns), *own]
 
 
 def without_unnamed(trials: pd.DataFrame, named: Sequence[str]) -> pd.DataFrame:
