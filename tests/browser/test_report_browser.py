@@ -60,6 +60,8 @@ PAGES: dict[str, dict[str, Any]] = {
     "long-names": {"labels": LONG, "report": {"title": "y" * 300}},
     "many": {"space": MANY, "epochs": 80, "step": 0.0005, "report": {"curves": 5}},
 }
+# Seconds that a busy machine may need for what takes one.
+PATIENCE = 300
 PICTURES = ROOT / "tests" / "artefacts" / "report"
 
 
@@ -80,6 +82,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     chrome = webdriver.Chrome(options=options, service=Service(driver))
+    # Of what axe does, and of loading a page.
+    chrome.set_script_timeout(PATIENCE)
+    chrome.set_page_load_timeout(PATIENCE)
     yield chrome
     chrome.quit()
 
@@ -189,7 +194,7 @@ def test_axe_finds_nothing_serious(
     for details in page.find_elements(By.TAG_NAME, "summary"):
         details.click()
     tables = len(page.find_elements(By.CSS_SELECTOR, ".numbers"))
-    WebDriverWait(page, 20).until(
+    WebDriverWait(page, PATIENCE).until(
         lambda p: len(p.find_elements(By.CSS_SELECTOR, ".numbers table")) == tables
     )
     picture(page, f"{name}-{theme}")
@@ -475,7 +480,9 @@ def test_every_chart_has_its_numbers_as_a_table(grid: webdriver.Chrome) -> None:
         figure = grid.find_element(By.ID, f"chart-{chart}")
         figure.find_element(By.CSS_SELECTOR, ".numbers summary").click()
         # The table is made when the browser gets round to tell that it was opened.
-        WebDriverWait(figure, 10).until(lambda f: f.find_elements(By.CSS_SELECTOR, "tbody th"))
+        WebDriverWait(figure, PATIENCE).until(
+            lambda f: f.find_elements(By.CSS_SELECTOR, "tbody th")
+        )
     curves = grid.find_elements(By.CSS_SELECTOR, "#chart-curves .numbers thead th")
     assert len(curves) == 1 + 2 * 5
 

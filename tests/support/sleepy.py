@@ -21,6 +21,7 @@ import keras
 import tensorflow as tf
 
 
+@keras.saving.register_keras_serializable("gridfold tests of interruptions")
 class Nap(keras.layers.Layer):
     def call(self, x):
         file = os.environ.get("GRIDFOLD_TEST_NAPS")

@@ -21,6 +21,7 @@ def draw_feature_importance(table: pd.DataFrame, card: ModelCard) -> Drawing:
         :func:`gridfold.final.importance.feature_importance`.
     card : ModelCard
     """
+    table = table[table["importance"].notna()]
     if not len(table):
         text = "The importance of features is measured for tables with a test set."
         return Drawing(message(text), "Importance of the features.", text)

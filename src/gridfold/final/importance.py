@@ -13,6 +13,7 @@ from sklearn.inspection import permutation_importance
 
 from gridfold.arrays import Array
 from gridfold.data.dataset import Dataset
+from gridfold.errors import TrialFailure
 from gridfold.problems import Measure
 from gridfold.tables.features import FEATURE_COLUMNS
 from gridfold.training.measures import score_one
@@ -81,7 +82,8 @@ def feature_importance(
     def goodness(model: _Shuffled, rows: Array, targets: Array) -> float:
         try:
             return sign * score_one(measure, targets, model.predict(rows), function)
-        except ValueError:
+        except (ValueError, TrialFailure):
+            # As in intervals, a measure of the user's own may fail on samples that nobody has.
             return float("nan")
 
     if np.isnan(goodness(model, rows, targets)):
@@ -135,13 +137,14 @@ class _Shuffled:
 
 
 def _table(names: list[str], kinds: list[str], losses: Array, samples: int) -> pd.DataFrame:
+    defined = [each[np.isfinite(each)] for each in losses]
     table = pd.DataFrame(
         {
             "feature": names,
             "kind": kinds,
-            "importance": losses.mean(axis=1) if len(names) else [],
-            "sd": losses.std(axis=1, ddof=1) if len(names) else [],
-            "shuffles": losses.shape[1],
+            "importance": [np.mean(each) if len(each) else np.nan for each in defined],
+            "sd": [np.std(each, ddof=1) if len(each) > 1 else np.nan for each in defined],
+            "shuffles": [len(each) for each in defined],
             "samples": samples,
         }
     )

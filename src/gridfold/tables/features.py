@@ -15,6 +15,6 @@ FEATURE_COLUMNS = (
         "about 0 where the model does without it",
     ),
     Column("sd", "float", "as the measure", "Standard deviation of that loss over the shuffles"),
-    Column("shuffles", "int", "", "How often its values were shuffled"),
+    Column("shuffles", "int", "", "Shuffles of its values on which the measure is defined"),
     Column("samples", "int", "samples", "Test samples in each shuffle"),
 )

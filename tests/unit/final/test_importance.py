@@ -180,3 +180,25 @@ def test_of_many_columns_fewer_samples_are_shuffled(tmp_path: Path) -> None:
     assert (found["shuffles"] == 5).all()
     # 400 columns of as many numbers, five times: 500 million are enough for 625 samples.
     assert (found["samples"] == 625).all()
+
+
+def test_a_measure_of_the_user_that_fails_on_shuffled_samples_is_left_out_there(
+    regression: tuple[Fitted, Dataset, Splits], tmp_path: Path
+) -> None:
+    fitted, dataset, splits = regression
+    truth = dataset.targets[splits.test]
+    error = score_one("mse", truth, fitted.predict(dataset.features, splits.test))
+    (tmp_path / "mine.py").write_text(
+        "def strict_error(targets, predictions):\n"
+        "    error = ((targets - predictions) ** 2).mean()\n"
+        f"    assert error < {error + 0.5}, 'too bad'\n"
+        "    return error\n"
+    )
+    function = f"{tmp_path / 'mine.py'}:strict_error"
+    found = feature_importance(fitted, dataset, splits.test, "strict_error", 0, function)
+    table = found.set_index("feature")
+    # Without the category, which decides, the measure fails in each shuffle.
+    assert table["shuffles"]["colour"] == 0
+    assert np.isnan(table["importance"]["colour"])
+    assert table["shuffles"]["noise"] == 10
+    assert abs(table["importance"]["noise"]) < 0.1
