@@ -64,5 +64,6 @@ def test_a_tutorial_leads_where_it_says(tutorial: Path, tmp_path: Path) -> None:
         # Scores of logits that were taken for probabilities would be above any chance.
         assert shapes["log_loss_mean"].between(0, 1.5).all()
     if tutorial.stem == "from-a-table":
-        # Nine new rows, the classes and a probability for each of them.
-        assert re.search(r"^prediction,p\(0\),p\(1\)(\n[01],[\d.e-]+,[\d.e-]+){9}$", said, re.M)
+        # Nine new rows with their patients, the classes and a probability for each of them.
+        row = r"\np\d{3},[01],[\d.e-]+,[\d.e-]+"
+        assert re.search(rf"^patient,prediction,p\(0\),p\(1\)({row}){{9}}$", said, re.M)

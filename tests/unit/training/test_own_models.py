@@ -375,7 +375,8 @@ def test_the_inputs_of_a_table_are_named_by_its_columns(tmp_path: Path) -> None:
 
 def test_a_compiled_model_keeps_its_own_loss_and_optimiser(tmp_path: Path) -> None:
     Path("models.py").write_text(MODELS)
-    bench = prepare_bench(tmp_path, exercise("compiled"))
+    # A learning rate of the study would have no effect, and is refused.
+    bench = prepare_bench(tmp_path, exercise("compiled") | {"training": {"epochs": 2}})
     result = bench.trained()
     assert {row["learning_rate"] for row in result.history} == {0.5}
     # The mean absolute error is both its loss and what gridfold follows.
