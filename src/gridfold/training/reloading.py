@@ -36,6 +36,8 @@ def refuse_unloadable(model: keras.Model, samples: Array) -> None:
     TrialFailure
         Says what Keras complains of.
     """
+    # A file need not know how its model was trained, nor the user's own losses and metrics.
+    model.compiled = False
     inputs = keras.Input(samples.shape[1:])
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.keras"
