@@ -77,7 +77,7 @@ class Conditions:
     checkpoint_every: int
     threads: int
     in_memory_mb: int
-    loadable: bool
+    loadable: bool = True
     own_measures: Mapping[str, OwnMeasure] | None = None
 
     @property
