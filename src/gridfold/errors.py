@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+_NOT_LOADED, _WRAPPED = "could not be deserialized properly", "Exception encountered: "
 _RAISED_BY_LAYER = re.compile(r"Exception encountered when calling (\S+)\.call\(\)\.")
 
 KeyPath = tuple[str | int, ...]
@@ -64,17 +65,25 @@ def summary_of(error: BaseException) -> str:
     """Return type and message of an exception in one line.
 
     TensorFlow wraps what was raised while a graph was traced or run; there the last line says it.
-    Keras wraps what a layer raised; there a line in the middle says it.
+    Keras wraps what a layer raised; there a line in the middle says it. It also wraps what is wrong
+    with a saved model once for each model around it; there the last one says it.
     """
     said_by_layer = _said_by_layer(error)
     if said_by_layer:
         return said_by_layer
     text = "".join(traceback.format_exception_only(error))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if _NOT_LOADED in lines[0] and _WRAPPED in text:
+        kind = lines[0].partition(":")[0]
+        return f"{kind}: {text.rpartition(_WRAPPED)[2].splitlines()[0]}"
     if lines[0].endswith(("in user code:", "Graph execution error:")):
         kind = lines[0].partition(":")[0]
         said = next(line for line in reversed(lines) if not line.startswith("[["))
         return said if said.startswith(kind) else f"{kind}: {said}"
+    if lines[0] == f"{type(error).__name__}:" and len(lines) > 1:
+        # The message begins on a line of its own: its first paragraph.
+        paragraph = str(error).strip().partition("\n\n")[0]
+        return f"{lines[0]} {' '.join(paragraph.split())}"
     return lines[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -47,3 +48,26 @@ def test_what_a_layer_of_the_user_raises_is_said(error: Exception) -> None:
 @pytest.mark.parametrize("error", [ValueError("too few"), KeyError("x"), ValueError(), OSError(2)])
 def test_other_exceptions_are_as_python_writes_them(error: Exception) -> None:
     assert summary_of(error).startswith(type(error).__name__)
+
+
+def test_a_message_that_begins_on_its_second_line_is_its_first_paragraph() -> None:
+    error = NotImplementedError("\nObject X needs\n    a config.\n\nExample:\n\nclass X: ...")
+    assert summary_of(error) == "NotImplementedError: Object X needs a config."
+
+
+class Inner(keras.layers.Layer):
+    """Is not registered."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+
+def test_of_what_can_not_be_loaded_the_innermost_cause_is_said(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Sequential([Inner(), keras.layers.Dense(2)])])
+    model(keras.ops.zeros((1, 3)))
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(TypeError) as caught:
+        keras.saving.load_model(tmp_path / "model.keras")
+    text = summary_of(caught.value)
+    assert text.startswith("TypeError: Could not locate class 'Inner'. ")
+    assert "\n" not in text

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from gridfold.atomic import write_text
 from gridfold.store.model_card import ModelCard, ModelData
+from gridfold.usercode.functions import own_code
 
 
 def write_card(card: ModelCard, json_file: Path, markdown_file: Path) -> None:
@@ -56,7 +58,7 @@ def card_markdown(card: ModelCard) -> str:
         "",
         "## How to load it",
         "",
-        *_loading_code(card.data),
+        *_loading_code(card.data, own_code(card.configuration.settings["model"])),
         "",
     ]
     if card.data.classes:
@@ -81,19 +83,37 @@ def card_markdown(card: ModelCard) -> str:
     return "\n".join(lines)
 
 
-def _loading_code(data: ModelData) -> list[str]:
-    """Return Python that loads the model and predicts, with remarks on what it reads."""
+def _loading_code(data: ModelData, own: Sequence[Path]) -> list[str]:
+    """Return Python that loads the model and predicts, with remarks on what it reads.
+
+    Parameters
+    ----------
+    data : ModelData
+    own : sequence of Path
+        The files with code of the user's, of which the model may be made.
+    """
     lines = [
         "`model.keras` holds network and scaling, `preprocessing.json` what is done before: plain "
         "numbers and names, no code.",
         "",
         "```python",
+        *(["import runpy"] if own else []),
         "from pathlib import Path",
         "",
         "import keras",
         "from gridfold import ModelInputs",
         "",
-        'model = keras.saving.load_model("model.keras")',
+    ]
+    objects = ""
+    if own:
+        objects = ", own"
+        files = " | ".join(f'runpy.run_path("{file}")' for file in own)
+        lines += [
+            "# your own layers and functions; the path is that of the study",
+            f"own = {files}",
+        ]
+    lines += [
+        f'model = keras.saving.load_model("model.keras"{objects})',
         'inputs = ModelInputs.load(Path("preprocessing.json"))',
     ]
     if data.columns:

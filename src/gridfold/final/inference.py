@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gridfold.errors import GridfoldError
+from gridfold.errors import GridfoldError, summary_of
 from gridfold.final import samples
 from gridfold.final.inputs import ModelInputs
 from gridfold.final.samples import NewSamples, ReadingOptions
@@ -93,8 +93,12 @@ class FinalModel:
         """
         with silent(), lasting():
             import keras  # noqa: F401
-        _register_own_objects(self.card)
-        return [_load(file) for file, _ in self.members]
+
+            from gridfold.usercode.functions import own_code, own_objects
+        settings = self.card.configuration.settings["model"]
+        objects = own_objects(settings)
+        missing = [str(file) for file in own_code(settings) if not file.is_file()]
+        return [_load(file, objects, missing) for file, _ in self.members]
 
     def read(
         self,
@@ -211,29 +215,19 @@ class FinalModel:
         return beside
 
 
-def _load(file: Path) -> Any:
+def _load(file: Path, objects: Mapping[str, Any], missing: Sequence[str]) -> Any:
     import keras
 
     if not zipfile.is_zipfile(file):
         raise DamagedRecord(file, "it is no Keras file" if file.exists() else "it is missing")
     try:
-        return keras.saving.load_model(file, compile=False)
+        return keras.saving.load_model(file, objects, compile=False)
     except (zipfile.BadZipFile, OSError) as error:
         raise DamagedRecord(file, error) from None
     except (TypeError, ValueError, ImportError) as error:
-        raise NotReady(
-            f"{file} can't be loaded: {str(error).strip().splitlines()[0]} Layers of your own "
-            "must be registered (keras.saving.register_keras_serializable) in the study's model "
-            "file, which is looked for relative to the working directory."
-        ) from None
-
-
-def _register_own_objects(card: ModelCard) -> None:
-    """Import the user's model file, whose registered layers the saved model is made of."""
-    from gridfold.usercode.functions import load, problem_with
-
-    model = card.configuration.settings["model"]
-    for key in ("build", "train", "objects"):
-        reference = model.get(key)
-        if reference and not problem_with(reference):
-            load(reference)
+        said = summary_of(error).partition(". ")[0]
+        code = (
+            f"The model's own code is missing: {', '.join(missing)}. Run this in the folder in "
+            "which the study was run."
+        )
+        raise NotReady(f"{file} can't be loaded: {code if missing else said}") from None

@@ -6,7 +6,6 @@ import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -84,12 +83,11 @@ def saved(settings: Mapping[str, Any], input_shape: Shape, outputs: int) -> kera
     """Load a model from a file; see :func:`gridfold.training.models.build`."""
     model = settings["model"]
     path = model["path"]
-    if model["objects"]:
-        functions.load_file(Path(model["objects"]))
+    objects = functions.own_objects(model)
     try:
-        loaded = keras.saving.load_model(path, compile=False)
+        loaded = keras.saving.load_model(path, objects, compile=False)
     except (TypeError, ValueError, OSError, ImportError) as error:
-        hint = "; layers of its own must be registered in model.saved.objects"
+        hint = "; layers of its own must be defined in the file model.saved.objects"
         raise TrialFailure("error", f"{path}: {summary_of(error)}{hint}") from error
     if model["head"] == "new":
         tensor = loaded.layers[-2].output

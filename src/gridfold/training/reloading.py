@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,13 +18,13 @@ from gridfold.training.answers import single
 # What the user's own code makes; all other models are known to survive their file.
 OWN_FAMILIES = ("python", "custom")
 _REMEDY = (
-    "give your layers a get_config and register them with "
-    "keras.saving.register_keras_serializable (a Lambda with a function of that kind, not with a "
-    "lambda), or set final.loadable: false to do without a saved model that can be used"
+    "define layers and functions at the top level of their file, not in a function (a Lambda with "
+    "such a function, not with a lambda), and give layers a get_config; or set final.loadable: "
+    "false to do without a saved model that can be used"
 )
 
 
-def refuse_unloadable(model: keras.Model, samples: Array) -> None:
+def refuse_unloadable(model: keras.Model, samples: Array, objects: Mapping[str, Any]) -> None:
     """Refuse a model that can't be loaded from its file, or answers otherwise then.
 
     Parameters
@@ -30,6 +32,8 @@ def refuse_unloadable(model: keras.Model, samples: Array) -> None:
     model : keras.Model
     samples : array of shape (samples, *input_shape), float32
         A few, as the model gets them.
+    objects : mapping of str to class or function
+        The user's own, of which the model may be made.
 
     Raises
     ------
@@ -44,7 +48,7 @@ def refuse_unloadable(model: keras.Model, samples: Array) -> None:
         try:
             kept = keras.Model(inputs, single(models.storable(model, inputs)))
             kept.save(file)
-            loaded = keras.saving.load_model(file, compile=False)
+            loaded = keras.saving.load_model(file, objects, compile=False)
             before, after = (_answers(one, samples) for one in (kept, loaded))
         except TrialFailure:
             raise

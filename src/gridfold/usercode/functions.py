@@ -11,15 +11,17 @@ import hashlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from gridfold.errors import DataError
 from gridfold.usercode.digests import local_modules, syntax_tree
 
 _MODULE_PREFIX = "gridfold_user_"
+# The keys of a model's settings that name code of the user's.
+_OWN_CODE = ("build", "train", "objects")
 _HP_METHODS = frozenset({"Int", "Float", "Choice", "Boolean", "Fixed"})
 
 
@@ -133,6 +135,48 @@ def load_file(file: Path) -> ModuleType:
             del sys.modules[name]
             raise DataError(f"{file} fails on import: {type(error).__name__}: {error}") from error
     return sys.modules[name]
+
+
+def own_code(model: Mapping[str, Any]) -> list[Path]:
+    """Return the files that the settings of a model name."""
+    named = {key: model[key] for key in _OWN_CODE if model.get(key)}
+    return [Path(n) if key == "objects" else split_reference(n)[0] for key, n in named.items()]
+
+
+def own_objects(model: Mapping[str, Any]) -> dict[str, type | FunctionType]:
+    """Import a model's own code, and return the classes and functions that it defines.
+
+    Keras finds what a saved model is made of among these, be it registered or not. Files that are
+    missing, or are no Python, are passed over.
+
+    Parameters
+    ----------
+    model : mapping
+        The settings of a model.
+
+    Returns
+    -------
+    dict of str to class or function
+        By name, those of the named files and of the local modules that they import. Of two with
+        one name, that of the named file.
+
+    Raises
+    ------
+    DataError
+        When a file fails on import.
+    """
+    found: dict[str, type | FunctionType] = {}
+    for file in own_code(model):
+        if problem_with_file(file):
+            continue
+        own = load_file(file)
+        beside = {str(path) for path in local_modules(file)}
+        others = [m for m in [*sys.modules.values()] if getattr(m, "__file__", None) in beside]
+        for module in (*others, own):
+            for name, value in vars(module).items():
+                if isinstance(value, type | FunctionType) and value.__module__ == module.__name__:
+                    found[name] = value
+    return found
 
 
 def forget() -> None:

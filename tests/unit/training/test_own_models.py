@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.loading import load_study
 from gridfold.plan.plan import Plan
 from gridfold.study.sections.pretrained import Application
+from gridfold.usercode.functions import own_objects
 
 
 @pytest.fixture(autouse=True)
@@ -155,7 +157,6 @@ LAYERS = """
 import keras
 
 
-@keras.saving.register_keras_serializable(package="mine")
 class Twice(keras.layers.Layer):
     def call(self, x):
         return 2 * x
@@ -177,8 +178,9 @@ def saved(tmp_path: Path) -> Path:
 
 
 def test_a_saved_model_is_trained_further_with_frozen_layers(tmp_path: Path, saved: Path) -> None:
-    before = [w.numpy() for w in keras.saving.load_model(saved).get_layer("conv_1").weights]
     model = {"path": str(saved), "objects": "layers.py", "freeze": ["conv_*"]}
+    start = keras.saving.load_model(saved, own_objects(model))
+    before = [w.numpy() for w in start.get_layer("conv_1").weights]
     content = study("further", {"saved": model | {"frozen_epochs": "all", "head": "new"}})
     bench = prepare_bench(tmp_path, content)
     result = bench.trained()
@@ -311,7 +313,6 @@ MODELS = """
 import keras
 
 
-@keras.saving.register_keras_serializable(package="mine")
 class Scaled(keras.layers.Layer):
     def call(self, x):
         return 3 * x
@@ -415,12 +416,19 @@ def test_final_models_of_ones_own_predict_in_another_process(
     expected = "prediction,p(0)" if kind == "own loop" else "Weight,Waist,Pulse"
     assert header.startswith(expected)
     if kind == "several inputs":
+        card = Path("final/card.md").read_text()
+        code = card.partition("```python")[2].partition("```")[0]
+        shutil.copy("models.py", "final")
+        Path("final/shown.py").write_text(
+            f"import numpy as np\n\nsamples = np.load('../raw.npy')\n{code}"
+        )
+        subprocess.run([sys.executable, "shown.py"], cwd="final", check=True)
         Path("models.py").unlink()
         answer = subprocess.run(
             [program, "predict", "final", "raw.npy"], capture_output=True, text=True, check=False
         )
         assert answer.returncode == 1
-        assert "must be registered" in answer.stderr
+        assert "The model's own code is missing: models.py." in answer.stderr
         assert "Traceback" not in answer.stderr
 
 

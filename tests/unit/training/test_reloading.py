@@ -9,7 +9,9 @@ import pytest
 from workbench import Bench, prepare_bench
 
 MODELS = """
+import beside
 import keras
+import numpy as np
 from keras import layers
 
 
@@ -22,16 +24,46 @@ def anonymous(hp):
 
 
 class Forgetful(layers.Layer):
-    def __init__(self, units, **options):
+    def __init__(self, factors, **options):
         super().__init__(**options)
-        self.dense = layers.Dense(units)
+        self.factors = factors
 
     def call(self, inputs):
-        return self.dense(inputs)
+        return self.factors * inputs
+
+
+class Block(layers.Layer):
+    def __init__(self, units, **options):
+        super().__init__(**options)
+        self.dense, self.norm = layers.Dense(units), layers.LayerNormalization()
+
+    def call(self, inputs):
+        return self.norm(self.dense(inputs))
+
+
+class Twice(layers.Layer):
+    def call(self, inputs):
+        return 2 * inputs
+
+
+def halved(inputs):
+    return inputs / 2
+
+
+def unregistered(hp):
+    return head(Twice(), beside.Thrice(), Block(6), layers.Lambda(halved), layers.Dense(4, halved))
+
+
+def hidden(hp):
+    class Inner(layers.Layer):
+        def call(self, inputs):
+            return inputs
+
+    return head(Inner())
 
 
 def forgetful(hp):
-    return head(Forgetful(4))
+    return head(Forgetful(np.arange(4.0)))
 
 
 @keras.saving.register_keras_serializable("gridfold tests of files")
@@ -97,11 +129,22 @@ def loop(trial):
 """
 
 
+BESIDE = """
+from keras import layers
+
+
+class Thrice(layers.Layer):
+    def call(self, inputs):
+        return 3 * inputs
+"""
+
+
 def bench(folder: Path, model: dict[str, Any], **sections: Any) -> Bench:
     """Prepare a study with a model of the user."""
     file = folder / "models.py"
     folder.mkdir(exist_ok=True)
     file.write_text(MODELS)
+    (folder / "beside.py").write_text(BESIDE)
     ((family, options),) = model.items()
     key = "build" if family == "python" else "train"
     return prepare_bench(
@@ -130,7 +173,8 @@ def failures(found: Bench, split: str) -> list[str]:
     ("model", "said"),
     [
         ({"python": "anonymous"}, "is a Python lambda; "),
-        ({"python": "forgetful"}, "could not be deserialized properly; "),
+        ({"python": "hidden"}, "Could not locate class 'Inner'; "),
+        ({"python": "forgetful"}, "Object Forgetful was created by passing non-serializable"),
         ({"python": "counting"}, "answers otherwise when it is loaded again"),
         ({"custom": "loop"}, "is a Python lambda; "),
     ],
@@ -141,7 +185,7 @@ def test_what_can_not_be_loaded_fails_the_first_split(
     found = bench(tmp_path, model)
     (reason,) = failures(found, "r0f0")
     assert said in reason
-    assert "register_keras_serializable" in reason
+    assert "at the top level of their file" in reason
     assert "final.loadable: false" in reason
     assert failures(found, "r0f1") == []
 
@@ -156,6 +200,6 @@ def test_a_study_may_do_without_a_model_that_can_be_used(tmp_path: Path) -> None
     assert allowed.plan.configurations[0].id == refused.plan.configurations[0].id
 
 
-@pytest.mark.parametrize("model", ["named", "plain"])
+@pytest.mark.parametrize("model", ["named", "plain", "unregistered"])
 def test_what_can_be_loaded_trains(tmp_path: Path, model: str) -> None:
     assert failures(bench(tmp_path, {"python": model}), "r0f0") == []

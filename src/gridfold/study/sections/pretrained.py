@@ -131,8 +131,7 @@ class Saved(_Pretrained):
     )
     objects: str | None = Field(
         None,
-        description="Python file that registers layers of the model's own "
-        "(`keras.saving.register_keras_serializable`).",
+        description="Python file that defines layers of the model's own.",
     )
     head: Literal["keep", "new"] = Field(
         "keep",
