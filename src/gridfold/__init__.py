@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gridfold.final.inputs import ModelInputs
     from gridfold.training.custom_loop import Trial
+    from gridfold.training.loading import load_model
     from gridfold.workflow_files import workflow_path
 
     __version__: str
 
-__all__ = ["ModelInputs", "Trial", "__version__", "workflow_path"]
+__all__ = ["ModelInputs", "Trial", "__version__", "load_model", "workflow_path"]
 
 _HOMES = {
     "ModelInputs": "gridfold.final.inputs",
     "Trial": "gridfold.training.custom_loop",
+    "load_model": "gridfold.training.loading",
     "workflow_path": "gridfold.workflow_files",
 }
 

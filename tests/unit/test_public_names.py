@@ -12,12 +12,14 @@ from pathlib import Path
 import gridfold
 from gridfold.final.inputs import ModelInputs
 from gridfold.training.custom_loop import Trial
+from gridfold.training.loading import load_model
 from gridfold.workflow_files import workflow_path
 
 
 def test_public_names_are_those_of_their_modules() -> None:
     assert gridfold.ModelInputs is ModelInputs
     assert gridfold.Trial is Trial
+    assert gridfold.load_model is load_model
     assert gridfold.workflow_path is workflow_path
     assert gridfold.__version__ == version("gridfold")
 

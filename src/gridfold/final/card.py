@@ -92,28 +92,26 @@ def _loading_code(data: ModelData, own: Sequence[Path]) -> list[str]:
     own : sequence of Path
         The files with code of the user's, of which the model may be made.
     """
+    if own:
+        files = ", ".join(f'"{file}"' for file in own)
+        libraries = ["from gridfold import ModelInputs, load_model"]
+        loading = [
+            "# with your own layers and functions; the path is that of the study",
+            f'model = load_model("model.keras", {files})',
+        ]
+    else:
+        libraries = ["import keras", "from gridfold import ModelInputs"]
+        loading = ['model = keras.saving.load_model("model.keras")']
     lines = [
         "`model.keras` holds network and scaling, `preprocessing.json` what is done before: plain "
         "numbers and names, no code.",
         "",
         "```python",
-        *(["import runpy"] if own else []),
         "from pathlib import Path",
         "",
-        "import keras",
-        "from gridfold import ModelInputs",
+        *libraries,
         "",
-    ]
-    objects = ""
-    if own:
-        objects = ", own"
-        files = " | ".join(f'runpy.run_path("{file}")' for file in own)
-        lines += [
-            "# your own layers and functions; the path is that of the study",
-            f"own = {files}",
-        ]
-    lines += [
-        f'model = keras.saving.load_model("model.keras"{objects})',
+        *loading,
         'inputs = ModelInputs.load(Path("preprocessing.json"))',
     ]
     if data.columns:

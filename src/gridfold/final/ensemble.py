@@ -40,16 +40,19 @@ class Ensemble:
     members : dict of str to (keras.Model, ModelInputs)
         By split.
     scores : EnsembleScore
+    must_be_loadable : bool
+        Whether the study wants saved models that can be used.
     """
 
     members: dict[str, tuple[keras.Model, ModelInputs]]
     scores: EnsembleScore
+    must_be_loadable: bool
 
     def save(self, models: Sequence[str], preprocessing: Sequence[str], scores: str) -> None:
         """Write each member to the files that have the name of its split, and the scores."""
         for model_file, inputs_file in zip(models, preprocessing, strict=True):
             model, inputs = self.members[Path(model_file).stem]
-            save_model(model, Path(model_file))
+            save_model(model, Path(model_file), must_be_loadable=self.must_be_loadable)
             inputs.save(Path(inputs_file))
         self.scores.write(Path(scores))
 
@@ -103,7 +106,7 @@ def fit_ensemble(
         request.conditions.own_functions,
         request.further_measures or (),
     )
-    return Ensemble(members, EnsembleScore(list(members), scores))
+    return Ensemble(members, EnsembleScore(list(members), scores), request.conditions.loadable)
 
 
 def _split_model(

@@ -15,6 +15,7 @@ from gridfold.atomic import replacing
 from gridfold.data.dataset import Dataset
 from gridfold.data.splits import FINAL, Splits
 from gridfold.environment.versions import environment
+from gridfold.errors import summary_of
 from gridfold.final.card import write_card
 from gridfold.final.importance import feature_importance
 from gridfold.final.inputs import ModelInputs
@@ -26,6 +27,7 @@ from gridfold.paths import StudyPaths
 from gridfold.requests import FinalRequest
 from gridfold.store.locks import holding
 from gridfold.store.model_card import (
+    NOT_SAVED,
     CrossValidation,
     EnsembleScore,
     FinalTraining,
@@ -58,6 +60,8 @@ class FittedModel:
         What the model looks like inside.
     importance : DataFrame
         What each feature of a table is worth to it.
+    must_be_loadable : bool
+        Whether the study wants a saved model that can be used.
     """
 
     model: keras.Model
@@ -66,10 +70,11 @@ class FittedModel:
     card: ModelCard
     inside: Inside
     importance: pd.DataFrame
+    must_be_loadable: bool
 
     def save(self, files: Mapping[str, str]) -> None:
         """Write everything to the files of the rule `fit_final`, by their names there."""
-        save_model(self.model, Path(files["model"]))
+        save_model(self.model, Path(files["model"]), must_be_loadable=self.must_be_loadable)
         self.inputs.save(Path(files["preprocessing"]))
         trials.write(Path(files["predictions"]), self.predictions)
         write_card(self.card, Path(files["card"]), Path(files["card_text"]))
@@ -168,6 +173,7 @@ def fit_final(
             settings["training"]["seed"],
             request.conditions.own_functions.get(request.measure),
         ),
+        request.conditions.loadable,
     )
 
 
@@ -205,7 +211,15 @@ def _affine_layer(scale: Any, offset: Any, name: str) -> keras.layers.Layer:
     return keras.layers.Rescaling(scale, offset, dtype="float32", name=name)
 
 
-def save_model(model: keras.Model, file: Path) -> None:
-    """Save in Keras' own format, whole or not at all."""
+def save_model(model: keras.Model, file: Path, *, must_be_loadable: bool) -> None:
+    """Save in Keras' own format, whole or not at all.
+
+    A model that can't be saved, and need not be, leaves a file that says so.
+    """
     with replacing(file) as temporary:
-        model.save(temporary)
+        try:
+            model.save(temporary)
+        except (NotImplementedError, TypeError, ValueError) as error:
+            if must_be_loadable:
+                raise
+            temporary.write_text(f"{NOT_SAVED}: {summary_of(error)}\n", encoding="utf-8")

@@ -20,9 +20,10 @@ from gridfold.final.inputs import ModelInputs
 from gridfold.final.samples import NewSamples, ReadingOptions
 from gridfold.jobs.frozen_imports import lasting, silent
 from gridfold.paths import FinalModelPaths, StudyPaths
-from gridfold.store.model_card import ModelCard
+from gridfold.store.model_card import NOT_SAVED, ModelCard
 from gridfold.training.measures import classes_of
 from gridfold.typed_json import DamagedRecord
+from gridfold.usercode.functions import own_code
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,11 +95,8 @@ class FinalModel:
         with silent(), lasting():
             import keras  # noqa: F401
 
-            from gridfold.usercode.functions import own_code, own_objects
-        settings = self.card.configuration.settings["model"]
-        objects = own_objects(settings)
-        missing = [str(file) for file in own_code(settings) if not file.is_file()]
-        return [_load(file, objects, missing) for file, _ in self.members]
+        code = own_code(self.card.configuration.settings["model"])
+        return [_load(file, code) for file, _ in self.members]
 
     def read(
         self,
@@ -215,19 +213,23 @@ class FinalModel:
         return beside
 
 
-def _load(file: Path, objects: Mapping[str, Any], missing: Sequence[str]) -> Any:
-    import keras
+def _load(file: Path, code: Sequence[Path]) -> Any:
+    from gridfold.training.loading import load_model
 
     if not zipfile.is_zipfile(file):
+        if file.is_file() and file.read_bytes().startswith(NOT_SAVED.encode()):
+            raise NotReady(f"{file}: {file.read_text(encoding='utf-8').strip()}")
         raise DamagedRecord(file, "it is no Keras file" if file.exists() else "it is missing")
     try:
-        return keras.saving.load_model(file, objects, compile=False)
+        return load_model(file, *code)
     except (zipfile.BadZipFile, OSError) as error:
         raise DamagedRecord(file, error) from None
     except (TypeError, ValueError, ImportError) as error:
-        said = summary_of(error).partition(". ")[0]
-        code = (
-            f"The model's own code is missing: {', '.join(missing)}. Run this in the folder in "
-            "which the study was run."
+        missing = [str(own) for own in code if not own.is_file()]
+        why = (
+            f"the model's own code is missing: {', '.join(missing)}; run this in the folder in "
+            "which the study was run"
+            if missing
+            else summary_of(error).partition(". ")[0]
         )
-        raise NotReady(f"{file} can't be loaded: {code if missing else said}") from None
+        raise NotReady(f"{file} can't be loaded: {why}") from None

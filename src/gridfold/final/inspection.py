@@ -115,12 +115,17 @@ def _places(model: Any, prefix: str = "", depth: int = 0) -> Iterator[_Place]:
 
 
 def _connections(model: Any, parts: Any, prefix: str) -> dict[str, tuple[str, ...]]:
-    """Return whose output each layer takes; nothing for a model whose `call` is Python code."""
+    """Return whose output each layer takes; nothing for a model that Keras can't describe."""
     if isinstance(model, keras.Sequential):
         names = [part.name for part in model.layers]
         before = ["", *(prefix + name for name in names)]
         return {name: (source,) for name, source in zip(names, before, strict=False)}
     if not hasattr(model, "operations"):
+        return {}
+    try:
+        layers = model.get_config()["layers"]
+    except NotImplementedError:
+        # A layer has no configuration, nor then the model around it.
         return {}
     inputs = {part.name for part in parts if isinstance(part, keras.layers.InputLayer)}
     return {
@@ -130,7 +135,7 @@ def _connections(model: Any, parts: Any, prefix: str) -> dict[str, tuple[str, ..
                 for source in _histories(described["inbound_nodes"])
             )
         )
-        for described in model.get_config()["layers"]
+        for described in layers
     }
 
 

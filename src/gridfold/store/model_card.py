@@ -9,6 +9,9 @@ from typing import Any
 from gridfold.environment.versions import Environment
 from gridfold.store.records import Record
 
+# How the file begins that lies where a model would be that can't be saved (`final.loadable`).
+NOT_SAVED = "The model can't be saved"
+
 
 @dataclass(frozen=True)
 class SelectedConfiguration:

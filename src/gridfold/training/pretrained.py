@@ -13,7 +13,8 @@ import keras
 
 from gridfold.errors import TrialFailure, summary_of
 from gridfold.training import answers
-from gridfold.usercode import functions
+from gridfold.training.loading import load_model
+from gridfold.usercode.functions import own_code
 
 Shape = tuple[int, ...]
 _BACKBONE = "backbone"
@@ -83,9 +84,8 @@ def saved(settings: Mapping[str, Any], input_shape: Shape, outputs: int) -> kera
     """Load a model from a file; see :func:`gridfold.training.models.build`."""
     model = settings["model"]
     path = model["path"]
-    objects = functions.own_objects(model)
     try:
-        loaded = keras.saving.load_model(path, objects, compile=False)
+        loaded = load_model(path, *own_code(model))
     except (TypeError, ValueError, OSError, ImportError) as error:
         hint = "; layers of its own must be defined in the file model.saved.objects"
         raise TrialFailure("error", f"{path}: {summary_of(error)}{hint}") from error

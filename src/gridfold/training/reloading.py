@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -14,17 +13,19 @@ from gridfold.arrays import Array, Scores
 from gridfold.errors import TrialFailure, summary_of
 from gridfold.training import models
 from gridfold.training.answers import single
+from gridfold.training.loading import load_model
 
 # What the user's own code makes; all other models are known to survive their file.
 OWN_FAMILIES = ("python", "custom")
 _REMEDY = (
     "define layers and functions at the top level of their file, not in a function (a Lambda with "
-    "such a function, not with a lambda), and give layers a get_config; or set final.loadable: "
-    "false to do without a saved model that can be used"
+    "such a function, not with a lambda), and give a class that is made of more than plain values, "
+    "or is a keras.Model, a get_config; or set final.loadable: false to do without a saved model "
+    "that can be used"
 )
 
 
-def refuse_unloadable(model: keras.Model, samples: Array, objects: Mapping[str, Any]) -> None:
+def refuse_unloadable(model: keras.Model, samples: Array, code: Sequence[Path]) -> None:
     """Refuse a model that can't be loaded from its file, or answers otherwise then.
 
     Parameters
@@ -32,8 +33,8 @@ def refuse_unloadable(model: keras.Model, samples: Array, objects: Mapping[str, 
     model : keras.Model
     samples : array of shape (samples, *input_shape), float32
         A few, as the model gets them.
-    objects : mapping of str to class or function
-        The user's own, of which the model may be made.
+    code : sequence of Path
+        The files with code of the user's, of which the model may be made.
 
     Raises
     ------
@@ -48,7 +49,7 @@ def refuse_unloadable(model: keras.Model, samples: Array, objects: Mapping[str, 
         try:
             kept = keras.Model(inputs, single(models.storable(model, inputs)))
             kept.save(file)
-            loaded = keras.saving.load_model(file, objects, compile=False)
+            loaded = load_model(file, *code)
             before, after = (_answers(one, samples) for one in (kept, loaded))
         except TrialFailure:
             raise

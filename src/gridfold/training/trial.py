@@ -42,7 +42,7 @@ from gridfold.training.prepared import NUMBER_BYTES, Prepared
 from gridfold.training.preprocessing import Affine, Preprocessing, fit_affine
 from gridfold.training.reloading import OWN_FAMILIES, refuse_unloadable
 from gridfold.training.state import EpochReport, EpochScore, TrainingState
-from gridfold.usercode.functions import own_objects
+from gridfold.usercode.functions import own_code
 
 # Families whose outputs are what the user has made them.
 _BROUGHT = ("python", "custom", "saved")
@@ -180,7 +180,7 @@ def train_trial(
     if task.must_be_loadable and task.settings["model"]["family"] in OWN_FAMILIES:
         # After training: what is loaded draws random numbers, too.
         some = fitted.features.apply(dataset.features[split.training[:_RELOADED]])
-        refuse_unloadable(fitted.model, some, own_objects(task.settings["model"]))
+        refuse_unloadable(fitted.model, some, own_code(task.settings["model"]))
     result = TrialResult(
         "finished",
         task.epochs,

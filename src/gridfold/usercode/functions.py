@@ -11,7 +11,7 @@ import hashlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -143,39 +143,30 @@ def own_code(model: Mapping[str, Any]) -> list[Path]:
     return [Path(n) if key == "objects" else split_reference(n)[0] for key, n in named.items()]
 
 
-def own_objects(model: Mapping[str, Any]) -> dict[str, type | FunctionType]:
-    """Import a model's own code, and return the classes and functions that it defines.
+def own_objects(files: Iterable[Path]) -> list[type | FunctionType]:
+    """Import files, and return the classes and functions that they define at their top level.
 
-    Keras finds what a saved model is made of among these, be it registered or not. Files that are
-    missing, or are no Python, are passed over.
-
-    Parameters
-    ----------
-    model : mapping
-        The settings of a model.
-
-    Returns
-    -------
-    dict of str to class or function
-        By name, those of the named files and of the local modules that they import. Of two with
-        one name, that of the named file.
+    Those of local modules that they import come first. Files that are missing, or are no Python,
+    are passed over.
 
     Raises
     ------
     DataError
         When a file fails on import.
     """
-    found: dict[str, type | FunctionType] = {}
-    for file in own_code(model):
+    found: list[type | FunctionType] = []
+    for file in files:
         if problem_with_file(file):
             continue
         own = load_file(file)
         beside = {str(path) for path in local_modules(file)}
         others = [m for m in [*sys.modules.values()] if getattr(m, "__file__", None) in beside]
-        for module in (*others, own):
-            for name, value in vars(module).items():
-                if isinstance(value, type | FunctionType) and value.__module__ == module.__name__:
-                    found[name] = value
+        found += [
+            value
+            for module in (*others, own)
+            for value in vars(module).values()
+            if isinstance(value, type | FunctionType) and value.__module__ == module.__name__
+        ]
     return found
 
 

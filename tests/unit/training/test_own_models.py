@@ -27,11 +27,12 @@ from workbench import (
 
 from gridfold.errors import StudyError
 from gridfold.final import fit
+from gridfold.final.inference import FinalModel, NotReady
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.loading import load_study
 from gridfold.plan.plan import Plan
 from gridfold.study.sections.pretrained import Application
-from gridfold.usercode.functions import own_objects
+from gridfold.training.loading import load_model
 
 
 @pytest.fixture(autouse=True)
@@ -179,7 +180,7 @@ def saved(tmp_path: Path) -> Path:
 
 def test_a_saved_model_is_trained_further_with_frozen_layers(tmp_path: Path, saved: Path) -> None:
     model = {"path": str(saved), "objects": "layers.py", "freeze": ["conv_*"]}
-    start = keras.saving.load_model(saved, own_objects(model))
+    start = load_model(saved, "layers.py")
     before = [w.numpy() for w in start.get_layer("conv_1").weights]
     content = study("further", {"saved": model | {"frozen_epochs": "all", "head": "new"}})
     bench = prepare_bench(tmp_path, content)
@@ -428,8 +429,43 @@ def test_final_models_of_ones_own_predict_in_another_process(
             [program, "predict", "final", "raw.npy"], capture_output=True, text=True, check=False
         )
         assert answer.returncode == 1
-        assert "The model's own code is missing: models.py." in answer.stderr
+        assert "the model's own code is missing: models.py;" in answer.stderr
         assert "Traceback" not in answer.stderr
+
+
+UNSAVABLE = """
+import keras
+
+
+class Residual(keras.Model):
+    def __init__(self, width):
+        super().__init__()
+        self.inner, self.outer = keras.layers.Dense(width), keras.layers.Dense(1)
+
+    def call(self, x):
+        return x + self.outer(self.inner(x))
+
+
+def build(hp, input_shape, outputs):
+    inputs = keras.Input(input_shape)
+    return keras.Model(inputs, keras.layers.Dense(outputs)(Residual(4)(inputs)))
+"""
+
+
+def test_a_model_that_can_not_be_saved_and_need_not_be_leaves_a_note(tmp_path: Path) -> None:
+    Path("models.py").write_text(UNSAVABLE)
+    content = exercise("build") | {"final": {"loadable": False}}
+    bench = prepare_bench(tmp_path, content)
+    assert not [e.failure for e in bench.train(bench.work()) if e.failure]
+    final_of(bench, tmp_path / "final")
+    assert json.loads(Path("final/card.json").read_text())["test"]["score"] is not None
+    np.save("raw.npy", np.load(bench.plan.paths.data / "features.npy"))
+    model = FinalModel.load(Path("final"))
+    with pytest.raises(NotReady, match=r"model.keras: The model can't be saved: NotImplementedEr"):
+        model.predict(Path("raw.npy"))
+    refused = prepare_bench(tmp_path / "refused", exercise("build"))
+    (failure,) = [e.failure for e in refused.train(refused.work()) if e.failure]
+    assert "or is a keras.Model, a get_config" in failure.reason
 
 
 def test_new_families_leave_the_ids_of_the_others_alone() -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
 import pytest
 from workbench import Bench, prepare_bench
+
+from gridfold.training.loading import load_model
+from gridfold.usercode.functions import own_objects
 
 MODELS = """
 import beside
@@ -33,8 +37,8 @@ class Forgetful(layers.Layer):
 
 
 class Block(layers.Layer):
-    def __init__(self, units, **options):
-        super().__init__(**options)
+    def __init__(self, units):
+        super().__init__()
         self.dense, self.norm = layers.Dense(units), layers.LayerNormalization()
 
     def call(self, inputs):
@@ -203,3 +207,65 @@ def test_a_study_may_do_without_a_model_that_can_be_used(tmp_path: Path) -> None
 @pytest.mark.parametrize("model", ["named", "plain", "unregistered"])
 def test_what_can_be_loaded_trains(tmp_path: Path, model: str) -> None:
     assert failures(bench(tmp_path, {"python": model}), "r0f0") == []
+
+
+OWN = """
+import keras
+
+
+class Frozen(keras.layers.Layer):
+    def __init__(self, units):
+        super().__init__()
+        self.dense = keras.layers.Dense(units)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.dense.units}
+
+
+class Named(keras.layers.Layer):
+    def __init__(self, name):
+        super().__init__(name=name)
+
+    def call(self, inputs):
+        return inputs
+
+
+class Own(keras.layers.Layer):
+    def __init__(self, size):
+        super().__init__()
+        self.size = size
+
+    def call(self, inputs):
+        return self.size * inputs
+
+    def get_config(self):
+        return {"size": self.size}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(config["size"] + 1)
+"""
+
+
+def test_layers_are_loaded_with_what_their_classes_do_not_take(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    frozen, named, own = own_objects([tmp_path / "own.py"])
+    layers = [frozen(3), named("here"), own(4)]
+    layers[0].trainable = False
+    layers[0].name = "kept"
+    layers[0].dtype_policy = keras.dtype_policies.get("mixed_bfloat16")
+    model = keras.Sequential([keras.Input((2,)), *layers])
+    model.save(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras", tmp_path / "own.py")
+    first, second, third = loaded.layers
+    assert (first.name, first.trainable, first.dtype_policy.name) == (
+        *("kept", False, "mixed_bfloat16"),
+    )
+    assert second.name == "here"
+    # A class that makes itself of its configuration does so.
+    assert third.size == 5
+    with pytest.raises(TypeError, match="deserialized"):
+        load_model(tmp_path / "model.keras")
