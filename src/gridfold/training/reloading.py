@@ -24,6 +24,19 @@ _REMEDY = (
 )
 
 
+def saved_outputs(model: keras.Model, inputs: Any) -> Any:
+    """Return the outputs of a trained model for `inputs`, as a part of the model that is saved.
+
+    Raises
+    ------
+    TrialFailure
+        When it can't be a part of one.
+    """
+    # A file need not know how its model was trained, nor the user's own losses and metrics.
+    model.compiled = False
+    return single(models.storable(model, inputs))
+
+
 def refuse_unloadable(model: keras.Model, samples: Array, objects: Mapping[str, Any]) -> None:
     """Refuse a model that can't be loaded from its file, or answers otherwise then.
 
@@ -40,13 +53,11 @@ def refuse_unloadable(model: keras.Model, samples: Array, objects: Mapping[str, 
     TrialFailure
         Says what Keras complains of.
     """
-    # A file need not know how its model was trained, nor the user's own losses and metrics.
-    model.compiled = False
     inputs = keras.Input(samples.shape[1:])
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.keras"
         try:
-            kept = keras.Model(inputs, single(models.storable(model, inputs)))
+            kept = keras.Model(inputs, saved_outputs(model, inputs))
             kept.save(file)
             loaded = keras.saving.load_model(file, objects, compile=False)
             before, after = (_answers(one, samples) for one in (kept, loaded))
