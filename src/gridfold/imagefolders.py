@@ -6,14 +6,13 @@ same files.
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gridfold.wording import counted, listed
+from gridfold.wording import counted, first_of, listed
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -237,7 +236,7 @@ class Listing:
     def left_out(self) -> list[str]:
         """What was left out, in words."""
         texts = [
-            f"{counted(len(files), noun)} {reason}: {_examples(files)}"
+            f"{counted(len(files), noun)} {reason}: {first_of(map(str, sorted(files)), _EXAMPLES)}"
             for files, noun, reason in (
                 (self.of_tools, "file", "in hidden folders or those that tools make"),
                 (self.hidden, "hidden file", "(their names begin with a point)"),
@@ -255,9 +254,3 @@ class Listing:
 
 def _files_below(folder: Path) -> list[Path]:
     return [Path(place) / name for place, _, names in os.walk(folder) for name in names]
-
-
-def _examples(files: Sequence[Path]) -> str:
-    shown = ", ".join(map(str, itertools.islice(sorted(files), _EXAMPLES)))
-    more = len(files) - _EXAMPLES
-    return f"{shown} and {more:,} more" if more > 0 else shown

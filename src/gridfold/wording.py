@@ -171,6 +171,13 @@ def listed(items: Iterable[str]) -> str:
     return f"{', '.join(rest)} and {last}" if rest else last
 
 
+def first_of(items: Iterable[str], most: int) -> str:
+    """Return the first `most` items and how many others there are: ``a, b and 1,234 more``."""
+    texts = list(items)
+    more = f" and {len(texts) - most:,} more" * (len(texts) > most)
+    return f"{', '.join(texts[:most])}{more}"
+
+
 def shorten(text: str, limit: int) -> str:
     """Return `text` in one printable line of at most `limit` characters, cut in the middle.
 

@@ -12,6 +12,7 @@ from recorded import selected
 from workbench import prepare_bench
 
 from gridfold.final import fit
+from gridfold.paths import FinalModelPaths
 from gridfold.plan.job_requests import JobRequests
 
 
@@ -22,7 +23,12 @@ def final_model(folder: Path, study: dict[str, Any]) -> Path:
     selection = selected(configuration.id, configuration.label, final_epochs=2)
     paths = bench.plan.paths
     result = fit.fit_final(JobRequests(bench.plan).final(), selection, paths, 0)
-    files = paths.final_model
+    save(result, paths.final_model)
+    return paths.root
+
+
+def save(result: fit.FittedModel, files: FinalModelPaths) -> None:
+    """Save a final model as the rule `fit_final` does."""
     result.save(
         {
             "model": str(files.model),
@@ -34,7 +40,6 @@ def final_model(folder: Path, study: dict[str, Any]) -> Path:
             "importance": str(files.importance),
         }
     )
-    return paths.root
 
 
 def ensemble_score(results: Path, splits: list[str]) -> float:

@@ -146,7 +146,8 @@ class Finished:
             '<svg xmlns="http://www.w3.org/2000/svg" width="9pt" height="9pt"/>'
         )
         nothing = input.FigureFile(folder / "x.svg", folder / "x.svg", "a caption", "an alt text")
-        return self.render_with(dict.fromkeys(figures.FIGURES, nothing))
+        names = (*figures.FIGURES, "feature_importance")
+        return self.render_with(dict.fromkeys(names, nothing))
 
     def render_with(self, files: dict[str, input.FigureFile]) -> str:
         study = input.ReportInput(

@@ -96,14 +96,14 @@ def plan(plan: Plan, cores: int | None, listed: bool, as_json: bool) -> None:
     Nothing is written and nothing is run.
     """
     from gridfold.plan.facts import plan_facts
-    from gridfold.plan.status import change_notice
+    from gridfold.plan.status import change_notice, changes
     from gridfold.plan.words import description
 
     if as_json:
         print_json(plan_facts(plan))
         return
     print(description(plan, cores or os.cpu_count(), _data_of(plan)))
-    if notice := change_notice(plan):
+    if notice := change_notice(changes(plan)):
         print(f"  {notice}")
     for duplicate in plan.expansion.duplicates:
         print(f"  duplicate       {json.dumps(duplicate)}")

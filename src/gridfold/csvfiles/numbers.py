@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gridfold.csvfiles.format import Format
+from gridfold.wording import first_of
 
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?|[+-]?nan", re.IGNORECASE)
 # Digits that a number would lose: postal codes, identifiers.
@@ -141,9 +142,7 @@ class Strays:
             What stands there.
         """
         others = [repr(other) for other in self.texts if other != text]
-        more = f" (elsewhere {', '.join(others[:_SHOWN])}" if others else ""
-        more += f" and {len(others) - _SHOWN} more" * (len(others) > _SHOWN)
-        more += ")" * bool(others)
+        more = f" (elsewhere {first_of(others, _SHOWN)})" * bool(others)
         return f"column {name} of numbers has {text!r} in row {row}{more}"
 
     @staticmethod

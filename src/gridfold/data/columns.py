@@ -58,6 +58,11 @@ class FeatureColumn:
         )
 
 
+def feature_names(given: list[str] | None, count: int) -> list[str]:
+    """Return the names that a source gives to its features; numbers from 0 where it gives none."""
+    return given or [f"feature_{i}" for i in range(count)]
+
+
 def find_columns(
     table: Any, names: Sequence[str], categories: str | Sequence[str]
 ) -> list[FeatureColumn]:

@@ -300,8 +300,10 @@ def _require_measures(
                 f"{measure.name} (problem.measures or problem.measure) with {len(class_names)} "
                 f"classes; allowed: at least {measure.least_classes} classes, or another measure"
             )
+        if not measure.divides_by_targets:
+            continue
         zeros = np.flatnonzero((targets == 0).reshape(len(targets), -1).any(axis=1))
-        if measure.divides_by_targets and len(zeros):
+        if len(zeros):
             raise DataError(
                 f"{measure.name} (problem.measures or problem.measure) divides by the targets, of "
                 f"which {len(zeros)} are 0, the first at row {zeros[0]}; allowed: another measure, "

@@ -17,7 +17,7 @@ from gridfold.data.description import (
     name_of,
 )
 from gridfold.data.sources import Raw
-from gridfold.wording import counted
+from gridfold.wording import counted, first_of
 
 # Classes that a note names.
 _NAMED = 10
@@ -68,10 +68,9 @@ def _notes(
     """Yield what is remarkable about targets."""
     alone = [count.name for count in classes or () if count.samples == 1]
     if alone:
-        more = f" and {len(alone) - _NAMED:,} more" * (len(alone) > _NAMED)
         yield (
             "classes with a single sample, which no model can be trained on and validated with: "
-            f"{', '.join(alone[:_NAMED])}{more}"
+            f"{first_of(alone, _NAMED)}"
         )
     for column in columns if classes is None else ():
         if "target" in column.roles and column.kind == "number" and column.distinct == 2:

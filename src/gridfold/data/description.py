@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from gridfold.store.records import Record
-from gridfold.wording import counted, percent, shorten
+from gridfold.wording import counted, first_of, percent, shorten
 
 Role = Literal["feature", "target", "id", "groups", "weight", "time", "ignored"]
 Kind = Literal["number", "category", "text", "date", "empty"]
@@ -165,6 +164,13 @@ class DataDescription(Record):
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def made_of(self) -> str:
+        """What was looked at, in words: rows or files."""
+        if not self.is_whole:
+            return f"the first {self.rows:,} rows"
+        return counted(self.rows, "file" if self.source.startswith("images") else "row")
+
     def with_role(self, role: Role) -> list[ColumnDescription]:
         """Return the columns with a role."""
         return [column for column in self.columns if role in column.roles]
@@ -181,11 +187,10 @@ class DataDescription(Record):
 
     def lines(self) -> list[str]:
         """Return the description in readable lines."""
-        noun = "file" if self.source.startswith("images") else "row"
-        looked = counted(self.rows, noun) if self.is_whole else f"the first {self.rows:,} rows"
-        told = [("data", f"{self.source}: {self.samples.summary if self.samples else looked}")]
+        summary = self.samples.summary if self.samples else self.made_of
+        told = [("data", f"{self.source}: {summary}")]
         if self.samples and self.samples.number != self.rows:
-            told.append(("", f"made of {looked}"))
+            told.append(("", f"made of {self.made_of}"))
         shown, more = self._shown_columns()
         has_gaps = any(column.missing for column in shown)
         table = [row if has_gaps else row[:-1] for row in (_HEADINGS, *map(_cells, shown))]
@@ -220,14 +225,13 @@ def _cells(column: ColumnDescription) -> tuple[str, ...]:
 
 
 def _counts(counts: Sequence[Count], most: int) -> str:
-    shown = [
+    texts = (
         f"{shorten(count.name, _LETTERS)} ({count.samples:,}"
         + f" and {count.test_samples:,} for the test" * bool(count.test_samples)
         + ")"
-        for count in itertools.islice(counts, most)
-    ]
-    more = len(counts) - most
-    return ", ".join(shown) + f" and {more:,} more" * (more > 0)
+        for count in counts
+    )
+    return first_of(texts, most)
 
 
 def _shown(value: float | str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gridfold.data.columns import FeatureColumn
+from gridfold.data.columns import FeatureColumn, feature_names
 from gridfold.store.records import Record
 
 
@@ -61,7 +61,7 @@ class Manifest(Record):
     @property
     def names_of_features(self) -> list[str]:
         """Names of the last axis of the features; numbers from 0 where the source has no names."""
-        return self.feature_names or [f"feature_{i}" for i in range(self.sample_shape[-1])]
+        return feature_names(self.feature_names, self.sample_shape[-1])
 
     @property
     def names(self) -> list[str]:

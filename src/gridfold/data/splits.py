@@ -20,12 +20,15 @@ from gridfold.data.dataset import Dataset
 from gridfold.errors import TOLD, DataError
 from gridfold.requests import SplitsRequest
 from gridfold.store.records import intact
-from gridfold.study.sections.resampling import ORDERED_METHODS, reduced, share_of
-from gridfold.wording import counted
+from gridfold.study.sections.resampling import (
+    ORDERED_METHODS,
+    UNGROUPED_METHODS,
+    reduced,
+    share_of,
+)
+from gridfold.wording import counted, first_of
 
 log = logging.getLogger(__name__)
-
-_BLIND_TO_GROUPS = ("kfold", "stratified")
 
 # The split on which the final model is trained: everything but the test set.
 FINAL = "final"
@@ -113,7 +116,7 @@ def make_splits(dataset: Dataset, request: SplitsRequest) -> Splits:
     classes = dataset.targets if request.classification else None
     everything = np.arange(len(dataset.features))
     plan = request.resampling
-    if plan["method"] in _BLIND_TO_GROUPS and _has_groups(dataset):
+    if plan["method"] in UNGROUPED_METHODS and _has_groups(dataset):
         # Of a function of the user: what a study file names is refused when it is read.
         groups = len(np.unique(dataset.groups))
         raise DataError(
@@ -287,11 +290,10 @@ def _require_strata(dataset: Dataset, labels: Array, share: float, key: str) -> 
     names = dataset.class_names or []
     alone = [names[code] for code in codes[counts == 1]]
     if alone:
-        more = f" and {len(alone) - _NAMED} more" * (len(alone) > _NAMED)
         raise DataError(
             f"{counted(len(alone), 'class', 'classes')} with a single sample, which can't be in "
-            f"both parts that {key} makes: {', '.join(alone[:_NAMED])}{more}; give more samples of "
-            "them, join them with other classes, or leave them out"
+            f"both parts that {key} makes: {first_of(alone, _NAMED)}; give more samples of them, "
+            "join them with other classes, or leave them out"
         )
     drawn = math.ceil(share * len(labels))
     smallest = min(drawn, len(labels) - drawn)

@@ -190,11 +190,12 @@ def _draw_features(groups: list[_Group], features: Array, manifest: Manifest) ->
         # Of a column without any number there is no mean.
         warnings.simplefilter("ignore", RuntimeWarning)
         mean, sd = np.nanmean(flat, axis=0), np.nanstd(flat, axis=0)
-        scaled = (flat - mean) / np.where(sd > 0, sd, 1)
         wrong = np.concatenate([group.rows["sample"] for group in groups])
-        distance = np.nan_to_num(np.nanmean(np.abs(scaled[wrong]), axis=0), nan=-1.0)
+        scaled = (flat[wrong] - mean) / np.where(sd > 0, sd, 1)
+        distance = np.nan_to_num(np.nanmean(np.abs(scaled), axis=0), nan=-1.0)
     shown = flat.shape[1]
     chosen = np.sort(np.argsort(-distance, kind="stable")[:_MOST_FEATURES])
+    scaled = scaled[:, chosen]
     has_values = named and len(chosen) <= _MOST_NUMBERS
     labels = [shorten(names[place], 22) for place in chosen]
     upright = max(map(len, labels)) * len(labels) > _ROW_OF_LETTERS
@@ -203,17 +204,17 @@ def _draw_features(groups: list[_Group], features: Array, manifest: Manifest) ->
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
     rooms = figure.subfigures(len(groups), 1, squeeze=False, height_ratios=heights)
     colours = mpl.colormaps[SIGNED].with_extremes(bad=_NO_NUMBER)
-    for group, room in zip(groups, rooms[:, 0], strict=True):
+    parts = np.split(scaled, np.cumsum([len(group.rows) for group in groups])[:-1])
+    for group, room, far in zip(groups, rooms[:, 0], parts, strict=True):
         _head(room, group)
         axes = room.subplots()
-        samples = group.rows["sample"].to_numpy()
-        far = scaled[samples][:, chosen]
         bar = show(axes, far, cmap=colours, vmin=-3, vmax=3, aspect="auto")
         axes.set_yticks(range(len(far)), [_said(row) for _, row in group.rows.iterrows()])
         axes.set_xticks(range(len(chosen)), labels, rotation=90 if upright else 0)
         axes.set_xlabel("feature")
         axes.tick_params(length=0, labelsize=8)
         if has_values:
+            samples = group.rows["sample"].to_numpy()
             values = written_samples(features, samples, manifest).iloc[:, chosen]
             for (line, column), value in np.ndenumerate(values.to_numpy(object)):
                 axes.text(
@@ -229,7 +230,7 @@ def _draw_features(groups: list[_Group], features: Array, manifest: Manifest) ->
         scale.set_label("SDs from the mean", fontsize=8)
         scale.ax.tick_params(labelsize=7)
     how = " Colours say how many standard deviations a feature is from its mean over all samples."
-    if np.isnan(scaled[wrong][:, chosen]).any():
+    if np.isnan(scaled).any():
         how += " Grey: categories, and values that are missing."
     if shown > len(chosen):
         how += f" The {len(chosen)} of {shown:,} features that are furthest from it."

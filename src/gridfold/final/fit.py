@@ -38,8 +38,7 @@ from gridfold.store.model_card import (
 )
 from gridfold.store.selection import Selection
 from gridfold.tables import trials
-from gridfold.training import models
-from gridfold.training.answers import single
+from gridfold.training.reloading import saved_outputs
 from gridfold.training.trial import Fitted, fit
 
 
@@ -197,9 +196,7 @@ def with_scaling(fitted: Fitted, input_shape: tuple[int, ...]) -> keras.Model:
     inputs = keras.Input(input_shape, name="raw_features")
     centred = _affine_layer(1, -scaling.center, "centre")(inputs)
     scaled = _affine_layer(scaling.scale, 0, "scale")(centred)
-    # As in `refuse_unloadable`: losses and metrics of the user's own are no part of the file.
-    fitted.model.compiled = False
-    outputs = fitted.answers.layers(single(models.storable(fitted.model, scaled)))
+    outputs = fitted.answers.layers(saved_outputs(fitted.model, scaled))
     unscaled = np.all(fitted.targets.scale == 1) and not np.any(fitted.targets.center)
     if not (unscaled or fitted.scaled_scores):
         undo = _affine_layer(1 / fitted.targets.scale, fitted.targets.center, "to_units")

@@ -12,6 +12,7 @@ import tensorflow as tf
 from sklearn.inspection import permutation_importance
 
 from gridfold.arrays import Array
+from gridfold.data.columns import feature_names
 from gridfold.data.dataset import Dataset
 from gridfold.errors import TrialFailure
 from gridfold.problems import Measure
@@ -67,7 +68,7 @@ def feature_importance(
     features, count = dataset.features, int(dataset.features.shape[-1])
     has_columns = features.ndim == 2 or "windows" in dataset.reading
     if not has_columns or len(test) < 2 or not 1 <= count <= _MOST_FEATURES:
-        return _table([], [], np.empty((0, 0)), 0)
+        return _not_measured()
     shuffles = _SHUFFLES if count <= _MANY_FEATURES else _FEW_SHUFFLES
     affordable = _MOST_NUMBERS // (count * shuffles * math.prod(features.shape[1:]))
     most = min(max(affordable, _LEAST_SAMPLES), _MOST_SAMPLES)
@@ -87,7 +88,7 @@ def feature_importance(
             return float("nan")
 
     if np.isnan(goodness(model, rows, targets)):
-        return _table([], [], np.empty((0, 0)), 0)
+        return _not_measured()
     found = permutation_importance(
         model,
         rows,
@@ -99,7 +100,7 @@ def feature_importance(
     kinds = [
         "number" if column.categories is None else "category" for column in dataset.columns or ()
     ]
-    names = dataset.feature_names or [f"feature_{i}" for i in range(count)]
+    names = feature_names(dataset.feature_names, count)
     return _table(names, kinds or ["number"] * count, found.importances, len(test))
 
 
@@ -134,6 +135,10 @@ class _Shuffled:
         for feature in np.flatnonzero((rows != np.arange(len(rows))[:, np.newaxis]).any(axis=0)):
             mixed[..., feature] = self._samples[rows[:, feature], ..., feature]
         return self._fitted.predict(mixed, np.arange(len(mixed)))
+
+
+def _not_measured() -> pd.DataFrame:
+    return _table([], [], np.empty((0, 0)), 0)
 
 
 def _table(names: list[str], kinds: list[str], losses: Array, samples: int) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +16,12 @@ from gridfold import arrays
 from gridfold.arrays import Array
 from gridfold.data.columns import UNKNOWN, as_matrix
 from gridfold.data.sources import decoding
-from gridfold.data.sources.images import size_of
 from gridfold.data.sources.tablefile import TableFile, first_row
 from gridfold.errors import DataError
 from gridfold.final.inputs import ModelInputs
 from gridfold.imagefolders import SUFFIXES as IMAGES
 from gridfold.imagefolders import is_of_a_tool
-from gridfold.wording import counted
+from gridfold.wording import counted, first_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,14 +133,13 @@ class _Images(NewSamples):
             pixels, errors = decoded.pixels, decoded.errors
             parts.append(replace(decoded, pixels=pixels[:0]))
             good = min(errors, default=len(files))
-            resized += sum(size_of(file) != how["size"] for file in files[:good])
+            resized += int(decoded.is_resized[:good].sum())
             if good:
                 yield [inputs.from_array(pixels[:good]) for inputs in members]
             if errors:
                 damaged = [f"{files[row]} ({text})" for row, text in sorted(errors.items())]
-                raise DataError(
-                    f"{counted(len(damaged), 'image')} can't be decoded: {_some(damaged)}"
-                )
+                shown = first_of(damaged, _SHOWN)
+                raise DataError(f"{counted(len(damaged), 'image')} can't be decoded: {shown}")
         for note in members[0].notes_on(parts):
             self.tell(note)
         if resized:
@@ -177,7 +175,7 @@ def read(
     """
     absent = [str(path) for path in paths if not path.exists()]
     if absent:
-        raise DataError(f"no such file or folder: {_some(absent)}")
+        raise DataError(f"no such file or folder: {first_of(absent, _SHOWN)}")
     if all(path.is_dir() or path.suffix.lower() in IMAGES for path in paths):
         return _read_images(paths, inputs, tell)
     if len(paths) > 1:
@@ -213,7 +211,8 @@ def _read_images(
             f"{paths[0]}: no image files; allowed: names that end in {', '.join(sorted(IMAGES))}"
         )
     if others:
-        tell(f"{counted(len(others), 'file')} left out, not named as images: {_some(others)}")
+        shown = first_of(others, _SHOWN)
+        tell(f"{counted(len(others), 'file')} left out, not named as images: {shown}")
     return _Images(pd.DataFrame({"file": [str(file) for file in files]}), files, tell)
 
 
@@ -339,8 +338,8 @@ def _unusual_values(table: pd.DataFrame, inputs: ModelInputs, *, refuse_unknown:
         values = matrix[:, position]
         if column.categories is not None and (values == UNKNOWN).any():
             texts = table[column.name][values == UNKNOWN].astype(str).value_counts()
-            found = [f"{text!r} ({count})" for text, count in texts.items()]
-            unknown.append(f"{column.name} in {counted(int(texts.sum()), 'row')}: {_some(found)}")
+            found = first_of((f"{text!r} ({count})" for text, count in texts.items()), _SHOWN)
+            unknown.append(f"{column.name} in {counted(int(texts.sum()), 'row')}: {found}")
         gaps = int(np.isnan(values).sum())
         # Others are refused when the inputs are made.
         if gaps and inputs.takes_gaps(position):
@@ -354,11 +353,3 @@ def _unusual_values(table: pd.DataFrame, inputs: ModelInputs, *, refuse_unknown:
     if missing:
         notes.append(f"missing values, handled as in the study: {', '.join(missing)}")
     return notes
-
-
-def _some(names: Iterable[str]) -> str:
-    """Return the first names, and how many more there are."""
-    listed = list(names)
-    more = len(listed) - _SHOWN
-    text = ", ".join(listed[:_SHOWN])
-    return f"{text} and {more} more" if more > 0 else text

@@ -15,7 +15,7 @@ from gridfold.plan.status import (
     changes,
     running_jobs,
     stage_states,
-    stops_at,
+    totals,
 )
 from gridfold.plan.trial_state import TrialState
 from gridfold.plan.words import seconds_left
@@ -24,8 +24,9 @@ from gridfold.study.checks import table
 
 def status_facts(plan: Plan) -> dict[str, Any]:
     """Return how far a study is, and its answer when it is finished."""
-    states, jobs, found = stage_states(plan), running_jobs(plan), answer_of(plan)
-    done, total = stops_at(states)
+    states, changed, jobs = stage_states(plan), changes(plan), running_jobs(plan)
+    found = answer_of(plan, states, changed)
+    done, total = totals(states)
     if found is not None:
         state = "finished"
     elif jobs:
@@ -56,14 +57,15 @@ def status_facts(plan: Plan) -> dict[str, Any]:
             }
             for name, job in jobs.items()
         ],
-        "changed": changes(plan),
+        "changed": changed,
         "answer": None if found is None else found.facts(plan.paths),
     }
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:
     """Return what the next run of a study would do."""
-    done, total = stops_at(stage_states(plan))
+    states = stage_states(plan)
+    done, total = totals(states)
     drawn = [] if plan.is_tuned else plan.configurations
     return {
         "study": plan.study.study,
@@ -88,7 +90,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
             for stage in plan.stages
         ],
         "trials": {"done": done, "total": total},
-        "seconds": seconds_left(plan),
+        "seconds": seconds_left(plan, states),
         "changed": changes(plan),
         "notes": table.notes(plan.study.data),
     }

@@ -72,19 +72,20 @@ def load_study(
     return _loaded(source, YamlDocument(_merged(data, over), lines), over, paths)
 
 
-def load_last_run(file: Path) -> LoadedStudy:
+def load_last_run(run: LastRun, file: Path) -> LoadedStudy:
     """Return the study as it was when it was run last, from the record of that run.
+
+    Parameters
+    ----------
+    run : LastRun
+    file : Path
+        Where the record lies; problems are told of it.
 
     Raises
     ------
-    FileNotFoundError
-        When there is no record.
-    DamagedRecord
-        When it can't be read.
     StudyError
         When this version of gridfold can't run that study.
     """
-    run = LastRun.read(file)
     return _loaded(str(file), YamlDocument(run.study), {}, tuple(map(Path, run.files)))
 
 

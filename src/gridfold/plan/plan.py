@@ -102,8 +102,8 @@ class Plan:
             When this version can't run that study.
         """
         paths = StudyPaths(folder)
-        loaded = load_last_run(paths.last_run)
-        return cls._of(loaded, paths, LastRun.read(paths.last_run).overrides)
+        run = LastRun.read(paths.last_run)
+        return cls._of(load_last_run(run, paths.last_run), paths, run.overrides)
 
     @classmethod
     def _of(cls, loaded: LoadedStudy, paths: StudyPaths, overrides: Mapping[str, Any]) -> Plan:

@@ -20,7 +20,7 @@ from gridfold.store import request_notes
 from gridfold.store.answer import Answer
 from gridfold.store.progress import JobProgress, progress_line, read_jobs
 from gridfold.typed_json import DamagedRecord
-from gridfold.wording import counted, listed
+from gridfold.wording import counted, first_of, listed
 
 _BAR = 30
 # Ids that a message names.
@@ -34,7 +34,7 @@ class StageState:
     Attributes
     ----------
     stage : Stage
-    done : int
+    answered : frozenset of TrialKey
         Trials that have an answer.
     total : int
         Trials of the stage; at most so many while `is_decided` is false.
@@ -43,9 +43,14 @@ class StageState:
     """
 
     stage: Stage
-    done: int
+    answered: frozenset[TrialKey]
     total: int
     is_decided: bool
+
+    @property
+    def done(self) -> int:
+        """How many trials have an answer."""
+        return len(self.answered)
 
     @property
     def is_finished(self) -> bool:
@@ -60,10 +65,10 @@ def stage_states(plan: Plan) -> list[StageState]:
     for stage in plan.stages:
         file = stage_file(plan, stage)
         if file is None:
-            states.append(StageState(stage, 0, stage.trials, is_decided=False))
+            states.append(StageState(stage, frozenset(), stage.trials, is_decided=False))
             continue
-        done = 0 if is_other else len(_recorded(plan, file))
-        states.append(StageState(stage, done, file.size, is_decided=True))
+        answered = frozenset() if is_other else _recorded(plan, file)
+        states.append(StageState(stage, answered, file.size, is_decided=True))
     return states
 
 
@@ -84,12 +89,7 @@ def has_other_data(plan: Plan) -> bool:
     return request_notes.answers(plan.paths.log("prepare_data"), request) is False
 
 
-def finished(plan: Plan, file: StageFile) -> set[TrialKey]:
-    """Return the trials of a stage that have a record in the run store, of the study's data."""
-    return set() if has_other_data(plan) else _recorded(plan, file)
-
-
-def _recorded(plan: Plan, file: StageFile) -> set[TrialKey]:
+def _recorded(plan: Plan, file: StageFile) -> frozenset[TrialKey]:
     """Return the trials of a stage that have a record in the run store, of whatever data."""
     recorded: set[TrialKey] = set()
     for configuration in file.configurations:
@@ -103,7 +103,7 @@ def _recorded(plan: Plan, file: StageFile) -> set[TrialKey]:
             folder = plan.paths.trial(configuration.id, split)
             if result_file(folder, configuration.epochs).exists():
                 recorded.add(TrialKey(configuration.id, split))
-    return recorded
+    return frozenset(recorded)
 
 
 @dataclass(frozen=True)
@@ -153,21 +153,20 @@ def configuration_named(plan: Plan, beginning: str) -> list[KnownConfiguration]:
     count = len({c.chosen.id for c in found})
     if count != 1:
         names = list(dict.fromkeys(c.chosen.id for c in found or known))
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         said = f"{count} configurations begin" if count else "no configuration begins"
         raise GridfoldError(
             f"{said} with {beginning}; allowed: the beginning of one id of "
-            f"{', '.join(names[:_SHOWN])}{more}"
+            f"{first_of(names, _SHOWN)}"
         )
     return found
 
 
 def counts(plan: Plan) -> tuple[int, int]:
     """Return the trials that are done, and those that there are, or will be at most."""
-    return stops_at(stage_states(plan))
+    return totals(stage_states(plan))
 
 
-def stops_at(states: Sequence[StageState]) -> tuple[int, int]:
+def totals(states: Sequence[StageState]) -> tuple[int, int]:
     """Return the trials of all stages that are done, and those that there are at most."""
     return sum(state.done for state in states), sum(state.total for state in states)
 
@@ -214,9 +213,8 @@ def changes(plan: Plan) -> list[str]:
     ]
 
 
-def change_notice(plan: Plan) -> str:
-    """Return a line about what has changed since the last run; empty where nothing has."""
-    changed = changes(plan)
+def change_notice(changed: Sequence[str]) -> str:
+    """Return a line about :func:`changes` since the last run; empty where there are none."""
     return f"changed since the last run: {listed(changed)}" if changed else ""
 
 
@@ -228,15 +226,15 @@ def state(plan: Plan) -> str:
     DamagedRecord
         When the answer can't be read.
     """
-    if found := answer_of(plan):
+    states, changed = stage_states(plan), changes(plan)
+    if found := answer_of(plan, states, changed):
         return _in_words(found, plan.paths)
-    states, notice = stage_states(plan), change_notice(plan)
-    _, total = stops_at(states)
+    done, total = totals(states)
+    notice = change_notice(changed)
     lines = [*(status_map(states) if plan.is_staged else []), *filter(None, [notice])]
     if jobs := running_jobs(plan):
         labels = {c.id: c.label for c in plan.configurations}
         return "\n".join([*lines, progress_line(total, jobs.values(), labels)])
-    done, _ = stops_at(states)
     return "\n".join([*lines, f"trials {done}/{total} done, no job is running"])
 
 
@@ -246,15 +244,23 @@ def running_jobs(plan: Plan) -> dict[str, JobProgress]:
     return {name: job for name, job in jobs.items() if not job.ended}
 
 
-def answer_of(plan: Plan) -> Answer | None:
+def answer_of(plan: Plan, states: Sequence[StageState], changed: Sequence[str]) -> Answer | None:
     """Return the answer of a study that is finished and has not changed since, else None.
+
+    Parameters
+    ----------
+    plan : Plan
+    states : sequence of StageState
+        Those of all its stages.
+    changed : sequence of str
+        Its :func:`changes`.
 
     Raises
     ------
     DamagedRecord
         When it can't be read.
     """
-    if not all(stage.is_finished for stage in stage_states(plan)) or changes(plan):
+    if not all(state.is_finished for state in states) or changed:
         return None
     try:
         return Answer.read(plan.paths)

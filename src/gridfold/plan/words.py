@@ -11,7 +11,7 @@ from gridfold.plan.cost import seconds_per_trial
 from gridfold.plan.plan import Plan
 from gridfold.plan.shards import TrialKey
 from gridfold.plan.stages import Stage
-from gridfold.plan.status import finished, stage_file
+from gridfold.plan.status import StageState, stage_states
 from gridfold.plan.tuner_schedule import tuner_lines, tuner_of
 from gridfold.space.space import Configuration, describe_axis
 from gridfold.study import Study
@@ -58,23 +58,34 @@ def description(plan: Plan, cores: int | None, data: DataDescription | None = No
     return "\n".join(lines)
 
 
-def seconds_left(plan: Plan) -> float:
-    """Return what is left to train costs on one worker, roughly; of later stages all."""
+def seconds_left(plan: Plan, states: Sequence[StageState]) -> float:
+    """Return what is left to train costs on one worker, roughly; of later stages all.
+
+    Parameters
+    ----------
+    plan : Plan
+    states : sequence of StageState
+        Those of all its stages.
+    """
     if plan.is_staged:
         return sum(_seconds(plan.study, stage, plan.configurations) for stage in plan.stages)
+    return _seconds_of(plan, _remaining(plan, states[0]))
+
+
+def _seconds_of(plan: Plan, trials: Iterable[TrialKey]) -> float:
+    """Return what trials that are known beforehand cost on one worker, roughly."""
     study, known = plan.study, plan.by_id
-    return sum(seconds_per_trial(study, known[trial.config_id]) for trial in _remaining(plan))
+    return sum(seconds_per_trial(study, known[trial.config_id]) for trial in trials)
 
 
-def _remaining(plan: Plan) -> list[TrialKey]:
-    """Return the trials without an answer, of a study whose trials are known beforehand."""
-    file = stage_file(plan, plan.stages[0])
-    done = set() if file is None else finished(plan, file)
-    return [trial for trial in plan.trials if trial not in done]
+def _remaining(plan: Plan, only: StageState) -> list[TrialKey]:
+    """Return the trials without an answer, of a study whose only stage is known beforehand."""
+    return [trial for trial in plan.trials if trial not in only.answered]
 
 
 def _trials(plan: Plan, cores: int | None) -> list[str]:
-    remaining, seconds = _remaining(plan), seconds_left(plan)
+    remaining = _remaining(plan, stage_states(plan)[0])
+    seconds = _seconds_of(plan, remaining)
     done = len(plan.trials) - len(remaining)
     workers = plan.workers(cores)
     jobs = [s for s, members in plan.shards.items() if not set(remaining).isdisjoint(members)]

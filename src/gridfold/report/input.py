@@ -18,7 +18,7 @@ from gridfold.statistics.finished import StudyResults
 from gridfold.statistics.result import Comparison
 from gridfold.store.model_card import ModelCard
 from gridfold.store.selection import Selection
-from gridfold.tables.trials import StudyTables
+from gridfold.tables.trials import StudyTables, read_table
 
 BESIDE = StudyPaths(Path())
 """Links in the report are relative to it, so that the folder can be moved or published."""
@@ -122,17 +122,17 @@ class ReportInput:
         return cls(
             request,
             found.tables,
-            jobs=pd.read_parquet(paths.table("jobs")),
+            jobs=read_table(paths.table("jobs")),
             best=found.answer.best,
             card=found.answer.card,
             manifest=found.manifest,
             data=DataDescription.read(paths.description),
             figures=read_figures(words),
-            scaling=pd.read_parquet(paths.table("scaling")) if with_scaling else None,
-            classes=pd.read_parquet(paths.table("classes")) if with_classes else None,
-            search=pd.read_parquet(paths.table("search")),
-            search_trials=pd.read_parquet(paths.table("search_trials")),
-            feature_importance=pd.read_parquet(paths.final_model.importance),
+            scaling=read_table(paths.table("scaling")) if with_scaling else None,
+            classes=read_table(paths.table("classes")) if with_classes else None,
+            search=read_table(paths.table("search")),
+            search_trials=read_table(paths.table("search_trials")),
+            feature_importance=read_table(paths.final_model.importance),
             comparison=found.comparison,
         )
 

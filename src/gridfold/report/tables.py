@@ -90,6 +90,16 @@ def numeric_cell(value: Any, text: str) -> Cell:
     return Cell(text, f"{float(value):.9g}") if known else Cell(MISSING)
 
 
+def text_column(column: str, title: str) -> TableColumn:
+    """Return a column of texts."""
+    return Heading(title, numeric=False), lambda row: Cell(str(row[column]))
+
+
+def count_column(column: str, title: str, explanation: str = "") -> TableColumn:
+    """Return a column of how many there are of something."""
+    return Heading(title, explanation), lambda row: numeric_cell(row[column], f"{row[column]:,}")
+
+
 def number_column(column: str, title: str, explanation: str, places: int) -> TableColumn:
     """Return a column of plain numbers with `places` decimals."""
     return Heading(title, explanation), lambda row: numeric_cell(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,6 +26,19 @@ _REMEDY = (
 )
 
 
+def saved_outputs(model: keras.Model, inputs: Any) -> Any:
+    """Return the outputs of a trained model for `inputs`, as a part of the model that is saved.
+
+    Raises
+    ------
+    TrialFailure
+        When it can't be a part of one.
+    """
+    # A file need not know how its model was trained, nor the user's own losses and metrics.
+    model.compiled = False
+    return single(models.storable(model, inputs))
+
+
 def refuse_unloadable(model: keras.Model, samples: Array, code: Sequence[Path]) -> None:
     """Refuse a model that can't be loaded from its file, or answers otherwise then.
 
@@ -41,13 +55,11 @@ def refuse_unloadable(model: keras.Model, samples: Array, code: Sequence[Path]) 
     TrialFailure
         Says what Keras complains of.
     """
-    # A file need not know how its model was trained, nor the user's own losses and metrics.
-    model.compiled = False
     inputs = keras.Input(samples.shape[1:])
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.keras"
         try:
-            kept = keras.Model(inputs, single(models.storable(model, inputs)))
+            kept = keras.Model(inputs, saved_outputs(model, inputs))
             kept.save(file)
             loaded = load_model(file, *code)
             before, after = (_answers(one, samples) for one in (kept, loaded))

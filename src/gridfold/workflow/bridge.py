@@ -20,7 +20,14 @@ from gridfold.jobs.fork_server import SharedServer
 from gridfold.paths import DEFAULT_RESULTS, DEFAULT_STUDY
 from gridfold.plan.files import code_and_data_files
 from gridfold.plan.plan import Plan
-from gridfold.plan.status import answer, change_notice, counts, finished_shards, most_trials
+from gridfold.plan.status import (
+    answer,
+    change_notice,
+    changes,
+    counts,
+    finished_shards,
+    most_trials,
+)
 from gridfold.plan.words import description
 from gridfold.store.progress import Monitor
 from gridfold.study.yaml_file import typed
@@ -59,7 +66,7 @@ def load_plan(workflow: Any, config: Mapping[str, Any]) -> Plan:
         sys.exit(str(error))
     if workflow.is_main_process and workflow.output_settings.dryrun:
         print(description(plan, available_cores(workflow)), file=sys.stderr)
-        if notice := change_notice(plan):
+        if notice := change_notice(changes(plan)):
             print(f"  {notice}", file=sys.stderr)
     return plan
 
@@ -128,7 +135,7 @@ def greet(workflow: Any, plan: Plan, *, is_outdated: bool) -> None:
     """
     if not earlier_run.runs_jobs(workflow) or workflow.output_settings.dryrun:
         return
-    (done, total), notice = counts(plan), change_notice(plan)
+    (done, total), notice = counts(plan), change_notice(changes(plan))
     text = (
         f"study {plan.study.study}: {len(plan.configurations)} configurations, "
         f"{done} of {total} trials done before"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from finalmodels import save
 from recorded import selected
 from workbench import prepare_bench
 
@@ -13,6 +14,7 @@ from gridfold.errors import DataError
 from gridfold.final import fit
 from gridfold.final.ensemble import fit_ensemble
 from gridfold.final.inference import FinalModel, NotReady
+from gridfold.paths import FinalModelPaths
 from gridfold.plan.job_requests import JobRequests
 
 
@@ -43,10 +45,7 @@ def test_several_outputs_come_back_in_their_units(tmp_path: Path) -> None:
     members = [str(folder / "ensemble" / f"{name}.keras") for name in together.members]
     together.save(members, [f"{file[:-6]}.json" for file in members], str(folder / "e.json"))
     result = fit.fit_final(request, selection, bench.plan.paths, 0, together.scores)
-    names = {"model": "model.keras", "predictions": "test.parquet"}
-    names |= {"preprocessing": "preprocessing.json", "card": "card.json", "card_text": "card.md"}
-    names |= {"inside": "inside.npz", "importance": "importance.parquet"}
-    result.save({kind: str(folder / name) for kind, name in names.items()})
+    save(result, FinalModelPaths(folder))
     raw = np.load(bench.plan.paths.data / "features.npy")
     np.savez(tmp_path / "raw.npz", x=raw, other=raw)
     units = np.load(bench.plan.paths.data / "targets.npy")

@@ -228,6 +228,19 @@ def test_images_of_another_size_are_counted(tmp_path: Path) -> None:
     ]
 
 
+def test_each_image_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [write_image(tmp_path / "1.png"), write_image(tmp_path / "2.png", 60, 40)]
+    opened, really_open = [], Image.open
+
+    def counting(file: Path) -> Image.Image:
+        opened.append(file)
+        return really_open(file)
+
+    monkeypatch.setattr(Image, "open", counting)
+    asked(IMAGES, *files)
+    assert sorted(opened) == files
+
+
 def test_images_before_a_damaged_one_are_handed_out(tmp_path: Path) -> None:
     for name in ("1.png", "2.png", "4.png"):
         write_image(tmp_path / name)

@@ -12,7 +12,7 @@ from gridfold.canonical import canonical_json
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.plan.shards import TrialKey
-from gridfold.plan.status import finished
+from gridfold.plan.status import stage_states
 from gridfold.plan.words import description
 
 REQUESTS = (
@@ -110,9 +110,8 @@ def test_finished_trials_are_those_with_an_answer_for_these_epochs(tmp_path: Pat
     folder = made.paths.trial(other.config_id, other.split)
     folder.mkdir(parents=True)
     (folder / "result-00002.json").write_text("{}")
-    (explored,) = (made.drawn(stage) for stage in made.stages)
-    assert explored is not None
-    assert finished(made, explored) == {TrialKey(trial.config_id, trial.split)}
+    (explored,) = stage_states(made)
+    assert explored.answered == {TrialKey(trial.config_id, trial.split)}
     assert "4, of which 1 are done and 3 are to be trained in 1 jobs" in description(made, 2)
 
 

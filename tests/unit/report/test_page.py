@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 from pages import EVIL, Page
-from synthetic import Finished, figures_in, finished, levels_off
+from synthetic import Finished, figures_in, finished, importance, levels_off
 
 from gridfold import wording
 from gridfold.data.description import ColumnDescription, Count
@@ -717,6 +717,14 @@ def test_p_values(p: float | None, text: str) -> None:
     assert wording.p_value(p) == text
 
 
+@pytest.mark.parametrize(
+    ("count", "most", "text"),
+    [(0, 2, ""), (2, 2, "n0, n1"), (3, 2, "n0, n1 and 1 more"), (1236, 1, "n0 and 1,235 more")],
+)
+def test_the_first_of_many_names_stand_for_all(count: int, most: int, text: str) -> None:
+    assert wording.first_of((f"n{i}" for i in range(count)), most) == text
+
+
 def test_long_labels_keep_both_ends() -> None:
     assert wording.shorten("a" * 30 + "b" * 30, 11) == "aaaaa…bbbbb"
     assert wording.shorten("two\nlines\x07", 30) == "two lines"
@@ -741,6 +749,23 @@ def test_the_data_are_told_with_what_was_left_out(page: Page) -> None:
     assert data.index("name id text") < data.index("height feature")
     assert "the column row, which counts the rows" in data
     assert "the column colour has 2 categories" in data
+
+
+def test_images_are_made_of_files(study: Finished, tmp_path: Path) -> None:
+    images = replace(study.data, source="images photos")
+    data = page_of(replace(study, data=images), tmp_path).section("dataset")
+    assert "65 files" in data
+    assert "65 rows" not in data
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_features_have_a_section_where_their_importance_was_measured(
+    study: Finished, tmp_path: Path, measured: bool
+) -> None:
+    table = importance() if measured else importance().assign(importance=np.nan, sd=np.nan)
+    page = page_of(replace(study, importance=table), tmp_path)
+    names = [element.attributes["id"] for element in page.all("section")]
+    assert ("features" in names) == measured
 
 
 def test_long_tables_of_classes_and_columns_say_what_they_leave_out(

@@ -15,6 +15,7 @@ from gridfold.plan.stage_file import StageFile
 from gridfold.requests import ChosenConfiguration
 from gridfold.store.trials import TrialResult, TrialStore
 from gridfold.tables import trials as tables
+from gridfold.training.state import RESERVED
 
 SPLITS = {
     "r0f0": Split(np.array([2, 3]), np.array([0, 1])),
@@ -101,6 +102,10 @@ def test_documented_columns_are_there_with_their_types(tmp_path: Path) -> None:
             if column.type in checks:
                 assert checks[column.type](table[column.name]), column.name
     assert set(trials["resumptions"]) == {1}
+
+
+def test_metrics_of_the_user_can_not_take_the_names_of_columns() -> None:
+    assert {column.name for column in tables.EPOCH_COLUMNS} == RESERVED
 
 
 def test_measures_are_shown_where_they_always_are_or_where_they_are_named() -> None:

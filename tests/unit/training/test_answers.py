@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from finalmodels import save
 from recorded import selected
 from workbench import Bench, prepare_bench
 
 from gridfold.data.dataset import Dataset
 from gridfold.errors import TrialFailure
 from gridfold.final import ensemble, fit
+from gridfold.paths import FinalModelPaths
 from gridfold.plan.job_requests import JobRequests
 from gridfold.store.selection import Selection
 from gridfold.training.answers import Answers, answers_of
@@ -346,9 +348,6 @@ def test_the_final_model_and_the_ensemble_answer_with_probabilities(
 ) -> None:
     bench = bench_of(tmp_path, build)
     request, selection = JobRequests(bench.plan).ensemble(), selection_of(bench)
-    names = {"model": "model.keras", "predictions": "test.parquet", "inside": "inside.npz"}
-    names["importance"] = "importance.parquet"
-    names |= {"preprocessing": "preprocessing.json", "card": "card.json", "card_text": "card.md"}
     Path("final/ensemble").mkdir(parents=True)
     splits = [n for n in bench.splits.by_name if n != "final"]
     together = ensemble.fit_ensemble(request, selection, bench.plan.paths, 0)
@@ -360,7 +359,7 @@ def test_the_final_model_and_the_ensemble_answer_with_probabilities(
     assert together.scores.test is not None
     assert together.scores.test.scores["log_loss"] < 0.2
     made = fit.fit_final(request, selection, bench.plan.paths, 0, together.scores)
-    made.save({kind: f"final/{name}" for kind, name in names.items()})
+    save(made, FinalModelPaths(Path("final")))
     assert made.card.test is not None
     assert made.card.test.scores["log_loss"] < 0.2
     assert "logits" in made.card.answers

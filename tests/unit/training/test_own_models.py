@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from finalmodels import save
 from recorded import selected
 from studies import load, write_study
 from workbench import (
@@ -28,6 +29,7 @@ from workbench import (
 from gridfold.errors import StudyError
 from gridfold.final import fit
 from gridfold.final.inference import FinalModel, NotReady
+from gridfold.paths import FinalModelPaths
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.loading import load_study
 from gridfold.plan.plan import Plan
@@ -386,15 +388,11 @@ def test_a_compiled_model_keeps_its_own_loss_and_optimiser(tmp_path: Path) -> No
 
 
 def final_of(bench: Bench, folder: Path) -> None:
-    """Train the final model, and save it as the rule `fit_final` does."""
+    """Train the final model, and save it in `folder`."""
     (configuration,) = bench.plan.configurations
     selection = selected(configuration.id, "own", final_epochs=2)
-    request = JobRequests(bench.plan).final()
-    names = {"model": "model.keras", "predictions": "test.parquet"}
-    names |= {"preprocessing": "preprocessing.json", "card": "card.json", "card_text": "card.md"}
-    names |= {"inside": "inside.npz", "importance": "importance.parquet"}
-    files = {kind: str(folder / name) for kind, name in names.items()}
-    fit.fit_final(request, selection, bench.plan.paths, 0).save(files)
+    result = fit.fit_final(JobRequests(bench.plan).final(), selection, bench.plan.paths, 0)
+    save(result, FinalModelPaths(folder))
 
 
 @pytest.mark.parametrize("kind", ["several inputs", "own loop"])

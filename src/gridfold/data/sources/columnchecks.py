@@ -16,6 +16,7 @@ from gridfold.data.description import ColumnDescription
 from gridfold.data.sources import tablefile
 from gridfold.data.sources.studytable import StudyTable
 from gridfold.errors import DataError
+from gridfold.wording import first_of
 
 # Columns that a note names.
 _NAMED = 10
@@ -171,8 +172,8 @@ def notes_on(columns: Sequence[ColumnDescription], data: Mapping[str, Any]) -> I
         and (not column.missing or (column.kind == "number" and not has_indicators))
     ]
     if constant:
-        more = f" and {len(constant) - _NAMED:,} more" * (len(constant) > _NAMED)
-        yield f"same value in each row, which tells nothing: {', '.join(constant[:_NAMED])}{more}"
+        named = first_of(constant, _NAMED)
+        yield f"same value in each row, which tells nothing: {named}"
     for column in columns:
         counts = {value.name: value.samples for value in column.values}
         if column.roles == ("groups",) and all(number == 1 for number in counts.values()):

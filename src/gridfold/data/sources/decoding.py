@@ -15,12 +15,13 @@ import numpy as np
 from gridfold import arrays
 from gridfold.arrays import Array
 from gridfold.errors import DataError, summary_of
-from gridfold.wording import counted
+from gridfold.wording import counted, first_of
 
 log = logging.getLogger(__name__)
 
 _CHANNELS = {"rgb": 3, "grayscale": 1}
-_NAMES_SHOWN = 20
+# Files that a refusal names, and those that a note names.
+NAMES_SHOWN = 20
 _EXAMPLES = 3
 _PROGRESS_SECONDS = 5.0
 # What the 16 bits of a camera, a microscope or a scanner are filled with.
@@ -73,11 +74,14 @@ class Decoded:
         undefined.
     found : dict of int to Found
         What is remarkable about files, by their position.
+    is_resized : array of shape (files,), bool
+        Which of them had another size, and were fitted to the one of `pixels`.
     """
 
     files: Sequence[Path | str]
     pixels: Array
     found: dict[int, Found]
+    is_resized: Array
 
     @property
     def errors(self) -> dict[int, str]:
@@ -119,7 +123,8 @@ def decode(
     """
     height, width = how["size"]
     shape = (len(files), height, width, _CHANNELS[how["color"]])
-    decoded = Decoded(files, arrays.empty(shape, np.uint8, folder), {})
+    pixels, is_resized = arrays.empty(shape, np.uint8, folder), np.zeros(len(files), bool)
+    decoded = Decoded(files, pixels, {}, is_resized)
     _decode_rows(decoded, range(len(files)), how, exact=exact)
     log.info("decoded %d images", len(files) - len(decoded.errors))
     return decoded
@@ -135,15 +140,15 @@ def _decode_rows(
     files = decoded.files
     said = time.monotonic()
 
-    def decode_one(row: int) -> tuple[int, Found]:
+    def attempt(row: int) -> tuple[int, Found]:
         try:
-            return row, _decode_into(decoded.pixels[row], files[row], how, exact)
+            return row, _decode_one(decoded, row, how, exact=exact)
         except Exception as error:
             # Damaged files raise nearly anything.
             return row, Found(error=summary_of(error))
 
     with ThreadPoolExecutor(cpu().usable_cores) as threads:
-        for row, found in threads.map(decode_one, rows):
+        for row, found in threads.map(attempt, rows):
             if found != Found():
                 decoded.found[row] = found
             if time.monotonic() - said > _PROGRESS_SECONDS:
@@ -151,12 +156,12 @@ def _decode_rows(
                 log.info("decoded %d of %d images", row + 1, len(files))
 
 
-def _decode_into(pixels: Array, file: Path | str, how: Mapping[str, Any], exact: bool) -> Found:
-    """Decode a file into an array of shape (height, width, channels), uint8."""
+def _decode_one(decoded: Decoded, row: int, how: Mapping[str, Any], *, exact: bool) -> Found:
+    """Decode one of the files into its row of pixels."""
     from PIL import Image, ImageOps
 
     height, width = how["size"]
-    with Image.open(file) as opened:
+    with Image.open(decoded.files[row]) as opened:
         has_sixteen_bits = any(";16" in str(tile.args) for tile in opened.tile)
         # Pillow heeds these only in files of 8 bits.
         tags = getattr(opened, "tag_v2", {}) if opened.format == "TIFF" else {}
@@ -191,6 +196,7 @@ def _decode_into(pixels: Array, file: Path | str, how: Mapping[str, Any], exact:
     )
     image = image.convert("RGB" if how["color"] == "rgb" else "L")
     wanted, filter_ = (width, height), Image.Resampling.BILINEAR
+    decoded.is_resized[row] = image.size != wanted
     if image.size == wanted:
         pass
     elif how["fit"] == "crop":
@@ -199,7 +205,7 @@ def _decode_into(pixels: Array, file: Path | str, how: Mapping[str, Any], exact:
         image = ImageOps.pad(image, wanted, filter_)
     else:
         image = image.resize(wanted, filter_)
-    pixels[:] = np.asarray(image, np.uint8).reshape(pixels.shape)
+    decoded.pixels[row] = np.asarray(image, np.uint8).reshape(decoded.pixels.shape[1:])
     return Found("", frames, is_transparent, greys, is_float, brightest)
 
 
@@ -258,7 +264,7 @@ def refuse_dark(parts: Sequence[Decoded]) -> None:
         raise DataError(
             f"{counted(len(values), 'file')} with colours of 16 bits, of which the upper 8 can be "
             f"read, have nothing above {max(values.values())} of 255 there: "
-            f"{shown([*values])}; write them with 8 bits a colour"
+            f"{first_of(values, NAMES_SHOWN)}; write them with 8 bits a colour"
         )
 
 
@@ -280,7 +286,7 @@ def notes_on(parts: Sequence[Decoded], limits: Sequence[float] | None) -> list[s
         notes.append(
             f"{counted(len(deep), 'file')} with grey values from {low:g} to {high:g}, of more than "
             f"8 bits, are scaled to 8 bits; {limits[0]:g} becomes black and {limits[1]:g} white: "
-            f"{_examples(deep)}"
+            f"{first_of(deep, _EXAMPLES)}"
         )
     for names, text in (
         (
@@ -293,7 +299,8 @@ def notes_on(parts: Sequence[Decoded], limits: Sequence[float] | None) -> list[s
         ),
     ):
         if names:
-            notes.append(f"{counted(len(names), 'file')} {text}: {_examples(names)}")
+            shown = first_of(names, _EXAMPLES)
+            notes.append(f"{counted(len(names), 'file')} {text}: {shown}")
     return notes
 
 
@@ -308,19 +315,8 @@ def left_out_of(parts: Sequence[Decoded]) -> list[str]:
     if not many:
         return []
     pages = sum(many.values()) - len(many)
-    named = [f"{name} ({frames})" for name, frames in many.items()]
+    named = (f"{name} ({frames})" for name, frames in many.items())
     return [
         f"{counted(pages, 'page or frame', 'pages or frames')} of {counted(len(many), 'file')}, of "
-        f"which the first is read: {_examples(named)}"
+        f"which the first is read: {first_of(named, _EXAMPLES)}"
     ]
-
-
-def _examples(names: Sequence[str]) -> str:
-    return shown(names, _EXAMPLES)
-
-
-def shown(names: Sequence[str], most: int = _NAMES_SHOWN) -> str:
-    """Return names in one line, at most `most` of them."""
-    text = ", ".join(names[:most])
-    more = len(names) - most
-    return f"{text} and {more:,} more" if more > 0 else text

@@ -18,13 +18,13 @@ from gridfold.data.description import Count, DataDescription, Role, name_of
 from gridfold.data.sources import tablefile
 from gridfold.data.sources.columnchecks import refuse, require_complete, stray_complaints
 from gridfold.data.sources.decoding import (
+    NAMES_SHOWN,
     Decoded,
     decode,
     left_out_of,
     notes_on,
     range_of,
     refuse_dark,
-    shown,
     upright,
 )
 from gridfold.data.sources.described import described
@@ -33,6 +33,7 @@ from gridfold.data.sources.studytable import require_columns
 from gridfold.data.sources.table import tell
 from gridfold.errors import DataError
 from gridfold.imagefolders import SUFFIXES, Listing, parts_of
+from gridfold.wording import first_of
 
 log = logging.getLogger(__name__)
 
@@ -130,10 +131,10 @@ def _sets(data: Mapping[str, Any], *, classes: bool) -> tuple[Raw, Raw | None]:
                 part.targets = np.array([label(value) for value in part.targets], object)
         unknown = np.setdiff1d(test.targets, own.targets)
         if len(unknown):
+            shown = first_of(map(label, unknown), NAMES_SHOWN)
             raise DataError(
-                f"the test set has classes that no other image has: "
-                f"{shown([label(value) for value in unknown])}; give its images the classes of the "
-                "others, or leave the test set out"
+                f"the test set has classes that no other image has: {shown}; give its images the "
+                "classes of the others, or leave the test set out"
             )
     return own, test
 
@@ -155,9 +156,10 @@ def _listed_in_folders(folders: Sequence[Path]) -> Raw:
     """Return the files in the folders of the classes."""
     listing = Listing.of(folders)
     if listing.empty:
+        shown = first_of(map(str, listing.empty), NAMES_SHOWN)
         raise DataError(
-            f"{shown([*map(str, listing.empty)])}: no images; remove the folder, or put files in "
-            f"it that end in {', '.join(sorted(SUFFIXES))}"
+            f"{shown}: no images; remove the folder, or put files in it that end in "
+            f"{', '.join(sorted(SUFFIXES))}"
         )
     return Raw(
         listing.files,
@@ -190,7 +192,8 @@ def _listed_in_file(path: str, data: Mapping[str, Any], *, classes: bool) -> Raw
     files = [Path(path).parent / name for name in table[data["image"]].astype(str)]
     absent = [str(file) for file in files if not file.is_file()]
     if absent:
-        raise DataError(f"{path}: {len(absent)} files are not there: {shown(absent)}")
+        shown = first_of(absent, NAMES_SHOWN)
+        raise DataError(f"{path}: {len(absent)} files are not there: {shown}")
     targets = table[data["targets"]]
     return Raw(
         files,
@@ -213,7 +216,7 @@ def _roles(data: Mapping[str, Any], table: Any) -> dict[str, tuple[Role, ...]]:
     return {str(name): roles.get(name, ("ignored",)) for name in table.columns}
 
 
-def size_of(file: Path | str) -> list[int]:
+def _size_of(file: Path | str) -> list[int]:
     """Return height and width of an image file, held as its camera was."""
     from PIL import Image
 
@@ -226,7 +229,7 @@ def _first_size(files: Sequence[Path]) -> list[int]:
     """Return height and width of the first file that is an image."""
     for file in files:
         try:
-            return size_of(file)
+            return _size_of(file)
         except Exception as error:
             # Named with all the others when they are decoded.
             log.debug("%s: %s", file, error)
@@ -240,10 +243,11 @@ def _put_pixels(part: Raw, decoded: Decoded, damaged: str) -> list[str]:
     if not errors:
         return []
     named = [f"{files[row]} ({text})" for row, text in sorted(errors.items())]
+    shown = first_of(named, NAMES_SHOWN)
     if damaged == "refuse":
         raise DataError(
-            f"{len(errors)} of {len(files)} images can't be used: {shown(named)}; mend or "
-            "remove them, or set data.damaged: skip"
+            f"{len(errors)} of {len(files)} images can't be used: {shown}; mend or remove them, "
+            "or set data.damaged: skip"
         )
     kept = np.setdiff1d(np.arange(len(files)), list(errors))
     for name in ("features", "targets", "groups", "weights"):
@@ -251,4 +255,4 @@ def _put_pixels(part: Raw, decoded: Decoded, damaged: str) -> list[str]:
         if values is not None:
             setattr(part, name, values[kept])
     log.warning("%d of %d images left out: %s", len(errors), len(files), "; ".join(named))
-    return [f"{len(errors)} of {len(files)} images, which can't be decoded: {shown(named)}"]
+    return [f"{len(errors)} of {len(files)} images, which can't be decoded: {shown}"]

@@ -6,7 +6,17 @@ import math
 from typing import Any
 
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
-from gridfold.report.tables import Cell, Heading, Table, TableColumn, share_text, table_of
+from gridfold.report.tables import (
+    Cell,
+    Heading,
+    Table,
+    TableColumn,
+    configuration_cell,
+    count_column,
+    share_text,
+    table_of,
+    text_column,
+)
 from gridfold.statistics.result import Comparison, ComparisonFacts
 from gridfold.store.model_card import ModelCard
 from gridfold.store.selection import Selection
@@ -165,10 +175,7 @@ def _comparisons(comparison: Comparison) -> Table:
     level = percent(facts.confidence)
     columns: list[TableColumn] = [
         (Heading("Rank"), lambda row: Cell(str(row["rank"]))),
-        (
-            Heading("Configuration", numeric=False),
-            lambda row: Cell(str(row["label"]), detail=str(row["config_id"])),
-        ),
+        (Heading("Configuration", numeric=False), configuration_cell),
         (
             Heading("Difference", "mean minus that of the selected configuration"),
             lambda row: Cell(number(row["difference"], places, signed=True)),
@@ -210,16 +217,10 @@ def _scientific(comparison: Comparison) -> Table:
     places = decimals(table["high"] - table["mean"], table["mean"])
     name = measure_name(comparison.facts.measure)
     columns: list[TableColumn] = [
-        (Heading("Axis", numeric=False), lambda row: Cell(str(row["axis"]))),
-        (Heading("Value", numeric=False), lambda row: Cell(str(row["value"]))),
-        (
-            Heading("Of", "configurations with this value"),
-            lambda row: Cell(f"{row['n_configurations']:,}"),
-        ),
-        (
-            Heading("Best configuration", numeric=False),
-            lambda row: Cell(str(row["label"]), detail=str(row["config_id"])),
-        ),
+        text_column("axis", "Axis"),
+        text_column("value", "Value"),
+        count_column("n_configurations", "Of", "configurations with this value"),
+        (Heading("Best configuration", numeric=False), configuration_cell),
         (Heading(f"{name[0].upper()}{name[1:]}"), lambda row: Cell(number(row["mean"], places))),
         (
             Heading(f"{percent(comparison.facts.confidence)} interval", numeric=False),

@@ -8,7 +8,15 @@ import pandas as pd
 
 from gridfold.data.description import ColumnDescription, Count, DataDescription
 from gridfold.report.input import ReportInput, ReportSection
-from gridfold.report.tables import Cell, Heading, Table, TableColumn, numeric_cell, table_of
+from gridfold.report.tables import (
+    Heading,
+    Table,
+    TableColumn,
+    count_column,
+    numeric_cell,
+    table_of,
+    text_column,
+)
 from gridfold.wording import MISSING, percent
 
 _MOST_ROWS = 60
@@ -33,7 +41,7 @@ def _facts(study: ReportInput, described: DataDescription) -> dict[str, str]:
         "Samples": described.samples.summary if described.samples else MISSING,
     }
     if described.samples and described.samples.number != described.rows:
-        facts["Made of"] = f"{described.rows:,} rows"
+        facts["Made of"] = described.made_of
     if described.samples and described.samples.missing:
         facts["Missing values"] = f"{percent(round(described.samples.missing, 4))} of all"
     if study.card.test:
@@ -48,11 +56,8 @@ def _class_table(classes: Sequence[Count]) -> Table:
     )
     total = max(1, int(counts["samples"].sum()))
     columns: list[TableColumn] = [
-        (Heading("Class", numeric=False), lambda row: Cell(row["name"], row["name"])),
-        (
-            Heading("Samples"),
-            lambda row: numeric_cell(row["samples"], f"{row['samples']:,}"),
-        ),
+        text_column("name", "Class"),
+        count_column("samples", "Samples"),
         (
             Heading("Share"),
             lambda row: numeric_cell(
@@ -61,8 +66,7 @@ def _class_table(classes: Sequence[Count]) -> Table:
         ),
     ]
     if counts["test"].any():
-        heading = Heading("Own test set", "samples of the source’s own test set")
-        columns.append((heading, lambda row: numeric_cell(row["test"], f"{row['test']:,}")))
+        columns.append(count_column("test", "Own test set", "samples of the source’s own test set"))
     return table_of(columns, counts.head(_MOST_ROWS), len(counts))
 
 
@@ -73,15 +77,14 @@ def _column_table(described: Sequence[ColumnDescription]) -> Table:
         [(c.name, ", ".join(c.roles), c.kind, c.summary, c.missing) for c in ordered[:_MOST_ROWS]],
         columns=["name", "roles", "kind", "values", "missing"],
     )
-
-    def text(column: str) -> TableColumn:
-        heading = {"name": "Column", "roles": "Role", "kind": "Kind", "values": "Values"}[column]
-        return Heading(heading, numeric=False), lambda row: Cell(row[column], row[column])
-
-    missing: TableColumn = (
-        Heading("Missing", "share of the rows without a value"),
-        lambda row: numeric_cell(
-            row["missing"], percent(round(row["missing"], 4)) if row["missing"] else "0%"
+    columns: list[TableColumn] = [
+        text_column("name", "Column"),
+        text_column("roles", "Role"),
+        text_column("kind", "Kind"),
+        text_column("values", "Values"),
+        (
+            Heading("Missing", "share of the rows without a value"),
+            lambda row: numeric_cell(row["missing"], percent(round(row["missing"], 4))),
         ),
-    )
-    return table_of([*map(text, ("name", "roles", "kind", "values")), missing], table, len(ordered))
+    ]
+    return table_of(columns, table, len(ordered))

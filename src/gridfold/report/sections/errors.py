@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
-from gridfold.report.tables import Cell, Heading, Table, number_column, numeric_cell, table_of
+from gridfold.report.tables import Table, count_column, number_column, table_of, text_column
 from gridfold.tables.predictions import TEST
 
 _MOST_CLASSES = 40
@@ -36,12 +36,9 @@ def _class_table(classes: pd.DataFrame) -> Table | None:
     if total > _MOST_CLASSES * len(parts):
         shown = shown.groupby("part", sort=False).head(_MOST_CLASSES)
     columns = [
-        (Heading("Samples of", numeric=False), lambda row: Cell(row["part"], row["part"])),
-        (Heading("Class", numeric=False), lambda row: Cell(str(row["class"]), str(row["class"]))),
-        (
-            Heading("n", "samples of this class"),
-            lambda row: numeric_cell(row["samples"], f"{row['samples']:,}"),
-        ),
+        text_column("part", "Samples of"),
+        text_column("class", "Class"),
+        count_column("samples", "n", "samples of this class"),
         number_column("precision", "Precision", "share of it among samples predicted so", 3),
         number_column("recall", "Recall", "share predicted so among its samples", 3),
         number_column("f1", "F1", "harmonic mean of precision and recall", 3),

@@ -8,7 +8,15 @@ import pandas as pd
 
 from gridfold.advice import recognise
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
-from gridfold.report.tables import Cell, Heading, Table, TableColumn, configuration_cell, table_of
+from gridfold.report.tables import (
+    Cell,
+    Heading,
+    Table,
+    TableColumn,
+    configuration_cell,
+    table_of,
+    text_column,
+)
 from gridfold.wording import shorten
 
 _MOST_FAILURES = 200
@@ -31,8 +39,8 @@ def _table(trials: pd.DataFrame) -> Table:
     failed = trials[trials["status"] == "failed"]
     columns: list[TableColumn] = [
         (Heading("Configuration", numeric=False), configuration_cell),
-        (Heading("Split", numeric=False), lambda row: Cell(str(row["split"]))),
-        (Heading("Kind", numeric=False), lambda row: Cell(str(row["failure"]))),
+        text_column("split", "Split"),
+        text_column("failure", "Kind"),
         (Heading("Reason", numeric=False), _reason),
     ]
     return table_of(columns, failed.head(_MOST_FAILURES), len(failed))

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pandas as pd
 
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
-from gridfold.report.tables import Cell, Heading, Table, TableColumn, number_column, table_of
+from gridfold.report.tables import (
+    Cell,
+    Heading,
+    Table,
+    TableColumn,
+    number_column,
+    table_of,
+    text_column,
+)
 
 
 def scaling(study: ReportInput) -> ReportSection | None:
@@ -26,9 +34,9 @@ def _table(table: pd.DataFrame) -> Table:
             Heading("Case", numeric=False),
             lambda row: Cell(f"{row['model']} {row['series']}".strip(), detail=row["config_id"]),
         ),
-        (Heading("Device", numeric=False), lambda row: Cell(row["device"])),
-        (Heading("Precision", numeric=False), lambda row: Cell(row["precision"])),
-        (Heading("Backend", numeric=False), lambda row: Cell(row["backend"])),
+        text_column("device", "Device"),
+        text_column("precision", "Precision"),
+        text_column("backend", "Backend"),
         number_column("world_size", "World size", "replicas", 0),
         number_column("batch_size", "Batch", "samples of one step, over all replicas", 0),
         number_column("epoch_seconds", "s an epoch", "median, without validation", 2),

@@ -13,6 +13,7 @@ from gridfold.imagefolders import parts_of
 from gridfold.study.checks import table
 from gridfold.study.sections.data import EMBEDDED_SHAPES
 from gridfold.study.sections.explain import shown
+from gridfold.study.sections.resampling import ORDERED_METHODS, UNGROUPED_METHODS
 from gridfold.usercode.functions import problem_with
 
 # Which problems the targets of an embedded data set can serve.
@@ -127,14 +128,14 @@ def resampling_data_problems(data: Any, resampling: Any) -> Iterator[Problem]:
         yield Problem(
             ("resampling", "method"), "`group` without `data.groups`", "allowed: name the groups"
         )
-    if getattr(data, "groups", None) is not None and resampling.method in ("kfold", "stratified"):
+    if getattr(data, "groups", None) is not None and resampling.method in UNGROUPED_METHODS:
         yield Problem(
             ("resampling", "method"),
             f"`{resampling.method}` with `data.groups: {data.groups}` would separate groups",
             "allowed: group or holdout, blocked or forward, or no data.groups",
         )
     elif getattr(data, "sequence", None) is not None and not (
-        resampling.method in ("blocked", "forward") or data.groups is not None
+        resampling.method in ORDERED_METHODS or data.groups is not None
     ):
         yield Problem(
             ("resampling", "method"),

@@ -11,6 +11,8 @@ from gridfold.study.sections.base import NonNegativeInt, PositiveInt, Section
 FoldCount = Annotated[int, Field(ge=2)]
 # Methods by time, which draw nothing.
 ORDERED_METHODS = ("blocked", "forward")
+# Methods that know no groups, and would separate their samples.
+UNGROUPED_METHODS = ("kfold", "stratified")
 
 
 class _Plan(Section):

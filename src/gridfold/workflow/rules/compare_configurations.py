@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from gridfold.figures.comparison import draw_comparison
 from gridfold.figures.study import save_all
@@ -11,6 +10,7 @@ from gridfold.jobs.script import RuleJob
 from gridfold.paths import StudyPaths
 from gridfold.requests import ComparisonRequest
 from gridfold.statistics.comparison import compare
+from gridfold.tables.trials import read_table
 
 
 def run(job: RuleJob) -> None:
@@ -18,8 +18,8 @@ def run(job: RuleJob) -> None:
     request = job.request(ComparisonRequest)
     found = compare(
         request,
-        pd.read_parquet(job.input("trials")),
-        pd.read_parquet(job.input("configurations")),
+        read_table(job.input("trials")),
+        read_table(job.input("configurations")),
         targets=np.load(job.input("targets"), mmap_mode="r"),
         groups=np.load(job.input("groups"), mmap_mode="r"),
         predictions=job.inputs["predictions"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from gridfold.data.manifest import Manifest
 from gridfold.figures import classes, study
@@ -19,8 +18,8 @@ def run(job: RuleJob) -> None:
     found = classes.draw_classes(
         request,
         predicted_samples(
-            pd.read_parquet(job.input("out_of_fold")),
-            pd.read_parquet(job.input("test_predictions")),
+            trials.read_table(job.input("out_of_fold")),
+            trials.read_table(job.input("test_predictions")),
             np.load(job.input("targets"), mmap_mode="r"),
         ),
         features=np.load(job.input("features"), mmap_mode="r"),

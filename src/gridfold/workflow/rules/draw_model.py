@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from gridfold.data.manifest import Manifest
 from gridfold.figures import architecture, model, study
@@ -16,7 +15,7 @@ from gridfold.tables import trials
 def run(job: RuleJob) -> None:
     """Do the work of a job of the rule."""
     inside = Inside.load(job.input("inside"))
-    importance = pd.read_parquet(job.input("importance"))
+    importance = trials.read_table(job.input("importance"))
     drawings = model.draw_model(
         inside,
         importance,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from gridfold.figures import search_path, study
 from gridfold.jobs.script import RuleJob
 from gridfold.requests import ReportRequest
-from gridfold.tables.trials import StudyTables
+from gridfold.tables.trials import StudyTables, read_table
 
 
 def run(job: RuleJob) -> None:
@@ -17,7 +15,7 @@ def run(job: RuleJob) -> None:
     drawings = study.draw_search(request, tables)
     if "search_path_svg" in job.outputs:
         drawings["search_path"] = search_path.draw_search_path(
-            pd.read_parquet(job.input("search")),
+            read_table(job.input("search")),
             tables.configurations["config_id"].iloc[0],
             request.measure,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from gridfold.data.manifest import Manifest
 from gridfold.figures import study
@@ -11,7 +10,7 @@ from gridfold.jobs.script import RuleJob
 from gridfold.requests import ReportRequest
 from gridfold.store.model_card import ModelCard
 from gridfold.tables.predictions import predicted_samples
-from gridfold.tables.trials import StudyTables
+from gridfold.tables.trials import StudyTables, read_table
 
 
 def run(job: RuleJob) -> None:
@@ -22,8 +21,8 @@ def run(job: RuleJob) -> None:
         StudyTables.read(job.input),
         card=ModelCard.read(job.input("card")),
         samples=predicted_samples(
-            pd.read_parquet(job.input("out_of_fold")),
-            pd.read_parquet(job.input("test_predictions")),
+            read_table(job.input("out_of_fold")),
+            read_table(job.input("test_predictions")),
             np.load(job.input("targets"), mmap_mode="r"),
         ),
         manifest=Manifest.read(job.input("manifest")),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from gridfold.figures import scaling, study
 from gridfold.jobs.script import RuleJob
 from gridfold.requests import ScalingRequest
@@ -15,8 +13,8 @@ def run(job: RuleJob) -> None:
     request = job.request(ScalingRequest)
     table = scaling.scaling_table(
         request,
-        pd.read_parquet(job.input("trials")),
-        pd.read_parquet(job.input("epochs")),
+        trials.read_table(job.input("trials")),
+        trials.read_table(job.input("epochs")),
     )
     for file in (job.output("table"), job.output("table_csv")):
         trials.write(file, table)

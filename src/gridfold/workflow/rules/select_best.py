@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pandas as pd
-
 from gridfold.jobs.script import RuleJob
 from gridfold.requests import SummaryRequest
 from gridfold.statistics.summary import select
@@ -16,7 +14,7 @@ def run(job: RuleJob) -> None:
     """Do the work of a job of the rule."""
     request = job.request(SummaryRequest)
     tried = len(json.loads(job.input("catalogue").read_text()))
-    selection = select(pd.read_parquet(job.input("configurations")), request, tried)
+    selection = select(trials.read_table(job.input("configurations")), request, tried)
     predictions = trials.predictions_of(selection.config_id, job.inputs["predictions"])
     trials.write(job.output("predictions"), predictions)
     selection.write(job.output("best"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from gridfold.jobs.script import RuleJob
 from gridfold.requests import SummaryRequest
 from gridfold.statistics.summary import summarise
@@ -13,6 +11,6 @@ from gridfold.tables import trials
 def run(job: RuleJob) -> None:
     """Do the work of a job of the rule."""
     request = job.request(SummaryRequest)
-    table = summarise(pd.read_parquet(job.input("trials")), request)
+    table = summarise(trials.read_table(job.input("trials")), request)
     for file in (job.output("configurations"), job.output("configurations_csv")):
         trials.write(file, table)
