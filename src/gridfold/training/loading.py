@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import FunctionType
@@ -39,7 +40,9 @@ def load_model(file: Path | str, *code: Path | str) -> keras.Model:
     """
     own = own_objects(map(Path, code))
     objects = {keras.saving.get_registered_name(one): _lenient(one) for one in own}
-    with keras.saving.custom_object_scope(objects):
+    with keras.saving.custom_object_scope(objects), warnings.catch_warnings():
+        # Keras builds a layer without a method `build` by calling it, and warns that it may not.
+        warnings.filterwarnings("ignore", r"`build\(\)` was called on layer")
         return keras.saving.load_model(file, compile=False)
 
 
