@@ -194,7 +194,7 @@ def test_a_load_of_short_trials_is_trained_once_each(
         data={"source": "iris"},
         model={"custom": {"train": "momentary.py:train"}},
         training={"epochs": 1},
-        search={"space": {"custom.penalty": {"range": {"start": 1, "stop": 16}}}},
+        search={"space": {"custom.penalty": {"range": {"start": 1, "stop": 8}}}},
         resampling={"method": "kfold", "folds": 8},
         execution={"trials_per_job": "configuration"},
     )
@@ -204,14 +204,14 @@ def test_a_load_of_short_trials_is_trained_once_each(
     options = ("--profile", "slurm", *IMPATIENT, "--set-threads", f"train={cores}", "--jobs", "10")
     clone.snakemake(study, *options)
     trials = pd.read_parquet(clone.results() / "tables" / "trials.parquet")
-    assert len(trials) == 16 * 8
+    assert len(trials) == 8 * 8
     assert set(trials["status"]) == {"finished"}
     jobs = [
         (row["Comment"], row["State"])
         for row in cluster.jobs("JobIDRaw", "Comment", "State")
         if int(row["JobIDRaw"]) > since and row["Comment"].startswith("rule_train_")
     ]
-    shards = [f"s{number:04d}" for number in range(1, 17)]
+    shards = [f"s{number:04d}" for number in range(1, 9)]
     assert sorted(jobs) == [(f"rule_train_wildcards_{shard}", "COMPLETED") for shard in shards]
     # What the jobs say of themselves: no trial in two of them, and none twice in one.
     logs = (clone.results() / "logs" / "train").glob("*.log")

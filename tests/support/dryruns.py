@@ -123,7 +123,12 @@ def _submitted(group: Any) -> Mapping[str, Any]:
 
 def main() -> None:
     """Answer for each command line of standard input."""
+    # With what Snakemake imports while it reads rules.
+    import nbformat  # noqa: F401
+    import smart_open  # noqa: F401
     import snakemake.cli  # noqa: F401
+
+    import gridfold.workflow.bridge  # noqa: F401
 
     for number, words in enumerate(json.load(sys.stdin)):
         if child := os.fork():

@@ -78,6 +78,9 @@ def _become(folder: str, environment: dict[str, str], *streams: str) -> None:
 
 def main() -> None:
     """Answer until standard input ends."""
+    # What Snakemake imports while it reads rules.
+    import nbformat  # noqa: F401
+    import smart_open  # noqa: F401
     from snakemake.cli import get_argument_parser
     from snakemake.cli import main as snakemake_main
 

@@ -434,7 +434,7 @@ def test_a_class_with_a_call_alone_trains_and_is_saved(tmp_path: Path) -> None:
     bench = bench_of(tmp_path, "subclass", source="iris")
     assert bench.trained().parameters == 4 * 8 + 8 + 8 * 3 + 3
     made = fit.fit_final(JobRequests(bench.plan).final(), selection_of(bench), bench.plan.paths, 0)
-    fit.save_model(made.model, Path("model.keras"))
+    fit.save_model(made.model, Path("model.keras"), must_be_loadable=True)
     loaded = keras.saving.load_model("model.keras")
     dataset = Dataset.load(bench.plan.paths.data)
     expected = np.stack(made.predictions["prediction"].to_numpy())
