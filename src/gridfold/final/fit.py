@@ -38,6 +38,7 @@ from gridfold.store.selection import Selection
 from gridfold.tables import trials
 from gridfold.training import models
 from gridfold.training.answers import single
+from gridfold.training.measures import Scorer
 from gridfold.training.trial import Fitted, fit
 
 
@@ -133,6 +134,7 @@ def fit_final(
             request.confidence,
             request.conditions.own_functions,
             request.further_measures or (),
+            request.conditions.positive_from,
         ),
         ensemble=ensemble,
         data=ModelData(
@@ -144,6 +146,7 @@ def fit_final(
             outputs=dataset.target_names,
         ),
         answers=_answers(fitted, dataset),
+        threshold=request.conditions.threshold,
         output_scaling=OutputScaling(
             undone_by_the_model=not fitted.scaled_scores,
             center=fitted.targets.center.tolist(),
@@ -164,9 +167,12 @@ def fit_final(
             fitted,
             dataset,
             splits.test,
-            request.measure,
+            Scorer(
+                request.measure,
+                request.conditions.own_functions.get(request.measure),
+                request.conditions.positive_from,
+            ),
             settings["training"]["seed"],
-            request.conditions.own_functions.get(request.measure),
         ),
     )
 

@@ -25,6 +25,7 @@ def run(job: RuleJob) -> None:
             pd.read_parquet(job.input("out_of_fold")),
             pd.read_parquet(job.input("test_predictions")),
             np.load(job.input("targets"), mmap_mode="r"),
+            request.positive_from,
         ),
         manifest=Manifest.read(job.input("manifest")),
     )
