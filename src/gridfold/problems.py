@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+USUAL_THRESHOLD = 0.5
+"""From which probability on a sample is positive where a study does not say another one."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,8 @@ class Measure:
         How many classes a problem must have for it to tell anything.
     divides_by_targets : bool
         Whether it is not defined where a target is 0.
+    of_classes : bool
+        Whether it judges predicted classes, which depend on the threshold of a binary problem.
     """
 
     name: str
@@ -133,6 +139,7 @@ class Measure:
     needs_two_classes: bool = False
     least_classes: int = 2
     divides_by_targets: bool = False
+    of_classes: bool = False
 
     @classmethod
     def of(cls, name: str) -> Measure:
@@ -201,8 +208,22 @@ MEASURES: dict[str, Measure] = {
             -math.inf,
             1.0,
         ),
-        Measure("accuracy", "Share of samples predicted right", 0.0, 1.0, counts="samples"),
-        Measure("balanced_accuracy", "Mean over classes of recall", 0.0, 1.0, counts="samples"),
+        Measure(
+            "accuracy",
+            "Share of samples predicted right",
+            0.0,
+            1.0,
+            counts="samples",
+            of_classes=True,
+        ),
+        Measure(
+            "balanced_accuracy",
+            "Mean over classes of recall",
+            0.0,
+            1.0,
+            counts="samples",
+            of_classes=True,
+        ),
         Measure(
             "roc_auc",
             "Area under the ROC curve of the positive class",
@@ -225,6 +246,7 @@ MEASURES: dict[str, Measure] = {
             0.0,
             1.0,
             counts="samples",
+            of_classes=True,
         ),
         Measure(
             "f1_macro",
@@ -232,6 +254,7 @@ MEASURES: dict[str, Measure] = {
             0.0,
             1.0,
             counts="samples",
+            of_classes=True,
         ),
         Measure(
             "log_loss",
@@ -260,19 +283,21 @@ MEASURES: dict[str, Measure] = {
         ),
         Measure(
             "sensitivity",
-            "Share of the positive samples that is predicted so (recall), at probability 0.5",
+            "Share of the positive samples that is predicted so (recall)",
             0.0,
             1.0,
             counts="samples",
             needs_two_classes=True,
+            of_classes=True,
         ),
         Measure(
             "specificity",
-            "Share of the negative samples that is predicted so, at probability 0.5",
+            "Share of the negative samples that is predicted so",
             0.0,
             1.0,
             counts="samples",
             needs_two_classes=True,
+            of_classes=True,
         ),
         Measure(
             "matthews_correlation",
@@ -281,6 +306,7 @@ MEASURES: dict[str, Measure] = {
             1.0,
             counts="samples",
             needs_two_classes=True,
+            of_classes=True,
         ),
         Measure(
             "cohen_kappa",
@@ -289,6 +315,7 @@ MEASURES: dict[str, Measure] = {
             1.0,
             counts="samples",
             needs_two_classes=True,
+            of_classes=True,
         ),
         Measure(
             "brier_score",
@@ -340,6 +367,33 @@ def asks_for_data(name: str) -> bool:
     """Tell whether only the data say if a measure is defined at all, however they are split."""
     measure = MEASURES.get(name)
     return measure is not None and (measure.divides_by_targets or measure.least_classes > 2)
+
+
+def threshold_in(problem: Mapping[str, Any]) -> float:
+    """Return from which probability on a sample is predicted as positive.
+
+    Parameters
+    ----------
+    problem : mapping
+        The section `problem` of a study.
+    """
+    threshold = problem.get("threshold")
+    return USUAL_THRESHOLD if threshold is None else float(threshold)
+
+
+def depends_on_threshold(problem: str, name: str) -> bool:
+    """Tell whether the threshold of a problem changes what a name of a measure stands for.
+
+    Parameters
+    ----------
+    problem : str
+        Type of the problem.
+    name : str
+        A measure, or what is followed in training: ``val_metric``, ``val_accuracy``, ``val_loss``.
+    """
+    metric = PROBLEM_KINDS[problem].metric
+    followed = {"val_metric": metric, f"val_{metric}": metric}.get(name, name)
+    return problem == "binary" and followed in MEASURES and MEASURES[followed].of_classes
 
 
 def is_own_measure(name: str) -> bool:

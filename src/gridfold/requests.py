@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from gridfold import typed_json
+from gridfold.problems import USUAL_THRESHOLD, depends_on_threshold, threshold_in
 
 Settings = Mapping[str, Any]
 """Everything that can change the result of a trial: model, training, problem, preprocessing."""
@@ -69,6 +70,11 @@ class Conditions:
         Whether models must be loadable from their files.
     own_measures : mapping of str to OwnMeasure, or None
         The measures of the user's own by their names; None where there are none.
+    threshold : float or None
+        ``problem.threshold``, where it is another one than the usual.
+    objective_follows_threshold : bool or None
+        True where this threshold decides a search by what is followed in training, whatever the
+        configuration; then trainings depend on it. Else None.
     """
 
     code: str
@@ -79,6 +85,26 @@ class Conditions:
     in_memory_mb: int
     loadable: bool = True
     own_measures: Mapping[str, OwnMeasure] | None = None
+    threshold: float | None = None
+    objective_follows_threshold: bool | None = None
+
+    @property
+    def positive_from(self) -> float:
+        """From which probability on a sample of a binary problem is predicted as positive."""
+        return USUAL_THRESHOLD if self.threshold is None else self.threshold
+
+    def trains_by_threshold(self, settings: Settings) -> bool:
+        """Tell whether another threshold would train a configuration otherwise.
+
+        Parameters
+        ----------
+        settings : mapping
+            Of the configuration.
+        """
+        stopping = settings["training"]["early_stopping"]
+        problem = settings["problem"]["type"]
+        stops = bool(stopping) and depends_on_threshold(problem, stopping["monitor"])
+        return stops or bool(self.objective_follows_threshold)
 
     @property
     def own_functions(self) -> dict[str, str]:
@@ -384,12 +410,20 @@ class ComparisonRequest(Request):
         The section `search.space`.
     function : str or None
         Reference of the measure's function, if it is one of the user's own.
+    threshold : float or None
+        As in :class:`Conditions`.
     """
 
     measure: str
     confidence: float
     space: Mapping[str, Any]
     function: str | None = None
+    threshold: float | None = None
+
+    @property
+    def positive_from(self) -> float:
+        """From which probability on a sample of a binary problem is predicted as positive."""
+        return USUAL_THRESHOLD if self.threshold is None else self.threshold
 
 
 @dataclass(frozen=True)
@@ -483,6 +517,11 @@ class ReportRequest(Request):
     measure: str
     splits: tuple[str, ...]
     command: str | None = None
+
+    @property
+    def positive_from(self) -> float:
+        """From which probability on a sample of a binary problem is predicted as positive."""
+        return threshold_in(self.study["problem"])
 
 
 @dataclass(frozen=True)

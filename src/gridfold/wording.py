@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gridfold.problems import PROBLEM_KINDS, Measure
+from gridfold.problems import PROBLEM_KINDS, USUAL_THRESHOLD, Measure, threshold_in
 
 MISSING = "–"
 
@@ -43,7 +43,27 @@ def direction(measure: str) -> str:
 def training_metric(study: Mapping[str, Any]) -> str:
     """Return the name of what is followed beside the loss while a resolved study trains."""
     name = measure_name(PROBLEM_KINDS[study["problem"]["type"]].metric)
+    threshold = threshold_in(study["problem"])
+    if threshold != USUAL_THRESHOLD:
+        return f"{name} (threshold {threshold})"
     return name if study["data"]["scale_targets"] == "none" else f"{name} (scaled targets)"
+
+
+def threshold_sentence(threshold: float, names: Sequence[str]) -> str:
+    """Return from when on a sample is predicted as positive; empty at the usual threshold.
+
+    Parameters
+    ----------
+    threshold : float
+        ``problem.threshold``.
+    names : sequence of str
+        Of the classes, the positive one last.
+    """
+    if threshold == USUAL_THRESHOLD:
+        return ""
+    return (
+        f"A sample is predicted as {shorten(names[-1], 40)} from a probability of {threshold} on."
+    )
 
 
 def half_width(mean: float, low: float | None, high: float | None) -> float:

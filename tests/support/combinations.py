@@ -43,6 +43,7 @@ FACTORS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "sample weights",
         ),
         "problem": ("multiclass", "binary", "regression", "multi_output"),
+        "threshold": ("usual", "another"),
         "stages": ("none", "refine", "confirm", "all"),
         "distribution": ("none", "mirrored", "horovod"),
         "stopping": ("off", "best epoch", "last epoch", "own measure"),
@@ -110,6 +111,10 @@ REFUSALS = (
     ),
     Refusal({"problem": _NUMBERS, "resampling": ("stratified",)}, "strata need classes"),
     Refusal({"problem": _NUMBERS, "training": ("class weights",)}, "class weights need classes"),
+    Refusal(
+        {"problem": ("multiclass", *_NUMBERS), "threshold": ("another",)},
+        "only `type: binary` has a positive class",
+    ),
     Refusal(
         {"distribution": _SEVERAL, "stages": ("refine", "confirm", "all")},
         "a search in stages of trials on several devices",
@@ -248,6 +253,8 @@ def _problem(name: str, combination: Combination) -> dict[str, Any]:
     if combination["stopping"] == "own measure":
         reference = f"{combineddata.code_file(name)}:{combineddata.MEASURE}"
         own = {"measure": combineddata.MEASURE, "measures": [reference]}
+    if combination["threshold"] == "another":
+        own["threshold"] = 0.4
     return {"type": combination["problem"], **own}
 
 

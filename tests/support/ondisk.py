@@ -20,7 +20,7 @@ from gridfold.statistics.summary import select, summarise
 from gridfold.store.model_card import HeldOutScore, ModelCard
 from gridfold.store.selection import Selection
 from gridfold.tables.trials import without_unnamed, write
-from gridfold.training.measures import score, score_one
+from gridfold.training.measures import Scorer, score
 
 
 def write_finished(
@@ -148,6 +148,6 @@ def _card(plan: Plan, best: Selection, digest: str, test: Any) -> ModelCard:
     chosen = next(c for c in plan.configurations if c.id == best.config_id)
     tested = None
     if len(test[0]):
-        value = score_one(best.measure, *test)
+        value = Scorer(best.measure).score(*test)
         tested = HeldOutScore(len(test[0]), best.measure, value, value - 0.05, value + 0.05)
     return model_card(best, chosen.settings, digest, tested)

@@ -122,7 +122,12 @@ class Finished:
     @property
     def samples(self) -> list[PredictedSamples]:
         """Predictions and true values as they are now."""
-        return predicted_samples(self.out_of_fold, self.test_predictions, self.targets)
+        return predicted_samples(
+            self.out_of_fold,
+            self.test_predictions,
+            self.targets,
+            self.request.positive_from,
+        )
 
     def draw(self) -> dict[str, figures.Drawing]:
         """Draw all figures, in the order of the report."""

@@ -1,17 +1,21 @@
-"""Measures through the whole workflow: named later, edited later, ranked by; one positive class."""
+"""Measures through the whole workflow: named, edited, ranked by; a positive class, a threshold."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import metrics
 from workspaces import Workspace
 
 from gridfold.final.inference import FinalModel
+from gridfold.finished.comparison import compare_studies
+from gridfold.finished.study import FinishedStudy
 from gridfold.store.model_card import ModelCard
 from gridfold.store.selection import Selection
 
@@ -21,7 +25,7 @@ from prices import PRICE
 
 
 def missed_cost(targets, predictions):
-    wrong = (predictions >= 0.5) != targets
+    wrong = (predictions >= 0.3) != targets
     return np.mean(np.where(targets == 1, PRICE, 1) * wrong)
 """
 STUDY: dict[str, Any] = {
@@ -36,7 +40,9 @@ STUDY: dict[str, Any] = {
 RANKED = STUDY | {
     "problem": STUDY["problem"]
     | {"measure": "missed_cost", "measures": ["average_precision", "costs.py:missed_cost"]}
+    | {"threshold": 0.3}
 }
+RAISED = STUDY | {"problem": STUDY["problem"] | {"threshold": 0.6}}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +63,9 @@ def checkpoints(workspace: Workspace) -> dict[str, int]:
     return {str(f.relative_to(runs)): f.stat().st_ino for f in runs.glob("*/r*/checkpoint-*")}
 
 
-def test_naming_measures_trains_nothing(finished: tuple[Workspace, dict[str, int]]) -> None:
+def test_naming_measures_and_a_threshold_trains_nothing(
+    finished: tuple[Workspace, dict[str, int]],
+) -> None:
     workspace, before = finished
     assert checkpoints(workspace) == before
     assert len(before) == 4
@@ -90,7 +98,7 @@ def test_the_test_score_has_an_interval_by_every_measure_that_is_named(
     known = pd.read_parquet(final / "test_predictions.parquet")
     targets = np.load(finished[0].folder / "results/tumours/data/targets.npy")[known["sample"]]
     chances = np.stack(known["prediction"].to_list())[:, 0]
-    wrong = (chances >= 0.5) != targets
+    wrong = (chances >= 0.3) != targets
     assert test.score == pytest.approx(np.mean(np.where(targets == 1, 20, 1) * wrong))
     assert test.low <= test.score <= test.high
     assert list(test.further) == ["average_precision"]
@@ -115,10 +123,61 @@ def test_everything_follows_the_positive_class(
     predicted = FinalModel.load(folder).predict(rows)
     assert list(predicted) == ["prediction", "p(benign)", "p(malignant)"]
     sick = data.target[:50] == 0
-    assert ((predicted["p(malignant)"] > 0.5) == (predicted["prediction"] == "malignant")).all()
     assert (predicted["prediction"] == "malignant")[sick].mean() > 0.7
     table = finished[0].table("tumours")
     assert (table["average_precision"] > 0.5).all()
+
+
+def agrees(folder: Path, threshold: float) -> pd.DataFrame:
+    """Compare scores, classes and predictions with those of labels; return the table of trials."""
+    targets = np.load(folder / "data/targets.npy")
+    trials = pd.read_parquet(folder / "tables/trials.parquet")
+    shards = (pd.read_parquet(f) for f in folder.glob("shards/*.predictions.parquet"))
+    predicted = pd.concat(shards).groupby(["config_id", "split"])
+    for _, trial in trials.iterrows():
+        rows = predicted.get_group((trial["config_id"], trial["split"]))
+        labels, truth = chances_of(rows) >= threshold, targets[rows["sample"]]
+        assert trial["accuracy"] == pytest.approx(metrics.accuracy_score(truth, labels))
+        assert trial["f1"] == pytest.approx(metrics.f1_score(truth, labels))
+        balanced = metrics.balanced_accuracy_score(truth, labels)
+        assert trial["balanced_accuracy"] == pytest.approx(balanced)
+
+    classes = pd.read_csv(folder / "tables/classes.csv").set_index(["part", "class"])
+    mistakes = pd.read_csv(folder / "tables/misclassified.csv")
+    for part, file in (
+        ("out of fold", "tables/best_predictions.parquet"),
+        ("held-out test set", "final/test_predictions.parquet"),
+    ):
+        rows = pd.read_parquet(folder / file)
+        labels, truth = chances_of(rows) >= threshold, targets[rows["sample"]]
+        found = classes.loc[part, "malignant"]
+        expected = metrics.precision_recall_fscore_support(truth, labels, average="binary")
+        np.testing.assert_allclose(found[["precision", "recall", "f1"]].astype(float), expected[:3])
+        wrong = rows["sample"][labels != truth]
+        assert sorted(mistakes.loc[mistakes["part"] == part, "sample"]) == sorted(wrong)
+        words = json.loads((folder / "figures/errors.json").read_text())
+        assert f"{len(rows) - len(wrong)} of {len(rows)} right" in words["alt"]
+        assert f"predicted as malignant from a probability of {threshold} on" in words["caption"]
+
+    card = ModelCard.read(folder / "final/card.json")
+    assert card.test is not None
+    assert card.test.scores["accuracy"] == pytest.approx(metrics.accuracy_score(truth, labels))
+    model = FinalModel.load(folder)
+    np.save(folder / "rows.npy", np.load(folder / "data/features.npy"))
+    answer = model.predict(folder / "rows.npy")
+    assert ((answer["prediction"] == "malignant") == (answer["p(malignant)"] >= threshold)).all()
+    assert answer["p(malignant)"].between(0.3, 0.6).any(), "both thresholds would be the same"
+    return trials
+
+
+def chances_of(rows: pd.DataFrame) -> Any:
+    return np.stack(rows["prediction"].to_list())[:, 0]
+
+
+def test_everything_is_judged_at_the_threshold(finished: tuple[Workspace, dict[str, int]]) -> None:
+    folder = finished[0].folder / "results/tumours"
+    agrees(folder, 0.3)
+    assert "probability of 0.3 on" in (folder / "report.html").read_text()
 
 
 def test_an_edited_module_of_it_scores_anew_and_trains_nothing(
@@ -136,6 +195,32 @@ def test_an_edited_module_of_it_scores_anew_and_trains_nothing(
     again = workspace.table("tumours")
     np.testing.assert_allclose(again["missed_cost"], 1 - again["accuracy"])
     assert (again["missed_cost"] < scores).all()
+
+
+def test_a_later_threshold_gives_new_scores_and_trains_nothing(
+    finished: tuple[Workspace, dict[str, int]],
+) -> None:
+    workspace, before = finished
+    folder = workspace.folder / "results/tumours"
+    first = workspace.table("tumours")
+    workspace.snakemake(RAISED)
+    assert checkpoints(workspace) == before
+    raised = agrees(folder, 0.6)
+    assert (raised["accuracy"] != first["accuracy"]).any()
+    for same in ("roc_auc", "log_loss"):
+        np.testing.assert_array_equal(raised[same], first[same])
+    page = (folder / "report.html").read_text()
+    assert "Epochs that were trained at another threshold have no accuracy (threshold 0.6)." in page
+    assert pd.read_parquet(folder / "tables/epochs.parquet")["val_metric"].isna().all()
+    assert "probability of 0.6 on" in page
+    assert "probability of 0.3 on" not in page
+    assert workspace.planned_jobs(RAISED) == {}
+    # Scored once more, a study has the test score of its card.
+    other = shutil.copytree(folder, folder.with_name("other"))
+    (found,) = compare_studies([FinishedStudy.read(folder), FinishedStudy.read(other)])
+    assert found.obstacles == []
+    assert found.test is not None
+    assert found.test.value == 0
 
 
 def test_a_wrong_measure_is_told_with_file_and_remedy_and_keeps_what_was_trained(

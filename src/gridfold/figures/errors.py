@@ -22,7 +22,13 @@ from gridfold.figures.style import (
     panels,
     rasterise_many,
 )
-from gridfold.tables.predictions import OUT_OF_FOLD, TEST, PredictedSamples, repeats_note
+from gridfold.tables.predictions import (
+    OUT_OF_FOLD,
+    TEST,
+    PredictedSamples,
+    repeats_note,
+    threshold_note,
+)
 from gridfold.wording import counted, percent, shorten
 
 _MOST_NAMED_CLASSES = 30
@@ -63,7 +69,7 @@ def _draw_confusions(parts: Sequence[PredictedSamples], names: list[str]) -> Dra
     caption = (
         "Rows are true classes, columns predicted ones; each row's share of right answers in blue, "
         "of wrong ones in orange. Out of fold: every sample predicted by a model that was not "
-        f"trained on it.{repeats_note(parts)}"
+        f"trained on it.{repeats_note(parts)}{threshold_note(parts, names)}"
     )
     return Drawing(figure, caption, _confusion_alt(tables, names))
 

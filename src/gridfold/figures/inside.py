@@ -21,6 +21,7 @@ from gridfold.figures.pictures import (
 )
 from gridfold.figures.style import BLUE, GREY, VERMILLION, WIDTH, Drawing, message, page_width
 from gridfold.final.inside import Inside, LayerMaps
+from gridfold.training.measures import classes_of
 from gridfold.wording import counted, listed, shorten
 
 _COLUMNS = 16
@@ -145,7 +146,7 @@ def _filters_alt(inside: Inside, truth: list[str]) -> str:
 
 
 def draw_activations(
-    inside: Inside, features: Array, truth: list[str], names: list[str] | None
+    inside: Inside, features: Array, truth: list[str], names: list[str] | None, threshold: float
 ) -> Drawing:
     """Draw what becomes of sample images on their way through the layers.
 
@@ -157,6 +158,8 @@ def draw_activations(
         What each of the shown samples truly is.
     names : list of str or None
         The classes, for a problem of classes.
+    threshold : float
+        From which probability on a sample of a binary problem is predicted as positive.
     """
     if not inside.stages:
         text = "The model has no convolution or pooling whose maps could be shown."
@@ -172,13 +175,15 @@ def draw_activations(
         grid[line, 0].set_ylabel(shorten(truth[line], 16))
         for stage, axes in zip(inside.stages, grid[line, 1:-1], strict=True):
             _draw_stage(axes, stage, line)
-        _draw_output(grid[line, -1], inside.predictions[line], truth[line], names)
+        _draw_output(grid[line, -1], inside.predictions[line], truth[line], names, threshold)
     size = "×".join(map(str, features.shape[1:]))
     grid[0, 0].set_title(f"input\n{size}", fontsize=8)
     for stage, axes in zip(inside.stages, grid[0, 1:-1], strict=True):
         axes.set_title(_stage_title(stage), fontsize=8)
     grid[0, -1].set_title("output", fontsize=8)
-    return Drawing(figure, _activations_caption(inside), _activations_alt(inside, truth, names))
+    return Drawing(
+        figure, _activations_caption(inside), _activations_alt(inside, truth, names, threshold)
+    )
 
 
 def _draw_stage(axes: Axes, stage: LayerMaps, line: int) -> None:
@@ -196,17 +201,17 @@ def _stage_title(stage: LayerMaps) -> str:
     return f"{kind}\n{f'+ {rest}, ' if rest else ''}{size}"
 
 
-def _draw_output(axes: Axes, output: Array, truth: str, names: list[str] | None) -> None:
+def _draw_output(
+    axes: Axes, output: Array, truth: str, names: list[str] | None, threshold: float
+) -> None:
     if names is None:
         text = "\n".join(f"{value:.4g}" for value in output[:_MOST_OUTPUTS])
         axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
         axes.set_axis_off()
         return
-    chances = np.array([1 - output[0], output[0]]) if len(output) == 1 else output
+    chances, taken = _chances(output), int(classes_of(output[np.newaxis], threshold)[0])
     best = np.sort(np.argsort(-chances, kind="stable")[:_MOST_OUTPUTS])
-    colours = [
-        BLUE if names[i] == truth else VERMILLION if i == chances.argmax() else GREY for i in best
-    ]
+    colours = [BLUE if names[i] == truth else VERMILLION if i == taken else GREY for i in best]
     axes.barh(range(len(best)), chances[best], color=colours, height=0.75)
     axes.set_yticks(range(len(best)), [shorten(names[i], 10) for i in best], fontsize=7)
     axes.set(xlim=(0, 1), xticks=[0, 1])
@@ -229,19 +234,25 @@ def _activations_caption(inside: Inside) -> str:
     return f"{text} At the right the output; blue is the true class."
 
 
-def _activations_alt(inside: Inside, truth: list[str], names: list[str] | None) -> str:
+def _activations_alt(
+    inside: Inside, truth: list[str], names: list[str] | None, threshold: float
+) -> str:
     way = listed(f"{s.name} ({'×'.join(map(str, s.shape))})" for s in inside.stages)
     text = f"{counted(len(truth), 'image')} through {way}."
     if names is not None:
-        said = [_said(output, names) for output in inside.predictions]
+        taken = classes_of(inside.predictions, threshold)
+        said = [
+            f"{shorten(names[code], 40)} ({_chances(output)[code]:.2f})"
+            for code, output in zip(taken, inside.predictions, strict=True)
+        ]
         pairs = zip(truth, said, strict=True)
         text += f" {'; '.join(f'{shorten(t, 40)} is taken for {s}' for t, s in pairs)}."
     return text
 
 
-def _said(output: Array, names: list[str]) -> str:
-    chances = np.array([1 - output[0], output[0]]) if len(output) == 1 else output
-    return f"{shorten(names[int(chances.argmax())], 40)} ({chances.max():.2f})"
+def _chances(output: Array) -> Array:
+    """Return the probabilities of all classes, also of a binary problem."""
+    return np.array([1 - output[0], output[0]]) if len(output) == 1 else output
 
 
 def truths(

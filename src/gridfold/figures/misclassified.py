@@ -15,7 +15,7 @@ from gridfold.arrays import Array, are_images
 from gridfold.data.manifest import Manifest
 from gridfold.figures.pictures import SIGNED, as_pictures, show
 from gridfold.figures.style import WIDTH, Drawing, message, page_width
-from gridfold.tables.predictions import PredictedSamples, repeats_note
+from gridfold.tables.predictions import PredictedSamples, repeats_note, threshold_note
 from gridfold.tables.samples import written_samples
 from gridfold.tables.trials import Column
 from gridfold.wording import MISSING, counted, percent, shorten
@@ -131,6 +131,7 @@ def draw_mistakes(
         figure, how = _draw_pictures(groups, features), ""
     else:
         figure, how = _draw_features(groups, features, manifest)
+    how += threshold_note(parts, manifest.names)
     return Drawing(figure, _caption(groups, how, parts), _alt(groups))
 
 

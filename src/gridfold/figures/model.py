@@ -42,13 +42,13 @@ def draw_model(
     with style():
         return {
             "architecture": architecture.draw_architecture(inside.layers, manifest.sample_shape),
-            **_draw_images(inside, features, truth, names),
+            **_draw_images(inside, features, truth, names, card.positive_from),
             "feature_importance": featurefigures.draw_feature_importance(importance, card),
         }
 
 
 def _draw_images(
-    inside: Inside, features: Array, truth: list[str], names: list[str] | None
+    inside: Inside, features: Array, truth: list[str], names: list[str] | None, threshold: float
 ) -> dict[str, Drawing]:
     if not are_images(features.shape[1:]):
         text = (
@@ -60,5 +60,5 @@ def _draw_images(
         }
     return {
         "filters": insidefigures.draw_filters(inside, features, truth),
-        "activations": insidefigures.draw_activations(inside, features, truth, names),
+        "activations": insidefigures.draw_activations(inside, features, truth, names, threshold),
     }

@@ -275,7 +275,24 @@ def draw_learning_curves(
         f" while training.{over} The training curve is measured while an epoch runs, with dropout"
         " and penalties, the validation curve after it; so the latter can lie below."
     )
+    caption += "".join(f" {sentence}" for sentence in unfollowed(chosen, study))
     return Drawing(figure, caption, _curves_alt(chosen, shown))
+
+
+def unfollowed(epochs: pd.DataFrame, study: Mapping[str, Any]) -> list[str]:
+    """Return a sentence on epochs whose metric was followed at another threshold, if there are any.
+
+    Parameters
+    ----------
+    epochs : DataFrame
+        The table of epochs.
+    study : mapping
+        The resolved study. A training loop of the user's own may report no metric at all.
+    """
+    known = study["problem"]["type"] != "binary" or study["model"]["custom"] is not None
+    if known or not epochs["metric"].isna().any():
+        return []
+    return [f"Epochs that were trained at another threshold have no {training_metric(study)}."]
 
 
 def _draw_curve(axes: Axes, history: pd.DataFrame, column: str, marks: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from gridfold.atomic import write_text
 from gridfold.store.model_card import ModelCard, ModelData
 from gridfold.usercode.functions import own_code
+from gridfold.wording import threshold_sentence
 
 
 def write_card(card: ModelCard, json_file: Path, markdown_file: Path) -> None:
@@ -64,6 +65,8 @@ def card_markdown(card: ModelCard) -> str:
     if card.data.classes:
         lines += [f"Classes: {', '.join(card.data.classes)}", ""]
     lines += [f"It answers with {card.answers}.", ""]
+    if card.threshold is not None:
+        lines += [threshold_sentence(card.threshold, card.data.classes or []), ""]
     lines += [
         "## Where it comes from",
         "",

@@ -105,6 +105,7 @@ def fit_ensemble(
         request.confidence,
         request.conditions.own_functions,
         request.further_measures or (),
+        request.conditions.positive_from,
     )
     return Ensemble(members, EnsembleScore(list(members), scores), request.conditions.loadable)
 

@@ -38,6 +38,7 @@ from gridfold.store.model_card import (
 )
 from gridfold.store.selection import Selection
 from gridfold.tables import trials
+from gridfold.training.measures import Scorer
 from gridfold.training.reloading import saved_outputs
 from gridfold.training.trial import Fitted, fit
 
@@ -137,6 +138,7 @@ def fit_final(
             request.confidence,
             request.conditions.own_functions,
             request.further_measures or (),
+            request.conditions.positive_from,
         ),
         ensemble=ensemble,
         data=ModelData(
@@ -148,6 +150,7 @@ def fit_final(
             outputs=dataset.target_names,
         ),
         answers=_answers(fitted, dataset),
+        threshold=request.conditions.threshold,
         output_scaling=OutputScaling(
             undone_by_the_model=not fitted.scaled_scores,
             center=fitted.targets.center.tolist(),
@@ -168,9 +171,12 @@ def fit_final(
             fitted,
             dataset,
             splits.test,
-            request.measure,
+            Scorer(
+                request.measure,
+                request.conditions.own_functions.get(request.measure),
+                request.conditions.positive_from,
+            ),
             settings["training"]["seed"],
-            request.conditions.own_functions.get(request.measure),
         ),
         request.conditions.loadable,
     )

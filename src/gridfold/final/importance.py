@@ -17,7 +17,7 @@ from gridfold.data.dataset import Dataset
 from gridfold.errors import TrialFailure
 from gridfold.problems import Measure
 from gridfold.tables.features import FEATURE_COLUMNS
-from gridfold.training.measures import score_one
+from gridfold.training.measures import Scorer
 from gridfold.training.trial import Fitted
 
 # Shuffles of each feature; fewer where there are many, so that a job takes seconds, not minutes.
@@ -32,12 +32,7 @@ _MOST_NUMBERS = 500_000_000
 
 
 def feature_importance(
-    fitted: Fitted,
-    dataset: Dataset,
-    test: Array,
-    measure: str,
-    seed: int,
-    function: str | None = None,
+    fitted: Fitted, dataset: Dataset, test: Array, scorer: Scorer, seed: int
 ) -> pd.DataFrame:
     """Measure the permutation importance of each feature on the test set.
 
@@ -52,11 +47,9 @@ def feature_importance(
     dataset : Dataset
     test : array of int64
         The test samples.
-    measure : str
+    scorer : Scorer
     seed : int
         Of the shuffles, and of the choice of samples where there are very many.
-    function : str, optional
-        Reference of the function of a measure of the user's own.
 
     Returns
     -------
@@ -78,11 +71,11 @@ def feature_importance(
     targets = fitted.scored_targets(np.asarray(dataset.targets[test]))
     # Numbers of rows take the place of values, so that what is shuffled may have any shape.
     rows = np.repeat(np.arange(len(test))[:, np.newaxis], count, axis=1)
-    sign = Measure.of(measure).sign
+    sign = Measure.of(scorer.measure).sign
 
     def goodness(model: _Shuffled, rows: Array, targets: Array) -> float:
         try:
-            return sign * score_one(measure, targets, model.predict(rows), function)
+            return sign * scorer.score(targets, model.predict(rows))
         except (ValueError, TrialFailure):
             # As in intervals, a measure of the user's own may fail on samples that nobody has.
             return float("nan")

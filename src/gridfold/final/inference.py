@@ -173,8 +173,9 @@ class FinalModel:
             return pd.DataFrame(outputs, columns=inputs.target_names)
         names = np.array(inputs.class_names)
         each = np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+        codes = classes_of(outputs, self.card.positive_from)
         columns: Mapping[str, Any] = {f"p({n})": each[:, i] for i, n in enumerate(names)}
-        return pd.DataFrame({"prediction": names[classes_of(outputs)], **columns})
+        return pd.DataFrame({"prediction": names[codes], **columns})
 
     def export(self, kind: str, target: Path) -> Path:
         """Write the model for programs without Keras, its preprocessing beside it.

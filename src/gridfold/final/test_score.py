@@ -55,6 +55,7 @@ def test_scores(
     confidence: float,
     own: Mapping[str, str],
     further: Sequence[str],
+    threshold: float,
 ) -> HeldOutScore | None:
     """Score the test set; the ranking measure, and those that are named, with an interval.
 
@@ -76,6 +77,8 @@ def test_scores(
         The measures of the user's own: the reference of each by its name.
     further : sequence of str
         Measures with an interval beside the ranking one.
+    threshold : float
+        From which probability on a sample of a binary problem is predicted as positive.
 
     Returns
     -------
@@ -89,11 +92,11 @@ def test_scores(
     """
     if not len(targets):
         return None
-    scores = measures.score(problem, targets, predictions, own)
+    scores = measures.score(problem, targets, predictions, own, threshold)
 
     def interval(name: str) -> dict[str, Any]:
-        function = own.get(name)
-        return asdict(_interval(scores[name], targets, predictions, name, function, confidence))
+        scorer = measures.Scorer(name, own.get(name), threshold)
+        return asdict(_interval(scores[name], targets, predictions, scorer, confidence))
 
     return HeldOutScore(
         samples=len(targets),
@@ -111,20 +114,16 @@ def test_scores(
 
 
 def _interval(
-    score: float,
-    targets: Array,
-    predictions: Array,
-    measure: str,
-    function: str | None,
-    confidence: float,
+    score: float, targets: Array, predictions: Array, scorer: measures.Scorer, confidence: float
 ) -> TestInterval:
+    measure = scorer.measure
     if np.isnan(score):
         return TestInterval(obstacle=f"{measure} is not defined on these test samples")
     if measure in _SHARES:
         return _wilson(score, _SHARES[measure](targets), confidence)
     if len(targets) == 1:
         return TestInterval(obstacle="one test sample says nothing about how scores vary")
-    scores = scores_of_draws(measure, targets, predictions, function)
+    scores = scores_of_draws(scorer, targets, predictions)
     drawn = percentiles(scores, [len(targets)], confidence)
     if drawn.undefined == drawn.draws:
         text = f"{measure} is not defined in any bootstrap sample of these test samples"

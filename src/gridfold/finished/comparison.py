@@ -10,7 +10,7 @@ from gridfold.errors import Problem, StudyError, TrialFailure
 from gridfold.finished.study import FinishedStudy
 from gridfold.statistics.bootstrap import percentiles, scores_of_draws
 from gridfold.statistics.intervals import holm, mean_interval, paired_p_value
-from gridfold.training.measures import score_one
+from gridfold.training.measures import Scorer
 from gridfold.wording import counted, measure_name
 
 _FEWEST_COMMON = 2
@@ -155,8 +155,9 @@ def _on_test_samples(
     results = []
     for each, told in ((study, ours), (reference, theirs)):
         targets, prediction = each.test_results()
+        scorer = Scorer(each.measure, told.function, each.card.positive_from)
         try:
-            found = score_one(each.measure, targets, prediction, told.function)
+            found = scorer.score(targets, prediction)
         except TrialFailure as failure:
             obstacles.append(f"No comparison on test samples: {failure}")
             return None
@@ -165,14 +166,14 @@ def _on_test_samples(
                 f"No comparison on test samples: those of {each.name} were scored on another scale."
             )
             return None
-        results.append((targets, prediction, told.function))
+        results.append((scorer, targets, prediction))
     paired = _same_test(reference, study)
-    score, other_score = (scores_of_draws(study.measure, *result) for result in results)
+    score, other_score = (scores_of_draws(*result) for result in results)
     # Efron & Tibshirani (1993), chapter 16: the same samples are drawn for both where these are
     # the same, and separately where they are not.
     drawn = percentiles(
         lambda own, other, axis: score(own, axis) - other_score(other, axis),
-        [len(targets) for targets, *_ in results],
+        [len(targets) for _, targets, _ in results],
         level,
         paired=paired,
     )

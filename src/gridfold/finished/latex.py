@@ -19,6 +19,7 @@ from gridfold.wording import (
     measure_name,
     number,
     percent,
+    threshold_sentence,
 )
 
 _ESCAPES = {
@@ -193,6 +194,8 @@ def _caption(
             f"{len(comparison.comparisons):,} configurations, since the first row was picked by "
             f"these scores. {_about_stars(shown)}"
         )
+    if Measure.of(measure).of_classes and card.threshold is not None:
+        text += f" {threshold_sentence(card.threshold, card.data.classes or [])}"
     test = card.test
     if test and test.has_interval:
         places = decimals([test.score - test.low], [test.score])

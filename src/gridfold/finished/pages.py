@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from gridfold.finished.comparison import Difference, StudyComparison, conclusion
 from gridfold.finished.study import FinishedStudy, StudyState
+from gridfold.problems import Measure
 from gridfold.store.answer import Answer
 from gridfold.store.model_card import ModelCard
 from gridfold.store.selection import Selection
@@ -23,6 +24,7 @@ from gridfold.wording import (
     counted,
     decimals,
     direction,
+    listed,
     measure_name,
     number,
     p_value,
@@ -240,7 +242,9 @@ def comparison_page(
                 rows,
                 missing,
             ),
-            PagePart("How to read this", sentences=_notes(len(comparisons))),
+            PagePart(
+                "How to read this", sentences=[*_notes(len(comparisons)), *_thresholds(studies)]
+            ),
         ],
     )
 
@@ -259,6 +263,18 @@ def _difference(difference: Difference, reference: FinishedStudy) -> list[Item]:
         Item(interval),
         Item(p_value(difference.p_value)),
         Item(difference.basis),
+    ]
+
+
+def _thresholds(studies: Sequence[FinishedStudy]) -> list[str]:
+    """Return at which thresholds studies predict classes, where these differ and count."""
+    found = {study.name: study.card.positive_from for study in studies}
+    if len({*found.values()}) == 1 or not Measure.of(studies[0].measure).of_classes:
+        return []
+    each = listed(f"{threshold} in {name}" for name, threshold in found.items())
+    return [
+        f"A sample is predicted as positive from different probabilities on: {each}. What differs "
+        "is the model together with its threshold."
     ]
 
 

@@ -73,6 +73,7 @@ def _draw(
         read_table(paths.out_of_fold),
         read_table(paths.final_model.test_predictions),
         targets,
+        request.positive_from,
     )
     features = mapped(paths.array("features"))
     inside = Inside.load(paths.final_model.inside)

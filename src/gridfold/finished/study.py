@@ -123,7 +123,7 @@ class FinishedStudy:
         """Return targets and predictions of the test samples, in the order of `test`."""
         table = read_table(self.paths.final_model.test_predictions)
         targets = Dataset.load(self.paths.data).targets
-        (found,) = predicted_samples(table.head(0), table, targets)
+        (found,) = predicted_samples(table.head(0), table, targets, self.card.positive_from)
         return found.truth, found.prediction
 
 

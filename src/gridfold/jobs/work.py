@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gridfold.data.manifest import Manifest
 from gridfold.data.splits import FINAL, Split, Splits
@@ -57,15 +58,20 @@ class JobInputs:
     def work(self, trial: TrialKey, wanted: WantedConfiguration) -> Work:
         """Return the work of one trial, its store opened; its lock should be held."""
         folder = self.paths.trial(trial.config_id, trial.split)
-        fingerprint = {
+        conditions = self.conditions
+        fingerprint: dict[str, Any] = {
             "settings": wanted.settings,
             "data": self.data_digest,
             "split": self.splits[trial.split].digest,
-            "code": self.conditions.code,
-            "versions": self.conditions.versions,
+            "code": conditions.code,
+            "versions": conditions.versions,
         }
-        own_code = {name: own.code for name, own in (self.conditions.own_measures or {}).items()}
-        store = TrialStore(folder, self.paths.set_aside, fingerprint, own_code)
+        if conditions.threshold is not None and conditions.trains_by_threshold(wanted.settings):
+            fingerprint["threshold"] = conditions.threshold
+        own_code = {name: own.code for name, own in (conditions.own_measures or {}).items()}
+        store = TrialStore(
+            folder, self.paths.set_aside, fingerprint, own_code, conditions.positive_from
+        )
         store.open()
         return Work(self.task(trial, wanted, folder), store)
 
@@ -87,6 +93,7 @@ class JobInputs:
             self.conditions.loadable
             and trial.split == next((name for name in self.splits if name != FINAL), None),
             self.conditions.own_functions,
+            self.conditions.positive_from,
         )
 
 

@@ -11,7 +11,7 @@ from gridfold.plan.fingerprint import own_measures, training_code_digest
 from gridfold.plan.plan import Plan
 from gridfold.plan.stage_names import stage_of
 from gridfold.plan.stages import confirming_plan, training_fractions
-from gridfold.problems import Measure, asks_for_data
+from gridfold.problems import Measure, asks_for_data, depends_on_threshold
 from gridfold.requests import (
     ChoiceRequest,
     CollectedStage,
@@ -36,6 +36,7 @@ from gridfold.space.starting_points import start_points
 from gridfold.study.command import run_command
 from gridfold.study.monitors import monitors
 from gridfold.study.request import sections_of
+from gridfold.study.sections.tuner import KerasTunerStrategy
 from gridfold.usercode import notebooks
 from gridfold.usercode.digests import code_digest
 from gridfold.usercode.functions import split_reference
@@ -86,6 +87,7 @@ class JobRequests:
     def conditions(self) -> Conditions:
         """What every training depends on, whatever its trials."""
         training, execution = self._study.training, self._study.execution
+        threshold = self._study.problem.other_threshold
         return Conditions(
             training_code_digest(self._study),
             numeric_versions(),
@@ -95,6 +97,20 @@ class JobRequests:
             execution.in_memory_mb,
             self._study.final.loadable,
             own_measures(self._study) or None,
+            threshold,
+            (threshold is not None and self._objective_follows_threshold()) or None,
+        )
+
+    def _objective_follows_threshold(self) -> bool:
+        """Tell whether a tuner is told what is followed in training and depends on the threshold.
+
+        What it is told of measures is scored anew.
+        """
+        study = self._study
+        strategy = study.search.strategy
+        return isinstance(strategy, KerasTunerStrategy) and any(
+            name.startswith("val_") and depends_on_threshold(study.problem.type, name)
+            for name in strategy.objectives
         )
 
     def train(self, shard: str) -> TrainRequest:
@@ -169,6 +185,7 @@ class JobRequests:
                 for name, axis in study.search.space.items()
             },
             study.problem.own_measures.get(study.problem.ranking_measure),
+            study.problem.other_threshold,
         )
 
     def scaling(self) -> ScalingRequest:

@@ -10,7 +10,7 @@ from gridfold.atomic import write_text
 from gridfold.figures.architecture import LAYER_COLUMNS
 from gridfold.figures.misclassified import MISTAKE_COLUMNS
 from gridfold.figures.scaling import SCALING_COLUMNS
-from gridfold.problems import MEASURES, PROBLEM_KINDS
+from gridfold.problems import MEASURES, PROBLEM_KINDS, depends_on_threshold
 from gridfold.search.tables import SEARCH_COLUMNS
 from gridfold.statistics.classes import CLASS_COLUMNS
 from gridfold.statistics.importance import IMPORTANCE_COLUMNS
@@ -189,11 +189,18 @@ def _table(columns: Iterable[Column]) -> list[str]:
     return lines
 
 
+def _thresholded() -> list[str]:
+    kind = "binary"
+    return [n for n in PROBLEM_KINDS[kind].all_measures if depends_on_threshold(kind, n)]
+
+
 def _measures() -> list[str]:
     lines = [
         "Every trial is scored with all measures that fit its problem. Tables and the report show",
         "those without a star; one with a star (*) where the study names it, in",
-        "`problem.measures` or `problem.measure`, for which nothing is trained again.",
+        "`problem.measures` or `problem.measure`, for which nothing is trained again. Measures of",
+        "predicted classes depend on [`problem.threshold`](measures.md#the-threshold) in binary",
+        f"problems: {', '.join(f'`{name}`' for name in _thresholded())}.",
         "",
         "| Measure | Meaning | Range | Better | Problems |",
         "| --- | --- | --- | --- | --- |",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from gridfold.figures.study import unfollowed
 from gridfold.problems import Measure
 from gridfold.report.input import ReportInput
 from gridfold.report.numbers import short_number, short_numbers
@@ -65,7 +66,10 @@ def chart_data(study: ReportInput) -> dict[str, Any]:
         "curves": curves,
         "test": chart_test(study.card, places),
         "selected": min(6, study.study["report"]["curves"], len(shown)),
-        "thinned": {"all": [cut] if len(scored) > len(shown) else [], "curves": thinned},
+        "thinned": {
+            "all": [cut] if len(scored) > len(shown) else [],
+            "curves": [*thinned, *unfollowed(study.tables.epochs, study.study)],
+        },
     }
 
 

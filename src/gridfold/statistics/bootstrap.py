@@ -11,7 +11,7 @@ from scipy import stats
 
 from gridfold.arrays import Array
 from gridfold.errors import TrialFailure
-from gridfold.training.measures import SAMPLE_LOSSES, score_one
+from gridfold.training.measures import Scorer
 
 _RESAMPLES = 1000
 # Indices that are held at once: 80 MB.
@@ -87,9 +87,7 @@ def percentiles(
     return Percentiles(float(low), float(high), len(values), len(values) - len(defined))
 
 
-def scores_of_draws(
-    measure: str, targets: Array, predictions: Array, function: str | None = None
-) -> DrawnScores:
+def scores_of_draws(scorer: Scorer, targets: Array, predictions: Array) -> DrawnScores:
     """Return a function that scores draws of samples; NaN or infinite where there is no score.
 
     Many draws at once where the measure is a mean over samples or an area under the ROC curve:
@@ -97,21 +95,19 @@ def scores_of_draws(
 
     Parameters
     ----------
-    measure : str
+    scorer : Scorer
     targets, predictions
         As in :func:`gridfold.training.measures.score`.
-    function : str, optional
-        Reference of the measure's function, if it is one of the user's own.
     """
-    if measure in ("roc_auc", "roc_auc_ovr"):
+    if scorer.measure in ("roc_auc", "roc_auc_ovr"):
         return _rank_areas(targets, predictions)
-    if measure in SAMPLE_LOSSES:
-        losses = SAMPLE_LOSSES[measure](targets, predictions)
+    if scorer.is_mean:
+        losses = scorer.losses(targets, predictions)
         return lambda draws, axis: losses[draws].mean(axis)
 
     def score(draw: Array) -> float:
         try:
-            return score_one(measure, targets[draw], predictions[draw], function)
+            return scorer.score(targets[draw], predictions[draw])
         except (ValueError, TrialFailure):
             return float("nan")
 

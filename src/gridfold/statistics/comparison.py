@@ -17,6 +17,7 @@ from gridfold.statistics.ranks import rank_test
 from gridfold.statistics.result import Comparison, ComparisonFacts
 from gridfold.statistics.scientific import scientific_values
 from gridfold.statistics.selection import SelectionEstimate, estimate_selection
+from gridfold.training.measures import Scorer
 
 _MOST_RANKED = 10
 _FEWEST_RANKED = 2
@@ -47,7 +48,7 @@ def compare(
     scored = Scored.of(trials, configurations, request)
     labels = dict(zip(configurations["config_id"], configurations["label"], strict=True))
     table = compare_with_selected(scored, labels)
-    selection = _selection(scored, targets, groups, predictions, request.function)
+    selection = _selection(scored, request, targets, groups, predictions)
     table["chosen"] = [(selection.chosen or {}).get(i, np.nan) for i in table["config_id"]]
     values = scientific_values(scored, configurations, request.space)
     ranks = [
@@ -74,17 +75,17 @@ def compare(
 
 def _selection(
     scored: Scored,
+    request: ComparisonRequest,
     targets: Array,
     groups: Array,
     predictions: Sequence[Path],
-    function: str | None,
 ) -> SelectionEstimate:
     candidates = list(map(str, scored.scores.columns))
     if not candidates:
         return SelectionEstimate(obstacle="No configuration finished all its trials.")
     selected = scored.scores[candidates[0]]
     return estimate_selection(
-        scored.measure,
+        Scorer(scored.measure, request.function, request.positive_from),
         float(selected.mean()),
         targets,
         groups,
@@ -92,7 +93,6 @@ def _selection(
         candidates,
         {str(split): float(score) for split, score in selected.items()},
         scored.confidence,
-        function,
     )
 
 

@@ -15,7 +15,7 @@ from gridfold.errors import TrialFailure
 from gridfold.problems import Measure
 from gridfold.statistics.result import SelectionFacts
 from gridfold.tables.trials import stacked
-from gridfold.training.measures import SAMPLE_LOSSES, score_one
+from gridfold.training.measures import Scorer
 
 _RESAMPLES = 500
 # Measures that are no mean over samples are computed anew for every draw, which takes longer.
@@ -77,7 +77,7 @@ class SelectionEstimate:
 
 
 def estimate_selection(
-    measure: str,
+    scorer: Scorer,
     mean: float,
     targets: Array,
     groups: Array,
@@ -85,7 +85,6 @@ def estimate_selection(
     candidates: list[str],
     expected: Mapping[str, float],
     confidence: float,
-    function: str | None = None,
 ) -> SelectionEstimate:
     """Return the score of the selected configuration, corrected for having been selected.
 
@@ -96,7 +95,8 @@ def estimate_selection(
 
     Parameters
     ----------
-    measure : str
+    scorer : Scorer
+        Of the ranking measure.
     mean : float
         Mean over the splits of the selected configuration.
     targets, groups : array of shape (samples, ...) and (samples,)
@@ -108,24 +108,24 @@ def estimate_selection(
     expected : mapping of str to float
         Score of the selected configuration on each split, as the trials table has it.
     confidence : float
-    function : str, optional
-        Reference of the measure's function, if it is one of the user's own.
     """
     if len(candidates) < 2:
         return SelectionEstimate(obstacle="With one complete configuration nothing was selected.")
-    if measure not in SAMPLE_LOSSES:
+    if not scorer.is_mean:
         candidates = candidates[:_FEWER_CANDIDATES]
     predictions = _predictions(files, candidates, list(expected))
-    if not _reproduces(predictions[0], measure, targets, expected, function):
+    if not _reproduces(predictions[0], scorer, targets, expected):
         return SelectionEstimate(
             obstacle="The predictions are on another scale than the targets, so the selection "
             "can’t be repeated on them."
         )
     samples = np.unique(np.concatenate([part for part, _ in predictions[0].values()]))
     units = np.unique(groups[samples], return_inverse=True)[1]
-    winners, judged, pooled = _select_again(measure, targets, samples, units, predictions, function)
+    winners, judged, pooled = _select_again(scorer, targets, samples, units, predictions)
     if not len(winners):
-        return SelectionEstimate(obstacle=f"{measure} is not defined on these bootstrap samples.")
+        return SelectionEstimate(
+            obstacle=f"{scorer.measure} is not defined on these bootstrap samples."
+        )
     tail = (1 - confidence) / 2
     low, high = np.quantile(judged, [tail, 1 - tail]) + (mean - pooled)
     shares = np.bincount(winners, minlength=len(candidates)) / len(winners)
@@ -161,25 +161,20 @@ def _predictions(
 
 
 def _reproduces(
-    predictions: _Predictions,
-    measure: str,
-    targets: Array,
-    expected: Mapping[str, float],
-    function: str | None,
+    predictions: _Predictions, scorer: Scorer, targets: Array, expected: Mapping[str, float]
 ) -> bool:
     """Tell whether predictions and targets give the score that the trials table has."""
     split, (samples, prediction) = next(iter(predictions.items()))
-    found = score_one(measure, targets[samples], prediction, function)
+    found = scorer.score(targets[samples], prediction)
     return math.isclose(found, expected[split], rel_tol=1e-4, abs_tol=1e-6)
 
 
 def _select_again(
-    measure: str,
+    scorer: Scorer,
     targets: Array,
     samples: Array,
     units: Array,
     predictions: list[_Predictions],
-    function: str | None,
 ) -> tuple[Array, Scores, float]:
     """Select on bootstrap samples.
 
@@ -192,14 +187,11 @@ def _select_again(
     pooled : float
         Score of the first configuration on all samples.
     """
-    simple = measure in SAMPLE_LOSSES
-    draws = _RESAMPLES if simple else _FEWER_RESAMPLES
-    if simple:
-        evaluate = _of_means(measure, targets, samples, predictions)
-    else:
-        evaluate = _of_sets(measure, targets, samples, predictions, function)
+    draws = _RESAMPLES if scorer.is_mean else _FEWER_RESAMPLES
+    evaluation = _of_means if scorer.is_mean else _of_sets
+    evaluate = evaluation(scorer, targets, samples, predictions)
     random, count = np.random.default_rng(0), int(units.max()) + 1
-    sign = Measure.of(measure).sign
+    sign = Measure.of(scorer.measure).sign
     winners, judged = [], []
     step = max(1, _CELLS // len(samples))
     for start in range(0, draws, step):
@@ -220,14 +212,14 @@ _Evaluation = Callable[[Array], Scores]
 
 
 def _of_means(
-    measure: str, targets: Array, samples: Array, predictions: list[_Predictions]
+    scorer: Scorer, targets: Array, samples: Array, predictions: list[_Predictions]
 ) -> _Evaluation:
     """Return the evaluation of a measure that is a mean over samples."""
     columns = []
     for splits in predictions:
         parts = list(splits.values())
         place = np.searchsorted(samples, np.concatenate([part for part, _ in parts]))
-        values = np.concatenate([SAMPLE_LOSSES[measure](targets[part], p) for part, p in parts])
+        values = np.concatenate([scorer.losses(targets[part], p) for part, p in parts])
         times = np.bincount(place, minlength=len(samples))
         columns.append(np.bincount(place, values, len(samples)) / times)
     each = np.stack(columns, axis=1)
@@ -241,11 +233,7 @@ def _of_means(
 
 
 def _of_sets(
-    measure: str,
-    targets: Array,
-    samples: Array,
-    predictions: list[_Predictions],
-    function: str | None,
+    scorer: Scorer, targets: Array, samples: Array, predictions: list[_Predictions]
 ) -> _Evaluation:
     """Return the evaluation of a measure of whole sets: the mean over the repeats."""
     repeats = [_by_repeat(samples, splits) for splits in predictions]
@@ -256,7 +244,7 @@ def _of_sets(
         for place, prediction in parts:
             taken = np.repeat(np.arange(len(place)), count[place])
             try:
-                scores.append(score_one(measure, truth[place[taken]], prediction[taken], function))
+                scores.append(scorer.score(truth[place[taken]], prediction[taken]))
             except (ValueError, TrialFailure):
                 return math.nan
         return float(np.mean(scores))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gridfold.environment.versions import Environment
+from gridfold.problems import USUAL_THRESHOLD
 from gridfold.store.records import Record
 
 # How the file begins that lies where a model would be that can't be saved (`final.loadable`).
@@ -221,6 +222,8 @@ class ModelCard(Record):
     data : ModelData
     answers : str
         In words, what the saved model gives for a sample; empty in cards of earlier versions.
+    threshold : float or None
+        ``problem.threshold``, where it is another one than the usual.
     output_scaling : OutputScaling
     environment : Environment
     """
@@ -234,8 +237,14 @@ class ModelCard(Record):
     ensemble: EnsembleScore | None = field(default=None, kw_only=True)
     data: ModelData
     answers: str = field(default="", kw_only=True)
+    threshold: float | None = field(default=None, kw_only=True)
     output_scaling: OutputScaling
     environment: Environment
+
+    @property
+    def positive_from(self) -> float:
+        """From which probability on a sample of a binary problem is predicted as positive."""
+        return USUAL_THRESHOLD if self.threshold is None else self.threshold
 
     @property
     def tested_ensemble(self) -> tuple[EnsembleScore, HeldOutScore] | None:

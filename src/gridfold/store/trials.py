@@ -31,6 +31,7 @@ from gridfold.atomic import replacing, write_json
 from gridfold.canonical import canonical, digest
 from gridfold.errors import TrialFailure
 from gridfold.paths import result_file
+from gridfold.problems import USUAL_THRESHOLD
 from gridfold.store import checkpoints
 from gridfold.store.locks import TrialBusy, held_by_other
 
@@ -78,6 +79,8 @@ class TrialResult:
         What it used (:class:`gridfold.jobs.usage.Usage`); empty where nobody looked.
     own_code : dict of str to str
         Digest of the code of each measure of the user's own that is among `scores`.
+    threshold : float
+        Of a binary problem, at which `scores` judge predicted classes.
     """
 
     status: str
@@ -100,6 +103,7 @@ class TrialResult:
     seconds: float = 0.0
     usage: dict[str, float | None] = field(default_factory=dict)
     own_code: dict[str, str] = field(default_factory=dict)
+    threshold: float = USUAL_THRESHOLD
 
 
 class TrialStore:
@@ -116,6 +120,8 @@ class TrialStore:
     own_code : mapping of str to str
         Digest of the code of each measure of the user's own, by its name. An answer must have a
         score by this code; what was scored by other code keeps its training.
+    threshold : float
+        At which an answer must have its scores; what was scored at another one keeps its training.
     """
 
     def __init__(
@@ -124,11 +130,13 @@ class TrialStore:
         set_aside: Path,
         fingerprint: Mapping[str, Any],
         own_code: Mapping[str, str] = MappingProxyType({}),
+        threshold: float = USUAL_THRESHOLD,
     ) -> None:
         self.folder = folder
         self._set_aside = set_aside
         self._fingerprint = canonical(fingerprint)
         self._own_code = dict(own_code)
+        self._threshold = threshold
 
     def open(self) -> None:
         """Make the folder ready; records with another fingerprint are moved out of the way.
@@ -181,7 +189,7 @@ class TrialStore:
         return None if found is None or self._lacks_scores(found) else found
 
     def unscored(self, epochs: int) -> tuple[TrialResult, Array] | None:
-        """Return what lacks only scores by the user's own measures to be the answer.
+        """Return what lacks only scores to be the answer, by own measures or at the threshold.
 
         Returns
         -------
@@ -195,7 +203,8 @@ class TrialStore:
 
     def _lacks_scores(self, found: TrialResult) -> bool:
         by_this_code = self._own_code.items() <= found.own_code.items()
-        return found.status == "finished" and not by_this_code
+        as_asked = by_this_code and found.threshold == self._threshold
+        return found.status == "finished" and not as_asked
 
     def _recorded(self, epochs: int) -> TrialResult | None:
         try:
@@ -218,8 +227,8 @@ class TrialStore:
         if predictions is not None:
             with replacing(self._predictions_file(result.epochs)) as temporary:
                 np.save(temporary, predictions)
-        by_this_code = replace(result, own_code=self._own_code)
-        write_json(self._result_file(result.epochs), asdict(by_this_code))
+        scored = replace(result, own_code=self._own_code, threshold=self._threshold)
+        write_json(self._result_file(result.epochs), asdict(scored))
         checkpoints.prune(self.folder)
         (self.folder / "failure.json").unlink(missing_ok=True)
 
@@ -291,6 +300,8 @@ class TrialTask:
         Whether it is an error if the trained model can't be loaded from its file.
     own_measures : dict of str to str
         The measures of the user's own: the reference of each by its name.
+    threshold : float
+        From which probability on a sample of a binary problem is predicted as positive.
     """
 
     config_id: str
@@ -306,3 +317,4 @@ class TrialTask:
     in_memory_mb: int = 1024
     must_be_loadable: bool = False
     own_measures: dict[str, str] = field(default_factory=dict)
+    threshold: float = USUAL_THRESHOLD

@@ -11,7 +11,7 @@ import pandas as pd
 from gridfold.arrays import Array
 from gridfold.tables.trials import stacked
 from gridfold.training.measures import classes_of
-from gridfold.wording import counted
+from gridfold.wording import counted, threshold_sentence
 
 OUT_OF_FOLD, TEST = "out of fold", "held-out test set"
 
@@ -32,6 +32,8 @@ class PredictedSamples:
         sample in its validation part.
     repeats : int
         How often a sample was predicted, at most.
+    threshold : float
+        From which probability on a sample of a binary problem is predicted as positive.
     """
 
     name: str
@@ -39,6 +41,7 @@ class PredictedSamples:
     truth: Array
     prediction: Array
     repeats: int
+    threshold: float
 
     @property
     def chances(self) -> Array:
@@ -50,7 +53,7 @@ class PredictedSamples:
     @property
     def predicted(self) -> Array:
         """Predicted class codes."""
-        return classes_of(self.prediction)
+        return classes_of(self.prediction, self.threshold)
 
     @property
     def confidence(self) -> Array:
@@ -70,7 +73,7 @@ class PredictedSamples:
 
 
 def predicted_samples(
-    out_of_fold: pd.DataFrame, test_predictions: pd.DataFrame, targets: Array
+    out_of_fold: pd.DataFrame, test_predictions: pd.DataFrame, targets: Array, threshold: float
 ) -> list[PredictedSamples]:
     """Return out-of-fold and test predictions joined with the true values.
 
@@ -85,15 +88,17 @@ def predicted_samples(
         are left out.
     targets : array
         True values of all samples.
+    threshold : float
+        From which probability on a sample of a binary problem is predicted as positive.
     """
     return [
-        _joined(name, table, np.asarray(targets))
+        _joined(name, table, np.asarray(targets), threshold)
         for name, table in ((OUT_OF_FOLD, out_of_fold), (TEST, test_predictions))
         if len(table)
     ]
 
 
-def _joined(name: str, table: pd.DataFrame, targets: Array) -> PredictedSamples:
+def _joined(name: str, table: pd.DataFrame, targets: Array, threshold: float) -> PredictedSamples:
     most = int(table["sample"].value_counts().max())
     if most > 1:
         # ``r<repeat>f<fold>``, or ``c<repeat>f<fold>`` of `search.confirm`; tables are in the order
@@ -102,7 +107,14 @@ def _joined(name: str, table: pd.DataFrame, targets: Array) -> PredictedSamples:
         order = np.argsort(repeats.to_numpy(), kind="stable")
         table = table.iloc[order].drop_duplicates("sample")
     samples = table["sample"].to_numpy(np.int64)
-    return PredictedSamples(name, samples, targets[samples], stacked(table["prediction"]), most)
+    prediction = stacked(table["prediction"])
+    return PredictedSamples(name, samples, targets[samples], prediction, most, threshold)
+
+
+def threshold_note(parts: Sequence[PredictedSamples], names: Sequence[str]) -> str:
+    """Return a sentence on the threshold of predicted classes; empty at the usual one."""
+    found = {threshold_sentence(part.threshold, names) for part in parts}
+    return "".join(f" {sentence}" for sentence in found if sentence)
 
 
 def repeats_note(parts: Sequence[PredictedSamples]) -> str:

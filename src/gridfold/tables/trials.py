@@ -91,7 +91,12 @@ EPOCH_COLUMNS = (
     Column("epoch", "int", "epochs", "From 1"),
     Column("loss", "float", "", "Mean training loss while the epoch ran, penalties included"),
     Column("val_loss", "float", "", "Validation loss at its end"),
-    Column("metric", "float", "", "Training accuracy (classes) or MAE (numbers)"),
+    Column(
+        "metric",
+        "float",
+        "",
+        "Training accuracy (classes) or MAE (numbers); empty in epochs at another threshold",
+    ),
     Column("val_metric", "float", "", "The same on the validation part"),
     Column("learning_rate", "float", "", "At its end"),
     Column("seconds", "float", "s", "Wall time, validation included"),

@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from gridfold.arrays import Array
 from gridfold.errors import TrialFailure
+from gridfold.problems import USUAL_THRESHOLD
 
 # Samples that are looked at before the training.
 _LOOKED_AT = 32
@@ -70,8 +71,17 @@ class Answers:
             tensor = layer(tensor)
         return keras.ops.take(tensor, [1], axis=1) if self.of_second_class else tensor
 
-    def metric(self, name: str) -> Any:
-        """Return the metric to compile with, of predictions where outputs are none."""
+    def metric(self, name: str, threshold: float = USUAL_THRESHOLD) -> Any:
+        """Return the metric to compile with, of predictions where outputs are none.
+
+        Parameters
+        ----------
+        name : str
+        threshold : float
+            From which probability on a sample of a binary problem is predicted as positive.
+        """
+        if name == "accuracy" and threshold != USUAL_THRESHOLD:
+            return keras.metrics.MeanMetricWrapper(self._hits(threshold), name=name)
         if self.link == "linear" or (name == "accuracy" and self.link == "softmax"):
             return name
         if name == "accuracy":
@@ -82,6 +92,23 @@ class Answers:
             return function(targets, activation(outputs))
 
         return keras.metrics.MeanMetricWrapper(of_predictions, name=name)
+
+    def _hits(self, threshold: float) -> Any:
+        """Return what tells of targets and outputs of a binary problem where both agree.
+
+        Keras' own metric leaves out what is equal to the threshold, and knows none for a model with
+        an output for each class.
+        """
+
+        def hits(targets: Any, outputs: Any) -> Any:
+            chances = keras.ops.cast(outputs, "float32")
+            if self.link != "linear":
+                chances = _activation(self.link)(chances)
+            # Of two columns, the second is that of the positive class.
+            predicted, truth = _last_column(chances) >= threshold, _last_column(targets) > 0
+            return keras.ops.cast(predicted == truth, "float32")
+
+        return hits
 
     def check(self, problem: str, predictions: Array) -> None:
         """Refuse what a classifier may not say.
@@ -117,6 +144,10 @@ class Answers:
             f"the model's outputs are no probabilities: {found}; end it with the activation "
             f"`{end}`, or compile it with a loss that has from_logits=True",
         )
+
+
+def _last_column(tensor: Any) -> Any:
+    return tensor[:, -1] if len(tensor.shape) > 1 else tensor
 
 
 def _activation(link: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -13,12 +14,14 @@ from sklearn import metrics
 
 from gridfold.arrays import Array, Scores
 from gridfold.errors import TrialFailure, summary_of
-from gridfold.problems import PROBLEM_KINDS, Measure
+from gridfold.problems import PROBLEM_KINDS, USUAL_THRESHOLD, Measure
 from gridfold.usercode import functions
 
 _MEND = "mend it and run again: trained epochs are kept"
 
 _Score = Callable[[Array, Array], float]
+# Of targets, probabilities, and the threshold of a binary problem.
+_ScoreOfClasses = Callable[[Array, Array, float], float]
 
 
 def _over_classes(of_one: _Score) -> _Score:
@@ -61,15 +64,16 @@ def _top_accuracy(k: int) -> _Score:
     return lambda y, p: metrics.top_k_accuracy_score(y, p, k=k, labels=np.arange(p.shape[1]))
 
 
-def _recall(code: int) -> _Score:
-    return lambda y, p: metrics.recall_score(y, classes_of(p), pos_label=code, zero_division=0)
-
-
-def _f1(targets: Array, prediction: Array) -> float:
-    average = "binary" if prediction.shape[1] == 1 else "macro"
-    return float(
-        metrics.f1_score(targets, classes_of(prediction), average=average, zero_division=0)
+def _recall(code: int) -> _ScoreOfClasses:
+    return lambda y, p, t: metrics.recall_score(
+        y, classes_of(p, t), pos_label=code, zero_division=0
     )
+
+
+def _f1(targets: Array, prediction: Array, threshold: float) -> float:
+    average = "binary" if prediction.shape[1] == 1 else "macro"
+    predicted = classes_of(prediction, threshold)
+    return float(metrics.f1_score(targets, predicted, average=average, zero_division=0))
 
 
 def _relative_error(targets: Array, prediction: Array) -> float:
@@ -97,30 +101,38 @@ _MEASURES: dict[str, _Score] = {
     "mape": _relative_error,
     "median_absolute_error": metrics.median_absolute_error,
     "explained_variance": _explained_variance,
-    "accuracy": lambda y, p: metrics.accuracy_score(y, classes_of(p)),
-    "balanced_accuracy": lambda y, p: metrics.recall_score(
-        y, classes_of(p), average="macro", labels=np.unique(y), zero_division=0
-    ),
-    # Studies of several classes that were finished before these names have `f1` and `roc_auc`.
-    "f1": _f1,
-    "f1_macro": _f1,
+    # Studies of several classes that were finished before `roc_auc_ovr` and `f1_macro` have
+    # `roc_auc` and `f1`.
     "roc_auc": _rank_area,
     "roc_auc_ovr": _rank_area,
     "average_precision": _average_precision,
     "average_precision_ovr": _average_precision,
-    "sensitivity": _recall(1),
-    "specificity": _recall(0),
-    "matthews_correlation": lambda y, p: metrics.matthews_corrcoef(y, classes_of(p)),
-    "cohen_kappa": lambda y, p: metrics.cohen_kappa_score(y, classes_of(p)),
     "brier_score": _brier_score,
     "log_loss": _log_loss,
     "top_3_accuracy": _top_accuracy(3),
     "top_5_accuracy": _top_accuracy(5),
 }
 
+_MEASURES_OF_CLASSES: dict[str, _ScoreOfClasses] = {
+    "accuracy": lambda y, p, t: metrics.accuracy_score(y, classes_of(p, t)),
+    "balanced_accuracy": lambda y, p, t: metrics.recall_score(
+        y, classes_of(p, t), average="macro", labels=np.unique(y), zero_division=0
+    ),
+    "f1": _f1,
+    "f1_macro": _f1,
+    "sensitivity": _recall(1),
+    "specificity": _recall(0),
+    "matthews_correlation": lambda y, p, t: metrics.matthews_corrcoef(y, classes_of(p, t)),
+    "cohen_kappa": lambda y, p, t: metrics.cohen_kappa_score(y, classes_of(p, t)),
+}
+
 
 def score(
-    problem: str, targets: Array, prediction: Array, own: Mapping[str, str] = MappingProxyType({})
+    problem: str,
+    targets: Array,
+    prediction: Array,
+    own: Mapping[str, str] = MappingProxyType({}),
+    threshold: float = USUAL_THRESHOLD,
 ) -> dict[str, float]:
     """Score predictions with every measure of the problem, also those that no table shows.
 
@@ -133,6 +145,8 @@ def score(
         Probabilities, or numbers in the units of the targets.
     own : mapping of str to str
         The measures of the user's own: the reference of each by its name.
+    threshold : float
+        As in :class:`Scorer`.
 
     Returns
     -------
@@ -147,7 +161,7 @@ def score(
     scores = {}
     for name in PROBLEM_KINDS[problem].all_measures:
         try:
-            scores[name] = score_one(name, targets, prediction)
+            scores[name] = Scorer(name, threshold=threshold).score(targets, prediction)
         except ValueError:
             scores[name] = float("nan")
     for name, function in own.items():
@@ -204,34 +218,68 @@ def _shown(found: Any) -> str:
     return repr(found)
 
 
-def score_one(
-    measure: str, targets: Array, prediction: Array, function: str | None = None
-) -> float:
-    """Score predictions with one measure; NaN where it is not defined for these targets.
+@dataclass(frozen=True)
+class Scorer:
+    """One measure as a study has it.
 
-    Parameters
+    Attributes
     ----------
     measure : str
-    targets, prediction : array
-        As in :func:`score`.
-    function : str, optional
-        Reference of the function of a measure of the user's own.
-
-    Raises
-    ------
-    ValueError
-        When scikit-learn finds it not defined.
-    TrialFailure
-        As in :func:`own_score`.
+    function : str or None
+        Reference of its function, if it is one of the user's own.
+    threshold : float
+        From which probability of the positive class on a sample is predicted as positive. A
+        function of the user's own gets the probabilities.
     """
-    if function is not None:
-        return own_score(function, targets, prediction)
-    of = Measure.of(measure)
-    too_few = of.least_classes > 2 and prediction.shape[1] < of.least_classes
-    if too_few or (of.needs_two_classes and len(np.unique(targets)) < 2):
-        return float("nan")
-    # Squares of large errors overflow in 32 bit.
-    return float(_MEASURES[measure](np.asarray(targets), np.asarray(prediction, np.float64)))
+
+    measure: str
+    function: str | None = None
+    threshold: float = USUAL_THRESHOLD
+
+    def score(self, targets: Array, prediction: Array) -> float:
+        """Score predictions; NaN where the measure is not defined for these targets.
+
+        Parameters
+        ----------
+        targets, prediction : array
+            As in :func:`score`.
+
+        Raises
+        ------
+        ValueError
+            When scikit-learn finds it not defined.
+        TrialFailure
+            As in :func:`own_score`.
+        """
+        if self.function is not None:
+            return own_score(self.function, targets, prediction)
+        of = Measure.of(self.measure)
+        too_few = of.least_classes > 2 and prediction.shape[1] < of.least_classes
+        if too_few or (of.needs_two_classes and len(np.unique(targets)) < 2):
+            return float("nan")
+        # Squares of large errors overflow in 32 bit.
+        given = np.asarray(targets), np.asarray(prediction, np.float64)
+        if of.of_classes:
+            return float(_MEASURES_OF_CLASSES[self.measure](*given, self.threshold))
+        return float(_MEASURES[self.measure](*given))
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether the measure is a mean over samples."""
+        return self.measure == "accuracy" or self.measure in _SAMPLE_LOSSES
+
+    def losses(self, targets: Array, prediction: Array) -> Scores:
+        """Return what each sample adds to a measure that is a mean over samples; (samples,).
+
+        Parameters
+        ----------
+        targets, prediction : array
+            As in :func:`score`.
+        """
+        if self.measure == "accuracy":
+            right = classes_of(prediction, self.threshold) == targets
+            return np.asarray(right, np.float64)
+        return _SAMPLE_LOSSES[self.measure](targets, prediction)
 
 
 def _log_losses(targets: Array, prediction: Array) -> Scores:
@@ -257,10 +305,7 @@ def _errors(targets: Array, prediction: Array) -> Scores:
     return np.asarray(prediction.astype(np.float64) - targets.reshape(prediction.shape))
 
 
-# Each of shape (samples,), from targets and predictions as in `measures.score`; its mean is the
-# measure.
-SAMPLE_LOSSES: dict[str, Callable[[Array, Array], Scores]] = {
-    "accuracy": lambda y, p: (classes_of(p) == y).astype(np.float64),
+_SAMPLE_LOSSES: dict[str, Callable[[Array, Array], Scores]] = {
     "mse": lambda y, p: np.square(_errors(y, p)).mean(axis=1),
     "mae": lambda y, p: np.abs(_errors(y, p)).mean(axis=1),
     "log_loss": _log_losses,
@@ -270,8 +315,17 @@ SAMPLE_LOSSES: dict[str, Callable[[Array, Array], Scores]] = {
 }
 
 
-def classes_of(prediction: Array) -> Array:
-    """Return the predicted class codes of probabilities of shape (samples, outputs)."""
+def classes_of(prediction: Array, threshold: float) -> Array:
+    """Return the predicted class codes of probabilities.
+
+    Parameters
+    ----------
+    prediction : array of shape (samples, outputs)
+    threshold : float
+        Of two classes, whose one probability is that of the positive class: from which one on a
+        sample is positive. Rounded to 32 bit, in which models answer: what is just as large in
+        their numbers counts as positive, as in the metric that is followed in training.
+    """
     if prediction.shape[1] == 1:
-        return (prediction[:, 0] >= 0.5).astype(np.int64)
+        return (prediction[:, 0] >= float(np.float32(threshold))).astype(np.int64)
     return np.asarray(np.argmax(prediction, axis=1))

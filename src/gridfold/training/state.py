@@ -17,6 +17,7 @@ import numpy as np
 from gridfold.arrays import Array
 from gridfold.canonical import derive_seed
 from gridfold.errors import TrialFailure
+from gridfold.problems import USUAL_THRESHOLD
 from gridfold.store.checkpoints import Checkpoint
 from gridfold.store.trials import DIVERGED, TrialTask
 from gridfold.training import measures, optimisers
@@ -43,14 +44,32 @@ RESERVED = frozenset(
 )
 
 
+def followed_at(
+    threshold: float, history: list[dict[str, float]], task: TrialTask
+) -> list[dict[str, float]]:
+    """Return a history without what was followed at another threshold than that of a task.
+
+    The outputs of those epochs are no longer there to be judged again. What the user's own loop
+    reports is left as it is.
+
+    Parameters
+    ----------
+    threshold : float
+        At which the metric of the history was followed.
+    history : list of dict
+    task : TrialTask
+    """
+    if threshold == task.threshold or task.settings["model"]["family"] == "custom":
+        return history
+    return [{**row, "metric": math.nan, "val_metric": math.nan} for row in history]
+
+
 class EpochScore(keras.callbacks.Callback):
     """Scores the validation part by a measure after each epoch, before others look at the logs.
 
     Parameters
     ----------
-    measure : str
-    function : str or None
-        Reference of its function, if it is one of the user's own.
+    scorer : Scorer
     targets : array
         Of the validation part.
     predict : callable
@@ -58,10 +77,10 @@ class EpochScore(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, measure: str, function: str | None, targets: Array, predict: Callable[[], Array]
+        self, scorer: measures.Scorer, targets: Array, predict: Callable[[], Array]
     ) -> None:
         super().__init__()
-        self._measure, self._function = measure, function
+        self._scorer = scorer
         self._targets, self._predict = targets, predict
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -76,17 +95,16 @@ class EpochScore(keras.callbacks.Callback):
         # With a loss that is not finite, the trial ends in a moment and says so.
         if np.isfinite(predictions).all():
             with contextlib.suppress(ValueError):
-                score = measures.score_one(
-                    self._measure, self._targets, predictions, self._function
-                )
+                score = self._scorer.score(self._targets, predictions)
             if math.isnan(score):
                 raise TrialFailure(
                     "error",
-                    f"early stopping by {self._measure}, which is not defined on the validation "
-                    "part of this split; use resampling.method stratified, or another monitor",
+                    f"early stopping by {self._scorer.measure}, which is not defined on the "
+                    "validation part of this split; use resampling.method stratified, or another "
+                    "monitor",
                 )
         if logs is not None:
-            logs[f"val_{self._measure}"] = score
+            logs[f"val_{self._scorer.measure}"] = score
 
 
 class TrainingState(keras.callbacks.Callback):
@@ -120,7 +138,9 @@ class TrainingState(keras.callbacks.Callback):
     def restore(self, saved: Checkpoint) -> None:
         """Go back to where the checkpoint was written."""
         self.epoch = saved.epoch
-        self.history = saved.meta["history"]
+        # Checkpoints of earlier versions don't say it.
+        threshold = saved.meta.get("threshold", USUAL_THRESHOLD)
+        self.history = followed_at(threshold, saved.meta["history"], self._task)
         self.segments = saved.meta["segments"]
         self.stopped = saved.meta["stopped"]
         for variable, value in zip(self._model.variables, saved.variables, strict=True):
@@ -191,6 +211,7 @@ class TrainingState(keras.callbacks.Callback):
             best,
             {
                 "history": self.history,
+                "threshold": self._task.threshold,
                 "segments": self.segments,
                 "stopped": self.stopped,
                 "stopping": self._stopping.state() if self._stopping else None,

@@ -41,7 +41,7 @@ from gridfold.training.phases import Phase, phase_after, phases_of
 from gridfold.training.prepared import NUMBER_BYTES, Prepared
 from gridfold.training.preprocessing import Affine, Preprocessing, fit_affine
 from gridfold.training.reloading import OWN_FAMILIES, refuse_unloadable
-from gridfold.training.state import EpochReport, EpochScore, TrainingState
+from gridfold.training.state import EpochReport, EpochScore, TrainingState, followed_at
 from gridfold.usercode.functions import own_code
 
 # Families whose outputs are what the user has made them.
@@ -146,7 +146,8 @@ def train_trial(
         Where to train; one device when left out. With several processes, all of them call this
         and get the same answer.
     known : (TrialResult, array), optional
-        A result with its predictions that lacks only scores by measures of the user's own.
+        A result with its predictions that lacks only scores: by measures of the user's own, or at
+        the threshold of the task.
 
     Returns
     -------
@@ -170,7 +171,9 @@ def train_trial(
         if task.settings["problem"]["type"] == "multi_output":
             kind = task.settings["preprocessing"]["scale_targets"]
             targets = fit_affine(kind, dataset.targets[split.training]).apply(targets)
-        return replace(result, scores=_scores(task, targets, predictions)), predictions
+        scores = _scores(task, targets, predictions)
+        history = followed_at(result.threshold, result.history, task)
+        return replace(result, scores=scores, history=history), predictions
     devices = devices or distribution.start(None, task.threads)
     fitted = fit(task, dataset, split.training, split.validation, on_epoch, devices)
     predictions = _predicted_by_all(fitted, dataset, split.validation, devices)
@@ -215,7 +218,7 @@ def _scores(task: TrialTask, targets: Array, predictions: Array) -> dict[str, fl
     if not len(predictions):
         return {}
     problem = task.settings["problem"]["type"]
-    return measures.score(problem, targets, predictions, task.own_measures)
+    return measures.score(problem, targets, predictions, task.own_measures, task.threshold)
 
 
 def fit(
@@ -255,7 +258,7 @@ def fit(
     )
     phases = phases_of(settings["model"])
     phase = phase_after(phases, saved.epoch if saved else 0)
-    model, metric, says = _built(settings, prepared, phase, devices)
+    model, metric, says = _built(task, prepared, phase, devices)
     prepared = prepared.for_units(says.units if says.one_hot else 0)
 
     predictor = Predictor(
@@ -277,7 +280,7 @@ def fit(
         if phase is not phase_after(phases, state.epoch + 1):
             phase = phase_after(phases, state.epoch + 1)
             with devices.scope():
-                _compile(model, settings, prepared, phase, says)
+                _compile(model, task, prepared, phase, says)
             devices.adopt(model.optimizer)
         augmentation = None
         if options.get("augmentation") is not None:
@@ -318,8 +321,7 @@ def _judges(
         return []
     return [
         EpochScore(
-            measure,
-            task.own_measures.get(measure),
+            measures.Scorer(measure, task.own_measures.get(measure), task.threshold),
             predictor.scored_targets(dataset.targets[validation]),
             lambda: _predicted_by_all(predictor, dataset, validation, devices),
         )
@@ -382,20 +384,21 @@ def _prepare_runtime(options: Mapping[str, Any], seed: int) -> None:
 
 
 def _built(
-    settings: Mapping[str, Any], prepared: Prepared, phase: Phase, devices: Devices
+    task: TrialTask, prepared: Prepared, phase: Phase, devices: Devices
 ) -> tuple[keras.Model, str, Answers]:
     """Return the compiled model, the name of the metric to follow, and what its outputs are.
 
     Processes that fail here fail together, so that none waits for the others' gradients.
     """
     error, model, metric, says = "", None, "", Answers()
+    settings = task.settings
     try:
         with devices.scope():
             model = models.build(
                 settings, prepared.input_shape, prepared.dataset.outputs, prepared.positions()
             )
             says = _answers(model, settings, prepared)
-            metric = _compile(model, settings, prepared, phase, says)
+            metric = _compile(model, task, prepared, phase, says)
         devices.adopt(model.optimizer)
     except Exception as caught:
         if devices.world_size == 1:
@@ -422,12 +425,13 @@ def _answers(model: keras.Model, settings: Mapping[str, Any], prepared: Prepared
 
 def _compile(
     model: keras.Model,
-    settings: Mapping[str, Any],
+    task: TrialTask,
     prepared: Prepared,
     phase: Phase,
     says: Answers,
 ) -> str:
     """Compile `model`, unless the user has, and return the name of the metric to follow."""
+    settings = task.settings
     metric = PROBLEM_KINDS[settings["problem"]["type"]].metric
     options = phase.training(settings["training"])
     pretrained.set_trainable(model, settings, is_frozen=phase.is_frozen)
@@ -442,7 +446,7 @@ def _compile(
     model.compile(
         optimizer=optimizer,
         loss=loss,
-        metrics=[says.metric(metric), *own.metrics],
+        metrics=[says.metric(metric, task.threshold), *own.metrics],
         weighted_metrics=own.weighted,
         jit_compile=options["jit_compile"],
     )

@@ -142,7 +142,7 @@ def test_figures_are_equal_in_every_run(tmp_path: Path) -> None:
 
 def test_classes_are_scored_one_against_the_rest(wine: Any) -> None:
     out_of_fold, test, targets, _ = wine
-    parts = predicted_samples(out_of_fold, test, targets)
+    parts = predicted_samples(out_of_fold, test, targets, 0.5)
     table = class_table(parts, ["a", "b", "c"], 0.95).set_index(["part", "class"])
     assert list(table.index.get_level_values(0).unique()) == [OUT_OF_FOLD, TEST]
     for part in parts:
@@ -219,7 +219,7 @@ def test_with_repeats_every_sample_counts_once_as_one_model_predicts_it(tmp_path
     again = study.out_of_fold.assign(split="r1f0")
     again["prediction"] = [p[::-1] for p in again["prediction"]]
     (part,) = predicted_samples(
-        pd.concat([study.out_of_fold, again]), study.test_predictions[:0], study.targets
+        pd.concat([study.out_of_fold, again]), study.test_predictions[:0], study.targets, 0.5
     )
     assert (len(part.samples), part.repeats) == (50, 2)
     both = np.stack(study.out_of_fold["prediction"].to_list())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,14 +161,22 @@ def test_the_best_at_a_value_is_a_configuration_that_lost_no_trial() -> None:
 
 
 def test_confusion_counts_true_rows_and_predicted_columns(tmp_path: Path) -> None:
-    study = finished(tmp_path, "binary", test=0)
+    study = finished(tmp_path, "binary", test=0, class_names=["no", "yes"])
     predicted = np.array([[0.1], [0.9], [0.8]], np.float32)
-    samples = [PredictedSamples(OUT_OF_FOLD, np.arange(3), np.array([0, 0, 1]), predicted, 1)]
-    (axes,) = errors.draw_errors("binary", samples, study.manifest).figure.axes
+    samples = [PredictedSamples(OUT_OF_FOLD, np.arange(3), np.array([0, 0, 1]), predicted, 1, 0.5)]
+    drawing = errors.draw_errors("binary", samples, study.manifest)
+    assert "probability" not in drawing.caption
+    (axes,) = drawing.figure.axes
     # Of a text, x is the column.
     counts = {text.get_position()[::-1]: text.get_text() for text in axes.texts}
     assert counts == {(0, 0): "1", (0, 1): "1", (1, 1): "1"}
     assert (axes.get_ylabel(), axes.get_xlabel()) == ("true class", "predicted class")
+    drawing = errors.draw_errors("binary", [replace(samples[0], threshold=0.85)], study.manifest)
+    (axes,) = drawing.figure.axes
+    counts = {text.get_position()[::-1]: text.get_text() for text in axes.texts}
+    assert counts == {(0, 0): "1", (0, 1): "1", (1, 0): "1"}
+    said = "A sample is predicted as yes from a probability of 0.85 on."
+    assert drawing.caption.endswith(said)
 
 
 def test_the_confusion_of_the_test_set_stands_beside_that_out_of_fold(tmp_path: Path) -> None:

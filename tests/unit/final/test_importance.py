@@ -16,7 +16,7 @@ from gridfold.data.splits import FINAL, Splits
 from gridfold.final.importance import feature_importance
 from gridfold.jobs.work import final_work
 from gridfold.plan.job_requests import JobRequests
-from gridfold.training.measures import score_one
+from gridfold.training.measures import Scorer
 from gridfold.training.trial import Fitted, fit
 
 ROWS = 300
@@ -79,7 +79,7 @@ def test_what_decides_comes_before_what_says_nothing(
     regression: tuple[Fitted, Dataset, Splits],
 ) -> None:
     fitted, dataset, splits = regression
-    found = feature_importance(fitted, dataset, splits.test, "mse", 0)
+    found = feature_importance(fitted, dataset, splits.test, Scorer("mse"), 0)
     # All features of 0 and 1 of the category are shuffled together: 9 times its variance, twice.
     assert found["feature"].tolist() == ["colour", "number", "noise"]
     assert found["kind"].tolist() == ["category", "number", "number"]
@@ -94,16 +94,16 @@ def test_the_importance_is_the_loss_of_the_score(
     regression: tuple[Fitted, Dataset, Splits],
 ) -> None:
     fitted, dataset, splits = regression
-    found = feature_importance(fitted, dataset, splits.test, "r2", 3).set_index("feature")
+    found = feature_importance(fitted, dataset, splits.test, Scorer("r2"), 3).set_index("feature")
     rows, truth = np.arange(len(splits.test)), dataset.targets[splits.test]
     samples = np.array(dataset.features[splits.test])
-    whole = score_one("r2", truth, fitted.predict(samples, rows))
+    whole = Scorer("r2").score(truth, fitted.predict(samples, rows))
     place = dataset.feature_names.index("colour") if dataset.feature_names else -1
     draws, losses = np.random.default_rng(7), []
     for _ in range(30):
         mixed = samples.copy()
         mixed[:, place] = draws.permutation(mixed[:, place])
-        losses.append(whole - score_one("r2", truth, fitted.predict(mixed, rows)))
+        losses.append(whole - Scorer("r2").score(truth, fitted.predict(mixed, rows)))
     deviation = np.std(losses) / np.sqrt(10)
     assert found["importance"]["colour"] == pytest.approx(np.mean(losses), abs=4 * deviation)
 
@@ -111,7 +111,7 @@ def test_the_importance_is_the_loss_of_the_score(
 def test_the_same_seed_gives_the_same_table(regression: tuple[Fitted, Dataset, Splits]) -> None:
     fitted, dataset, splits = regression
     first, again, other = (
-        feature_importance(fitted, dataset, splits.test, "mae", seed) for seed in (1, 1, 2)
+        feature_importance(fitted, dataset, splits.test, Scorer("mae"), seed) for seed in (1, 1, 2)
     )
     pd.testing.assert_frame_equal(first, again)
     assert not first["importance"].equals(other["importance"])
@@ -122,14 +122,14 @@ def test_without_a_test_set_there_is_no_importance(
     regression: tuple[Fitted, Dataset, Splits], samples: int
 ) -> None:
     fitted, dataset, splits = regression
-    assert not len(feature_importance(fitted, dataset, splits.test[:samples], "mse", 0))
+    assert not len(feature_importance(fitted, dataset, splits.test[:samples], Scorer("mse"), 0))
 
 
 def test_a_measure_that_is_not_defined_gives_no_importance(tmp_path: Path) -> None:
     fitted, dataset, splits = trained(tmp_path, {"source": "breast_cancer"}, "binary")
     one_class = splits.test[np.asarray(dataset.targets[splits.test]) == 1]
-    assert not len(feature_importance(fitted, dataset, one_class, "roc_auc", 0))
-    found = feature_importance(fitted, dataset, splits.test, "roc_auc", 0)
+    assert not len(feature_importance(fitted, dataset, one_class, Scorer("roc_auc"), 0))
+    found = feature_importance(fitted, dataset, splits.test, Scorer("roc_auc"), 0)
     assert len(found) == 30
     assert "worst concave points" in set(found["feature"])
 
@@ -155,7 +155,7 @@ def test_in_windows_a_column_is_shuffled_with_all_its_steps(tmp_path: Path) -> N
         "regression",
         {"method": "forward", "folds": 2},
     )
-    found = feature_importance(fitted, dataset, splits.test, "mse", 0).set_index("feature")
+    found = feature_importance(fitted, dataset, splits.test, Scorer("mse"), 0).set_index("feature")
     assert found["importance"]["cause"] > 1
     assert abs(found["importance"]["other"]) < 0.3
 
@@ -164,7 +164,7 @@ def test_images_have_none(tmp_path: Path) -> None:
     fitted, dataset, splits = trained(
         tmp_path, {"source": "digits", "subset": 100, "normalise": "global"}, "multiclass"
     )
-    assert not len(feature_importance(fitted, dataset, splits.test, "accuracy", 0))
+    assert not len(feature_importance(fitted, dataset, splits.test, Scorer("accuracy"), 0))
 
 
 def test_of_many_columns_fewer_samples_are_shuffled(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_of_many_columns_fewer_samples_are_shuffled(tmp_path: Path) -> None:
     np.savez(tmp_path / "wide.npz", x=features, y=(features[:, 7] > 0).astype(int))
     data = {"source": "npz", "path": str(tmp_path / "wide.npz"), "features": "x", "targets": "y"}
     fitted, dataset, splits = trained(tmp_path, data, "binary")
-    found = feature_importance(fitted, dataset, splits.test, "accuracy", 0)
+    found = feature_importance(fitted, dataset, splits.test, Scorer("accuracy"), 0)
     assert len(splits.test) == 750
     assert len(found) == 400
     assert found["feature"][0] == "feature_7"
@@ -187,7 +187,7 @@ def test_a_measure_of_the_user_that_fails_on_shuffled_samples_is_left_out_there(
 ) -> None:
     fitted, dataset, splits = regression
     truth = dataset.targets[splits.test]
-    error = score_one("mse", truth, fitted.predict(dataset.features, splits.test))
+    error = Scorer("mse").score(truth, fitted.predict(dataset.features, splits.test))
     (tmp_path / "mine.py").write_text(
         "def strict_error(targets, predictions):\n"
         "    error = ((targets - predictions) ** 2).mean()\n"
@@ -195,7 +195,7 @@ def test_a_measure_of_the_user_that_fails_on_shuffled_samples_is_left_out_there(
         "    return error\n"
     )
     function = f"{tmp_path / 'mine.py'}:strict_error"
-    found = feature_importance(fitted, dataset, splits.test, "strict_error", 0, function)
+    found = feature_importance(fitted, dataset, splits.test, Scorer("strict_error", function), 0)
     table = found.set_index("feature")
     # Without the category, which decides, the measure fails in each shuffle.
     assert table["shuffles"]["colour"] == 0

@@ -13,7 +13,7 @@ from scipy import stats
 from gridfold.final.test_score import test_scores as scored_with
 from gridfold.training import measures
 
-scores_of_test_set = partial(scored_with, own={}, further=())
+scores_of_test_set = partial(scored_with, own={}, further=(), threshold=0.5)
 
 
 def problem(kind: str, samples: int = 60) -> tuple[Any, Any]:
@@ -45,7 +45,7 @@ def test_the_interval_is_that_of_a_bootstrap_that_scores_each_draw(kind: str, me
     targets, predictions = problem(kind)
 
     def score(draw: Any) -> float:
-        return measures.score_one(measure, targets[draw], predictions[draw])
+        return measures.Scorer(measure).score(targets[draw], predictions[draw])
 
     expected = stats.bootstrap(
         (np.arange(len(targets)),),
@@ -171,6 +171,7 @@ def test_every_measure_that_a_study_names_has_an_interval(tmp_path: Path) -> Non
         0.9,
         own={"gap_error": f"{tmp_path / 'mine.py'}:gap_error"},
         further=["sensitivity", "roc_auc", "gap_error"],
+        threshold=0.5,
     )
     assert found is not None
     assert list(found.further) == ["sensitivity", "gap_error"]

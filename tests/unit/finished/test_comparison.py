@@ -135,6 +135,14 @@ def test_without_splits_and_test_samples_in_common_no_test_is_made_up(folder: Pa
     assert "not both studies have held some out" in page
 
 
+def test_thresholds_that_differ_are_told(folder: Path) -> None:
+    base, alike = read(folder, "base", "alike")
+    lower = replace(base, card=replace(base.card, threshold=0.3))
+    for studies, told in (([lower, alike], True), ([base, alike], False), ([lower, lower], False)):
+        page = comparison_page(studies[0], compare_studies(studies), folder / "page.html").text()
+        assert ("probabilities on: 0.3 in base and 0.5 in alike" in page) == told
+
+
 # -- measures that are no longer there, and the user's own --------------------------------------
 
 

@@ -170,6 +170,24 @@ def test_one_configuration_has_no_comparison(tmp_path: Path) -> None:
     assert not [h for h in headings if h.startswith(("Difference", "p,"))]
 
 
+def test_another_threshold_is_told_where_it_counts(tmp_path: Path) -> None:
+    study = finished(tmp_path, "binary", class_names=["benign", "malignant"])
+    said = "predicted as malignant from a probability of 0.3 on."
+    usual = study.render(tmp_path / "figures")
+    assert "from a probability" not in usual
+    assert "threshold 0.3" not in usual
+    settings = study.request.study
+    problem = {**settings["problem"], "threshold": 0.3}
+    study.request = replace(study.request, study={**settings, "problem": problem})
+    classes = ["benign", "malignant"]
+    study.card = replace(study.card, threshold=0.3, data=replace(study.card.data, classes=classes))
+    page = study.render(tmp_path / "figures")
+    # In the answer, and below the confusion matrix.
+    assert page.count(said) >= 2
+    assert "malignant, from a probability of 0.3 on" in page
+    assert "accuracy (threshold 0.3)" in page
+
+
 def test_a_missing_test_set_is_said(tmp_path: Path) -> None:
     study = finished(tmp_path, test=0)
     page = page_of(study, tmp_path)

@@ -10,7 +10,7 @@ import pytest
 
 from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.statistics.bootstrap import percentiles, scores_of_draws
-from gridfold.training.measures import score_one
+from gridfold.training.measures import Scorer
 
 MEASURES = [
     name for name in PROBLEM_KINDS["multiclass"].all_measures if Measure.of(name).least_classes <= 4
@@ -30,8 +30,8 @@ def classes(seed: int, samples: int, rare: int = 0) -> tuple[Any, Any]:
 def test_draws_have_the_scores_that_single_draws_have(measure: str) -> None:
     targets, predictions = classes(0, 30, rare=2)
     draws = np.random.default_rng(1).integers(0, 30, (2, 5, 30))
-    found = scores_of_draws(measure, targets, predictions)(draws, -1)
-    expected = [[score_one(measure, targets[d], predictions[d]) for d in row] for row in draws]
+    found = scores_of_draws(Scorer(measure), targets, predictions)(draws, -1)
+    expected = [[Scorer(measure).score(targets[d], predictions[d]) for d in row] for row in draws]
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
@@ -41,7 +41,7 @@ def test_a_measure_of_the_users_own_is_called_for_each_draw(tmp_path: Path) -> N
     )
     targets = np.arange(10)
     score = scores_of_draws(
-        "first_score", targets, np.zeros((10, 1)), f"{tmp_path / 'mine.py'}:first_score"
+        Scorer("first_score", f"{tmp_path / 'mine.py'}:first_score"), targets, np.zeros((10, 1))
     )
     draws = np.array([[3, 4, 5], [7, 7, 1], [0, 2, 2]])
     with np.errstate(divide="ignore"):
@@ -52,7 +52,7 @@ def test_a_measure_of_the_users_own_is_called_for_each_draw(tmp_path: Path) -> N
 def test_pairs_are_drawn_together(measure: str) -> None:
     targets, one = classes(2, 40)
     other = classes(3, 40)[1]
-    ours, theirs = (scores_of_draws(measure, targets, each) for each in (one, other))
+    ours, theirs = (scores_of_draws(Scorer(measure), targets, each) for each in (one, other))
     found = percentiles(
         lambda own, same, axis: ours(own, axis) - theirs(same, axis), [40, 40], 0.9, paired=True
     )
@@ -60,7 +60,7 @@ def test_pairs_are_drawn_together(measure: str) -> None:
     for _ in range(1000):
         d = random.integers(0, 40, 40)
         differences.append(
-            score_one(measure, targets[d], one[d]) - score_one(measure, targets[d], other[d])
+            Scorer(measure).score(targets[d], one[d]) - Scorer(measure).score(targets[d], other[d])
         )
     expected = np.quantile(differences, [0.05, 0.95])
     assert (found.low, found.high) == pytest.approx(tuple(expected), rel=1e-9)
@@ -92,6 +92,8 @@ def test_more_draws_than_are_held_at_once_are_those_of_one_stream() -> None:
 
 def test_what_is_never_defined_has_no_interval() -> None:
     targets = np.zeros(12, int)
-    found = percentiles(scores_of_draws("roc_auc", targets, np.full((12, 1), 0.5)), [12], 0.95)
+    found = percentiles(
+        scores_of_draws(Scorer("roc_auc"), targets, np.full((12, 1), 0.5)), [12], 0.95
+    )
     assert np.isnan([found.low, found.high]).all()
     assert (found.draws, found.undefined) == (1000, 1000)

@@ -13,7 +13,7 @@ import pytest
 
 from gridfold.problems import PROBLEM_KINDS
 from gridfold.statistics.selection import SelectionEstimate, estimate_selection
-from gridfold.training.measures import score_one
+from gridfold.training.measures import Scorer
 
 Floats = npt.NDArray[np.float64]
 MEASURES = [(p, m) for p in ("binary", "regression") for m in PROBLEM_KINDS[p].measures]
@@ -47,13 +47,13 @@ def estimate(
     ]
     file = folder / "predictions.parquet"
     pd.concat(tables).to_parquet(file)
-    first = np.asarray(predictions[0], np.float32)
+    first, scorer = np.asarray(predictions[0], np.float32), Scorer(measure, function)
     expected = {
-        f"r0f{fold}": score_one(measure, targets[part], first[part], function) + shift
+        f"r0f{fold}": scorer.score(targets[part], first[part]) + shift
         for fold, part in enumerate(parts)
     }
     return estimate_selection(
-        measure,
+        scorer,
         float(np.mean(list(expected.values()))),
         targets,
         np.arange(len(targets)) if groups is None else groups,
@@ -61,7 +61,6 @@ def estimate(
         candidates or [str(i) for i in range(len(predictions))],
         expected,
         0.95,
-        function,
     )
 
 
@@ -113,7 +112,7 @@ def test_every_measure_can_be_corrected(problem: str, measure: str, tmp_path: Pa
         targets = random.normal(size=(80, 2))
         predictions = [targets + random.normal(0, 0.6, (80, 2)) for _ in range(3)]
     best = {m: (min if m in ("mse", "rmse", "mae", "log_loss") else max) for _, m in MEASURES}
-    score = {i: score_one(measure, targets, p) for i, p in enumerate(predictions)}
+    score = {i: Scorer(measure).score(targets, p) for i, p in enumerate(predictions)}
     winner = best[measure](score, key=lambda i: score[i])
     ordered = [predictions[winner], *(p for i, p in enumerate(predictions) if i != winner)]
     found = estimate(tmp_path, targets, ordered, measure)

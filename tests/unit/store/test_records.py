@@ -89,6 +89,7 @@ def test_what_lies_on_disk_has_the_keys_that_people_know() -> None:
         "ensemble",
         "data",
         "answers",
+        "threshold",
         "output_scaling",
         "environment",
     ]

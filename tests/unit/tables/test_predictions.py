@@ -24,7 +24,7 @@ def table(split: str, samples: list[int], value: float) -> pd.DataFrame:
 
 def test_predictions_stand_beside_the_true_values_of_their_samples() -> None:
     targets = np.array([[5.0], [6.0], [7.0], [8.0]])
-    parts = predicted_samples(table("r0f0", [2, 0], 0.5), table("", [3], 0.1), targets)
+    parts = predicted_samples(table("r0f0", [2, 0], 0.5), table("", [3], 0.1), targets, 0.5)
     assert [(part.name, part.repeats) for part in parts] == [(OUT_OF_FOLD, 1), (TEST, 1)]
     assert [part.samples.tolist() for part in parts] == [[2, 0], [3]]
     assert [part.truth.tolist() for part in parts] == [[[7.0], [5.0]], [[8.0]]]
@@ -33,7 +33,7 @@ def test_predictions_stand_beside_the_true_values_of_their_samples() -> None:
 
 def test_a_part_without_samples_is_left_out() -> None:
     nothing = table("", [], 0)
-    assert predicted_samples(nothing, nothing, np.zeros((3, 1))) == []
+    assert predicted_samples(nothing, nothing, np.zeros((3, 1)), 0.5) == []
 
 
 @pytest.mark.parametrize("kind", ["r", "c"], ids=["of the study", "of confirm"])
@@ -46,7 +46,7 @@ def test_of_several_repeats_the_first_that_predicts_a_sample_counts(kind: str) -
             table(f"{kind}0f0", [0], 0.5),
         ]
     )
-    (part,) = predicted_samples(rows, rows.head(0), np.array([0, 1, 1]))
+    (part,) = predicted_samples(rows, rows.head(0), np.array([0, 1, 1]), 0.5)
     assert part.repeats == 3 - 1
     found = dict(zip(part.samples.tolist(), part.prediction[:, 0].tolist(), strict=True))
     assert found == pytest.approx({0: 0.5, 1: 0.31, 2: 0.32})
@@ -129,7 +129,7 @@ def test_the_first_repeat_errs_as_single_models_do_and_the_mean_of_repeats_does_
             )
             new.append(model.score(x[120:], y[120:]))
         rows = pd.concat(tables, ignore_index=True)
-        (part,) = predicted_samples(rows, rows.head(0), y)
+        (part,) = predicted_samples(rows, rows.head(0), y, 0.5)
         first.append((part.predicted == part.truth).mean())
         mean = np.zeros((120, 3))
         np.add.at(mean, rows["sample"].to_numpy(), np.stack(rows["prediction"].to_list()))

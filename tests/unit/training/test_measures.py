@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from sklearn import datasets, linear_model, metrics
 
 from gridfold.problems import MEASURES, PROBLEM_KINDS, Measure
-from gridfold.training.measures import SAMPLE_LOSSES, classes_of, score, score_one
+from gridfold.training.measures import Scorer, classes_of, score
 
 # Two of three right; sorted by probability the pairs (0, 2), (1, 2) are right, one of two.
 BINARY_TARGETS = np.array([1, 0, 1, 0])
@@ -68,9 +71,9 @@ def test_several_outputs_count_alike() -> None:
 
 def test_a_perfect_regression_has_r2_of_1_and_the_mean_has_0() -> None:
     targets = datasets.load_diabetes().target.reshape(-1, 1)
-    assert score_one("r2", targets, targets) == 1
+    assert Scorer("r2").score(targets, targets) == 1
     mean = np.full_like(targets, targets.mean())
-    assert score_one("r2", targets, mean) == pytest.approx(0, abs=1e-12)
+    assert Scorer("r2").score(targets, mean) == pytest.approx(0, abs=1e-12)
 
 
 # -- two classes ----------------------------------------------------------------------------------
@@ -89,7 +92,68 @@ def test_binary_by_hand() -> None:
 
 
 def test_half_is_the_second_class() -> None:
-    assert classes_of(column(0.49, 0.5, 0.51)).tolist() == [0, 1, 1]
+    assert classes_of(column(0.49, 0.5, 0.51), 0.5).tolist() == [0, 1, 1]
+
+
+# -- at another threshold -------------------------------------------------------------------------
+
+THRESHOLDS = (0.001, 0.3, 0.5, 0.7, 0.999)
+SKLEARN: dict[str, Any] = {
+    "accuracy": metrics.accuracy_score,
+    "balanced_accuracy": metrics.balanced_accuracy_score,
+    "f1": partial(metrics.f1_score, zero_division=0),
+    "sensitivity": metrics.recall_score,
+    "specificity": partial(metrics.recall_score, pos_label=0),
+    "matthews_correlation": metrics.matthews_corrcoef,
+    "cohen_kappa": metrics.cohen_kappa_score,
+}
+
+
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+def test_measures_of_classes_are_those_of_labels_at_the_threshold(threshold: float) -> None:
+    random = np.random.default_rng(0)
+    targets, chances = random.integers(0, 2, 200), random.random((200, 1)).astype(np.float32)
+    labels = [int(chance >= threshold) for chance in chances[:, 0]]
+    found = score("binary", targets, chances, threshold=threshold)
+    for name, expected in SKLEARN.items():
+        assert found[name] == pytest.approx(expected(targets, labels)), name
+        assert Scorer(name, threshold=threshold).score(targets, chances) == found[name]
+    hits = Scorer("accuracy", threshold=threshold).losses(targets, chances)
+    assert hits.tolist() == [float(label == t) for label, t in zip(labels, targets, strict=True)]
+
+
+def test_the_others_do_not_depend_on_it() -> None:
+    random = np.random.default_rng(1)
+    targets, chances = random.integers(0, 2, 50), random.random((50, 1))
+    one, other = (score("binary", targets, chances, threshold=t) for t in (0.2, 0.8))
+    same = {name for name in one if one[name] == other[name]}
+    assert same == {name for name in one if not MEASURES[name].of_classes}
+    assert set(one) - same == set(SKLEARN)
+
+
+def test_a_mean_over_classes_knows_no_threshold() -> None:
+    random = np.random.default_rng(2)
+    targets, chances = random.integers(0, 3, 50), random.dirichlet(np.ones(3), 50)
+    one, other = (score("multiclass", targets, chances, threshold=t) for t in (0.2, 0.8))
+    np.testing.assert_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_what_is_equal_to_the_threshold_is_positive(kind: Any) -> None:
+    # 0.7 in 32 bit is a little less, 0.3 a little more.
+    for threshold in THRESHOLDS:
+        equal = np.array([[np.float32(threshold)]], kind)
+        below = np.array([[np.nextafter(np.float32(threshold), np.float32(0))]], kind)
+        assert [int(classes_of(p, threshold)[0]) for p in (below, equal)] == [0, 1], threshold
+
+
+def test_a_measure_of_the_users_own_gets_probabilities_whatever_the_threshold(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mine.py").write_text("def mean_score(t, p):\n    return p.mean()\n")
+    own = {"mean_score": f"{tmp_path / 'mine.py'}:mean_score"}
+    found = score("binary", np.array([0, 1]), column(0.2, 0.4), own, 0.3)
+    assert found["mean_score"] == pytest.approx(0.3)
 
 
 def test_binary_agrees_with_a_fitted_model() -> None:
@@ -124,10 +188,10 @@ def test_the_area_of_several_classes_is_one_against_the_rest() -> None:
     model = linear_model.LogisticRegression(C=1e-4, max_iter=5000).fit(data.data, data.target)
     chances = model.predict_proba(data.data)
     expected = metrics.roc_auc_score(data.target, chances, multi_class="ovr", average="macro")
-    assert score_one("roc_auc_ovr", data.target, chances) == pytest.approx(expected)
+    assert Scorer("roc_auc_ovr").score(data.target, chances) == pytest.approx(expected)
     assert 0.5 < expected < 1
     # As in studies that were finished when it had no name of its own.
-    assert score_one("roc_auc", data.target, chances) == pytest.approx(expected)
+    assert Scorer("roc_auc").score(data.target, chances) == pytest.approx(expected)
 
 
 def test_a_class_that_a_split_lacks_is_left_out_of_means_over_classes() -> None:
@@ -144,7 +208,9 @@ def test_a_class_that_a_split_lacks_is_left_out_of_means_over_classes() -> None:
 
 
 def test_certainty_that_is_wrong_costs_much_but_not_infinitely_much() -> None:
-    loss = score_one("log_loss", np.array([0, 1]), np.array([[0.0, 1.0], [0.0, 1.0]], np.float32))
+    loss = Scorer("log_loss").score(
+        np.array([0, 1]), np.array([[0.0, 1.0], [0.0, 1.0]], np.float32)
+    )
     assert 10 < loss < math.inf
 
 
@@ -153,8 +219,8 @@ def test_probabilities_that_sum_to_1_only_nearly_are_scored() -> None:
     exact = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
     nearly = (exact * [[1.002], [0.997]]).astype(np.float16)
     targets = np.array([0, 2])
-    assert score_one("log_loss", targets, nearly) == pytest.approx(
-        score_one("log_loss", targets, exact), rel=1e-2
+    assert Scorer("log_loss").score(targets, nearly) == pytest.approx(
+        Scorer("log_loss").score(targets, exact), rel=1e-2
     )
 
 
@@ -217,7 +283,7 @@ def test_further_measures_of_two_classes_by_hand() -> None:
     assert scores["brier_score"] == pytest.approx(sum(squares) / 10)
 
 
-@pytest.mark.parametrize("measure", [name for name in SAMPLE_LOSSES if name in MEASURES])
+@pytest.mark.parametrize("measure", [name for name in MEASURES if Scorer(name).is_mean])
 def test_a_measure_of_samples_is_their_mean(measure: str) -> None:
     random = np.random.default_rng(0)
     for kind in (kind for kind, of in PROBLEM_KINDS.items() if measure in of.all_measures):
@@ -227,8 +293,8 @@ def test_a_measure_of_samples_is_their_mean(measure: str) -> None:
             predictions = predictions[:, :1]
         elif kind != "multiclass":
             targets = random.random((60, 8))
-        expected = score_one(measure, targets, predictions)
-        assert SAMPLE_LOSSES[measure](targets, predictions).mean() == pytest.approx(expected), kind
+        expected = Scorer(measure).score(targets, predictions)
+        assert Scorer(measure).losses(targets, predictions).mean() == pytest.approx(expected), kind
 
 
 # -- what is not defined --------------------------------------------------------------------------
@@ -256,19 +322,19 @@ def test_what_needs_two_classes_is_nan_on_one_and_the_rest_is_scored(problem: st
 def test_a_relative_error_of_nothing_is_not_defined() -> None:
     targets = column(0, 2)
     assert metrics.mean_absolute_percentage_error(targets, column(1, 2)) > 1e15
-    assert math.isnan(score_one("mape", targets, column(1, 2)))
-    assert score_one("mape", column(-1, 2), column(1, 2)) == 1
+    assert math.isnan(Scorer("mape").score(targets, column(1, 2)))
+    assert Scorer("mape").score(column(-1, 2), column(1, 2)) == 1
 
 
 def test_explained_variance_of_one_sample_is_not_defined() -> None:
     assert metrics.explained_variance_score([1], [3]) == 1
-    assert math.isnan(score_one("explained_variance", column(1), column(3)))
+    assert math.isnan(Scorer("explained_variance").score(column(1), column(3)))
 
 
 @pytest.mark.parametrize(("k", "classes"), [(3, 2), (3, 3), (5, 3), (5, 5)])
 def test_the_best_of_as_few_classes_tell_nothing(k: int, classes: int) -> None:
     prediction = np.full((4, classes), 1 / classes)
-    assert math.isnan(score_one(f"top_{k}_accuracy", np.array([0, 1, 0, 1]), prediction))
+    assert math.isnan(Scorer(f"top_{k}_accuracy").score(np.array([0, 1, 0, 1]), prediction))
 
 
 def test_predictions_that_are_not_numbers_have_no_error() -> None:

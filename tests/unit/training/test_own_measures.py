@@ -15,7 +15,7 @@ from gridfold.errors import TrialFailure
 from gridfold.plan.fingerprint import training_code_digest
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
-from gridfold.training.measures import own_score, score, score_one
+from gridfold.training.measures import Scorer, own_score, score
 from gridfold.usercode import functions
 
 PRICES = """
@@ -310,5 +310,5 @@ def test_requests_know_them_only_where_a_study_has_some(tmp_path: Path) -> None:
 
 def test_one_that_ranks_says_by_its_name_which_end_is_good() -> None:
     reference = own("return float(targets.sum())")
-    assert score_one("my_score", np.array([1, 1]), np.full((2, 1), 0.5), reference) == 2
-    assert math.isnan(score_one("roc_auc", np.array([1, 1]), np.full((2, 1), 0.5)))
+    assert Scorer("my_score", reference).score(np.array([1, 1]), np.full((2, 1), 0.5)) == 2
+    assert math.isnan(Scorer("roc_auc").score(np.array([1, 1]), np.full((2, 1), 0.5)))

@@ -20,6 +20,7 @@ from gridfold.wording import (
     number,
     percent,
     shorten,
+    threshold_sentence,
 )
 
 
@@ -121,7 +122,9 @@ def test_interval(test: HeldOutScore, places: int, level: str) -> str:
 
 
 def sentences(configurations: pd.DataFrame, best: Selection, card: ModelCard) -> list[str]:
-    """Return what the scores mean: rivals, a smaller choice, and the gap between both estimates.
+    """Return what the scores mean: rivals, a smaller choice, the gap between both estimates.
+
+    Where a study has a threshold of its own, also from when on a sample is positive.
 
     Parameters
     ----------
@@ -134,7 +137,13 @@ def sentences(configurations: pd.DataFrame, best: Selection, card: ModelCard) ->
         *_smallest_equal(configurations, best),
         _gap(best, card),
         *_ensemble(best, card),
+        *_threshold(card),
     ]
+
+
+def _threshold(card: ModelCard) -> list[str]:
+    sentence = threshold_sentence(card.positive_from, card.data.classes or [])
+    return [sentence] if sentence else []
 
 
 def _ensemble(best: Selection, card: ModelCard) -> list[str]:

@@ -44,6 +44,9 @@ def _facts(study: ReportInput, described: DataDescription) -> dict[str, str]:
         facts["Made of"] = described.made_of
     if described.samples and described.samples.missing:
         facts["Missing values"] = f"{percent(round(described.samples.missing, 4))} of all"
+    if study.card.threshold is not None:
+        name = study.manifest.names[1]
+        facts["Positive class"] = f"{name}, from a probability of {study.card.threshold} on"
     if study.card.test:
         facts["Held out"] = f"{study.card.test.samples:,} samples for the test"
     return facts

@@ -7,6 +7,7 @@ import pandas as pd
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.report.tables import Table, count_column, number_column, table_of, text_column
 from gridfold.tables.predictions import TEST
+from gridfold.wording import threshold_sentence
 
 _MOST_CLASSES = 40
 
@@ -14,6 +15,7 @@ _MOST_CLASSES = 40
 def errors(study: ReportInput) -> ReportSection:
     """Return where the selected configuration is wrong, of classes with the scores of each."""
     content = {
+        "threshold": threshold_sentence(study.card.positive_from, study.manifest.names),
         "classes": None if study.classes is None else _class_table(study.classes),
         "classes_file": BESIDE.table_csv("classes"),
     }

@@ -7,6 +7,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from gridfold.errors import TrialFailure
+from gridfold.jobs.pool import Work
 from gridfold.plan.shards import TrialKey
 from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stage_names import EXPLORE
@@ -107,13 +109,32 @@ def explored(study: TuningStudy) -> StageFile:
     return StageFile(EXPLORE, tuple(splits), tuple(found))
 
 
+def _result(work: Work) -> TrialResult | None:
+    """Return the answer to a training, scored again where only scores are missing.
+
+    A search that is over asks for no training whose scores are those of other code or of another
+    threshold.
+    """
+    store, epochs = work.store, work.task.epochs
+    known = store.unscored(epochs)
+    if known is not None:
+        # Not before: it imports TensorFlow.
+        from gridfold.training.trial import train_trial
+
+        try:
+            store.finish(*train_trial(work.task, lambda row: None, known=known))
+        except TrialFailure as failure:
+            store.fail(epochs, failure)
+    return store.result(epochs)
+
+
 def results(study: TuningStudy) -> list[tuple[TrialKey, TrialResult, TrialStore]]:
     """Return what the run store knows of the configurations of :func:`explored`."""
     rows = []
     for trial, trainings in finalists(study).values():
         for training in trainings:
-            store = study.work(training).store
-            result = store.result(training.epochs)
+            work = study.work(training)
+            store, result = work.store, _result(work)
             if result is None:
                 known = store.failure()
                 result = TrialResult(

@@ -21,6 +21,7 @@ from gridfold.jobs.watcher import TrialWatcher
 from gridfold.jobs.work import JobInputs
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import TrialKey
+from gridfold.problems import depends_on_threshold
 from gridfold.requests import TuneRequest, WantedConfiguration
 from gridfold.search.tuner.protocol import (
     COMPLETED,
@@ -38,6 +39,7 @@ from gridfold.store.job_records import JobRecorder, JobResources
 from gridfold.store.locks import Heartbeat
 from gridfold.store.progress import JobProgress, ProgressFile
 from gridfold.store.trials import DIVERGED, TrialResult
+from gridfold.study.monitors import monitors
 from gridfold.study.objectives import chosen_objectives
 from gridfold.study.request import study_of
 from gridfold.study.sections.tuner import KerasTunerStrategy
@@ -150,8 +152,7 @@ class TuningStudy:
             "space": search,
             "model": self.study.model.model_dump(mode="json"),
             "training": self.study.training.model_dump(mode="json"),
-            # What decides among measures is the objective; the positive class is in the data.
-            "problem": self.study.problem.model_dump(mode="json", exclude={"measures", "positive"}),
+            "problem": self._problem(),
             "data": [
                 self._inputs.data_digest,
                 self.study.data.normalise,
@@ -162,6 +163,18 @@ class TuningStudy:
             "versions": self._inputs.conditions.versions,
         }
         return {name: digest(part)[:12] for name, part in parts.items()}
+
+    def _problem(self) -> dict[str, Any]:
+        # What decides among measures is the objective; the positive class is in the data.
+        excluded = {"measures", "positive", "threshold"}
+        found = self.study.problem.model_dump(mode="json", exclude=excluded)
+        stopping = (name for _, name in monitors(self.study.training, self.study.search))
+        deciding = (*self.objectives, *stopping)
+        threshold = self._inputs.conditions.threshold
+        kind = self.study.problem.type
+        if threshold is not None and any(depends_on_threshold(kind, name) for name in deciding):
+            found["threshold"] = threshold
+        return found
 
     def _own_code(self) -> list[str]:
         """Return the digests of the objectives that are measures of the user's own."""

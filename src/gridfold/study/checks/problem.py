@@ -96,6 +96,16 @@ def positive_problems(data: Any, problem: Any) -> Iterator[Problem]:
         yield Problem(path, f"no class {shown(problem.positive)}", f"allowed: {listed}")
 
 
+def threshold_problems(problem: Any) -> Iterator[Problem]:
+    """Yield a threshold in a problem that has no positive class."""
+    if problem.threshold is not None and problem.type != "binary":
+        yield Problem(
+            ("problem", "threshold"),
+            f"{shown(problem.threshold)} with `type: {problem.type}`",
+            "allowed: leave it out; only `type: binary` has a positive class with a probability",
+        )
+
+
 def notes(data: Any, problem: Any) -> list[str]:
     """Return which class of a valid binary study is the positive one, if nobody has said so."""
     names = _class_names(data)

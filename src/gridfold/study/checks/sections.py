@@ -17,6 +17,7 @@ from gridfold.study.checks.problem import (
     measure_problems,
     monitor_problems,
     positive_problems,
+    threshold_problems,
 )
 from gridfold.study.checks.search import (
     objective_problems,
@@ -43,6 +44,7 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
         (("data", "problem"), datachecks.target_problems),
         (("problem",), measure_problems),
         (("data", "problem"), positive_problems),
+        (("problem",), threshold_problems),
         (("data", "resampling"), datachecks.resampling_data_problems),
         (("problem", "resampling"), datachecks.resampling_problem_problems),
         (("data", "model"), _model_data_problems),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gridfold.problems import PROBLEM_KINDS, ProblemKind
+from gridfold.problems import PROBLEM_KINDS, USUAL_THRESHOLD, ProblemKind
 from gridfold.study.sections.base import (
     MeasureName,
     OwnMeasureName,
@@ -17,6 +17,7 @@ from gridfold.study.sections.base import (
 from gridfold.usercode.functions import split_reference
 
 ProblemType = Literal["regression", "multi_output", "binary", "multiclass"]
+_Threshold = Annotated[float, Field(gt=0, lt=1)]
 
 
 class ProblemSection(Section):
@@ -32,6 +33,12 @@ class ProblemSection(Section):
         description="`binary`: label of the positive class, whose probability the model gives; "
         "the second in their order when left out. Data are prepared anew, and so trained anew, "
         "when it is the other one.",
+    )
+    threshold: _Threshold | None = without_effect(
+        None,
+        description="`binary`: from which probability of the positive class on a sample is "
+        f"predicted as positive; {USUAL_THRESHOLD} when left out. Another one trains only what is "
+        "stopped or searched by a measure of predicted classes.",
     )
     measure: MeasureName | OwnMeasureName | None = without_effect(
         None,
@@ -73,6 +80,11 @@ class ProblemSection(Section):
     def is_classification(self) -> bool:
         """Whether targets are classes."""
         return self.type in ("binary", "multiclass")
+
+    @property
+    def other_threshold(self) -> float | None:
+        """The threshold, where it is another one than the usual."""
+        return None if self.threshold == USUAL_THRESHOLD else self.threshold
 
     @property
     def ranking_measure(self) -> str:

@@ -21,6 +21,7 @@ def run(job: RuleJob) -> None:
             trials.read_table(job.input("out_of_fold")),
             trials.read_table(job.input("test_predictions")),
             np.load(job.input("targets"), mmap_mode="r"),
+            request.positive_from,
         ),
         features=np.load(job.input("features"), mmap_mode="r"),
         ids=np.load(job.input("ids"), mmap_mode="r"),

@@ -24,6 +24,7 @@ def run(job: RuleJob) -> None:
             read_table(job.input("out_of_fold")),
             read_table(job.input("test_predictions")),
             np.load(job.input("targets"), mmap_mode="r"),
+            request.positive_from,
         ),
         manifest=Manifest.read(job.input("manifest")),
     )

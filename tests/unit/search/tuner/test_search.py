@@ -278,6 +278,70 @@ def test_a_measure_of_the_users_own_is_an_objective(tmp_path: Path) -> None:
     assert prepared(tmp_path / "other", tuned(random, problem=problem)).fingerprint() == by_accuracy
 
 
+def tumours(
+    threshold: float | None = None, objective: str = "log_loss", **sections: Any
+) -> dict[str, Any]:
+    problem = {"type": "binary"} | ({} if threshold is None else {"threshold": threshold})
+    data = {"source": "breast_cancer", "subset": 60, "normalise": "standard"}
+    tuner = {"tuner": "random", "max_trials": 2, "objective": objective}
+    return tuned(tuner, problem=problem, data=data, **sections)
+
+
+def test_the_fingerprint_without_a_threshold_is_as_before(tmp_path: Path) -> None:
+    search = prepared(tmp_path, tumours())
+    assert search.fingerprint()["problem"] == "833a0344fa2c"
+    assert prepared(tmp_path, tumours(0.5)).fingerprint() == search.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("objective", "monitor", "decides"),
+    [
+        ("log_loss", None, False),
+        ("log_loss", "val_loss", False),
+        ("log_loss", "f1", True),
+        ("f1", None, True),
+        ("val_accuracy", None, True),
+    ],
+)
+def test_a_search_begins_anew_where_the_threshold_decides_it(
+    tmp_path: Path, objective: str, monitor: str | None, decides: bool
+) -> None:
+    training = {"epochs": 2} | ({"early_stopping": {"monitor": monitor}} if monitor else {})
+    before, after = (
+        prepared(tmp_path, tumours(t, objective, training=training)).fingerprint()
+        for t in (None, 0.3)
+    )
+    assert [name for name in before if before[name] != after[name]] == ["problem"] * decides
+
+
+def test_trials_of_a_search_that_is_over_are_scored_again(tmp_path: Path) -> None:
+    search = prepared(tmp_path, tumours())
+    searched(search)
+    before = results(search)
+    again = prepared(tmp_path, tumours(0.05))
+    searched(again)
+    after = results(again)
+    assert [(key, result.status) for key, result, _ in after] == [
+        (key, "finished") for key, _, _ in before
+    ]
+    for (_, old, _), (_, new, _) in zip(before, after, strict=True):
+        assert new.threshold == 0.05
+        assert new.scores["sensitivity"] >= old.scores["sensitivity"]
+        assert new.segments == old.segments, "nothing is trained"
+    assert any(
+        new.scores != old.scores for (_, old, _), (_, new, _) in zip(before, after, strict=True)
+    )
+
+
+def test_what_is_followed_and_an_objective_is_trained_at_the_threshold(tmp_path: Path) -> None:
+    searched(prepared(tmp_path, tumours(objective="val_accuracy")))
+    search = prepared(tmp_path, tumours(0.05, "val_accuracy"))
+    searched(search)
+    for trial in trials_of(search):
+        best = [max(row["val_metric"] for row in r.history) for r in stored(search, trial)]
+        assert trial.score == fmean(best)
+
+
 # -- oracles, asked without training --------------------------------------------------------------
 
 TUNERS: dict[str, dict[str, Any]] = {
