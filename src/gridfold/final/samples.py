@@ -202,25 +202,31 @@ def _read_images(
         )
     files: list[Path] = []
     others: list[str] = []
+    of_tools: list[str] = []
     for path in paths:
-        found = _files_below(path) if path.is_dir() else [path]
+        found = [path]
+        if path.is_dir():
+            found, passed_over = _files_below(path)
+            of_tools += map(str, passed_over)
         files += [file for file in found if file.suffix.lower() in IMAGES]
         others += [str(file) for file in found if file.suffix.lower() not in IMAGES]
     if not files:
         raise DataError(
             f"{paths[0]}: no image files; allowed: names that end in {', '.join(sorted(IMAGES))}"
         )
-    if others:
-        shown = first_of(others, _SHOWN)
-        tell(f"{counted(len(others), 'file')} left out, not named as images: {shown}")
+    for left_out, why in ((others, "not named as images"), (of_tools, "hidden or made by tools")):
+        if left_out:
+            shown = first_of(left_out, _SHOWN)
+            tell(f"{counted(len(left_out), 'file')} left out, {why}: {shown}")
     return _Images(pd.DataFrame({"file": [str(file) for file in files]}), files, tell)
 
 
-def _files_below(folder: Path) -> list[Path]:
-    """Return the files of a folder and of those in it, by name; not what tools leave there."""
+def _files_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files of a folder and of those in it, and apart from these what tools left."""
     # A link to nothing is one of them, and fails by its name.
-    found = (file for file in folder.rglob("*") if not file.is_dir())
-    return sorted(f for f in found if not any(map(is_of_a_tool, f.relative_to(folder).parts)))
+    files = sorted(file for file in folder.rglob("*") if not file.is_dir())
+    of_tools = {f for f in files if any(map(is_of_a_tool, f.relative_to(folder).parts))}
+    return [file for file in files if file not in of_tools], sorted(of_tools)
 
 
 def _taken(inputs: ModelInputs) -> str:

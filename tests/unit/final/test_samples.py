@@ -215,7 +215,10 @@ def test_images_are_named_by_their_files(tmp_path: Path) -> None:
     assert list(samples.names["file"]) == [str(alone), str(inside[1]), str(inside[0])]
     assert inputs.shape == (3, 4, 6, 3)
     assert inputs[0, 0, 0].tolist() == [0, 255, 0]
-    assert told == [f"1 file left out, not named as images: {folder / 'readme.txt'}"]
+    assert told == [
+        f"1 file left out, not named as images: {folder / 'readme.txt'}",
+        f"1 file left out, hidden or made by tools: {folder / '.hidden' / 'x.png'}",
+    ]
 
 
 def test_images_of_another_size_are_counted(tmp_path: Path) -> None:
