@@ -73,14 +73,13 @@ def summary_of(error: BaseException) -> str:
         return said_by_layer
     text = "".join(traceback.format_exception_only(error))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if _NOT_LOADED in lines[0] and _WRAPPED in text:
-        kind = lines[0].partition(":")[0]
+    kind, colon, first = lines[0].partition(":")
+    if _NOT_LOADED in first and _WRAPPED in text:
         return f"{kind}: {text.rpartition(_WRAPPED)[2].splitlines()[0]}"
     if lines[0].endswith(("in user code:", "Graph execution error:")):
-        kind = lines[0].partition(":")[0]
         said = next(line for line in reversed(lines) if not line.startswith("[["))
         return said if said.startswith(kind) else f"{kind}: {said}"
-    if lines[0] == f"{type(error).__name__}:" and len(lines) > 1:
+    if colon and not first and len(lines) > 1:
         # The message begins on a line of its own: its first paragraph.
         paragraph = str(error).strip().partition("\n\n")[0]
         return f"{lines[0]} {' '.join(paragraph.split())}"

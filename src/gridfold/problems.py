@@ -369,16 +369,20 @@ def asks_for_data(name: str) -> bool:
     return measure is not None and (measure.divides_by_targets or measure.least_classes > 2)
 
 
-def threshold_in(problem: Mapping[str, Any]) -> float:
+def positive_from(threshold: float | None) -> float:
     """Return from which probability on a sample is predicted as positive.
 
     Parameters
     ----------
-    problem : mapping
-        The section `problem` of a study.
+    threshold : float or None
+        ``problem.threshold``; None where a study says none, or the usual one.
     """
-    threshold = problem.get("threshold")
-    return USUAL_THRESHOLD if threshold is None else float(threshold)
+    return USUAL_THRESHOLD if threshold is None else threshold
+
+
+def threshold_in(problem: Mapping[str, Any]) -> float:
+    """Return the same of the section `problem` of a study."""
+    return positive_from(problem.get("threshold"))
 
 
 def depends_on_threshold(problem: str, name: str) -> bool:

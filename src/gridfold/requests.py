@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from gridfold import typed_json
-from gridfold.problems import USUAL_THRESHOLD, depends_on_threshold, threshold_in
+from gridfold.problems import depends_on_threshold, positive_from, threshold_in
 
 Settings = Mapping[str, Any]
 """Everything that can change the result of a trial: model, training, problem, preprocessing."""
@@ -91,7 +91,7 @@ class Conditions:
     @property
     def positive_from(self) -> float:
         """From which probability on a sample of a binary problem is predicted as positive."""
-        return USUAL_THRESHOLD if self.threshold is None else self.threshold
+        return positive_from(self.threshold)
 
     def trains_by_threshold(self, settings: Settings) -> bool:
         """Tell whether another threshold would train a configuration otherwise.
@@ -423,7 +423,7 @@ class ComparisonRequest(Request):
     @property
     def positive_from(self) -> float:
         """From which probability on a sample of a binary problem is predicted as positive."""
-        return USUAL_THRESHOLD if self.threshold is None else self.threshold
+        return positive_from(self.threshold)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from gridfold.figures.pictures import (
 )
 from gridfold.figures.style import BLUE, GREY, VERMILLION, WIDTH, Drawing, message, page_width
 from gridfold.final.inside import Inside, LayerMaps
-from gridfold.training.measures import classes_of
+from gridfold.training.measures import chances_of, classes_of
 from gridfold.wording import counted, listed, shorten
 
 _COLUMNS = 16
@@ -209,7 +209,8 @@ def _draw_output(
         axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
         axes.set_axis_off()
         return
-    chances, taken = _chances(output), int(classes_of(output[np.newaxis], threshold)[0])
+    row = output[np.newaxis]
+    chances, taken = chances_of(row)[0], int(classes_of(row, threshold)[0])
     best = np.sort(np.argsort(-chances, kind="stable")[:_MOST_OUTPUTS])
     colours = [BLUE if names[i] == truth else VERMILLION if i == taken else GREY for i in best]
     axes.barh(range(len(best)), chances[best], color=colours, height=0.75)
@@ -242,17 +243,12 @@ def _activations_alt(
     if names is not None:
         taken = classes_of(inside.predictions, threshold)
         said = [
-            f"{shorten(names[code], 40)} ({_chances(output)[code]:.2f})"
-            for code, output in zip(taken, inside.predictions, strict=True)
+            f"{shorten(names[code], 40)} ({chances[code]:.2f})"
+            for code, chances in zip(taken, chances_of(inside.predictions), strict=True)
         ]
         pairs = zip(truth, said, strict=True)
         text += f" {'; '.join(f'{shorten(t, 40)} is taken for {s}' for t, s in pairs)}."
     return text
-
-
-def _chances(output: Array) -> Array:
-    """Return the probabilities of all classes, also of a binary problem."""
-    return np.array([1 - output[0], output[0]]) if len(output) == 1 else output
 
 
 def truths(

@@ -21,7 +21,7 @@ from gridfold.final.samples import NewSamples, ReadingOptions
 from gridfold.jobs.frozen_imports import lasting, silent
 from gridfold.paths import FinalModelPaths, StudyPaths
 from gridfold.store.model_card import NOT_SAVED, ModelCard
-from gridfold.training.measures import classes_of
+from gridfold.training.measures import chances_of, classes_of
 from gridfold.typed_json import DamagedRecord
 from gridfold.usercode.functions import own_code
 
@@ -172,7 +172,7 @@ class FinalModel:
                 outputs = outputs / np.array(scaling.scale) + np.array(scaling.center)
             return pd.DataFrame(outputs, columns=inputs.target_names)
         names = np.array(inputs.class_names)
-        each = np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+        each = chances_of(outputs)
         codes = classes_of(outputs, self.card.positive_from)
         columns: Mapping[str, Any] = {f"p({n})": each[:, i] for i, n in enumerate(names)}
         return pd.DataFrame({"prediction": names[codes], **columns})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gridfold.environment.versions import Environment
-from gridfold.problems import USUAL_THRESHOLD
+from gridfold.problems import positive_from
 from gridfold.store.records import Record
 
 # How the file begins that lies where a model would be that can't be saved (`final.loadable`).
@@ -244,7 +244,7 @@ class ModelCard(Record):
     @property
     def positive_from(self) -> float:
         """From which probability on a sample of a binary problem is predicted as positive."""
-        return USUAL_THRESHOLD if self.threshold is None else self.threshold
+        return positive_from(self.threshold)
 
     @property
     def tested_ensemble(self) -> tuple[EnsembleScore, HeldOutScore] | None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from gridfold.arrays import Array
 from gridfold.tables.trials import stacked
-from gridfold.training.measures import classes_of
+from gridfold.training.measures import chances_of, classes_of
 from gridfold.wording import counted, threshold_sentence
 
 OUT_OF_FOLD, TEST = "out of fold", "held-out test set"
@@ -46,9 +46,7 @@ class PredictedSamples:
     @property
     def chances(self) -> Array:
         """Scores of all classes, of shape (samples, classes), also of a binary problem."""
-        if self.prediction.shape[1] == 1:
-            return np.hstack([1 - self.prediction, self.prediction])
-        return self.prediction
+        return chances_of(self.prediction)
 
     @property
     def predicted(self) -> Array:

@@ -57,12 +57,15 @@ class Answers:
 
     def predictions(self, outputs: Any) -> Array:
         """Return what a model's outputs for some samples say; (samples, outputs)."""
-        found = outputs
-        if self.link != "linear":
-            found = _activation(self.link)(keras.ops.cast(found, "float32"))
-        rows = keras.ops.convert_to_numpy(found)
+        rows = keras.ops.convert_to_numpy(self._linked(outputs))
         rows = rows.reshape(len(rows), -1)
         return np.asarray(rows[:, 1:] if self.of_second_class else rows)
+
+    def _linked(self, outputs: Any) -> Any:
+        """Return the probabilities that logits stand for, and other outputs as they are."""
+        if self.link == "linear":
+            return outputs
+        return _activation(self.link)(keras.ops.cast(outputs, "float32"))
 
     def layers(self, tensor: Any) -> Any:
         """Add to a model's symbolic outputs what makes predictions of them."""
@@ -101,9 +104,7 @@ class Answers:
         """
 
         def hits(targets: Any, outputs: Any) -> Any:
-            chances = keras.ops.cast(outputs, "float32")
-            if self.link != "linear":
-                chances = _activation(self.link)(chances)
+            chances = keras.ops.cast(self._linked(outputs), "float32")
             # Of two columns, the second is that of the positive class.
             predicted, truth = _last_column(chances) >= threshold, _last_column(targets) > 0
             return keras.ops.cast(predicted == truth, "float32")

@@ -41,10 +41,7 @@ def _over_classes(of_one: _Score) -> _Score:
 
 def _chances(prediction: Array) -> Array:
     """Return the probabilities of all classes, none of them 0, that add up to 1 exactly."""
-    chances = prediction.astype(np.float64)
-    if chances.shape[1] == 1:
-        chances = np.hstack([1 - chances, chances])
-    chances = np.clip(chances, 1e-15, None)
+    chances = np.clip(chances_of(prediction.astype(np.float64)), 1e-15, None)
     return np.asarray(chances / chances.sum(axis=1, keepdims=True))
 
 
@@ -313,6 +310,16 @@ _SAMPLE_LOSSES: dict[str, Callable[[Array, Array], Scores]] = {
     "top_3_accuracy": _hits(3),
     "top_5_accuracy": _hits(5),
 }
+
+
+def chances_of(prediction: Array) -> Array:
+    """Return the probabilities of all classes, (samples, classes), also of a binary problem.
+
+    Parameters
+    ----------
+    prediction : array of shape (samples, outputs)
+    """
+    return np.hstack([1 - prediction, prediction]) if prediction.shape[1] == 1 else prediction
 
 
 def classes_of(prediction: Array, threshold: float) -> Array:
