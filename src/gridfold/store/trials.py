@@ -16,6 +16,7 @@ was answered before::
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from collections.abc import Mapping
@@ -50,7 +51,7 @@ class TrialResult:
     status : {"finished", "failed"}
         Whether there is a score.
     kind, reason : str
-        Kind of a failure (``error``, ``killed``, ``diverged``) and why; empty otherwise.
+        Kind of a failure (``error``, ``killed``, ``timeout``, ``diverged``) and why; empty otherwise.
     epochs : int
         Epochs that were asked for.
     epochs_trained : int
@@ -137,6 +138,12 @@ class TrialStore:
         self._fingerprint = canonical(fingerprint)
         self._own_code = dict(own_code)
         self._threshold = threshold
+
+    def absolute(self) -> TrialStore:
+        """Return the same store, which stays where it is when the working folder changes."""
+        other = copy.copy(self)
+        other.folder, other._set_aside = self.folder.absolute(), self._set_aside.absolute()
+        return other
 
     def open(self) -> None:
         """Make the folder ready; records with another fingerprint are moved out of the way.
@@ -318,3 +325,8 @@ class TrialTask:
     must_be_loadable: bool = False
     own_measures: dict[str, str] = field(default_factory=dict)
     threshold: float = USUAL_THRESHOLD
+
+    def absolute(self) -> TrialTask:
+        """Return the same task, which stays where it is when the working folder changes."""
+        data, splits, folder = (path.absolute() for path in (self.data, self.splits, self.folder))
+        return replace(self, data=data, splits=splits, folder=folder)

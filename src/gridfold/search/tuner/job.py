@@ -66,7 +66,15 @@ def tune(plan: Plan, request: TuneRequest, options: argparse.Namespace) -> None:
     if study.strategy.workers:
         cores = threads if options.remote else max(1, threads // processes)
         run_distributed(
-            study, request, WorkerProcesses(processes, cores, options.on_node, options.launcher)
+            study,
+            request,
+            WorkerProcesses(
+                processes,
+                cores,
+                options.on_node,
+                options.launcher,
+                trial_timeout=plan.study.execution.trial_timeout,
+            ),
         )
     else:
         _search_here(plan, study, Allocation.of_job(threads, remote=bool(options.remote)))
@@ -79,7 +87,7 @@ def _search_here(plan: Plan, study: TuningStudy, given: Allocation) -> None:
         study,
         lambda: open_oracle(study),
         SLOT,
-        pool.trainer(given, workers),
+        pool.trainer(given, workers, plan.study.execution.trial_timeout),
         JobResources(given.cores, len(given.gpus), workers),
     )
 

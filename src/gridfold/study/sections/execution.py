@@ -28,6 +28,12 @@ class Execution(Section):
         description="Seconds from the start of the first rank until all must be ready, in "
         "distributed training; more on a slow file system.",
     )
+    trial_timeout: PositiveInt | None = Field(
+        None,
+        description="Seconds after which a trial that has not ended is killed, and has failed; a "
+        "retry goes on from its last checkpoint. The final model has the same time. Off when left "
+        "out. Changes no result.",
+    )
     in_memory_mb: NonNegativeInt = Field(
         1024,
         description="MB of samples that a trial keeps in memory, 4 bytes for each number; more are "
