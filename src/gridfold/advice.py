@@ -298,7 +298,9 @@ def in_full(failure: TrialFailure) -> str:
 
 def _with_place(failure: TrialFailure) -> str:
     is_late = failure.kind == "timeout"
-    place = place_of(failure.detail, newest_first=is_late) if is_late or failure.kind == "error" else ""
+    place = (
+        place_of(failure.detail, newest_first=is_late) if is_late or failure.kind == "error" else ""
+    )
     return f"{failure.reason} ({place})" if place else failure.reason
 
 

@@ -105,7 +105,8 @@ def fit_final(
     splits = Splits.load(paths.splits, FINAL)
     development = splits.by_name[FINAL]
     with holding(final_folder(selection, paths)):
-        task = final_work(request, selection, paths, threads).task
+        # Users' code may change the working folder.
+        task = final_work(request, selection, paths, threads).task.absolute()
         fitted = fit(task, dataset, development.training, development.validation, lambda row: None)
     settings = task.settings
     predictions = fitted.predict(dataset.features, splits.test)

@@ -35,5 +35,7 @@ def deadline(seconds: float | None) -> Iterator[None]:
 
 def _end(seconds: float) -> None:
     faulthandler.dump_traceback()
-    log.error("the final model: %s; the log says where it was", out_of_time(seconds, ""), extra=TOLD)
+    log.error(
+        "the final model: %s; the log says where it was", out_of_time(seconds, ""), extra=TOLD
+    )
     os._exit(1)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gridfold.errors import EXIT_CONTINUE, GridfoldError, Interrupted
+from gridfold.errors import EXIT_CONTINUE, GridfoldError, Interrupted, summary_of
 from gridfold.requests import Request
 from gridfold.store import request_notes
 
@@ -56,6 +56,12 @@ def job(log_file: str, request: str | None = None) -> Iterator[None]:
     except GridfoldError as error:
         logging.error("%s", error)
         _say(terminal, f"{error}\n(log: {log_file})")
+        sys.exit(1)
+    except (SystemExit, GeneratorExit) as error:
+        # Else Snakemake would take the exit code of users' code for that of the job.
+        traceback.print_exc()
+        what = f"own code has ended the job by {summary_of(error)}; let it raise an exception"
+        _say(terminal, f"{what} (traceback: {log_file})")
         sys.exit(1)
     except Exception as error:
         traceback.print_exc()

@@ -7,6 +7,7 @@ happened is written, a line of JSON each time, to ``FOLDER/<rank>.jsonl``, where
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
@@ -83,6 +84,7 @@ def main(folder: Path) -> None:
 
 def _train_all(works: Sequence[Work], messages: _Messages) -> None:
     with lasting():
+        from gridfold.jobs.process_state import put_back
         from gridfold.training import devices as distribution
         from gridfold.training.trial import train_trial
         from gridfold.usercode import functions
@@ -93,7 +95,8 @@ def _train_all(works: Sequence[Work], messages: _Messages) -> None:
         take_gpu()
     devices = distribution.start(options, first.threads)
     messages.send("ready", **_sees(first.threads, devices.device()))
-    for number, work in enumerate(works):
+    # Users' code may change the working folder.
+    for number, work in enumerate([work.absolute() for work in works]):
         # A trial finds the user's module as it would in a process of its own.
         functions.forget()
         devices.configure(work.task.settings["training"].get("distribution"))
@@ -103,7 +106,7 @@ def _train_all(works: Sequence[Work], messages: _Messages) -> None:
             if devices.is_chief:
                 messages.send("epoch", trial=number, row=row)
 
-        with Sampler(Share(work.task.threads or 1)) as sampler:
+        with Sampler(Share(work.task.threads or 1)) as sampler, put_back():
             try:
                 known = work.store.unscored(work.task.epochs) if devices.is_chief else None
                 known = devices.from_chief(known)
@@ -157,5 +160,17 @@ def _stop_on_signals(messages: _Messages) -> None:
     threading.Thread(target=wait, name="gridfold-signals", daemon=True).start()
 
 
+def _end() -> None:
+    """End this process, though users' code may have left threads that do not end."""
+    left = [thread.name for thread in threading.enumerate() if not thread.daemon]
+    if left == [threading.main_thread().name]:
+        return
+    logging.warning("ended though own code has left threads: %s", ", ".join(left))
+    # Horovod says good-bye to the other ranks there.
+    atexit._run_exitfuncs()
+    os._exit(0)
+
+
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    _end()

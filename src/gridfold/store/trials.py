@@ -51,7 +51,7 @@ class TrialResult:
     status : {"finished", "failed"}
         Whether there is a score.
     kind, reason : str
-        Kind of a failure (``error``, ``killed``, ``timeout``, ``diverged``) and why; empty otherwise.
+        Kind of a failure (``error``, ``killed``, ``timeout``, ``diverged``) and why; else empty.
     epochs : int
         Epochs that were asked for.
     epochs_trained : int

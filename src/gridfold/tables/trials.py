@@ -40,7 +40,9 @@ TRIAL_COLUMNS = (
     Column("config_id", "string", "", "Configuration: first 12 hex digits of its digest"),
     Column("split", "string", "", "r<repeat>f<fold>, both from 0"),
     Column("status", "string", "", "finished or failed"),
-    Column("failure", "string", "", "Kind of failure: diverged, error, killed, timeout; else empty"),
+    Column(
+        "failure", "string", "", "Kind of failure: diverged, error, killed, timeout; else empty"
+    ),
     Column("reason", "string", "", "Why it failed; else empty"),
     Column("epochs", "int", "epochs", "Asked for"),
     Column("epochs_trained", "int", "epochs", "Trained, fewer after early stopping"),
