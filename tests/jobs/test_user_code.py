@@ -248,7 +248,9 @@ def train_on_ranks(bench: Bench, folder: Path, **limits: Any) -> dict[str, pool.
 
 
 def test_trials_of_one_rank_find_what_the_first_one_found(here: Path) -> None:
-    bench = bench_of("change_settings", "chdir", "leave_a_thread", "nothing", distribution=DISTRIBUTION)
+    bench = bench_of(
+        "change_settings", "chdir", "leave_a_thread", "nothing", distribution=DISTRIBUTION
+    )
     ends = train_on_ranks(bench, Path("ranks"))
     assert not [event.failure for event in ends.values() if event.failure]
     assert [*ends] == ["change_settings", "chdir", "leave_a_thread", "nothing"]

@@ -24,6 +24,7 @@ from gridfold.store.model_card import NOT_SAVED, ModelCard
 from gridfold.training.measures import chances_of, classes_of
 from gridfold.typed_json import DamagedRecord
 from gridfold.usercode.functions import own_code
+from gridfold.usercode.trust import require_trust
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,13 +58,23 @@ class FinalModel:
     members: list[tuple[Path, ModelInputs]]
 
     @classmethod
-    def load(cls, results: Path, *, ensemble: bool = False) -> FinalModel:
+    def load(cls, results: Path, *, ensemble: bool = False, trust: bool = False) -> FinalModel:
         """Load from the results of a study, or from its folder `final`.
+
+        Parameters
+        ----------
+        results : Path
+        ensemble : bool
+            Whether the mean of the models of all splits is wanted.
+        trust : bool
+            Whether Python files that the results name may run, wherever they lie.
 
         Raises
         ------
         NotReady
             When the study has no such model.
+        NotTrusted
+            When it needs code that is not clearly the user's own.
         """
         files = FinalModelPaths(results)
         if not files.model.exists():
@@ -71,6 +82,8 @@ class FinalModel:
         if not files.model.exists():
             raise NotReady(f"{results} has no final model; run the study first, with snakemake")
         card = ModelCard.read(files.card)
+        if not trust:
+            require_trust(own_code(card.configuration.settings["model"]), files.folder)
         pairs = [(files.model, files.preprocessing)]
         if ensemble:
             # Not all that lie there: a study of fewer splits leaves some of the one before.

@@ -25,6 +25,7 @@ from gridfold.store.selection import Selection
 from gridfold.tables.predictions import predicted_samples
 from gridfold.tables.trials import read_table
 from gridfold.typed_json import DamagedRecord
+from gridfold.usercode.functions import split_reference
 
 # A job writes its progress twice a second; one that was silent for so long is gone.
 _SILENCE = 600.0
@@ -93,6 +94,12 @@ class FinishedStudy:
             {name: split.digest for name, split in splits.by_name.items() if name != FINAL},
             splits.test,
         )
+
+    @property
+    def own_code(self) -> list[Path]:
+        """The files of the measures of its author's own that a comparison calls."""
+        function = self.card.test.function if self.card.test else None
+        return [split_reference(function)[0]] if function else []
 
     @property
     def measure(self) -> str:

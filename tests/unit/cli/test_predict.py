@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +18,9 @@ from PIL import Image
 
 from gridfold.cli.main import main
 from gridfold.final.inference import FinalModel
+from gridfold.paths import StudyPaths
+from gridfold.store.model_card import ModelCard
+from gridfold.usercode import functions
 
 PROGRAM = Path(sys.executable).with_name("gridfold")
 STUDY: dict[str, Any] = {
@@ -149,3 +153,35 @@ def test_a_folder_that_was_copied_away_predicts_too(
     finally:
         copy.rename(table_model / "final")
     assert capsys.readouterr().out.startswith("patient,prediction,")
+
+
+@pytest.mark.parametrize("verb", ["predict", "export"])
+def test_code_that_only_the_results_name_runs_when_it_is_trusted(
+    verb: str,
+    image_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    foreign = tmp_path / "downloads" / "foreign"
+    shutil.copytree(image_model / "final", foreign / "final")
+    code = foreign / "layers.py"
+    code.write_text("from pathlib import Path\n\nPath('it-has-run').touch()\n")
+    files = StudyPaths(foreign).final_model
+    card = ModelCard.read(files.card)
+    card.configuration.settings["model"]["objects"] = str(code)
+    card.write(files.card)
+    monkeypatch.chdir(tmp_path)
+    if verb == "predict":
+        Image.new("RGB", (8, 8), "gray").save("photo.png")
+        words = ["predict", str(foreign), "photo.png"]
+    else:
+        words = ["export", str(foreign), "-o", "exported"]
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert f"  {code}\n" in said
+    assert "--trust" in said
+    assert not Path("it-has-run").exists()
+    functions.forget()
+    assert main([*words, "--trust"]) == 0
+    assert Path("it-has-run").exists()
