@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 from gridfold.problems import MEASURES, PROBLEM_KINDS, is_own_measure
 from gridfold.store.records import intact
+from gridfold.tables.spreadsheets import csv_text
 
 
 @dataclass(frozen=True)
@@ -313,7 +314,7 @@ def write(file: Path, table: pd.DataFrame) -> None:
     """Write a table, whole or not at all, in the format of the file's suffix."""
     with replacing(file, durable=False) as temporary:
         if file.suffix == ".csv":
-            table.to_csv(temporary, index=False)
+            temporary.write_text(csv_text(table), encoding="utf-8", newline="")
         else:
             table.to_parquet(temporary, index=False)
 
