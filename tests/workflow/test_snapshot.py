@@ -51,6 +51,13 @@ def test_a_run_reads_code_study_and_notebook_as_they_were_when_it_began(
     copies = {copy.name for copy in (folder / "files").iterdir()}
     assert copies == {"study.yaml", "data.py", "model.py", "blocks.py", "look.ipynb"}
 
+    # A job on a cluster is a Snakemake of its own; it may have lost its environment.
+    later = edited_study(training={"epochs": 7})
+    job = ("--mode", "remote", "--force", "--target-jobs", "train:shard=s0001")
+    told = ("--config", f'snapshots=["{folder}"]')
+    workspace.snakemake(later, *job, *told)
+    check_unedited(pd.read_parquet(results / "shards" / "s0001.trials.parquet"))
+
     # The next run follows: all is trained by the edited code, and nothing has changed since.
     shutil.rmtree(workspace.folder / "edited")
     write_files(workspace.folder, study)

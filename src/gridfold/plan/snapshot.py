@@ -60,7 +60,9 @@ def take(plan: Plan) -> tuple[Plan, Path]:
     # Another run may have been asked for the same.
     if not sources.is_complete(folder) or sources.read(folder) != found:
         sources.write(folder, found, copied)
-    snapshot.write(folder / _RECORD)
+    record = folder / _RECORD
+    if not (record.is_file() and record.read_bytes() == snapshot.text().encode()):
+        snapshot.write(record)
     return plan.as_asked_for(snapshot), folder
 
 
