@@ -11,7 +11,6 @@ import contextlib
 import functools
 import hashlib
 import importlib.util
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from gridfold.errors import DataError
+from gridfold.usercode import sources
 from gridfold.usercode.digests import local_modules, syntax_tree
 
 _MODULE_PREFIX = "gridfold_user_"
@@ -47,8 +47,7 @@ def problem_with(reference: str) -> tuple[str, str] | None:
 
 def problem_with_file(file: Path | str) -> tuple[str, str] | None:
     """Return (found, allowed) when `file`, or a local module of it, is not valid Python."""
-    # Unlike `Path.is_file`, this takes any name, however long, for that of a missing file.
-    if not os.path.isfile(file):
+    if not sources.is_file(Path(file)):
         return f"no such file: {file}", "a Python file, relative to the working directory"
     try:
         syntax_tree(Path(file))
@@ -138,8 +137,7 @@ def load_file(file: Path) -> ModuleType:
     """
     name = f"{_MODULE_PREFIX}{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, file)
-        assert spec is not None
+        spec = sources.import_as(name, file)
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
