@@ -1,4 +1,4 @@
-"""One rank trains its share of a distributed job: ``python -m gridfold.jobs.rank FOLDER``.
+"""One rank trains its share of a distributed job: ``python -m gridfold.jobs.rank FOLDER DIGEST``.
 
 All ranks train the same trials, one after another, each with its share of every batch. What has
 happened is written, a line of JSON each time, to ``FOLDER/<rank>.jsonl``, where
@@ -8,6 +8,7 @@ happened is written, a line of JSON each time, to ``FOLDER/<rank>.jsonl``, where
 from __future__ import annotations
 
 import atexit
+import hashlib
 import json
 import logging
 import os
@@ -27,7 +28,7 @@ import numpy as np
 from gridfold.cluster.allocation import Share
 from gridfold.cluster.job import node_name
 from gridfold.cluster.launchers import launched_local_rank, launched_rank
-from gridfold.errors import EXIT_CONTINUE, TrialFailure, summary_of
+from gridfold.errors import EXIT_CONTINUE, GridfoldError, TrialFailure, summary_of
 from gridfold.jobs.fork_server import STOP_SIGNALS
 from gridfold.jobs.frozen_imports import lasting
 from gridfold.jobs.pool import Work
@@ -59,8 +60,15 @@ class _Messages:
             self._stream.flush()
 
 
-def main(folder: Path) -> None:
-    """Train all trials of ``works.pkl`` in `folder` together with the other ranks."""
+def main(folder: Path, digest: str) -> None:
+    """Train all trials of ``works.pkl`` in `folder` together with the other ranks.
+
+    Parameters
+    ----------
+    folder : Path
+    digest : str
+        SHA-256 of the file: a pickle that others have put there is not opened.
+    """
     rank = launched_rank()
     logging.basicConfig(
         level=logging.INFO, format=f"%(asctime)s [rank {rank}] %(levelname)s %(message)s"
@@ -73,7 +81,10 @@ def main(folder: Path) -> None:
     _stop_on_signals(messages)
     messages.send("started", host=platform.node())
     try:
-        snapshots, works = pickle.loads((folder / "works.pkl").read_bytes())
+        content = (folder / "works.pkl").read_bytes()
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise GridfoldError(f"{folder / 'works.pkl'} is not what the job has written")
+        snapshots, works = pickle.loads(content)
         sources.use(snapshots)
         _train_all(works, messages)
     except BaseException as error:
@@ -174,5 +185,5 @@ def _end() -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])
     _end()

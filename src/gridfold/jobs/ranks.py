@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import importlib.util
 import json
 import logging
@@ -256,9 +257,10 @@ class _Session:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         # A launcher may keep the environment from other nodes.
-        told = (sources.folders(), self._works)
-        (self._folder / "works.pkl").write_bytes(pickle.dumps(told))
-        program = [sys.executable, "-m", "gridfold.jobs.rank", str(self._folder)]
+        told = pickle.dumps((sources.folders(), self._works))
+        (self._folder / "works.pkl").write_bytes(told)
+        digest = hashlib.sha256(told).hexdigest()
+        program = [sys.executable, "-m", "gridfold.jobs.rank", str(self._folder), digest]
         command = self._launch.command(program)
         log.info("%s", shlex.join(command))
         process = subprocess.Popen(
