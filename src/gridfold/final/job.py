@@ -31,7 +31,7 @@ def fit_final(
         with lasting():
             from gridfold.final import fit
 
-        with deadline(trial_timeout):
+        with deadline(trial_timeout, "the final model"):
             fitted = fit.fit_final(
                 FinalRequest.parse(request),
                 Selection.read(Path(inputs["best"])),

@@ -17,7 +17,7 @@ def work():
     {work}
 
 with job("job.log"):
-    with deadline({seconds}):
+    with deadline({seconds}, "the work"):
         work()
 """
 

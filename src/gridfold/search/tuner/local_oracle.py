@@ -180,7 +180,13 @@ def _model_function(study: TuningStudy) -> ModelFunction | None:
     if len(inspect.signature(function).parameters) >= 3:
         dataset = Dataset.load(study.paths.data)
         given = (_input_shape(study, dataset), dataset.outputs)
-    return ModelFunction(model.build, lambda hp: function(hp, *given), model.hp)
+
+    def ask(hp: Any) -> Any:
+        # Not in a trial's own process: what does not end here ends the job.
+        with deadline(study.trial_timeout, f"{model.build}, asked for its hyperparameters"):
+            return function(hp, *given)
+
+    return ModelFunction(model.build, ask, model.hp)
 
 
 def _input_shape(study: TuningStudy, dataset: Dataset) -> tuple[int, ...]:

@@ -91,7 +91,7 @@ def work(root: Path) -> None:
     client = OracleClient(paths.tuner_chief, name)
     with client.beating():
         run_search(
-            TuningStudy(told.request, paths),
+            TuningStudy(told.request, paths, told.trial_timeout),
             lambda: client,
             name,
             pool.trainer(given, workers, told.trial_timeout),

@@ -46,8 +46,6 @@ class WorkerProcesses:
         for processes on this machine elsewhere.
     lost_after : float
         Seconds of silence after which one of them counts as gone.
-    trial_timeout : float or None
-        Seconds after which a trial that has not ended is killed.
     """
 
     count: int
@@ -55,7 +53,6 @@ class WorkerProcesses:
     on_node: int
     launcher: str = AUTO
     lost_after: float = LOST_SECONDS
-    trial_timeout: float | None = None
 
     @contextlib.contextmanager
     def started(
@@ -111,7 +108,7 @@ def run_distributed(study: TuningStudy, request: TuneRequest, workers: WorkerPro
     """
     # gRPC need not look after children: all are other programs.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    told = WorkerJob(request, workers.cores, workers.on_node, workers.trial_timeout)
+    told = WorkerJob(request, workers.cores, workers.on_node, study.trial_timeout)
     typed_json.write(study.paths.tuner_job, told)
     with stop_signals() as stopped:
         oracle = open_oracle(study)
