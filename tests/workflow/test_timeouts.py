@@ -61,4 +61,4 @@ def test_a_tuner_goes_on_after_a_trial_that_does_not_end(tmp_path: Path) -> None
     workspace = Workspace(tmp_path)
     workspace.snakemake(content)
     shard = tmp_path / "results" / "tiny" / "shards" / "explore-001.trials.parquet"
-    assert set(pd.read_parquet(shard)["status"]) == {"finished"}
+    assert set(pd.read_parquet(shard)["failure"]) == {"", "timeout"}
