@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -31,7 +31,7 @@ def csv_text(table: pd.DataFrame, *, header: bool = True) -> str:
             )
             if not texts.equals(values):
                 marked.isetitem(place, texts.array)
-    quoting = csv.QUOTE_NONNUMERIC if has_returns else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if has_returns else csv.QUOTE_MINIMAL
     return str(marked.to_csv(index=False, header=header, lineterminator="\n", quoting=quoting))
 
 

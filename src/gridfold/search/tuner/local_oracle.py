@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gridfold.jobs.deadline import deadline
 from gridfold.search.tuner.protocol import (
     COMPLETED,
     IDLE,
