@@ -73,10 +73,12 @@ class JobInputs:
             folder, self.paths.set_aside, fingerprint, own_code, conditions.positive_from
         )
         store.open()
-        return Work(self.task(trial, wanted, folder), store)
+        return Work(self.task(trial, wanted, folder, store.identity), store)
 
-    def task(self, trial: TrialKey, wanted: WantedConfiguration, folder: Path) -> TrialTask:
-        """Return the task of one trial, its checkpoints in `folder`."""
+    def task(
+        self, trial: TrialKey, wanted: WantedConfiguration, folder: Path, identity: str = ""
+    ) -> TrialTask:
+        """Return the task of one trial, its checkpoints in `folder`, which name it so."""
         return TrialTask(
             trial.config_id,
             trial.split,
@@ -94,6 +96,7 @@ class JobInputs:
             and trial.split == next((name for name in self.splits if name != FINAL), None),
             self.conditions.own_functions,
             self.conditions.positive_from,
+            identity,
         )
 
 
