@@ -78,7 +78,9 @@ def read(kind: type[T], file: Path) -> T:
     """
     try:
         return parse(kind, file.read_bytes())
-    except ValueError as error:
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
         raise DamagedRecord(file, error) from None
 
 

@@ -23,6 +23,7 @@ from gridfold.data.dataset import Dataset
 from gridfold.data.sources import decoding, tablefile, windows
 from gridfold.data.sources.tablefile import TableFile
 from gridfold.errors import DataError
+from gridfold.store.seals import sealed, unsealed
 from gridfold.training.preprocessing import Category, Encoding, Number, Preprocessing
 
 log = logging.getLogger(__name__)
@@ -301,7 +302,7 @@ class ModelInputs:
             "target_names": self.target_names,
             "reading": self.reading,
         }
-        write_json(file, stored, indent=1)
+        write_json(file, sealed(stored), indent=1)
 
     @classmethod
     def load(cls, file: Path) -> ModelInputs:
@@ -314,7 +315,7 @@ class ModelInputs:
         """
         text = Path(file).read_bytes()
         try:
-            stored = json.loads(text)
+            stored = unsealed(json.loads(text), needs_seal=False)
             if stored["format"] != _FORMAT:
                 raise ValueError
             columns, rules = stored["columns"], stored["encoding"]

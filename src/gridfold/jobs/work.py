@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gridfold.data.manifest import Manifest
+from gridfold.data.dataset import verify
 from gridfold.data.splits import FINAL, Split, Splits
 from gridfold.jobs.pool import Work
 from gridfold.paths import StudyPaths
@@ -45,14 +45,16 @@ class JobInputs:
     def load(
         cls, conditions: Conditions, paths: StudyPaths, threads: int, only: str | None = None
     ) -> JobInputs:
-        """Read the splits (all, or `only` one) and the digest of the data.
+        """Verify the data, and read their digest and the splits (all, or `only` one).
 
         Raises
         ------
         FileNotFoundError
             When the study has no prepared data.
+        DamagedRecord
+            When data or splits are not what was written.
         """
-        digest = Manifest.read(paths.manifest).digest
+        digest = verify(paths.data).digest
         return cls(conditions, paths, Splits.load(paths.splits, only).by_name, digest, threads)
 
     def work(self, trial: TrialKey, wanted: WantedConfiguration) -> Work:

@@ -2,8 +2,8 @@
 
 A checkpoint is one ``.npz`` file, written under a temporary name, synced and renamed. The one
 before it stays until the new one has been read back. A damaged file is recognised by the checksums
-inside the archive, another trial's by the name in its head; they are set aside, and the one before is
-used.
+inside the archive, another trial's by the name in its head; either is set aside, and the one before
+it is used.
 """
 
 from __future__ import annotations

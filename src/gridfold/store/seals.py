@@ -27,7 +27,9 @@ _PIECE = 2**23
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return a JSON object with the checksum of all that it holds; it may hold NaN."""
-    return {**content, _CHECKSUM: _digest(content)}
+    # As it will be read: its keys are strings then.
+    read_back = json.loads(json.dumps(content))
+    return {**content, _CHECKSUM: _digest(read_back)}
 
 
 def unsealed(content: Mapping[str, Any], *, needs_seal: bool = True) -> dict[str, Any]:

@@ -4,8 +4,8 @@ A request is (configuration, split, epochs). The store answers it with a result,
 newest checkpoint to go on from, or lets the trial start. Raising `epochs`, a retry after a crash
 and a requeue after preemption are therefore one code path.
 
-Each record names its trial and the fingerprint that it was made with, and carries a checksum. One that
-is damaged, or another's copy, is set aside and made again; what is sound beside it is used for that.
+Each record names its trial and the fingerprint that it was made with, and carries a checksum. One
+that is damaged, or another's copy, is set aside and made again from what is sound beside it.
 
 The folder of a trial holds at most five files, and two more for each other number of epochs that
 was answered before::
