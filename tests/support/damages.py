@@ -170,10 +170,11 @@ def results_of(workspace: Workspace) -> Path:
 def numbers_of(results: Path) -> dict[str, Any]:
     """Return all that a study has found, without times and what was used."""
     found: dict[str, Any] = {}
-    for file in sorted([*results.glob("tables/*.csv"), *results.glob("shards/*.parquet")]):
+    for file in sorted(results.glob("tables/*.csv")):
+        # Of the jobs of each run.
         if file.stem == "jobs":
             continue
-        table = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
+        table = pd.read_csv(file)
         used = [c for c in table if re.search("seconds|hours|memory|efficiency|resumpt", str(c))]
         found[file.name] = table.drop(columns=used).to_csv(index=False)
     best = json.loads((results / "tables" / "best.json").read_text())

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gridfold.store.seals import set_aside
+
 # Trials on one device, several at a time; trials that take all processes of a job.
 SINGLE, DISTRIBUTED = "s", "d"
 
