@@ -91,6 +91,7 @@ _ONE_OF_MANY = (
     (r"-\d{5}\b", "-<epoch>"),
     (r"-\d{10}-\d+", "-<time>"),
 )
+_ASKED_FOR = ("runs/", "data/", "splits")
 # What a run with the run store alone does not have.
 _MADE_OF_IT = ("shards", "tables", "final", "figures", "search", "report.html")
 
@@ -211,8 +212,11 @@ class Outcome:
         return "made again" if self.made_again else "same"
 
 
-def outcome(original: Workspace, case: Case, folder: Path, *, is_asked: bool) -> Outcome:
+def outcome(original: Workspace, case: Case, folder: Path) -> Outcome:
     """Damage a copy of a finished study and run it again.
+
+    Where the run store is damaged, or what it was trained on, the run finds nothing else: it asks
+    for all trials.
 
     Parameters
     ----------
@@ -220,14 +224,12 @@ def outcome(original: Workspace, case: Case, folder: Path, *, is_asked: bool) ->
     case : Case
     folder : Path
         Where the copy goes.
-    is_asked : bool
-        Whether the run finds the data and the run store alone, and asks for all trials.
     """
     shutil.copytree(original.folder, folder, symlinks=True)
     workspace = Workspace(folder)
     results = results_of(workspace)
     DAMAGES[case.damage](results / case.file, results / case.other)
-    for name in _MADE_OF_IT if is_asked else ():
+    for name in _MADE_OF_IT if case.kind.startswith(_ASKED_FOR) else ():
         place = results / name
         shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
     run = workspace.snakemake(STUDY, expect=None)
@@ -265,8 +267,7 @@ def _all(folder: Path, wanted: str) -> Iterator[tuple[Case, Outcome]]:
     for number, case in enumerate(cases(results_of(original))):
         if not re.search(wanted, str(case)):
             continue
-        is_asked = case.kind.startswith(("runs/", "data/", "splits"))
-        result = outcome(original, case, folder / str(number), is_asked=is_asked)
+        result = outcome(original, case, folder / str(number))
         if result.complaint:
             print(f"{case}: {result.complaint}\n{result.said}", file=sys.stderr, flush=True)
         print(f"{case}: {result}", file=sys.stderr, flush=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from gridfold.atomic import write_text
 from gridfold.store.outputs import WrittenFile, altered
+from gridfold.store.seals import set_aside
 
 # Of a job whose end no Snakemake has seen yet, and of all others.
 _UNSEEN, _SEEN = ".request", ".answered"
@@ -52,7 +53,10 @@ def settle(logs: Path) -> None:
         Folder of the logs of a study.
     """
     for note in _notes(logs, _UNSEEN):
-        note.replace(note.with_suffix(_SEEN))
+        settled = note.with_suffix(_SEEN)
+        if settled.is_dir():
+            set_aside(settled, "a folder where a note should be", "and the note put there")
+        note.replace(settled)
 
 
 def unseen(logs: Path) -> dict[Path, str]:
