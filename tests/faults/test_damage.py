@@ -60,9 +60,10 @@ def test_no_verb_shows_a_damaged_number(
     shutil.copytree(original.folder, folder, symlinks=True)
     monkeypatch.chdir(folder)
     results = results_of(Workspace(folder))
+    other = shutil.copytree(results, results.with_name("other"))
     verbs = [
         ["status", "study.yaml"],
-        ["compare", str(results), str(results)],
+        ["compare", str(results), str(other)],
         ["paper", "study.yaml"],
     ]
     sound = {}

@@ -25,6 +25,7 @@ from gridfold.data.sources.tablefile import TableFile
 from gridfold.errors import DataError
 from gridfold.store.seals import sealed, unsealed
 from gridfold.training.preprocessing import Category, Encoding, Number, Preprocessing
+from gridfold.typed_json import DamagedRecord
 
 log = logging.getLogger(__name__)
 
@@ -312,14 +313,16 @@ class ModelInputs:
         ------
         DataError
             When the file is of another kind or of a later version.
+        DamagedRecord
+            When its checksum is wrong.
         """
         text = Path(file).read_bytes()
         try:
-            stored = unsealed(json.loads(text), needs_seal=False)
+            stored = json.loads(text)
             if stored["format"] != _FORMAT:
                 raise ValueError
             columns, rules = stored["columns"], stored["encoding"]
-            return cls(
+            found = cls(
                 tuple(stored["sample_shape"]),
                 None if columns is None else [FeatureColumn.from_json(c) for c in columns],
                 None if rules is None else Encoding(tuple(map(_rule_from_json, rules))),
@@ -331,6 +334,11 @@ class ModelInputs:
             raise DataError(
                 f"{file} is not a preprocessing file that this gridfold can read"
             ) from None
+        try:
+            unsealed(stored, needs_seal=False)
+        except ValueError as error:
+            raise DamagedRecord(file, error) from None
+        return found
 
 
 def _rule_as_json(rule: Number | Category) -> dict[str, Any]:
