@@ -33,7 +33,7 @@ from gridfold.problems import Measure
 from gridfold.store.records import intact
 from gridfold.store.seals import file_checksum, set_aside
 from gridfold.typed_json import DamagedRecord
-from gridfold.usercode.digests import file_mark
+from gridfold.usercode.marks import file_mark
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gridfold.store.seals import file_checksum
-from gridfold.usercode.digests import file_mark
+from gridfold.usercode.marks import file_mark
 
 # Small files are read at each start of a run, up to so many bytes in all: some hundredths of a
 # second. Larger ones count as they were written while nobody has touched them.
@@ -29,7 +29,7 @@ class WrittenFile:
     file : Path
     checksum : str
     mark : tuple of int
-        Size, times and inode (:func:`gridfold.usercode.digests.file_mark`).
+        Size, times and inode (:func:`gridfold.usercode.marks.file_mark`).
     """
 
     file: Path
