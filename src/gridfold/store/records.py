@@ -13,7 +13,7 @@ import msgspec
 
 from gridfold.atomic import write_text
 from gridfold.errors import summary_of
-from gridfold.store.seals import sealed, unsealed
+from gridfold.store.seals import sealed, set_aside, unsealed
 from gridfold.typed_json import DamagedRecord
 
 
@@ -55,7 +55,9 @@ class Record:
         return json.dumps(sealed(self.plain()), indent=1) + "\n"
 
     def write(self, file: Path) -> None:
-        """Write the record, whole or not at all."""
+        """Write the record, whole or not at all; a folder in its place is set aside."""
+        if file.is_dir():
+            set_aside(file, "a folder where a file should be", "and the file written")
         write_text(file, self.text())
 
     @classmethod

@@ -100,6 +100,8 @@ def drop_outdated(workflow: Any, logs: Path) -> bool:
     """
     if not runs_jobs(workflow):
         return False
+    if not workflow.output_settings.dryrun:
+        _make_room(workflow, logs)
     unseen = list(_unseen(workflow, logs))
     found = {
         "made after the last Snakemake was killed, for a study that has changed since": unseen,
@@ -128,6 +130,16 @@ def drop_outdated(workflow: Any, logs: Path) -> bool:
         if not (damaged := aside(file)).is_dir():
             damaged.unlink(missing_ok=True)
     return True
+
+
+def _make_room(workflow: Any, logs: Path) -> None:
+    """Set folders aside that lie where jobs write logs and Snakemake its benchmarks."""
+    for rule in _rules(workflow, logs):
+        for pattern in filter(None, (rule.log[0], rule.benchmark)):
+            for made in _made(rule):
+                file = Path(apply_wildcards(str(pattern), made))
+                if file.is_dir():
+                    set_aside(file, "a folder where a file should be", "and the file written")
 
 
 def _made_later(workflow: Any, logs: Path, files: Set[Path]) -> Iterator[Path]:
