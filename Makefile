@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit combinations lint format d3 schema docs horovod horovod-tested mpi browser slurm clean
+.PHONY: help setup demo test test-unit combinations damage-matrix lint format d3 schema docs horovod horovod-tested mpi browser slurm clean
 
 UV_VERSION := 0.13
 # The machine's own certificates, which a proxy of an institution may need.
@@ -46,6 +46,10 @@ test-unit: setup ## Run the tests without cluster, workflow, jobs, browser
 # Some fifty studies, half an hour on two cores; `make test` runs two of them, others each day.
 combinations: setup horovod-tested ## Run the studies in which all choices meet in pairs
 	@COMBINATIONS=all $(RUN) pytest tests/workflow/test_combinations.py
+
+# Each kind of damage to each kind of file, two hours; `make test` tries a few, others each day.
+damage-matrix: setup ## Damage each file of a study in all ways and run it again
+	@PYTHONPATH=tests/support $(RUN) python tests/support/damages.py
 
 lint: setup ## Check format, types, rules and generated files
 	@$(RUN) ruff check

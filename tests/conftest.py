@@ -16,6 +16,7 @@ __all__ = ["horovod_here", "mpi_here", "pytest_terminal_summary"]
 _MARKERS = {
     "cluster": ("slurm", "workflow"),
     "workflow": ("workflow",),
+    "faults": ("faults",),
     "jobs": ("jobs",),
     "browser": ("browser",),
 }

@@ -103,7 +103,7 @@ def fit_final(
         Of :func:`gridfold.final.ensemble.fit_ensemble`, for the card.
     """
     config_id = selection.config_id
-    dataset = Dataset.load(paths.data)
+    dataset = Dataset.verified(paths.data)
     splits = Splits.load(paths.splits, FINAL)
     development = splits.by_name[FINAL]
     with holding(final_folder(selection, paths)):

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from gridfold.store.seals import set_aside
 
 # Trials on one device, several at a time; trials that take all processes of a job.
 SINGLE, DISTRIBUTED = "s", "d"
@@ -50,12 +53,12 @@ class Ledger:
         """Return the remembered shards; none when there is no ledger.
 
         A line that a crash has cut short, or that is damaged, is dropped: its trials get a shard
-        again.
+        again. What can't be read, as a folder in its place, is no ledger.
         """
         shards = {}
         try:
             text = file.read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
+        except OSError:
             return cls()
         for line in text.splitlines():
             try:
@@ -95,6 +98,8 @@ class Ledger:
         if not news:
             return
         file.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(file) and not file.is_file():
+            set_aside(file, "it is no file", "and the ledger begun anew")
         # A crash may have left the last line without its end.
         torn = file.exists() and not file.read_bytes().endswith(b"\n")
         with file.open("a", encoding="utf-8") as stream:
