@@ -24,6 +24,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -47,6 +48,8 @@ _MOST_WRITES = 3
 # What is wrong, from the worst on; a point may have several.
 LOST, WRONG, HUNG, UNCLEAR, LEFT = "lost", "wrong", "hung", "unclear", "left over"
 FAILINGS = (LOST, WRONG, HUNG, UNCLEAR, LEFT)
+_TRACEBACK = "Traceback (most recent call last)"
+_OUR_FRAME = re.compile(r'File "[^"]*(/src/gridfold/|/rules/|/Snakefile)')
 _SAYS = {EIO: "Input/output error", ENOSPC: "No space left on device"}
 
 
@@ -156,7 +159,7 @@ class Matrix:
         if not first.reached:
             outcome.reached = False
             return outcome
-        since = time.time()
+        between = trials(folder)
         if folder.is_locked:
             # As Snakemake says when it finds the lock of one that was killed.
             folder.snakemake(["--unlock"])
@@ -166,7 +169,7 @@ class Matrix:
             failings[HUNG] = "the disturbed run" if first.hung else "the run after it"
         if again.code:
             failings[LOST] = f"the run after it failed with code {again.code}"
-        elif repeated := trained_again(known, trials(folder), since):
+        elif repeated := trained_again(known, between, trials(folder)):
             failings[LOST] = "; ".join(repeated)
         if left := folder.leftovers():
             failings[LEFT] = ", ".join(left)
@@ -199,9 +202,10 @@ def _thinned(places: Sequence[Place]) -> list[Place]:
 def _unclear(point: Point, first: Run, again: Run) -> str:
     """Return what is wrong with what was said to the user."""
     for run, when in ((first, "the disturbed run"), (again, "the run after it")):
-        if "Traceback (most recent call last)" in run.said:
+        if _TRACEBACK in run.said and _OUR_FRAME.search(run.said):
             return f"a traceback in {when}"
-    if point.kind in _SAYS and first.code:
+    # Where Snakemake itself can't write, it has the word.
+    if point.kind in _SAYS and first.code and _TRACEBACK not in first.said:
         if _SAYS[point.kind] not in first.said:
             return f"does not say `{_SAYS[point.kind]}`"
         if "results/" not in first.said:

@@ -282,23 +282,23 @@ def trials(folder: Folder, whole: Callable[[str], bool] = lambda name: True) -> 
     return found
 
 
-def trained_again(before: dict[str, Trial], after: dict[str, Trial], since: float) -> list[str]:
+def trained_again(
+    at_fault: dict[str, Trial], between: dict[str, Trial], after: dict[str, Trial]
+) -> list[str]:
     """Return trials of which something was trained again that had been kept.
 
     Parameters
     ----------
-    before, after : dict of str to Trial
-        After the disturbed run, and at the end.
-    since : float
-        Unix time between them.
+    at_fault, between, after : dict of str to Trial
+        What had to be kept when the fault came; after the disturbed run; and at the end.
     """
     found = []
-    for name, known in before.items():
+    for name, known in at_fault.items():
         result = after[name].result if name in after else ""
         if known.result and result != known.result:
             found.append(f"{name} had an answer")
-        elif known.epochs and result and not known.result:
-            first = json.loads(result)["segments"][0]
-            if first["started"] >= since or first["last"] < known.epochs:
+        elif known.epochs and result and not (name in between and between[name].result):
+            segments = json.loads(result)["segments"]
+            if len(segments) < 2 or segments[0]["last"] < known.epochs:
                 found.append(f"{name} had {known.epochs} epochs")
     return found

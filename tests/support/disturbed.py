@@ -39,7 +39,7 @@ _FULL = _GROWING | {"fsync"}
 _VARYING = (
     (re.compile(r"[0-9a-f]{32}"), "HEX"),
     (re.compile(r"-\d{10}-\d+(?=\.jsonl$)"), "-TIME-PROCESS"),
-    (re.compile(r"(?<=\.)\d+(?=\.\w+$)"), "PROCESS"),
+    (re.compile(r"(?<=\.)[0-9a-f]{8}-\d+(?=[.-])"), "PROCESS"),
 )
 # What is left after the end of the first process ends by itself, or not at all.
 _LOOK_SECONDS = 0.05

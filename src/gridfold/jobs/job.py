@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gridfold.errors import EXIT_CONTINUE, GridfoldError, Interrupted
+from gridfold.errors import EXIT_CONTINUE, GridfoldError, Interrupted, NotWritten
 from gridfold.requests import Request
 from gridfold.store import request_notes
 
@@ -35,11 +35,15 @@ def job(log_file: str, request: str | None = None) -> Iterator[None]:
         Snakemake watches by then, see :mod:`gridfold.workflow.earlier_run`. A process that is only
         a part of a job has none.
     """
-    Path(log_file).parent.mkdir(parents=True, exist_ok=True)
     terminal = os.dup(2)
-    with open(log_file, "w", encoding="utf-8") as stream:
-        os.dup2(stream.fileno(), 1)
-        os.dup2(stream.fileno(), 2)
+    try:
+        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+        with open(log_file, "w", encoding="utf-8") as stream:
+            os.dup2(stream.fileno(), 1)
+            os.dup2(stream.fileno(), 2)
+    except OSError as error:
+        _say(terminal, str(NotWritten(log_file, error)))
+        sys.exit(1)
     # TensorFlow announces instruction sets and missing GPUs at every start.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.basicConfig(
@@ -54,12 +58,14 @@ def job(log_file: str, request: str | None = None) -> Iterator[None]:
         _say(terminal, f"{interruption} (log: {log_file})")
         sys.exit(EXIT_CONTINUE)
     except GridfoldError as error:
-        logging.error("%s", error)
         _say(terminal, f"{error}\n(log: {log_file})")
+        logging.error("%s", error)
         sys.exit(1)
     except Exception as error:
-        traceback.print_exc()
         _say(terminal, f"{type(error).__name__}: {error} (traceback: {log_file})")
+        # Where the disk is full, the log can't take it.
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
         sys.exit(1)
     finally:
         # The process ends now, with all that it holds. Python would look through it once more:

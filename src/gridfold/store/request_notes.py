@@ -39,7 +39,7 @@ def settle(logs: Path) -> None:
     logs : Path
         Folder of the logs of a study.
     """
-    for note in logs.rglob(f"*{_UNSEEN}"):
+    for note in _notes(logs):
         note.replace(note.with_suffix(_SEEN))
 
 
@@ -47,7 +47,7 @@ def unseen(logs: Path) -> dict[Path, str]:
     """Return the digests of jobs whose end no Snakemake has seen, by their logs, sorted."""
     return {
         note.with_suffix(".log"): note.read_text(encoding="utf-8")
-        for note in sorted(logs.rglob(f"*{_UNSEEN}"))
+        for note in _notes(logs)
     }
 
 
@@ -68,3 +68,9 @@ def answers(log_file: Path | str, request: str) -> bool | None:
 def digest(request: str) -> str:
     """Return what a note holds of a request: its SHA-256, in hex."""
     return hashlib.sha256(request.encode()).hexdigest()
+
+
+def _notes(logs: Path) -> list[Path]:
+    """Return the notes that nobody has seen, sorted; a hidden one is still being written."""
+    notes = logs.rglob(f"*{_UNSEEN}")
+    return sorted(note for note in notes if not note.name.startswith("."))
