@@ -44,7 +44,9 @@ STAGES = {
     "data": ("results/s/splits.npz",),
     "training": ("results/s/shards/s0001.trials.parquet",),
     "tables": ("results/s/tables/best.json",),
+    "comparison": ("results/s/tables/comparison.json", "results/s/figures/pairs.svg"),
     "final": ("results/s/final/card.json",),
+    "figures": tuple(f"results/s/figures/{name}.svg" for name in ("architecture", "scores", "roc")),
     "report": ("all",),
 }
 # In seconds; what takes longer hangs. Other processes may keep the machine busy.

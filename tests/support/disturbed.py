@@ -343,7 +343,7 @@ class _Watch:
 
     def _decide(self, call: Call) -> bool:
         """Answer a call; False when the power has failed."""
-        if not call.paths[-1].startswith(f"{self._root}/"):
+        if not f"{call.paths[-1]}/".startswith(f"{self._root}/"):
             self._listener.let(call)
             return True
         place = self._place(call)
@@ -370,9 +370,7 @@ class _Watch:
         return True
 
     def _place(self, call: Call) -> Place:
-        path = os.path.relpath(call.paths[-1].removesuffix(" (deleted)"), self._root)
-        for pattern, name in _VARYING:
-            path = pattern.sub(name, path)
+        path = named(call.paths[-1], self._root)
         self._counts[call.family, path] += 1
         return Place(call.family, path, self._counts[call.family, path])
 
@@ -380,6 +378,14 @@ class _Watch:
         if call.family == "open":
             return not os.path.exists(call.paths[-1])
         return call.family in ("write", "mkdir", "link")
+
+
+def named(path: str, root: Path | str) -> str:
+    """Return how a file below a folder is called in each run."""
+    name = os.path.relpath(path.removesuffix(" (deleted)"), root)
+    for pattern, word in _VARYING:
+        name = pattern.sub(word, name)
+    return name
 
 
 def _adopt_orphans() -> None:
