@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import pytest
 import syscalls
 import watchedwriters
 from crashmatrix import read
-from disturbed import EIO, ENOSPC, KILL, POWER, POWER_AND_NAMES, Fault, Place, Run
+from disturbed import EIO, ENOSPC, KILL, POWER, POWER_AND_NAMES, Place, Run
 from needs import lacking
 from workbench import ROOT
 
@@ -97,7 +96,9 @@ def test_a_failure_of_power_takes_what_is_not_synced(
 
 def test_a_failure_of_power_brings_back_what_was_replaced(root: Path) -> None:
     (root / "b.txt").write_text("old")
-    code = "(root / 'n').write_text('new'); (root / 'n').rename(root / 'b.txt'); (root / 'e').touch()"
+    code = (
+        "(root / 'n').write_text('new'); (root / 'n').rename(root / 'b.txt'); (root / 'e').touch()"
+    )
     _, files = _in_own_process(code, root, "open e 1", POWER_AND_NAMES)
     assert files == {"b.txt": "old"}
     _, files = _in_own_process(code, root, "open e 1", POWER)
@@ -163,8 +164,10 @@ def test_strace_sees_the_same_calls(root: Path, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     names = ",".join(syscalls.CALLS)
     answer = subprocess.run(
-        ["strace", "-f", "-y", "-s", "4096", "-o", trace, "-e", f"trace={names}"]
-        + [sys.executable, watchedwriters.__file__, str(root)],
+        [
+            *("strace", "-f", "-y", "-s", "4096", "-o", trace, "-e", f"trace={names}"),
+            *(sys.executable, watchedwriters.__file__, str(root)),
+        ],
         capture_output=True,
         text=True,
         check=False,

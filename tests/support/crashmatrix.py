@@ -7,12 +7,12 @@ As a program::
     python tests/support/crashmatrix.py --seed 2026-12-01 --seconds 100 --fresh
     python tests/support/crashmatrix.py --only "training kill rename s/splits.npz 1"
 
-Each point is a stage of the study (:data:`crashstudy.STAGES`), a call in it, and what happens there.
-The stage begins from what the undisturbed study has left; it is run and disturbed, then the same
-command is given again, and what is there in the end is compared with the undisturbed study.
+Each point is a stage of the study (:data:`crashstudy.STAGES`), a call in it, and what happens
+there. The stage begins from what the undisturbed study has left; it is run and disturbed, then the
+same command is given again, and what is there in the end is compared with the undisturbed study.
 
 How calls are met is said in :mod:`syscalls`, and what a failure of power takes in :mod:`disturbed`.
-Only calls below ``results/`` are disturbed; Snakemake's own records (``.snakemake``) are its affair.
+Only calls below ``results/`` are disturbed; Snakemake's own records (``.snakemake``) are not.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from typing import Any
 
 import crashstudy
 from crashstudy import STAGES, Folder, Trial, differences, trained_again, trials
-from disturbed import EIO, ENOSPC, KILL, POWER, POWER_AND_NAMES, Fault, Place, Run
+from disturbed import EIO, ENOSPC, KILL, POWER, POWER_AND_NAMES, Fault, Place, Run, end_with_parent
 from workbench import ROOT
 
 RECORD = ROOT / ".crash-matrix" / "points.jsonl"
@@ -192,9 +192,8 @@ def _thinned(places: Sequence[Place]) -> list[Place]:
     found = []
     for place in places:
         count = last[place.call, place.path]
-        if place.call != "write" or count <= _MOST_WRITES:
-            found.append(place)
-        elif place.occurrence in (1, (count + 1) // 2, count):
+        chosen = (1, (count + 1) // 2, count)
+        if place.call != "write" or count <= _MOST_WRITES or place.occurrence in chosen:
             found.append(place)
     return found
 
@@ -285,6 +284,7 @@ def disturb(
             continue
         status = 1
         try:
+            end_with_parent()
             for point in points[number::processes]:
                 if time.monotonic() > deadline:
                     break

@@ -1,12 +1,13 @@
 """A small study whose runs are disturbed, stage by stage, and compared with an undisturbed one.
 
-A process that has imported Snakemake, TensorFlow and what makes tables is forked for each run; the run
-has fork servers of its own, forked from the same process, so that it imports nothing again and all of
-it is watched. Everything else is what a user has: the command line, the rules, the jobs.
+A process that has imported Snakemake, TensorFlow and what makes tables is forked for each run; the
+run has fork servers of its own, forked from the same process, so that it imports nothing again and
+all of it is watched. Everything else is what a user has: the command line, the rules, the jobs.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -109,7 +110,8 @@ class Folder:
         line = ["--snakefile", str(ROOT / "Snakefile"), "--configfile", "study.yaml"]
         line += ["--cores", "1", *words]
         try:
-            return disturbed.run(lambda: _snakemake(self.path, line), self.results, PATIENCE, *fault)
+            run = functools.partial(_snakemake, self.path, line)
+            return disturbed.run(run, self.results, PATIENCE, *fault)
         finally:
             # With the sockets of servers that were killed.
             shutil.rmtree(self.path / "tmp", ignore_errors=True)

@@ -11,6 +11,7 @@ was never synced (:class:`UnsyncedLoss`).
 from __future__ import annotations
 
 import collections
+import ctypes
 import errno
 import os
 import re
@@ -28,8 +29,8 @@ from pathlib import Path
 from syscalls import Call, Listener, listener_from, watch_from_here
 
 KILL, EIO, ENOSPC = "kill", "EIO", "ENOSPC"
-# Both end everything; the second also takes names that were given to files, where the folder was not
-# synced since.
+# Both end everything; the second also takes names that were given to files, where the folder was
+# not synced since.
 POWER, POWER_AND_NAMES = "power", "power-names"
 KINDS = (KILL, EIO, ENOSPC, POWER, POWER_AND_NAMES)
 # What a full disk refuses. A sync can say so of what was written before it.
@@ -43,7 +44,8 @@ _VARYING = (
 )
 # What is left after the end of the first process ends by itself, or not at all.
 _LOOK_SECONDS = 0.05
-_SUBREAPER = 36
+# Of the call `prctl`.
+_END_WITH_PARENT, _SUBREAPER = 1, 36
 
 
 @dataclass(frozen=True, order=True)
@@ -116,8 +118,8 @@ class UnsyncedLoss:
 
     The model, as POSIX allows it and file systems have done it:
 
-    - What was written to a file since its last ``fsync`` is gone: it has its length of then, zero if
-      it is new. So a file that was written and renamed without ``fsync`` is empty.
+    - What was written to a file since its last ``fsync`` is gone: it has its length of then, zero
+      if it is new. So a file that was written and renamed without ``fsync`` is empty.
     - New names, renamings and removals are undone, the last one first, unless the folder was synced
       after it. A folder that is taken away takes along what is in it.
 
@@ -158,9 +160,7 @@ class UnsyncedLoss:
             ]
         elif call.family == "rename":
             self._see_renaming(*call.paths)
-        elif call.family == "mkdir" and not os.path.exists(path):
-            self._pending.append(((path,), lambda: _remove(path)))
-        elif call.family == "link" and not os.path.exists(path):
+        elif call.family in ("mkdir", "link") and not os.path.exists(path):
             self._pending.append(((path,), lambda: _remove(path)))
         elif call.family == "unlink" and os.path.isfile(path):
             kept = self._keep(path)
@@ -226,8 +226,8 @@ def _put(kept: Path, path: str) -> None:
         os.replace(kept, path)
 
 
-# Is told, when the fault comes, which files below the folder are on disk with their names: the others
-# need not survive a failure of power.
+# Is told, when the fault comes, which files below the folder are on disk with their names: the
+# others need not survive a failure of power.
 AtFault = Callable[[frozenset[str]], None]
 
 
@@ -282,6 +282,7 @@ def _become(action: Callable[[], None], output: Path, channel: socket.socket) ->
     """Be the first process of a run."""
     code = 1
     try:
+        end_with_parent()
         os.setsid()
         stream = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         for number in (1, 2):
@@ -388,10 +389,13 @@ def named(path: str, root: Path | str) -> str:
     return name
 
 
+def end_with_parent() -> None:
+    """Have this process end when the one that forked it does."""
+    ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+
+
 def _adopt_orphans() -> None:
     """Have orphans of the run come to this process, so that none is left."""
-    import ctypes
-
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
 
 

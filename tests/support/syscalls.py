@@ -1,10 +1,11 @@
 """Stops processes at each system call that changes files, and decides what becomes of the call.
 
-The kernel does it (``seccomp`` with user notification, Linux 5.0 and later): the filter is inherited by
-all that a process starts, and the calls of C libraries (NumPy's, Arrow's and HDF5's writers) are seen
-like those of Python. A library put before the C library (``LD_PRELOAD``) would miss what is written by
-``fwrite``, as NumPy does; ``strace`` would do, and counts the same calls (a test compares them), but
-it stops each process at each call of any kind, and aims by counting them for each thread.
+The kernel does it (``seccomp`` with user notification, Linux 5.19 and later): the filter is
+inherited by all that a process starts, and the calls of C libraries (NumPy's, Arrow's and HDF5's
+writers) are seen like those of Python. A library put before the C library (``LD_PRELOAD``) would
+miss what is written by ``fwrite``, as NumPy does. ``strace`` would do, and sees the same calls (a
+test compares them), but it can't aim at the second writing of a file whose name has a process
+number: it counts calls for each thread.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ CALLS = {
     "utimensat": 280,
 }
 _NAMES = {number: name for name, number in CALLS.items()}
-# Where the arguments of a call name files: (descriptor of the folder or None, path) by their places.
+# Where the arguments of a call name files: (descriptor of the folder or None, path), by places.
 _PATHS: dict[str, tuple[tuple[int | None, int], ...]] = {
     "open": ((None, 0),),
     "creat": ((None, 0),),
@@ -159,7 +160,13 @@ class _Program(ctypes.Structure):
 
 
 def watch_from_here(channel: socket.socket) -> None:
-    """Have this process and all that it starts stop at calls; send the listener through `channel`."""
+    """Have this process and all that it starts stop at calls.
+
+    Parameters
+    ----------
+    channel : socket
+        Through which the listener is sent, for :func:`listener_from`.
+    """
     program = _program()
     library = ctypes.CDLL(None, use_errno=True)
     library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

@@ -2,8 +2,8 @@
 
 Two jobs meet when a controller has died and was started again while its jobs still run. The lock is
 a file beside the trial's folder that gets its name by ``link``, which is one step on network file
-systems, too; what `flock` does there differs from site to site. It says who holds it from the moment
-it is there. A lock whose holder is gone is taken over:
+systems, too; what `flock` does there differs from site to site. It says who holds it from the
+moment it is there. A lock whose holder is gone is taken over:
 
 1. The holder ran on this machine, and its process is gone.
 2. The holder was a Slurm job, and Slurm says that it doesn't run any more; or it was this very

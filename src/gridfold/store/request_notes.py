@@ -45,10 +45,7 @@ def settle(logs: Path) -> None:
 
 def unseen(logs: Path) -> dict[Path, str]:
     """Return the digests of jobs whose end no Snakemake has seen, by their logs, sorted."""
-    return {
-        note.with_suffix(".log"): note.read_text(encoding="utf-8")
-        for note in _notes(logs)
-    }
+    return {note.with_suffix(".log"): note.read_text(encoding="utf-8") for note in _notes(logs)}
 
 
 def answers(log_file: Path | str, request: str) -> bool | None:

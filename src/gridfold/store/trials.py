@@ -227,7 +227,7 @@ class TrialStore:
         if predictions is not None:
             with replacing(self._predictions_file(result.epochs)) as temporary:
                 np.save(temporary, predictions)
-        # Before the result, whose writing syncs the folder: what is removed after it could come back.
+        # Before the result, whose writing syncs the folder: what is removed later could come back.
         checkpoints.prune(self.folder)
         (self.folder / "failure.json").unlink(missing_ok=True)
         scored = replace(result, own_code=self._own_code, threshold=self._threshold)
