@@ -178,6 +178,18 @@ def test_strace_sees_the_same_calls(root: Path, tmp_path: Path) -> None:
     assert {name.split()[0] for name in seen} >= {"open", "write", "fsync", "rename", "unlink"}
 
 
+def test_each_way_of_writing_recovers(root: Path) -> None:
+    print(f"Once more: CRASHES={SEED} pytest {Path(__file__).relative_to(ROOT)}")
+    answer = subprocess.run(
+        [sys.executable, watchedwriters.__file__, str(root), SEED],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout) == []
+
+
 def _of_strace(trace: Path, root: Path) -> collections.Counter[str]:
     """Return what strace has seen, named as the places are."""
     found: collections.Counter[str] = collections.Counter()

@@ -159,7 +159,6 @@ class Matrix:
         if not first.reached:
             outcome.reached = False
             return outcome
-        between = trials(folder)
         if folder.is_locked:
             # As Snakemake says when it finds the lock of one that was killed.
             folder.snakemake(["--unlock"])
@@ -169,7 +168,7 @@ class Matrix:
             failings[HUNG] = "the disturbed run" if first.hung else "the run after it"
         if again.code:
             failings[LOST] = f"the run after it failed with code {again.code}"
-        elif repeated := trained_again(known, between, trials(folder)):
+        elif repeated := trained_again(known, trials(folder)):
             failings[LOST] = "; ".join(repeated)
         if left := folder.leftovers():
             failings[LEFT] = ", ".join(left)

@@ -260,12 +260,12 @@ class Trial:
     ----------
     result : str
         Text of its result; empty if it has none.
-    epochs : int
-        Of its newest checkpoint.
+    history : list of dict
+        Of its newest checkpoint, with the seconds of each epoch: no two trainings share them.
     """
 
     result: str
-    epochs: int
+    history: list[dict[str, Any]]
 
 
 def trials(folder: Folder, whole: Callable[[str], bool] = lambda name: True) -> dict[str, Trial]:
@@ -274,35 +274,39 @@ def trials(folder: Folder, whole: Callable[[str], bool] = lambda name: True) -> 
     for trial in folder.results.glob("s/runs/*/*"):
         if not trial.is_dir() or trial.name.startswith("."):
             continue
-        result, epochs = "", 0
+        result, history = "", []
         for file in sorted(trial.iterdir()):
             if not whole(str(file.relative_to(folder.results))):
                 continue
             if file.name.startswith("result-"):
                 result = file.read_text()
             elif file.name.startswith("checkpoint-"):
-                epochs = int(file.stem.rpartition("-")[2])
-        found[str(trial.relative_to(folder.results))] = Trial(result, epochs)
+                history = _header(file)["meta"]["history"]
+        found[str(trial.relative_to(folder.results))] = Trial(result, history)
     return found
 
 
-def trained_again(
-    at_fault: dict[str, Trial], between: dict[str, Trial], after: dict[str, Trial]
-) -> list[str]:
+def _header(checkpoint: Path) -> Any:
+    import numpy as np
+
+    with np.load(checkpoint, allow_pickle=False) as archive:
+        return json.loads(archive["header"].tobytes())
+
+
+def trained_again(known: dict[str, Trial], after: dict[str, Trial]) -> list[str]:
     """Return trials of which something was trained again that had been kept.
 
     Parameters
     ----------
-    at_fault, between, after : dict of str to Trial
-        What had to be kept when the fault came; after the disturbed run; and at the end.
+    known, after : dict of str to Trial
+        What had to be kept when the fault came, and what is there at the end.
     """
     found = []
-    for name, known in at_fault.items():
+    for name, trial in known.items():
         result = after[name].result if name in after else ""
-        if known.result and result != known.result:
-            found.append(f"{name} had an answer")
-        elif known.epochs and result and not (name in between and between[name].result):
-            segments = json.loads(result)["segments"]
-            if len(segments) < 2 or segments[0]["last"] < known.epochs:
-                found.append(f"{name} had {known.epochs} epochs")
+        if trial.result:
+            if result != trial.result:
+                found.append(f"{name} had an answer")
+        elif result and json.loads(result)["history"][: len(trial.history)] != trial.history:
+            found.append(f"{name} had {len(trial.history)} epochs")
     return found
