@@ -31,6 +31,7 @@ from gridfold.jobs.fork_server import STOP_SIGNALS
 from gridfold.jobs.frozen_imports import lasting
 from gridfold.jobs.pool import Work
 from gridfold.jobs.usage import Sampler, as_row, from_row, joined
+from gridfold.usercode import sources
 
 
 def take_gpu() -> None:
@@ -71,7 +72,8 @@ def main(folder: Path) -> None:
     _stop_on_signals(messages)
     messages.send("started", host=platform.node())
     try:
-        works = pickle.loads((folder / "works.pkl").read_bytes())
+        snapshots, works = pickle.loads((folder / "works.pkl").read_bytes())
+        sources.use(snapshots)
         _train_all(works, messages)
     except BaseException as error:
         # The others wait for this rank in the middle of a step; only the end of the job frees them.

@@ -30,6 +30,7 @@ from gridfold.cluster.launchers import options_for_ranks
 from gridfold.cluster.slurm import lost_variables, nodes_that_must_be_told, ranks_on
 from gridfold.errors import GridfoldError, Interrupted, TrialFailure
 from gridfold.jobs.pool import Event, Listener, Work, stop_signals
+from gridfold.usercode import sources
 
 log = logging.getLogger(__name__)
 
@@ -250,7 +251,9 @@ class _Session:
         """Start the ranks and follow them to their end."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
-        (self._folder / "works.pkl").write_bytes(pickle.dumps(self._works))
+        # A launcher may keep the environment from other nodes.
+        told = (sources.folders(), self._works)
+        (self._folder / "works.pkl").write_bytes(pickle.dumps(told))
         program = [sys.executable, "-m", "gridfold.jobs.rank", str(self._folder)]
         command = self._launch.command(program)
         log.info("%s", shlex.join(command))

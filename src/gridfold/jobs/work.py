@@ -9,6 +9,7 @@ from typing import Any
 
 from gridfold.data.manifest import Manifest
 from gridfold.data.splits import FINAL, Split, Splits
+from gridfold.environment.versions import versions_of_job
 from gridfold.jobs.pool import Work
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import TrialKey
@@ -56,7 +57,13 @@ class JobInputs:
         return cls(conditions, paths, Splits.load(paths.splits, only).by_name, digest, threads)
 
     def work(self, trial: TrialKey, wanted: WantedConfiguration) -> Work:
-        """Return the work of one trial, its store opened; its lock should be held."""
+        """Return the work of one trial, its store opened; its lock should be held.
+
+        Raises
+        ------
+        GridfoldError
+            When packages have changed since the run began.
+        """
         folder = self.paths.trial(trial.config_id, trial.split)
         conditions = self.conditions
         fingerprint: dict[str, Any] = {
@@ -64,7 +71,7 @@ class JobInputs:
             "data": self.data_digest,
             "split": self.splits[trial.split].digest,
             "code": conditions.code,
-            "versions": conditions.versions,
+            "versions": versions_of_job(conditions.versions),
         }
         if conditions.threshold is not None and conditions.trains_by_threshold(wanted.settings):
             fingerprint["threshold"] = conditions.threshold

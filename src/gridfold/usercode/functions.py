@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from gridfold.errors import DataError
+from gridfold.usercode import sources
 from gridfold.usercode.digests import local_modules, syntax_tree
 
 _MODULE_PREFIX = "gridfold_user_"
@@ -45,8 +45,7 @@ def problem_with(reference: str) -> tuple[str, str] | None:
 
 def problem_with_file(file: Path | str) -> tuple[str, str] | None:
     """Return (found, allowed) when `file`, or a local module of it, is not valid Python."""
-    # Unlike `Path.is_file`, this takes any name, however long, for that of a missing file.
-    if not os.path.isfile(file):
+    if not sources.is_file(Path(file)):
         return f"no such file: {file}", "a Python file, relative to the working directory"
     try:
         syntax_tree(Path(file))
@@ -122,8 +121,7 @@ def load_file(file: Path) -> ModuleType:
     """
     name = f"{_MODULE_PREFIX}{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, file)
-        assert spec is not None
+        spec = sources.import_as(name, file)
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
