@@ -229,3 +229,36 @@ def test_a_study_that_is_disturbed_goes_on_to_the_same_numbers(tmp_path: Path) -
     )
     assert answer.returncode == 0
     assert any(each.reached for each in read(record))
+
+
+JOB = """
+    from gridfold.jobs.job import job
+    with job(str(root / "logs" / "a.log"), "request"):
+        write_text(root / "answer.txt", "42")
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("open logs/a.log 1", "logs/a.log can't be written: No space left on device"),
+        ("write .answer.PROCESS.txt 1", "No space left on device: '{root}/answer.txt'"),
+        ("write logs/.a.PROCESS.request 1", "No space left on device: '{root}/logs/a.request'"),
+    ],
+)
+def test_a_job_says_on_the_terminal_that_the_disk_is_full(
+    place: str, said: str, root: Path
+) -> None:
+    run, _ = _in_own_process(JOB.strip(), root, place, ENOSPC)
+    assert run.code == 1
+    assert said.format(root=root) in run.said
+    # The log, which would have it, is full, too.
+    assert "Traceback" not in run.said
+
+
+def test_memory_on_disk_is_reserved_before_it_is_used(tmp_path: Path) -> None:
+    from gridfold.arrays import empty
+
+    with pytest.raises(OSError, match=r"No space left|too large") as caught:
+        empty((10 * 2**40,), "uint8", tmp_path)
+    assert caught.value.filename == str(tmp_path)
