@@ -12,7 +12,10 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import crashstudy
 import disturbed
+import numpy as np
+import pandas as pd
 import pytest
 import syscalls
 import watchedwriters
@@ -176,6 +179,27 @@ def test_strace_sees_the_same_calls(root: Path, tmp_path: Path) -> None:
     seen = collections.Counter(json.loads(answer.stdout))
     assert seen == _of_strace(trace, root.resolve())
     assert {name.split()[0] for name in seen} >= {"open", "write", "fsync", "rename", "unlink"}
+
+
+@pytest.mark.parametrize("suffix", ["json", "parquet", "csv", "npz"])
+@pytest.mark.parametrize("changed", ["scores", "seconds"])
+def test_a_number_that_differs_is_noticed(suffix: str, changed: str, tmp_path: Path) -> None:
+    folders = []
+    for name, value in (("one", 0.5), ("two", 0.25)):
+        content = {"scores": 1.0, "seconds": 1.0} | {changed: value}
+        folder = crashstudy.Folder.new(tmp_path / name)
+        file = folder.results / f"file.{suffix}"
+        if suffix == "json":
+            file.write_text(json.dumps({"scores": {"accuracy": content.pop("scores")}} | content))
+        elif suffix == "npz":
+            header = np.frombuffer(json.dumps({"seconds": content["seconds"]}).encode(), np.uint8)
+            np.savez(file, header=header, variables=np.array(content["scores"]))
+        else:
+            table = pd.DataFrame([content])
+            table.to_csv(file) if suffix == "csv" else table.to_parquet(file)
+        folders.append(folder)
+    found = crashstudy.differences(*folders, lambda name: False)
+    assert found == ([f"file.{suffix} says something else"] if changed == "scores" else [])
 
 
 def test_each_way_of_writing_recovers(root: Path) -> None:

@@ -36,9 +36,9 @@ STUDY = {
     "problem": {"type": "multiclass"},
     "model": {"mlp": {"units": 4}},
     "training": {"epochs": 2, "learning_rate": 0.01},
-    "search": {"space": {"mlp.units": [4]}},
+    "search": {"space": {"mlp.units": [4, 8]}},
     "resampling": {"method": "kfold", "folds": 2},
-    "execution": {"trials_per_job": 2},
+    "execution": {"trials_per_job": 4},
 }
 # Each stage begins where the one before it has ended, so that a repetition need not do all of it.
 STAGES = {
@@ -54,7 +54,8 @@ STAGES = {
 PATIENCE = 150.0
 # What no two runs share: times, machines, and how often was gone on.
 _OF_THE_RUN = re.compile(
-    "second|started|created|ended|host|hours|usage|memory|cpu|cores|resum|segments|path|elapsed|shared_object_id"
+    r"(\w+_)?(seconds|hours|memory_mb)(_mean|_sum)?|started|ended|created|host|usage|cpu_efficiency|cores"
+    r"|resumptions|segments|shared_object_id"
 )
 # Written anew by each run, as many as there were.
 _OF_RUNS = re.compile(r"(^|/)(logs|benchmarks|jobs|progress)/|(^|/)(jobs|search)\.(csv|parquet)$")
@@ -214,7 +215,7 @@ def _meaning(file: Path) -> Any:
     if file.suffix in (".parquet", ".csv"):
         read = pd.read_parquet if file.suffix == ".parquet" else pd.read_csv
         table = read(file)
-        kept = [column for column in table if not _OF_THE_RUN.search(column)]
+        kept = [column for column in table if not _OF_THE_RUN.fullmatch(column)]
         return kept, table[kept].to_json(double_precision=15)
     if file.suffix == ".npz":
         with np.load(file, allow_pickle=False) as archive:
@@ -246,7 +247,7 @@ def _documents(file: Path) -> Iterator[str]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items() if not _OF_THE_RUN.search(k)}
+        return {k: _plain(v) for k, v in value.items() if not _OF_THE_RUN.fullmatch(k)}
     if isinstance(value, list):
         return [_plain(each) for each in value]
     return value
