@@ -38,12 +38,13 @@ STUDY = {
     "training": {"epochs": 2, "learning_rate": 0.01},
     "search": {"space": {"mlp.units": [4, 8]}},
     "resampling": {"method": "kfold", "folds": 2},
-    "execution": {"trials_per_job": 4},
+    "execution": {"trials_per_job": 2},
 }
 # Each stage begins where the one before it has ended, so that a repetition need not do all of it.
 STAGES = {
     "data": ("results/s/splits.npz",),
     "training": ("results/s/shards/s0001.trials.parquet",),
+    "more-training": ("results/s/shards/s0002.trials.parquet",),
     "tables": ("results/s/tables/best.json",),
     "comparison": ("results/s/tables/comparison.json", "results/s/figures/pairs.svg"),
     "final": ("results/s/final/card.json",),
