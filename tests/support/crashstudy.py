@@ -29,6 +29,8 @@ from workbench import ROOT
 
 from gridfold.jobs import fork_server
 from gridfold.jobs.fork_server import STOP_SIGNALS, TABLES, TRAINING, Libraries
+from gridfold.plan import fingerprint
+from gridfold.usercode.digests import source_digest
 
 STUDY = {
     "study": "s",
@@ -77,6 +79,9 @@ def prepare() -> None:
     import gridfold.workflow.preloaded  # noqa: F401
 
     get_argument_parser()
+    # Digests of gridfold's own code, which are kept.
+    for module in fingerprint._modules():
+        source_digest(module)
     gc.freeze()
 
 
