@@ -19,6 +19,7 @@ _MARKERS = {
     "faults": ("faults",),
     "jobs": ("jobs",),
     "browser": ("browser",),
+    "faults": ("faults",),
 }
 
 # The packages whose unit tests really train, or start processes of their own.

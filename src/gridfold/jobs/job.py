@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gridfold.errors import EXIT_CONTINUE, GridfoldError, Interrupted, summary_of
+from gridfold.errors import EXIT_CONTINUE, GridfoldError, Interrupted, NotWritten, summary_of
 from gridfold.requests import Request
 from gridfold.store import request_notes
 
@@ -37,11 +37,15 @@ def job(log_file: str, request: str | None = None, outputs: Iterable[Path] = ())
     outputs : iterable of Path
         The files that the job writes; what they hold is noted down, too.
     """
-    Path(log_file).parent.mkdir(parents=True, exist_ok=True)
     terminal = os.dup(2)
-    with open(log_file, "w", encoding="utf-8") as stream:
-        os.dup2(stream.fileno(), 1)
-        os.dup2(stream.fileno(), 2)
+    try:
+        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+        with open(log_file, "w", encoding="utf-8") as stream:
+            os.dup2(stream.fileno(), 1)
+            os.dup2(stream.fileno(), 2)
+    except OSError as error:
+        _say(terminal, str(NotWritten(log_file, error)))
+        sys.exit(1)
     # TensorFlow announces instruction sets and missing GPUs at every start.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.basicConfig(
@@ -56,8 +60,8 @@ def job(log_file: str, request: str | None = None, outputs: Iterable[Path] = ())
         _say(terminal, f"{interruption} (log: {log_file})")
         sys.exit(EXIT_CONTINUE)
     except GridfoldError as error:
-        logging.error("%s", error)
         _say(terminal, f"{error}\n(log: {log_file})")
+        logging.error("%s", error)
         sys.exit(1)
     except (SystemExit, GeneratorExit) as error:
         # Else Snakemake would take the exit code of users' code for that of the job.
@@ -66,8 +70,10 @@ def job(log_file: str, request: str | None = None, outputs: Iterable[Path] = ())
         _say(terminal, f"{what} (traceback: {log_file})")
         sys.exit(1)
     except Exception as error:
-        traceback.print_exc()
         _say(terminal, f"{type(error).__name__}: {error} (traceback: {log_file})")
+        # Where the disk is full, the log can't take it.
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
         sys.exit(1)
     finally:
         # The process ends now, with all that it holds. Python would look through it once more:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gridfold.atomic import write_text
 from gridfold.store.seals import set_aside
 
 # Trials on one device, several at a time; trials that take all processes of a job.
@@ -97,13 +98,12 @@ class Ledger:
         )
         if not news:
             return
-        file.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(file) and not file.is_file():
             set_aside(file, "it is no file", "and the ledger begun anew")
-        # A crash may have left the last line without its end.
-        torn = file.exists() and not file.read_bytes().endswith(b"\n")
-        with file.open("a", encoding="utf-8") as stream:
-            stream.write(("\n" if torn else "") + news)
+        before = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+        # Earlier versions wrote line by line; a crash may have left the last one without its end.
+        torn = before != "" and not before.endswith("\n")
+        write_text(file, before + ("\n" if torn else "") + news)
 
 
 _JOB_SECONDS = 1800

@@ -1,9 +1,9 @@
 """A lock keeps two jobs from training the same trial at once.
 
 Two jobs meet when a controller has died and was started again while its jobs still run. The lock is
-a file beside the trial's folder, made with ``O_EXCL``, which is one step on network file systems,
-too (NFS 3 and later); what `flock` does there differs from site to site. It says who holds it. A
-lock whose holder is gone is taken over:
+a file beside the trial's folder that gets its name by ``link``, which is one step on network file
+systems, too; what `flock` does there differs from site to site. It says who holds it from the
+moment it is there. A lock whose holder is gone is taken over:
 
 1. The holder ran on this machine, and its process is gone.
 2. The holder was a Slurm job, and Slurm says that it doesn't run any more; or it was this very
@@ -15,6 +15,7 @@ lock whose holder is gone is taken over:
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -28,6 +29,7 @@ from pathlib import Path
 
 import psutil
 
+from gridfold.atomic import make_folder, remove_abandoned, writer
 from gridfold.cluster.job import job_number
 from gridfold.cluster.slurm import has_processes
 from gridfold.errors import GridfoldError
@@ -36,6 +38,8 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 600.0
+# How file systems without hard links say so.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 _REQUEUED_SECONDS = 3 * HEARTBEAT_SECONDS
 
 
@@ -98,7 +102,8 @@ class TrialLock:
 
     def acquire(self) -> bool:
         """Take the lock, from a holder that is gone if need be; say whether it is ours."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._file.parent)
+        remove_abandoned(self._file.parent, f"{self._file.name}.")
         me = Holder.me()
         while not self._create(me):
             if self.live_holder() is not None or not self._remove_stale():
@@ -138,13 +143,38 @@ class TrialLock:
         return str(holder)
 
     def _create(self, me: Holder) -> bool:
+        if self._file.exists():
+            return False
+        # Written under another name: whatever crashes, a lock says who holds it.
+        written = self._beside()
         try:
-            descriptor = os.open(self._file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+            with written.open("x", encoding="utf-8") as stream:
+                json.dump(asdict(me), stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(written, self._file)
+            # What counts on NFS, where the answer to a call that was done can be lost.
+            return written.stat().st_nlink == 2
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            return self._create_at_once(me)
+        finally:
+            written.unlink(missing_ok=True)
+
+    def _create_at_once(self, me: Holder) -> bool:
+        """Make the lock where files can't have two names; it is empty for a moment."""
+        try:
+            with self._file.open("x", encoding="utf-8") as stream:
+                json.dump(asdict(me), stream)
         except FileExistsError:
             return False
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(asdict(me), stream)
         return True
+
+    def _beside(self) -> Path:
+        """Return a new name beside the lock."""
+        return self._file.with_name(f"{self._file.name}.{writer()}-{uuid.uuid4().hex}")
 
     def _remove_stale(self) -> bool:
         """Remove a lock whose holder is gone; say whether it is worth another try.
@@ -153,7 +183,7 @@ class TrialLock:
         lock that the other has just made, it goes back.
         """
         stale = _read(self._file)
-        moved = self._file.with_name(f"{self._file.name}.{uuid.uuid4().hex}")
+        moved = self._beside()
         try:
             if self.live_holder() is not None:
                 return False
@@ -172,7 +202,7 @@ class TrialLock:
 
     def _clock(self) -> float:
         """Return the time by the file system's clock, which may differ from this machine's."""
-        probe = self._file.with_name(f"{self._file.name}.{uuid.uuid4().hex}")
+        probe = self._beside()
         probe.touch()
         try:
             return probe.stat().st_mtime

@@ -101,8 +101,9 @@ def digest(request: str) -> str:
 
 
 def _notes(logs: Path, suffix: str) -> Iterator[Path]:
-    """Yield the notes with an ending, sorted; what is no file is none."""
-    return (note for note in sorted(logs.rglob(f"*{suffix}")) if note.is_file())
+    """Yield the notes with an ending, sorted; what is no file is none, what is hidden not yet."""
+    notes = sorted(logs.rglob(f"*{suffix}"))
+    return (note for note in notes if note.is_file() and not note.name.startswith("."))
 
 
 def _read(note: Path) -> tuple[str, list[WrittenFile]]:

@@ -297,13 +297,14 @@ class TrialStore:
             self._clear(self._predictions_file(result.epochs))
             with replacing(self._predictions_file(result.epochs)) as temporary:
                 temporary.write_bytes(content.getvalue())
+        # Before the result, whose writing syncs the folder: what is removed later could come back.
+        checkpoints.prune(self.folder)
+        self.forget_failure()
         scored = replace(
             result, own_code=self._own_code, threshold=self._threshold, predictions=checksum
         )
         self._clear(self._result_file(result.epochs))
         write_sealed(self._result_file(result.epochs), asdict(scored), self.owner)
-        checkpoints.prune(self.folder)
-        self.forget_failure()
 
     def _clear(self, file: Path) -> None:
         """Make room where a folder lies in the place of a file."""

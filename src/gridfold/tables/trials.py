@@ -321,7 +321,7 @@ def predictions_of(config_id: str, files: Sequence[Path]) -> pd.DataFrame:
 
 def write(file: Path, table: pd.DataFrame) -> None:
     """Write a table, whole or not at all, in the format of the file's suffix."""
-    with replacing(file, durable=False) as temporary:
+    with replacing(file) as temporary:
         if file.suffix == ".csv":
             temporary.write_text(csv_text(table), encoding="utf-8", newline="")
         else:

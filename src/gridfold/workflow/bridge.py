@@ -97,6 +97,12 @@ def _as_jobs_see_it(plan: Plan, settings: Any) -> Plan:
     """
     try:
         plan, folder = snapshot.take(plan)
+    except PermissionError as error:
+        raise GridfoldError(
+            f"{error.filename}: {error.strerror}; nothing was run. Results that several people "
+            "work on lie in a folder of their group, with `chmod g+ws`, and each of them has set "
+            "`umask 002`; results of your own go elsewhere with `--config results=FOLDER`"
+        ) from None
     except OSError as error:
         where = error.filename or plan.paths.root
         raise GridfoldError(f"{where}: {error.strerror}; nothing was run") from None
