@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit combinations lint format d3 schema docs horovod horovod-tested mpi browser slurm clean
+.PHONY: help setup demo test test-unit combinations properties lint format d3 schema docs horovod horovod-tested mpi browser slurm clean
 
 UV_VERSION := 0.13
 # The machine's own certificates, which a proxy of an institution may need.
@@ -46,6 +46,10 @@ test-unit: setup ## Run the tests without cluster, workflow, jobs, browser
 # Some fifty studies, half an hour on two cores; `make test` runs two of them, others each day.
 combinations: setup horovod-tested ## Run the studies in which all choices meet in pairs
 	@COMBINATIONS=all $(RUN) pytest tests/workflow/test_combinations.py
+
+# What the tests of properties do with the same examples each time, here with many new ones.
+properties: setup ## Search for cases in which properties of the stores do not hold
+	@$(RUN) pytest -n auto --hypothesis-profile deep $$(find tests -name 'test_*_properties.py')
 
 lint: setup ## Check format, types, rules and generated files
 	@$(RUN) ruff check

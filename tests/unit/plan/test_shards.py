@@ -83,6 +83,29 @@ def test_a_line_that_a_crash_cut_short_costs_only_itself(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    "damaged",
+    [
+        '{"shard": "s00!2", "trials": ["b/r0f0"]}',
+        '{"shard": 2, "trials": ["b/r0f0"]}',
+        '{"shard": "s0002", "trials": [2]}',
+        '{"shard": "s0002", "trials": ["b"]}',
+        '{"shard": "s0002", "trials": ["a/r0f0"]}',
+        '{"shard": "s0001", "trials": ["b/r0f0"]}',
+        "[]",
+    ],
+)
+def test_a_damaged_line_costs_only_itself_and_gives_no_trial_a_second_shard(
+    tmp_path: Path, damaged: str
+) -> None:
+    file = tmp_path / "ledger.jsonl"
+    ledger = Ledger().assign(trials("a"), 2)
+    ledger.append_to(file)
+    file.write_text(file.read_text() + damaged + "\n")
+    assert Ledger.read(file).shards == ledger.shards
+    assert list(Ledger.read(file).assign(trials("b"), 2).shards) == ["s0001", "s0002"]
+
+
+@pytest.mark.parametrize(
     ("setting", "expected"), [("split", 1), ("configuration", 5), (7, 7), (1, 1)]
 )
 def test_trials_per_job_as_the_study_says(setting: str | int, expected: int) -> None:
