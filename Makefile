@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit combinations properties lint format d3 schema docs horovod horovod-tested mpi browser slurm clean
+.PHONY: help setup demo test test-unit combinations properties fuzz lint audit format d3 schema docs horovod horovod-tested mpi browser slurm clean
 
 UV_VERSION := 0.13
 # The machine's own certificates, which a proxy of an institution may need.
@@ -51,13 +51,25 @@ combinations: setup horovod-tested ## Run the studies in which all choices meet 
 properties: setup ## Search for cases in which properties of the stores do not hold
 	@$(RUN) pytest -n auto --hypothesis-profile deep $$(find tests -name 'test_*_properties.py')
 
+# Ten minutes on two cores; `make test` tries the first few hundred cases.
+fuzz: setup ## Read thousands of study and data files that are wrong
+	@$(RUN) python tests/support/fuzzing.py studies --cases 10000
+	@$(RUN) python tests/support/fuzzing.py data --cases 2000
+
 lint: setup ## Check format, types, rules and generated files
 	@$(RUN) ruff check
 	@$(RUN) ruff format --check
 	@$(RUN) mypy
 	@$(RUN) lint-imports --no-logo
+	@$(RUN) bandit -q -c pyproject.toml -r src workflow benchmarks docs
 	@$(RUN) snakefmt --check --compact-diff Snakefile rules
 	@$(RUN) snakemake --lint --configfile config/demo.yaml
+
+# Not a part of `lint`: without PyPI's database of vulnerabilities there is no answer. `--strict`
+# ends with an error then, where pip-audit would say that nothing is known.
+audit: setup ## Ask PyPI for known vulnerabilities of the locked packages
+	@$(UV) export --quiet --locked --no-emit-project --format requirements-txt \
+	  | $(RUN) pip-audit --strict --disable-pip --require-hashes --requirement /dev/stdin
 
 format: setup ## Rewrite all files in the project's format
 	@$(RUN) ruff check --fix

@@ -71,7 +71,8 @@ def main(folder: Path) -> None:
     _stop_on_signals(messages)
     messages.send("started", host=platform.node())
     try:
-        works = pickle.loads((folder / "works.pkl").read_bytes())
+        # Written a moment ago by the job that has started this rank.
+        works = pickle.loads((folder / "works.pkl").read_bytes())  # nosec B301
         _train_all(works, messages)
     except BaseException as error:
         # The others wait for this rank in the middle of a step; only the end of the job frees them.
