@@ -41,7 +41,7 @@ from gridfold.plan.plan import Plan
 
 ROOT = Path(__file__).parents[2]
 # Far more than any case needs, also on a busy machine: seconds of processor time, and of memory.
-SECONDS, GIGABYTES = 30, 8
+SECONDS, GIGABYTES = 20, 4
 
 
 @dataclass(frozen=True)
