@@ -181,6 +181,8 @@ class _Lock:
 
     def _create(self, me: Holder) -> bool:
         """Make the lock, whole; say whether it is ours."""
+        if self._file.exists():
+            return False
         written = self._beside(me.token)
         try:
             _write_new(written, me)
