@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit combinations properties fuzz lint audit format d3 schema docs horovod horovod-tested mpi browser slurm clean
+.PHONY: help setup demo test test-unit combinations properties fuzz mutants lint audit format d3 schema docs horovod horovod-tested mpi browser slurm clean
 
 UV_VERSION := 0.13
 # The machine's own certificates, which a proxy of an institution may need.
@@ -55,6 +55,12 @@ properties: setup ## Search for cases in which properties of the stores do not h
 fuzz: setup ## Read thousands of study and data files that are wrong
 	@$(RUN) python tests/support/fuzzing.py studies --cases 10000
 	@$(RUN) python tests/support/fuzzing.py data --cases 2000
+
+# Hours; `MUTANTS='gridfold.store.locks*'` takes one module. `mutmut show NAME` shows a survivor.
+MUTANTS ?=
+mutants: setup ## Change the code a little, one place at a time, and see whether a test notices
+	@PYTHONPATH=$(CURDIR)/mutants/src nice $(RUN) mutmut run $(MUTANTS)
+	@$(RUN) mutmut results
 
 lint: setup ## Check format, types, rules and generated files
 	@$(RUN) ruff check
@@ -127,4 +133,4 @@ slurm:
 	fi
 
 clean: ## Remove environment, caches and tools, but no results
-	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis mutants
