@@ -133,7 +133,20 @@ def test_a_store_of_a_trial_in_training_is_not_cleared_away(tmp_path: Path) -> N
 def test_no_heartbeat_outlives_its_job(tmp_path: Path) -> None:
     with Heartbeat() as locks:
         assert locks.acquire(tmp_path / "cafe" / "r0f0")
-    assert "gridfold-locks" not in [t.name for t in threading.enumerate()]
+        (heart,) = (t for t in threading.enumerate() if t.name == "gridfold-locks")
+        assert heart.daemon, "a job that breaks down must end"
+    assert not heart.is_alive()
+
+
+def test_a_job_releases_only_what_it_has(tmp_path: Path) -> None:
+    trial = tmp_path / "cafe" / "r0f0"
+    with Heartbeat() as ours, Heartbeat() as theirs:
+        assert ours.acquire(trial)
+        assert not theirs.acquire(trial)
+        theirs.release(trial)
+        assert not theirs.acquire(trial)
+        ours.release(trial)
+        assert theirs.acquire(trial)
 
 
 def names(trial: Path) -> list[str]:
@@ -172,6 +185,16 @@ def test_a_full_disk_is_told_and_leaves_no_lock(
             TrialLock(trial).acquire()
     assert names(trial) == []
     assert TrialLock(trial).acquire()
+
+
+def test_a_full_disk_is_told_to_who_asks_for_the_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = tmp_path / "cafe" / "r0f0"
+    write(trial, replace(Holder.me(), host="far", machine="far", job=""))
+    monkeypatch.setattr(Path, "touch", full_disk)
+    with pytest.raises(GridfoldError, match=r"r0f0\.lock\.\w{32} can't be written: No space left"):
+        TrialLock(trial).live_holder()
 
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
@@ -233,7 +256,7 @@ def test_a_holder_that_was_robbed_neither_beats_nor_releases(
     other = replace(Holder.me(), host="far", machine="far", job="")
     write(trial, other)
     lock.beat()
-    assert "was taken by another job though this one is alive" in caplog.text
+    assert f"{trial.with_name('.r0f0.lock')} was taken by another job though" in caplog.text
     lock.release()
     assert str(other) == lock.live_holder()
     trial.with_name(".r0f0.lock").unlink()
