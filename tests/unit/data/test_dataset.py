@@ -175,6 +175,31 @@ def test_a_file_that_is_no_npz_is_named(tmp_path: Path, content: bytes) -> None:
         load("multiclass", source="npz", path=str(file))
 
 
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [(8, 1), (10, 77), (42, 255)],
+    ids=["encrypted", "unknown compression", "elsewhere"],
+)
+def test_a_damaged_npz_is_named_with_what_is_wrong(tmp_path: Path, at: int, value: int) -> None:
+    file = tmp_path / "damaged.npz"
+    np.savez(file, x=np.arange(24).reshape(6, 4), y=[0, 1, 0, 1, 0, 1])
+    content = bytearray(file.read_bytes())
+    # In the entry of `x` in the table of contents.
+    content[content.index(b"PK\x01\x02") + at] = value
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"damaged\.npz.* can't be read, it may be damaged: \w+"):
+        load("binary", source="npz", path=str(file))
+
+
+def test_a_damaged_npy_is_named_with_what_is_wrong(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(24).reshape(6, 4))
+    file = tmp_path / "x.npy"
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"'shape': (6, 4)", b"'shape': (6, 4 "))
+    with pytest.raises(DataError, match=r"x\.npy can't be read, it may be damaged: \w+"):
+        load("binary", source="npy", path=str(tmp_path), features="x", targets="y")
+
+
 def test_pickled_objects_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "objects.npz"
     np.savez(file, x=np.array([[{}], [{}]], dtype=object), y=[0, 1])
