@@ -25,7 +25,6 @@ settings.load_profile("usual")
 _MARKERS = {
     "cluster": ("slurm", "workflow"),
     "workflow": ("workflow",),
-    "faults": ("faults",),
     "jobs": ("jobs",),
     "browser": ("browser",),
     "faults": ("faults",),

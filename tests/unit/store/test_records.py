@@ -93,6 +93,7 @@ def test_what_lies_on_disk_has_the_keys_that_people_know() -> None:
         "data",
         "answers",
         "threshold",
+        "code",
         "output_scaling",
         "environment",
         "checksum",
