@@ -27,7 +27,7 @@ def fit_final(
     It may take `trial_timeout` seconds.
     """
     # Imported inside the job: TensorFlow prints while it is imported, and that belongs in the log.
-    with job(log_file, request):
+    with job(log_file, request, map(Path, files.values())):
         with lasting():
             from gridfold.final import fit
 
@@ -50,7 +50,8 @@ def fit_ensemble(
     outputs: tuple[Sequence[str], Sequence[str], str],
 ) -> None:
     """Bring the split models together; `outputs` are their files, and that of their scores."""
-    with job(log_file, request):
+    models, preprocessing, scores = outputs
+    with job(log_file, request, map(Path, [*models, *preprocessing, scores])):
         with lasting():
             from gridfold.final import ensemble
 

@@ -120,7 +120,7 @@ class FinishedStudy:
         """Return the digest of the test samples themselves, in their order; empty without any."""
         if not len(self.test):
             return ""
-        data = Dataset.load(self.paths.data)
+        data = Dataset.verified(self.paths.data)
         result = hashlib.sha256(repr((data.class_names, data.target_names)).encode())
         for array in (data.features, data.targets):
             result.update(np.ascontiguousarray(array[self.test]).tobytes())
@@ -129,7 +129,7 @@ class FinishedStudy:
     def test_results(self) -> tuple[Array, Array]:
         """Return targets and predictions of the test samples, in the order of `test`."""
         table = read_table(self.paths.final_model.test_predictions)
-        targets = Dataset.load(self.paths.data).targets
+        targets = Dataset.verified(self.paths.data).targets
         (found,) = predicted_samples(table.head(0), table, targets, self.card.positive_from)
         return found.truth, found.prediction
 

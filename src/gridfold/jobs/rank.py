@@ -84,7 +84,7 @@ def main(folder: Path, digest: str) -> None:
         content = (folder / "works.pkl").read_bytes()
         if hashlib.sha256(content).hexdigest() != digest:
             raise GridfoldError(f"{folder / 'works.pkl'} is not what the job has written")
-        snapshots, works = pickle.loads(content)
+        snapshots, works = pickle.loads(content)  # nosec B301
         sources.use(snapshots)
         _train_all(works, messages)
     except BaseException as error:

@@ -99,7 +99,7 @@ def typed(value: Any) -> Any:
         return [typed(item) for item in value]
     if isinstance(value, str):
         try:
-            return yaml.load(value, Loader=_Loader)
+            return yaml.load(value, Loader=_Loader)  # nosec B506  # a SafeLoader
         except (yaml.YAMLError, ValueError, RecursionError):
             return value
     return value

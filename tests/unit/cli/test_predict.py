@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -155,23 +156,53 @@ def test_a_folder_that_was_copied_away_predicts_too(
     assert capsys.readouterr().out.startswith("patient,prediction,")
 
 
+FOREIGN = """
+from pathlib import Path
+
+import keras
+
+Path("it-has-run").touch()
+
+
+class Same(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs
+"""
+
+
+@pytest.fixture
+def foreign(image_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return results from elsewhere, which name code that lies with them."""
+    folder = tmp_path / "downloads" / "foreign"
+    shutil.copytree(image_model / "final", folder / "final")
+    (folder / "layers.py").write_text(FOREIGN)
+    files = StudyPaths(folder).final_model
+    card = ModelCard.read(files.card)
+    card.configuration.settings["model"]["objects"] = str(folder / "layers.py")
+    card.write(files.card)
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_code_that_a_model_is_not_made_of_is_not_run(
+    foreign: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (8, 8), "gray").save("photo.png")
+    assert main(["predict", str(foreign), "photo.png"]) == 0
+    assert not Path("it-has-run").exists()
+
+
 @pytest.mark.parametrize("verb", ["predict", "export"])
 def test_code_that_only_the_results_name_runs_when_it_is_trusted(
     verb: str,
-    image_model: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    foreign: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    foreign = tmp_path / "downloads" / "foreign"
-    shutil.copytree(image_model / "final", foreign / "final")
-    code = foreign / "layers.py"
-    code.write_text("from pathlib import Path\n\nPath('it-has-run').touch()\n")
-    files = StudyPaths(foreign).final_model
-    card = ModelCard.read(files.card)
-    card.configuration.settings["model"]["objects"] = str(code)
-    card.write(files.card)
-    monkeypatch.chdir(tmp_path)
+    code, model = foreign / "layers.py", StudyPaths(foreign).final_model.model
+    own = functions.load_file(code)
+    keras.Sequential([keras.saving.load_model(model), own.Same()]).save(model)
+    functions.forget()
+    Path("it-has-run").unlink()
     if verb == "predict":
         Image.new("RGB", (8, 8), "gray").save("photo.png")
         words = ["predict", str(foreign), "photo.png"]

@@ -860,3 +860,15 @@ def test_groups_are_not_silently_separated(tmp_path: Path, method: str) -> None:
     study = tiny_study(data=data, resampling={"method": method, "folds": 2})
     with pytest.raises(StudyError, match=r"would separate groups\n +allowed: group or holdout"):
         load_study([write_study(tmp_path / "study.yaml", study)])
+
+
+def test_a_measure_that_may_not_have_its_name_is_told_with_a_tuner_too(tmp_path: Path) -> None:
+    problem = {"type": "multiclass", "measures": ["model.py:build_model"]}
+    search = {
+        "strategy": {"type": "keras_tuner", "tuner": "random"},
+        "space": {"mlp.units": [4, 8]},
+    }
+    with pytest.raises(StudyError, match=r"problem\.measures\[0\]: "):
+        load_study(
+            [write_study(tmp_path / "study.yaml", tiny_study(problem=problem, search=search))]
+        )

@@ -179,7 +179,7 @@ def _model_function(study: TuningStudy) -> ModelFunction | None:
     function = functions.load(model.build)
     given: tuple[Any, ...] = ()
     if len(inspect.signature(function).parameters) >= 3:
-        dataset = Dataset.load(study.paths.data)
+        dataset = Dataset.verified(study.paths.data)
         given = (_input_shape(study, dataset), dataset.outputs)
 
     def ask(hp: Any) -> Any:
