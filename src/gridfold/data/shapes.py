@@ -49,7 +49,9 @@ def sample_shape(study: Study) -> tuple[int, ...]:
 
 def _npy_shape(folder: Path, name: str) -> tuple[int, ...] | None:
     try:
-        shapes = [np.load(f, mmap_mode="r").shape for f in npy_files(folder, name)]
+        shapes = [
+            np.load(f, mmap_mode="r", allow_pickle=False).shape for f in npy_files(folder, name)
+        ]
         return (sum(shape[0] for shape in shapes), *shapes[0][1:])
     except (OSError, ValueError, EOFError, IndexError):
         return None
