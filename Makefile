@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit combinations properties fuzz mutants lint audit format d3 schema docs horovod horovod-tested mpi browser slurm clean
+.PHONY: help setup demo test test-unit combinations crash-matrix damage-matrix properties fuzz mutants \
+  lint audit format d3 schema docs horovod horovod-tested mpi browser slurm strace clean
 
 UV_VERSION := 0.13
 # The machine's own certificates, which a proxy of an institution may need.
@@ -37,7 +38,7 @@ setup: .venv/.synced ## Create the locked environment in .venv
 demo: setup ## Run the default study and print where its report is
 	@$(RUN) snakemake --configfile config/demo.yaml --quiet all
 
-test: setup browser horovod-tested slurm lint ## Lint, then run every test
+test: setup browser horovod-tested slurm strace lint ## Lint, then run every test
 	@$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-unit: setup ## Run the tests without cluster, workflow, jobs, browser
@@ -46,6 +47,17 @@ test-unit: setup ## Run the tests without cluster, workflow, jobs, browser
 # Some fifty studies, half an hour on two cores; `make test` runs two of them, others each day.
 combinations: setup horovod-tested ## Run the studies in which all choices meet in pairs
 	@COMBINATIONS=all $(RUN) pytest tests/workflow/test_combinations.py
+
+# Each point takes some seconds; what is done is kept in .crash-matrix, so it can be ended at any time.
+# `POINTS=9999` tries all, `SEED=...` begins with others, and `make test` a few of each day's own.
+POINTS ?= 2500
+SEED ?= all
+crash-matrix: setup ## Disturb a study at its system calls (goes on where it was ended)
+	@$(RUN) python tests/support/crashmatrix.py --points $(POINTS) --seed $(SEED)
+
+# Each kind of damage to each kind of file, two hours; `make test` tries a few, others each day.
+damage-matrix: setup ## Damage each file of a study in all ways and run it again
+	@PYTHONPATH=tests/support $(RUN) python tests/support/damages.py
 
 # What the tests of properties do with the same examples each time, here with many new ones.
 properties: setup ## Search for cases in which properties of the stores do not hold
@@ -130,6 +142,13 @@ slurm:
 	  echo "Installing Slurm for the tests on a cluster"; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -qq -y \
 	    --no-install-recommends slurm-wlm slurmdbd munge mariadb-server >/dev/null; \
+	fi
+
+# A test compares what it sees with what the tests of crashes see.
+strace:
+	@if ! command -v strace >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+	    strace >/dev/null; \
 	fi
 
 clean: ## Remove environment, caches and tools, but no results

@@ -18,6 +18,7 @@ from gridfold.workflow.bridge import (
     monitor,
     say_advice,
     say_answer,
+    say_what_has_changed,
     say_what_is_left,
     scripts_folder,
     site,
@@ -116,6 +117,7 @@ def ended():
     TABLE_FORKS.stop()
     MONITOR.stop()
     request_notes.settle(PATHS.logs)
+    say_what_has_changed(PLAN)
 
 
 # Used with `--sdm apptainer`; built from workflow/envs/gridfold.def.

@@ -27,6 +27,7 @@ _MARKERS = {
     "workflow": ("workflow",),
     "jobs": ("jobs",),
     "browser": ("browser",),
+    "faults": ("faults",),
 }
 
 # The packages whose unit tests really train, or start processes of their own.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -40,7 +41,19 @@ def empty(shape: tuple[int, ...], dtype: Any, folder: Path | None = None) -> Arr
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
+        _reserve(file.fileno(), int(np.prod(shape)) * dtype.itemsize, folder)
         return np.memmap(file, dtype, "w+", shape=shape)
+
+
+def _reserve(descriptor: int, size: int, folder: Path | None) -> None:
+    """Have the disk say now that it has no room: of a mapped file it is told by SIGBUS."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        error.filename = str(folder or tempfile.gettempdir())
+        raise
 
 
 def joined(parts: Sequence[Array], dtype: Any, folder: Path | None = None) -> Array:
@@ -60,14 +73,20 @@ def joined(parts: Sequence[Array], dtype: Any, folder: Path | None = None) -> Ar
 
 
 def write_npy(file: Path, array: Array) -> None:
-    """Write an array as ``.npy``, piece by piece."""
-    if array.nbytes <= _SMALL_BYTES:
-        np.save(file, array)
-        return
-    target = np.lib.format.open_memmap(file, "w+", array.dtype, array.shape)
-    for piece in pieces(array):
-        target[piece] = array[piece]
-    target.flush()
+    """Write an array as ``.npy``, piece by piece.
+
+    Not by ``np.save``, which does not say why a file can't be written, and not by mapping the file
+    into memory: where the disk is full, that ends the process with SIGBUS.
+    """
+    head = {
+        "descr": np.lib.format.dtype_to_descr(array.dtype),
+        "fortran_order": False,
+        "shape": array.shape,
+    }
+    with file.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, head)
+        for piece in pieces(array):
+            stream.write(np.ascontiguousarray(array[piece]).tobytes())
 
 
 def are_images(sample_shape: Sequence[int]) -> bool:

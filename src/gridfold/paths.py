@@ -141,6 +141,10 @@ class StudyPaths:
         """What the last run was asked for (:class:`gridfold.store.last_run.LastRun`)."""
         return self.root / "run.json"
 
+    def snapshot(self, name: str) -> Path:
+        """Folder of what a run was asked for (:mod:`gridfold.plan.snapshot`)."""
+        return self.root / "request" / name
+
     @property
     def ledger(self) -> Path:
         """Which trial belongs to which shard."""

@@ -68,6 +68,8 @@ def runs(
     with contextlib.ExitStack() as stack:
         for process in started.values():
             stack.enter_context(ended(process))
+        for clone in clones.values():
+            clone.spoil_study()
         for name, process in started.items():
             outputs[name], _ = process.communicate(timeout=PATIENCE)
             assert process.returncode == 0, f"{name}: {outputs[name]}"

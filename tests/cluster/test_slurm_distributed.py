@@ -70,6 +70,7 @@ def distributed(
                     study, *("--profile", "slurm", *words, *IMPATIENT, "--verbose", "--", *target)
                 )
                 started[name] = stack.enter_context(ended(process))
+                clone.spoil_study()
             for name, process in started.items():
                 outputs[name], _ = process.communicate(timeout=PATIENCE)
                 assert process.returncode == 0, f"{name}: {outputs[name]}"

@@ -45,6 +45,7 @@ class Search:
         state = self.root / "search" / "tuner" / "oracle.json"
         target = "results/tiny/search/explore.json"
         with ended(clone.start(STUDY, *PROFILE, "--", target)) as process:
+            clone.spoil_study()
             wait_until(lambda: "worker1-0" in _ongoing(state), PATIENCE)
             self.lost = _ongoing(state)["worker1-0"]
             _worker(clone.folder, "1").kill()

@@ -97,6 +97,7 @@ NEUTRAL = {
     "study.sections.model",
     "study.sections.training",
     "usercode.functions",
+    "usercode.sources",
 }
 
 

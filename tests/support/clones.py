@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 import slurmcluster
 import yaml
-from workbench import ROOT
+from workbench import ROOT, wait_for
 from workspaces import tiny
 
 # What a user would not say: these tests should wait for their jobs no longer than the jobs take.
@@ -110,6 +110,14 @@ class Clone:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def spoil_study(self, study: str = "tiny") -> None:
+        """Make the study file unreadable once the run that has just been started has its own copy.
+
+        From then on all jobs of the cluster, each a Snakemake that reads the study, depend on that.
+        """
+        wait_for(lambda: [*self.results(study).glob("request/*/request.json")])
+        (self.folder / "study.yaml").write_text("study: [\n")
 
     def snakemake(self, study: dict[str, Any], *options: str) -> str:
         with ended(self.start(study, *options)) as process:

@@ -6,7 +6,7 @@ from gridfold.jobs import distributed
 from gridfold.jobs.job import job
 from gridfold.jobs.shard import ShardTables
 from gridfold.plan.job_requests import JobRequests
-from gridfold.plan.plan import Plan
+from gridfold.plan.snapshot import plan_of
 
 if __name__ == "__main__":
     parser = distributed.arguments()
@@ -14,9 +14,9 @@ if __name__ == "__main__":
     parser.add_argument("--attempt", type=int, required=True)
     parser.add_argument("--outputs", nargs=3, type=Path, required=True)
     options = parser.parse_args()
-    plan = Plan.load(options.study, options.set, options.results)
+    plan = plan_of(options.study, options.set, options.results)
     request = JobRequests(plan).train(options.shard)
-    with job(options.log, request.text()):
+    with job(options.log, request.text(), options.outputs):
         distributed.train_shard(
             plan,
             request,

@@ -2,12 +2,12 @@
 
 from gridfold.jobs.job import job
 from gridfold.plan.job_requests import JobRequests
-from gridfold.plan.plan import Plan
+from gridfold.plan.snapshot import plan_of
 from gridfold.search.tuner.job import parser, tune
 
 if __name__ == "__main__":
     options = parser().parse_args()
-    plan = Plan.load(options.study, options.set, options.results)
+    plan = plan_of(options.study, options.set, options.results)
     request = JobRequests(plan).tune()
-    with job(options.log, request.text()):
+    with job(options.log, request.text(), options.outputs):
         tune(plan, request, options)

@@ -18,43 +18,42 @@ from gridfold.atomic import write_json
 from gridfold.canonical import digest
 from gridfold.data.sources.arrays import ARRAYS, npy_files
 from gridfold.imagefolders import SUFFIXES
-from gridfold.study import Study
 from gridfold.terminal import say
-from gridfold.usercode.digests import file_digest, file_mark
+from gridfold.usercode.marks import file_digest, file_mark
 
 # Reading so much takes more than a moment.
 _WORTH_A_WORD = 2e9
 
 
-def content_digest(study: Study, memory: Path) -> str:
-    """Return the digest of what the study's data files hold; empty where it names none.
+def content_digest(data: Mapping[str, Any], memory: Path) -> str:
+    """Return the digest of what the data files of a study hold; empty where it names none.
 
     Single files count by their content. Folders of images, which can hold millions of files, count
     by the names, sizes and times of their files.
 
     Parameters
     ----------
-    study : Study
+    data : mapping
+        The section `data`, defaults filled in.
     memory : Path
         File that remembers the digests of files that have not been touched since.
     """
-    data = study.data
-    paths = [getattr(data, key, None) for key in ("path", "test_path")]
+    paths = [data.get(key) for key in ("path", "test_path")]
     given = [Path(path) for path in paths if path is not None]
     if not given:
         return ""
     parts: list[Any] = []
-    if data.source == "images":
+    if data["source"] == "images":
         for path in given:
-            parts += [_stamp(file, path) for file in _images(path, data.image)]
+            parts += [_stamp(file, path) for file in _images(path, data["image"])]
         given = [path for path in given if path.is_file()]
-    return digest([*parts, _digests(_plain_files(study, given), memory)])
+    return digest([*parts, _digests(_plain_files(data, given), memory)])
 
 
-def _plain_files(study: Study, given: list[Path]) -> list[Path]:
+def _plain_files(data: Mapping[str, Any], given: list[Path]) -> list[Path]:
     """Return the files that count by their content, in the order of their names."""
-    if study.data.source == "npy":
-        names = [name for key in ARRAYS if (name := getattr(study.data, key))]
+    if data["source"] == "npy":
+        names = [name for key in ARRAYS if (name := data[key])]
         return sorted({file for path in given for name in names for file in npy_files(path, name)})
     return [
         file

@@ -6,12 +6,17 @@ import functools
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from gridfold.errors import GridfoldError
+
 # A new version of one of these may change numbers; the others only present them.
 _NUMERIC_PACKAGES = ("keras", "numpy", "scikit-learn", "tensorflow")
+# What Apptainer, and Singularity before it, tell a process in a container.
+_IN_CONTAINER = {"APPTAINER_CONTAINER", "SINGULARITY_CONTAINER"}
 _RECORDED_PACKAGES = ("gridfold", "snakemake", *_NUMERIC_PACKAGES, "pandas", "matplotlib")
 
 
@@ -29,6 +34,26 @@ def package_version(name: str) -> str:
 def numeric_versions() -> dict[str, str]:
     """Return the versions that are part of every trial's fingerprint."""
     return {name: package_version(name) for name in _NUMERIC_PACKAGES}
+
+
+def versions_of_job(planned: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions that a job trains with, which must be those that it was planned with.
+
+    A container has its own, the same for all jobs.
+
+    Raises
+    ------
+    GridfoldError
+        When they have changed since the run began.
+    """
+    found = numeric_versions()
+    changed = [f"{k} {planned[k]} -> {found[k]}" for k in planned if planned[k] != found[k]]
+    if changed and not _IN_CONTAINER & os.environ.keys():
+        raise GridfoldError(
+            f"packages have changed since this run began: {', '.join(changed)}; start the same "
+            "command again"
+        )
+    return found
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from gridfold.data.sources.arrays import npy_files
 from gridfold.imagefolders import all_class_folders
 from gridfold.study import Study
+from gridfold.usercode.digests import local_modules
 from gridfold.usercode.functions import split_reference
 
 
@@ -32,8 +33,8 @@ def data_files(study: Study) -> dict[str, list[str]]:
     return {"source": files} if files else {}
 
 
-def code_and_data_files(study: Study) -> list[Path]:
-    """Return the files of data, models and functions that jobs read where they lie."""
+def code_files(study: Study) -> list[Path]:
+    """Return the user's files that jobs import or run, with the modules beside them."""
     references = [
         getattr(study.data, "function", None),
         study.model.python and study.model.python.build,
@@ -41,9 +42,23 @@ def code_and_data_files(study: Study) -> list[Path]:
         *study.problem.own_measures.values(),
     ]
     code = [split_reference(reference)[0] for reference in references if reference]
-    weights = [
+    if study.model.saved and study.model.saved.objects:
+        code.append(Path(study.model.saved.objects))
+    beside = [module for file in code for module in local_modules(file)]
+    notebook = study.report.notebook
+    return [*code, *beside, *([Path(notebook)] if isinstance(notebook, str) else [])]
+
+
+def large_files(study: Study) -> list[Path]:
+    """Return the files of saved models and weights that models begin with."""
+    files = [
         study.model.application and study.model.application.weights,
         study.model.saved and study.model.saved.path,
-        study.model.saved and study.model.saved.objects,
     ]
-    return [Path(file) for file in (*data_files(study).get("source", []), *code, *weights) if file]
+    return [Path(file) for file in files if file]
+
+
+def read_files(study: Study) -> list[Path]:
+    """Return the files of data, models and functions that jobs read."""
+    data = map(Path, data_files(study).get("source", []))
+    return [*data, *code_files(study), *large_files(study)]

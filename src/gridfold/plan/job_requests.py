@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import cached_property
 
 from gridfold.canonical import case_id
-from gridfold.environment.versions import numeric_versions
 from gridfold.plan.fingerprint import own_measures, training_code_digest
 from gridfold.plan.plan import Plan
 from gridfold.plan.stage_names import stage_of
@@ -90,7 +89,7 @@ class JobRequests:
         threshold = self._study.problem.other_threshold
         return Conditions(
             training_code_digest(self._study),
-            numeric_versions(),
+            self._plan.versions,
             training.steps_per_execution,
             training.checkpoint_every,
             execution.threads_per_worker,

@@ -15,7 +15,6 @@ from gridfold.space.checks import space_problems
 from gridfold.space.expansion import expand
 from gridfold.space.space import Expansion, Space
 from gridfold.space.starting_points import start_problems
-from gridfold.store.last_run import LastRun
 from gridfold.study import Study
 from gridfold.study.checks.sections import section_problems
 from gridfold.study.sections.explain import problems_of
@@ -72,29 +71,44 @@ def load_study(
     return _loaded(source, YamlDocument(_merged(data, over), lines), over, paths)
 
 
-def load_last_run(run: LastRun, file: Path) -> LoadedStudy:
-    """Return the study as it was when it was run last, from the record of that run.
+def load_recorded(
+    study: Mapping[str, Any], files: Iterable[str], file: Path, *, was_checked: bool = False
+) -> LoadedStudy:
+    """Return the study as it was when a run of it began, from the record of that run.
 
     Parameters
     ----------
-    run : LastRun
+    study : mapping
+        Without the defaults.
+    files : iterable of str
+        The files it was read from.
     file : Path
         Where the record lies; problems are told of it.
+    was_checked : bool
+        Whether this version has found the study to be valid, the files that it names included; they
+        may be others by now.
 
     Raises
     ------
     StudyError
         When this version of gridfold can't run that study.
     """
-    return _loaded(str(file), YamlDocument(run.study), {}, tuple(map(Path, run.files)))
+    paths = tuple(map(Path, files))
+    document = YamlDocument(dict(study))
+    return _loaded(str(file), document, {}, paths, was_checked=was_checked)
 
 
 def _loaded(
-    source: str, document: YamlDocument, over: Mapping[str, Any], files: tuple[Path, ...]
+    source: str,
+    document: YamlDocument,
+    over: Mapping[str, Any],
+    files: tuple[Path, ...],
+    *,
+    was_checked: bool = False,
 ) -> LoadedStudy:
     """Return the study of a document, in which the values of `over` have no lines."""
     data = document.data
-    study, expansion, problems = _validate(data)
+    study, expansion, problems = _validate(data, was_checked=was_checked)
     if study is None or expansion is None or problems:
         written = [dataclasses.replace(p, path=_as_written(p.path, data)) for p in problems]
         raise StudyError(
@@ -110,7 +124,9 @@ def _loaded(
     return LoadedStudy(study, expansion, files, data)
 
 
-def _validate(data: dict[str, Any]) -> tuple[Study | None, Expansion | None, list[Problem]]:
+def _validate(
+    data: dict[str, Any], *, was_checked: bool
+) -> tuple[Study | None, Expansion | None, list[Problem]]:
     problems: list[Problem] = []
     study = None
     try:
@@ -119,12 +135,13 @@ def _validate(data: dict[str, Any]) -> tuple[Study | None, Expansion | None, lis
     except ValidationError as error:
         problems += problems_of(error, Study, data)
         sections = _valid_sections(data)
-    problems += section_problems(sections)
+    if not was_checked:
+        problems += section_problems(sections)
     expansion = None
     needed = ("search", "model", "training", "problem", "data")
     if all(name in sections for name in needed):
         space = Space(*(sections[name] for name in needed))
-        found = space_problems(space) or list(start_problems(space))
+        found = [] if was_checked else space_problems(space) or list(start_problems(space))
         if not found:
             expansion, found = expand(space)
         problems += found

@@ -10,9 +10,10 @@ from typing import Any
 
 from gridfold.cluster.placement import Placement, Site, processes
 from gridfold.data.content import content_digest
+from gridfold.environment.versions import numeric_versions
 from gridfold.paths import StudyPaths
 from gridfold.plan.cost import seconds_per_trial
-from gridfold.plan.loading import LoadedStudy, load_last_run, load_study
+from gridfold.plan.loading import LoadedStudy, load_recorded, load_study
 from gridfold.plan.shards import DISTRIBUTED, SINGLE, Ledger, TrialKey, trials_per_job
 from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stage_names import SLOT_PATTERN, stage_of
@@ -28,6 +29,7 @@ from gridfold.plan.stages import (
 from gridfold.plan.tuner_schedule import tuner_of
 from gridfold.space.space import Configuration, Expansion
 from gridfold.store.last_run import LastRun
+from gridfold.store.snapshot import Snapshot
 from gridfold.study import Study
 from gridfold.study.command import run_command
 
@@ -59,6 +61,8 @@ class Plan:
         What stands in the files and over them, without the defaults.
     overrides : dict
         Values from the command line, over those of the files.
+    snapshot : Snapshot or None
+        What the run was asked for that this process belongs to; None outside of a run.
     """
 
     study: Study
@@ -70,6 +74,7 @@ class Plan:
     stages: tuple[Stage, ...]
     given: Mapping[str, Any]
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    snapshot: Snapshot | None = None
 
     @classmethod
     def load(
@@ -103,7 +108,25 @@ class Plan:
         """
         paths = StudyPaths(folder)
         run = LastRun.read(paths.last_run)
-        return cls._of(load_last_run(run, paths.last_run), paths, run.overrides)
+        return cls._of(load_recorded(run.study, run.files, paths.last_run), paths, run.overrides)
+
+    @classmethod
+    def of_snapshot(cls, snapshot: Snapshot, file: Path) -> Plan:
+        """Plan the study as a run was asked for it.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+        file : Path
+            Where it lies.
+        """
+        loaded = load_recorded(snapshot.study, snapshot.files, file, was_checked=True)
+        paths = StudyPaths.of(loaded.study.study, snapshot.results)
+        return cls._of(loaded, paths, snapshot.overrides).as_asked_for(snapshot)
+
+    def as_asked_for(self, snapshot: Snapshot) -> Plan:
+        """Return this plan as the jobs of a run see it."""
+        return replace(self, snapshot=snapshot)
 
     @classmethod
     def _of(cls, loaded: LoadedStudy, paths: StudyPaths, overrides: Mapping[str, Any]) -> Plan:
@@ -150,8 +173,20 @@ class Plan:
 
     @cached_property
     def content(self) -> str:
-        """Digest of the data files when it was first asked for; there may be a million."""
-        return content_digest(self.study, self.paths.source_digests)
+        """Digest of the data files when the run began, or else when it was first asked for.
+
+        There may be a million of them.
+        """
+        return self.current_content() if self.snapshot is None else self.snapshot.content
+
+    def current_content(self) -> str:
+        """Return the digest of the data files as they are now."""
+        return content_digest(self.study.data.model_dump(), self.paths.source_digests)
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Versions of the packages that decide numbers."""
+        return numeric_versions() if self.snapshot is None else self.snapshot.versions
 
     @cached_property
     def by_id(self) -> dict[str, Configuration]:

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
+
+from gridfold.atomic import write_text
+from gridfold.store.seals import set_aside
 
 # Trials on one device, several at a time; trials that take all processes of a job.
 SINGLE, DISTRIBUTED = "s", "d"
@@ -60,13 +64,14 @@ class Ledger:
         """Return the remembered shards; none when there is no ledger.
 
         A line that a crash has cut short, or that is damaged, is dropped: its trials get a shard
-        again. Damage that looks like another trial must not give that one a second shard.
+        again; damage that looks like another trial must not give that one a second shard. What
+        can't be read, as a folder in its place, is no ledger.
         """
         shards: dict[str, tuple[TrialKey, ...]] = {}
         placed: set[TrialKey] = set()
         try:
             text = file.read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
+        except OSError:
             return cls()
         for line in text.splitlines():
             try:
@@ -108,11 +113,12 @@ class Ledger:
         )
         if not news:
             return
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # A crash may have left the last line without its end.
-        torn = file.exists() and not file.read_bytes().endswith(b"\n")
-        with file.open("a", encoding="utf-8") as stream:
-            stream.write(("\n" if torn else "") + news)
+        if os.path.lexists(file) and not file.is_file():
+            set_aside(file, "it is no file", "and the ledger begun anew")
+        before = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+        # Earlier versions wrote line by line; a crash may have left the last one without its end.
+        torn = before != "" and not before.endswith("\n")
+        write_text(file, before + ("\n" if torn else "") + news)
 
 
 _JOB_SECONDS = 1800

@@ -22,6 +22,7 @@ from traitlets.config import Config
 
 from gridfold.atomic import write_text
 from gridfold.errors import NotebookError
+from gridfold.usercode import sources
 
 _KERNEL = "gridfold"
 # The page asks nothing of a network. So there is no MathJax: formulas stay as they were written.
@@ -57,7 +58,7 @@ def run(source: Path, parameters: Mapping[str, Any], notebook: Path, html: Path)
     unfinished = notebook.with_name("unfinished.ipynb")
     unfinished.parent.mkdir(parents=True, exist_ok=True)
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    content = nbformat.read(source, as_version=4)
+    content = nbformat.read(sources.readable(source), as_version=4)
     # Cells of older notebooks have no ids, and each reading would give them others.
     content = nbformat.validator.normalize(content)[1]
     try:

@@ -37,6 +37,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from gridfold.atomic import make_folder, remove_abandoned, writer
 from gridfold.cluster.job import job_number
 from gridfold.cluster.slurm import has_processes
 from gridfold.errors import GridfoldError, NotWritten
@@ -47,6 +48,9 @@ HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 600.0
 # What is certain to be left over unless it is kept fresh.
 _MISSED_SECONDS = 3 * HEARTBEAT_SECONDS
+
+# Ending of the lock that guards another one.
+_GUARD = "guard"
 
 # What `link` answers where there are no hard links.
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
@@ -118,7 +122,7 @@ class _Lock:
         """
         me = Holder.me()
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._file.parent)
             while not self._create(me):
                 if self.live_holder() is not None or not self._remove_stale():
                     return False
@@ -183,7 +187,7 @@ class _Lock:
         """Make the lock, whole; say whether it is ours."""
         if self._file.exists():
             return False
-        written = self._beside(me.token)
+        written = self._beside(f"{writer()}-{me.token}")
         try:
             _write_new(written, me)
             try:
@@ -217,7 +221,7 @@ class _Lock:
         It is removed by the holder of the guard only, so that nobody removes one that another has
         just made after removing the same stale one.
         """
-        guard = _Lock(self._beside("guard"))
+        guard = _Lock(self._beside(_GUARD))
         if not guard.acquire():
             return False
         try:
@@ -240,7 +244,7 @@ class _Lock:
 
     def _now(self) -> float:
         """Return the time by the file system's clock, which may differ from this machine's."""
-        probe = self._beside(uuid.uuid4().hex)
+        probe = self._beside(f"{writer()}-{uuid.uuid4().hex}")
         try:
             probe.touch()
             return probe.stat().st_mtime
@@ -269,13 +273,13 @@ class TrialLock(_Lock):
         """Take the lock as any other; and remove what killed processes have left beside it."""
         if not super().acquire():
             return False
-        leftovers = list(self._file.parent.glob(f"{self._file.name}.*"))
-        if leftovers:
-            with contextlib.suppress(OSError, NotWritten):
-                now = self._now()
-                for leftover in leftovers:
-                    if now - leftover.stat().st_mtime > STALE_SECONDS:
-                        leftover.unlink(missing_ok=True)
+        guard = self._beside(_GUARD)
+        for file in (self._file, guard):
+            remove_abandoned(file.parent, f"{file.name}.")
+        left_over = _Lock(guard)
+        with contextlib.suppress(NotWritten):
+            if guard.exists() and left_over.acquire():
+                left_over.release()
         return True
 
 

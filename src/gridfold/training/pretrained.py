@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +16,7 @@ from gridfold.errors import TrialFailure, summary_of
 from gridfold.training import answers
 from gridfold.training.loading import load_model
 from gridfold.usercode.functions import own_code
+from gridfold.usercode.sources import require_unchanged
 
 Shape = tuple[int, ...]
 _BACKBONE = "backbone"
@@ -23,6 +25,8 @@ _BACKBONE = "backbone"
 def application(settings: Mapping[str, Any], input_shape: Shape, outputs: int) -> keras.Model:
     """Build a backbone with a new head; see :func:`gridfold.training.models.build`."""
     model = settings["model"]
+    if model["weights"] is not None:
+        require_unchanged(Path(model["weights"]))
     if len(input_shape) != 3 or input_shape[-1] not in (1, 3):
         raise TrialFailure(
             "error",
@@ -84,6 +88,7 @@ def saved(settings: Mapping[str, Any], input_shape: Shape, outputs: int) -> kera
     """Load a model from a file; see :func:`gridfold.training.models.build`."""
     model = settings["model"]
     path = model["path"]
+    require_unchanged(Path(path))
     try:
         loaded = load_model(path, *own_code(model))
     except (TypeError, ValueError, OSError, ImportError) as error:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gridfold.canonical import digest
+from gridfold.usercode import sources
 
 
 def code_digest(file: Path) -> str:
@@ -71,20 +72,20 @@ def _files_of(module: list[str], root: Path) -> Iterator[Path]:
     for length in range(1, len(module) + 1):
         path = root.joinpath(*module[:length])
         for candidate in (path / "__init__.py", path.with_name(f"{path.name}.py")):
-            if candidate.is_file():
+            if sources.is_file(candidate):
                 yield candidate
                 break
 
 
 def source_digest(file: Path) -> str:
     """Return a digest of what a Python file does: comments, docstrings and layout don't count."""
-    stat = file.stat()
-    return _source_digest(file, stat.st_mtime_ns, stat.st_size)
+    return digest_of_source(sources.content(file), str(file))
 
 
 @functools.cache
-def _source_digest(file: Path, _mtime_ns: int, _size: int) -> str:
-    tree = syntax_tree(file)
+def digest_of_source(content: bytes, filename: str = "<text>") -> str:
+    """Return the digest of Python code as :func:`source_digest` has it."""
+    tree = ast.parse(content, filename=filename)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             body = node.body
@@ -95,24 +96,4 @@ def _source_digest(file: Path, _mtime_ns: int, _size: int) -> str:
 
 def syntax_tree(file: Path) -> ast.Module:
     """Return the syntax tree of a Python file."""
-    return ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
-
-
-def file_digest(file: Path) -> str:
-    """Return the SHA-256 of a file, as hexadecimal digits."""
-    return _file_digest(file, tuple(file_mark(file)))
-
-
-def file_mark(file: Path) -> list[int]:
-    """Return what tells a file that nobody has touched: size, times and inode.
-
-    The time of the last change of the inode can't be set, unlike that of the content.
-    """
-    stat = file.stat()
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-
-
-@functools.cache
-def _file_digest(file: Path, _mark: tuple[int, ...]) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return ast.parse(sources.content(file), filename=str(file))

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
-from typing import Any
 
 from gridfold.canonical import digest
+from gridfold.usercode import sources
 
 _ALLOWED = "a notebook in Python (.ipynb, format 4), relative to the working directory"
 
 
 def problem_with(file: str) -> tuple[str, str] | None:
     """Return (found, allowed) when `file` is no notebook that can be run, else None."""
-    # Unlike `Path.is_file`, this takes any name, however long, for that of a missing file.
-    if not os.path.isfile(file):
+    if not sources.is_file(Path(file)):
         return f"no such file: {file}", _ALLOWED
     try:
-        content = _content(file)
+        content = json.loads(sources.content(Path(file)))
     except (OSError, ValueError) as error:
         return f"{file} is not JSON: {error}", _ALLOWED
     if not isinstance(content, dict) or not isinstance(content.get("cells"), list):
@@ -34,8 +32,10 @@ def problem_with(file: str) -> tuple[str, str] | None:
 
 def source_digest(file: str) -> str:
     """Return a digest of what is in the cells of a notebook; outputs and metadata don't count."""
-    return digest([[cell.get("cell_type"), cell.get("source")] for cell in _content(file)["cells"]])
+    return digest_of_cells(sources.content(Path(file)))
 
 
-def _content(file: str) -> Any:
-    return json.loads(Path(file).read_text(encoding="utf-8"))
+def digest_of_cells(content: bytes) -> str:
+    """Return the digest of a notebook's text as :func:`source_digest` has it."""
+    cells = json.loads(content)["cells"]
+    return digest([[cell.get("cell_type"), cell.get("source")] for cell in cells])

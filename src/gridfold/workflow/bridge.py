@@ -15,10 +15,11 @@ from snakemake.settings.types import DeploymentMethod
 
 from gridfold.advice import advice_in_log
 from gridfold.cluster.placement import Site
-from gridfold.errors import Problem, StudyError
+from gridfold.errors import GridfoldError, Problem, StudyError
 from gridfold.jobs.fork_server import SharedServer
 from gridfold.paths import DEFAULT_RESULTS, DEFAULT_STUDY
-from gridfold.plan.files import code_and_data_files
+from gridfold.plan import snapshot
+from gridfold.plan.files import read_files
 from gridfold.plan.plan import Plan
 from gridfold.plan.status import (
     answer,
@@ -33,11 +34,18 @@ from gridfold.store.progress import Monitor
 from gridfold.study.yaml_file import typed
 from gridfold.terminal import say
 from gridfold.typed_json import DamagedRecord
+from gridfold.usercode import sources
+from gridfold.wording import listed
 from gridfold.workflow import earlier_run, rules
 from gridfold.workflow_files import workflow_files
 
 # What a Snakefile may say to gridfold beside the study itself.
 _STUDY_FILES, _RESULTS = "study_files", "results"
+# What a Snakemake tells those that it starts: where its snapshots are.
+_SNAPSHOTS = "snapshots"
+_NOT_OF_THE_STUDY = (_STUDY_FILES, _RESULTS, _SNAPSHOTS)
+# The snapshots of this process, one for each study; a Snakefile may have several.
+_TAKEN: list[Path] = []
 # Rules whose cores, where a profile sets them, bound those of other rules that could use several.
 _TRAINING_RULES = ("train", "tune")
 # Rules whose jobs fork what needs TensorFlow.
@@ -58,16 +66,52 @@ def load_plan(workflow: Any, config: Mapping[str, Any]) -> Plan:
         (``study_files``) and the folder of all results (``results``); other keys are values of the
         study over those of the files.
     """
-    files, overrides, results = _sources(workflow.config_settings, config)
+    settings = workflow.config_settings
+    if workflow.is_main_process:
+        # It may have been started by a job of another one.
+        sources.use(_TAKEN)
+    elif _SNAPSHOTS in settings.config:
+        sources.use(map(Path, settings.config[_SNAPSHOTS]))
+    files, overrides, results = _sources(settings, config)
     try:
         _refuse_moved_paths(workflow)
+        if not workflow.is_main_process:
+            return snapshot.plan_of(files, overrides, results)
         plan = Plan.load(files, overrides, results)
-    except StudyError as error:
+        if earlier_run.runs_jobs(workflow) and not workflow.output_settings.dryrun:
+            plan = _as_jobs_see_it(plan, settings)
+    except GridfoldError as error:
         sys.exit(str(error))
-    if workflow.is_main_process and workflow.output_settings.dryrun:
+    if workflow.output_settings.dryrun:
         print(description(plan, available_cores(workflow)), file=sys.stderr)
         if notice := change_notice(changes(plan)):
             print(f"  {notice}", file=sys.stderr)
+    return plan
+
+
+def _as_jobs_see_it(plan: Plan, settings: Any) -> Plan:
+    """Take a snapshot of what is about to run, and tell the jobs where it is.
+
+    Those on this machine learn it from their environment. On a cluster each is a Snakemake that is
+    given the values and study files of this one; a site may keep the environment from it.
+    """
+    try:
+        plan, folder = snapshot.take(plan)
+    except PermissionError as error:
+        raise GridfoldError(
+            f"{error.filename}: {error.strerror}; nothing was run. Results that several people "
+            "work on lie in a folder of their group, with `chmod g+ws`, and each of them has set "
+            "`umask 002`; results of your own go elsewhere with `--config results=FOLDER`"
+        ) from None
+    except OSError as error:
+        where = error.filename or plan.paths.root
+        raise GridfoldError(f"{where}: {error.strerror}; nothing was run") from None
+    _TAKEN.append(folder)
+    sources.use(_TAKEN)
+    others = [w for w in settings.config_args or [] if not w.startswith(f"{_SNAPSHOTS}=")]
+    value = json.dumps([*map(str, sources.folders())])
+    settings.config_args = [*others, f"{_SNAPSHOTS}={value}"]
+    settings.configfiles = [*map(sources.readable, settings.configfiles)]
     return plan
 
 
@@ -80,7 +124,7 @@ def _sources(settings: Any, config: Mapping[str, Any]) -> tuple[list[Path], dict
     named = config.get(_STUDY_FILES, [])
     results = Path(config.get(_RESULTS, DEFAULT_RESULTS))
     values, typed_in, said = (
-        {key: value for key, value in mapping.items() if key not in (_STUDY_FILES, _RESULTS)}
+        {key: value for key, value in mapping.items() if key not in _NOT_OF_THE_STUDY}
         for mapping in (config, settings.overwrite_config, settings.config)
     )
     given = [_as_typed(file) for file in settings.configfiles]
@@ -119,6 +163,7 @@ def scripts_folder(workflow: Any) -> Path:
 
 def _as_typed(file: Path) -> Path:
     """Undo Snakemake's absolute paths, so that reports name files as on any other machine."""
+    file = sources.original(file)
     return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
@@ -150,6 +195,15 @@ def say_answer(plan: Plan, before: str = "") -> None:
     # A damaged record is made again before anything is said, and a dry run says which it is.
     with contextlib.suppress(FileNotFoundError, DamagedRecord):
         print(f"{before}{answer(plan.paths)}", file=sys.stderr)
+
+
+def say_what_has_changed(plan: Plan) -> None:
+    """Say which files of the study have been changed since the run began."""
+    if changed := [] if plan.snapshot is None else snapshot.changed_files(plan):
+        say(
+            f"changed while this run was going: {listed(changed)}. It used what was there when it "
+            "began; start the same command again to follow."
+        )
 
 
 def say_what_is_left(plan: Plan) -> None:
@@ -214,7 +268,7 @@ def bind_into_container(workflow: Any, plan: Plan) -> None:
     if not uses_container(workflow):
         return
     rules = scripts_folder(workflow).parent.parent
-    files = [*plan.files, *code_and_data_files(plan.study)]
+    files = [*plan.files, *read_files(plan.study)]
     folders = {rules, *(file.absolute().parent for file in files)}
     settings = workflow.deployment_settings
     for folder in sorted(folders):
