@@ -130,6 +130,18 @@ def test_the_table_has_a_row_for_each_configuration_in_their_order() -> None:
     assert list(without.columns) == [*table.columns, "chosen"]
 
 
+def test_the_table_has_effects_ties_and_the_p_value_of_all_pairs() -> None:
+    scores = np.array([[0.9, 0.9, 0.8], [0.8, 0.6, 0.6], [0.9, 0.7, 0.6], [0.7, 0.6, 0.8]])
+    several = scored(scores, folds=4)
+    table = compare_with_selected(several, {"0": "a", "1": "b", "2": "c"})
+    assert table["superiority"][1] == pytest.approx(3.5 / 4), "a tie is half a win"
+    expected = paired_effect(scores[:, 0] - scores[:, 1], 1 / 3, 0.95)
+    row = table.loc[1, ["effect_size", "effect_low", "effect_high"]]
+    assert row.tolist() == pytest.approx(list(expected))
+    # Three configurations make three pairs.
+    np.testing.assert_allclose(table["p_any_pair"][1:], np.minimum(3 * table["p_value"][1:], 1))
+
+
 # -- Wilcoxon: only where it has a say ------------------------------------------------------------
 
 
