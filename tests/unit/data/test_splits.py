@@ -16,6 +16,7 @@ from gridfold.errors import DataError
 from gridfold.requests import SplitsRequest
 from gridfold.study import Study
 from gridfold.study.sections.resampling import split_names
+from gridfold.typed_json import DamagedRecord
 
 
 def embedded(source: str, problem: str = "multiclass") -> Dataset:
@@ -475,3 +476,24 @@ def test_the_confirming_stage_of_numbers_has_plain_folds(diabetes: Dataset) -> N
     plan = {"method": "folds", "folds": 3, "repeats": 1, "seed": 0, "confirm_seed": 0}
     splits = make_splits(diabetes, replace(request("holdout", classes=False), confirm=plan))
     assert len(of_stage(splits, "c")) == 3
+
+
+def test_a_test_set_of_one_class_is_told(iris: Dataset, caplog: pytest.LogCaptureFixture) -> None:
+    one = replace(iris, test_start=100)
+    make_splits(one, request("stratified", folds=2, measure="roc_auc_ovr"))
+    assert "roc_auc_ovr is not defined on the test set, which has one class only" in caplog.text
+    assert [record.told for record in caplog.records] == [True]  # type: ignore[attr-defined]
+
+
+def test_a_class_with_a_member_for_each_fold_is_enough(iris: Dataset) -> None:
+    few = replace(iris, targets=np.r_[iris.targets[:-2], 3, 3], class_names=["a", "b", "c", "few"])
+    splits = make_splits(few, request("stratified", test_fraction=0, folds=2))
+    for name in ("r0f0", "r0f1"):
+        assert np.count_nonzero(few.targets[splits.by_name[name].validation] == 3) == 1
+
+
+def test_a_file_of_splits_with_objects_is_not_read(iris: Dataset, tmp_path: Path) -> None:
+    file = tmp_path / "splits.npz"
+    np.savez(file, test=np.array([{}], dtype=object))
+    with pytest.raises(DamagedRecord, match=r"splits\.npz"):
+        Splits.load(file)

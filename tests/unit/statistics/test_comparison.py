@@ -112,6 +112,36 @@ def test_where_ranks_can_not_differ_enough_the_test_says_so() -> None:
     assert rank_test(DEMSAR, 14, 0.05).can_separate
 
 
+# -- the table ------------------------------------------------------------------------------------
+
+
+def test_the_table_has_a_row_for_each_configuration_in_their_order() -> None:
+    scores = np.array([[0.9, 0.7, 0.8], [0.8, 0.9, 0.6], [0.9, 0.8, 0.7]])
+    table = compare_with_selected(scored(scores, folds=3), {"0": "a", "1": "b", "2": "c"})
+    assert table["rank"].tolist() == [1, 2, 3]
+    assert table["config_id"].tolist() == ["0", "1", "2"]
+    assert table["label"].tolist() == ["a", "b", "c"]
+    assert table["mean_rank"].tolist() == pytest.approx([4 / 3, 2, 8 / 3])
+    # The selected one is better on two of three splits, and on all.
+    assert table["superiority"].tolist()[1:] == pytest.approx([2 / 3, 1])
+    itself = table.iloc[0][["difference_low", "p_value", "effect_size", "superiority"]]
+    assert itself.isna().all()
+    without = compare_with_selected(scored(np.empty((3, 0)), folds=3), {})
+    assert list(without.columns) == [*table.columns, "chosen"]
+
+
+def test_the_table_has_effects_ties_and_the_p_value_of_all_pairs() -> None:
+    scores = np.array([[0.9, 0.9, 0.8], [0.8, 0.6, 0.6], [0.9, 0.7, 0.6], [0.7, 0.6, 0.8]])
+    several = scored(scores, folds=4)
+    table = compare_with_selected(several, {"0": "a", "1": "b", "2": "c"})
+    assert table["superiority"][1] == pytest.approx(3.5 / 4), "a tie is half a win"
+    expected = paired_effect(scores[:, 0] - scores[:, 1], 1 / 3, 0.95)
+    row = table.loc[1, ["effect_size", "effect_low", "effect_high"]]
+    assert row.tolist() == pytest.approx(list(expected))
+    # Three configurations make three pairs.
+    np.testing.assert_allclose(table["p_any_pair"][1:], np.minimum(3 * table["p_value"][1:], 1))
+
+
 # -- Wilcoxon: only where it has a say ------------------------------------------------------------
 
 
@@ -121,6 +151,10 @@ def test_the_smallest_p_value_is_the_one_that_scipy_gives_when_every_split_agree
 ) -> None:
     expected = stats.wilcoxon(np.arange(1, splits + 1), method="exact").pvalue
     assert smallest_wilcoxon_p(splits) == pytest.approx(expected)
+
+
+def test_no_p_value_is_above_one() -> None:
+    assert smallest_wilcoxon_p(0) == 1
 
 
 def test_five_splits_can_not_reach_significance_and_six_can_with_one_comparison() -> None:

@@ -285,3 +285,19 @@ def test_holm_of_nothing_is_nothing(p: list[float]) -> None:
 
 def test_a_single_comparison_needs_no_adjustment() -> None:
     assert holm([0.03]).tolist() == [0.03]
+
+
+@pytest.mark.parametrize(
+    ("measure", "expected"),
+    [
+        # Steps of 1/20 and 1/10; of 4/20^2 and 4/10^2; of 32-bit numbers around 2 and 4.
+        ("accuracy", (1 / 20**2 + 1 / 10**2) / 2 / 12),
+        ("roc_auc", ((4 / 20**2) ** 2 + (4 / 10**2) ** 2) / 2 / 12),
+        ("mse", ((2**-23 * 2) ** 2 + (2**-23 * 4) ** 2) / 2 / 12),
+    ],
+)
+def test_the_resolution_of_a_measure_is_that_of_its_samples(measure: str, expected: float) -> None:
+    found = rounding_variance(measure, [2.0, 4.0, math.nan, 3.0], [20, 10, 10, 0])
+    assert found == pytest.approx(expected)
+    assert rounding_variance(measure, [math.nan], [10]) == 0
+    assert rounding_variance("accuracy", [1.0], [1]) == pytest.approx(1 / 12)
