@@ -120,7 +120,8 @@ def drop_outdated(workflow: Any, logs: Path) -> bool:
     if workflow.output_settings.dryrun:
         say("a dry run leaves them, so the jobs that make them are not listed")
         return True
-    for file in [*outdated, *_made_later(workflow, logs, outdated)]:
+    made_beside = _made_beside(workflow, logs, outdated)
+    for file in [*outdated, *made_beside, *_made_later(workflow, logs, outdated)]:
         if file.is_dir() and not file.is_symlink():
             # Somebody has made it, and nobody knows what is in it.
             set_aside(file, "a folder where a file should be", "and the file made again")
@@ -140,6 +141,18 @@ def _make_room(workflow: Any, logs: Path) -> None:
                 file = Path(apply_wildcards(str(pattern), made))
                 if file.is_dir():
                     set_aside(file, "a folder where a file should be", "and the file written")
+
+
+def _made_beside(workflow: Any, logs: Path, files: Set[Path]) -> Iterator[Path]:
+    """Yield all outputs of the jobs that make one of `files`.
+
+    Snakemake does not look for a missing file that no other job wants, as a table for people.
+    """
+    for rule in _rules(workflow, logs):
+        for made in _made(rule):
+            outputs = _outputs(rule, made)
+            if not files.isdisjoint(outputs):
+                yield from outputs
 
 
 def _made_later(workflow: Any, logs: Path, files: Set[Path]) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from studies import tiny_study, write_study
 
 from gridfold.cli.main import main
 from gridfold.plan.plan import Plan
+from gridfold.store.seals import write_sealed
+from gridfold.store.trials import trial_name
 
 
 @pytest.fixture(autouse=True)
@@ -234,13 +237,12 @@ def test_a_configuration_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     config_id = plan.configurations[0].id
     trial = plan.paths.trial(config_id, "r0f0")
     trial.mkdir(parents=True)
-    (trial / "result-00003.json").write_text(
-        '{"status": "finished", "epochs_trained": 2, "scores": {"accuracy": NaN, "f1": 0.5}}'
-    )
-    (plan.paths.trial(config_id, "r0f1")).mkdir()
-    (plan.paths.trial(config_id, "r0f1") / "failure.json").write_text(
-        json.dumps({"kind": "error", "reason": "ValueError: no", "detail": "Traceback"})
-    )
+    scores = {"accuracy": math.nan, "f1": 0.5}
+    finished = {"status": "finished", "epochs_trained": 2, "scores": scores}
+    write_sealed(trial / "result-00003.json", finished, trial_name(trial))
+    other = plan.paths.trial(config_id, "r0f1")
+    failed = {"kind": "error", "reason": "ValueError: no", "detail": "Traceback"}
+    write_sealed(other / "failure.json", failed, trial_name(other))
     shown = json.loads(said("show", config_id[:8], "--json", capsys=capsys)[0])
     assert set(shown) == {"id", "label", "settings", "trials"}
     assert shown["trials"][0] == {
