@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit combinations crash-matrix lint format d3 schema docs horovod horovod-tested mpi browser slurm strace clean
+.PHONY: help setup demo test test-unit combinations crash-matrix damage-matrix properties fuzz mutants \
+  lint audit format d3 schema docs horovod horovod-tested mpi browser slurm strace clean
 
 UV_VERSION := 0.13
 # The machine's own certificates, which a proxy of an institution may need.
@@ -54,13 +55,39 @@ SEED ?= all
 crash-matrix: setup ## Disturb a study at its system calls (goes on where it was ended)
 	@$(RUN) python tests/support/crashmatrix.py --points $(POINTS) --seed $(SEED)
 
+# Each kind of damage to each kind of file, two hours; `make test` tries a few, others each day.
+damage-matrix: setup ## Damage each file of a study in all ways and run it again
+	@PYTHONPATH=tests/support $(RUN) python tests/support/damages.py
+
+# What the tests of properties do with the same examples each time, here with many new ones.
+properties: setup ## Search for cases in which properties of the stores do not hold
+	@$(RUN) pytest -n auto --hypothesis-profile deep $$(find tests -name 'test_*_properties.py')
+
+# Ten minutes on two cores; `make test` tries the first few hundred cases.
+fuzz: setup ## Read thousands of study and data files that are wrong
+	@$(RUN) python tests/support/fuzzing.py studies --cases 10000
+	@$(RUN) python tests/support/fuzzing.py data --cases 2000
+
+# Hours; `MUTANTS='gridfold.store.locks*'` takes one module. `mutmut show NAME` shows a survivor.
+MUTANTS ?=
+mutants: setup ## Change the code a little, one place at a time, and see whether a test notices
+	@PYTHONPATH=$(CURDIR)/mutants/src nice $(RUN) mutmut run $(MUTANTS)
+	@$(RUN) mutmut results
+
 lint: setup ## Check format, types, rules and generated files
 	@$(RUN) ruff check
 	@$(RUN) ruff format --check
 	@$(RUN) mypy
 	@$(RUN) lint-imports --no-logo
+	@$(RUN) bandit -q -c pyproject.toml -r src workflow benchmarks docs
 	@$(RUN) snakefmt --check --compact-diff Snakefile rules
 	@$(RUN) snakemake --lint --configfile config/demo.yaml
+
+# Not a part of `lint`: without PyPI's database of vulnerabilities there is no answer. `--strict`
+# ends with an error then, where pip-audit would say that nothing is known.
+audit: setup ## Ask PyPI for known vulnerabilities of the locked packages
+	@$(UV) export --quiet --locked --no-emit-project --format requirements-txt \
+	  | $(RUN) pip-audit --strict --disable-pip --require-hashes --requirement /dev/stdin
 
 format: setup ## Rewrite all files in the project's format
 	@$(RUN) ruff check --fix
@@ -125,4 +152,4 @@ strace:
 	fi
 
 clean: ## Remove environment, caches and tools, but no results
-	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis mutants

@@ -117,6 +117,8 @@ rule fit_final:
     threads: PLAN.study.execution.threads_per_worker
     resources:
         turn=1,
+        # No parameter: a change of it trains nothing again.
+        trial_timeout=PLAN.study.execution.trial_timeout or 0,
         mem_mb=lambda wildcards, attempt: SIZES.final_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.final_minutes(attempt),
     params:

@@ -26,6 +26,7 @@ rule train:
         # What the job must know though no parameter: a change of these trains nothing again.
         remote=int(workflow.remote_exec),
         workers=PLAN.fixed_workers,
+        trial_timeout=PLAN.study.execution.trial_timeout or 0,
         mem_mb=lambda wildcards, threads, attempt: SIZES.train_memory(
             wildcards.shard, threads, attempt
         ),

@@ -7,10 +7,19 @@ from pathlib import Path
 
 import pytest
 from distributed import horovod_here, mpi_here
+from hypothesis import settings
 from repeating import pytest_terminal_summary
 from workbench import ROOT
 
 __all__ = ["horovod_here", "mpi_here", "pytest_terminal_summary"]
+
+# Examples that hypothesis makes up: the same in each run, and without a clock. `make properties`
+# looks for new ones.
+settings.register_profile(
+    "usual", deadline=None, derandomize=True, max_examples=50, stateful_step_count=15
+)
+settings.register_profile("deep", deadline=None, max_examples=3000, stateful_step_count=100)
+settings.load_profile("usual")
 
 # What the tests of a folder do. Each file of these folders takes minutes.
 _MARKERS = {

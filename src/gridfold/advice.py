@@ -126,6 +126,12 @@ TIME_OUT = Cause(
     "`runtime`.",
     passing=True,
 )
+TRIAL_TOO_LONG = Cause(
+    "trial too long",
+    "Mend what does not end (the place that is named), or raise `execution.trial_timeout`; another "
+    "attempt goes on from the last checkpoint.",
+    passing=True,
+)
 NODE_FAILURE = Cause(
     "node failure",
     "No fault of the study: it goes on from its checkpoints elsewhere; run the same command again.",
@@ -135,6 +141,17 @@ CANCELLED = Cause(
     "cancelled",
     "Somebody, or preemption, has ended the job: run the same command again, it goes on from its "
     "checkpoints.",
+    passing=True,
+)
+OWN_EXIT = Cause(
+    "ended by its own code",
+    "Own code, or a library, has asked Python to end (`sys.exit`, `KeyboardInterrupt`): let it "
+    "raise an exception that says what is wrong instead.",
+)
+SILENT_EXIT = Cause(
+    "ended by its own code",
+    "Own code, or a library, has ended the process without Python (`os._exit`), or has closed its "
+    "files; its last lines may say more.",
     passing=True,
 )
 WRONG_PROCESSOR = Cause(
@@ -183,6 +200,8 @@ _SIGNS: tuple[tuple[str, Cause], ...] = (
     (r"NODE_FAIL|BOOT_FAIL|DUE TO NODE FAILURE", NODE_FAILURE),
     (r"status is: '(TIMEOUT|DEADLINE)'|DUE TO TIME LIMIT|\bTIMEOUT\b", TIME_OUT),
     (r"status is: '(CANCELLED|PREEMPTED|REVOKED)|DUE TO PREEMPTION", CANCELLED),
+    (r"^(rank \d+: )*(SystemExit|KeyboardInterrupt|GeneratorExit)\b", OWN_EXIT),
+    (r"ended without a word, exit code", SILENT_EXIT),
     (r"ended by SIGILL", WRONG_PROCESSOR),
     (r"ended by SIG(SEGV|ABRT|BUS|FPE)", CRASH),
 )
@@ -219,13 +238,15 @@ def recognise(text: str, kind: str = "") -> Cause | None:
     """
     if kind == "diverged":
         return DIVERGED
+    if kind == "timeout":
+        return TRIAL_TOO_LONG
     return next((cause for sign, cause in _SIGNS if re.search(sign, text)), None)
 
 
 def cause_of(failure: TrialFailure) -> Cause | None:
     """Return the cause of a trial's failure: by its reason, else by its last lines."""
     found = recognise(failure.reason, failure.kind)
-    if failure.kind == "killed" and (found is None or found is CRASH):
+    if failure.kind == "killed" and (found is None or found in (CRASH, SILENT_EXIT)):
         # What ends a process with SIGABRT has often said why.
         return recognise(failure.detail) or found
     return found
@@ -247,13 +268,15 @@ def is_final(failure: TrialFailure) -> bool:
     return name is None or name[0].rpartition(".")[2] not in _OF_THE_MACHINE
 
 
-def place_of(detail: str) -> str:
+def place_of(detail: str, *, newest_first: bool = False) -> str:
     """Return where in the user's own code an exception was raised: ``my_model.py, line 14``.
 
     Parameters
     ----------
     detail : str
         A traceback; other text has no place.
+    newest_first : bool
+        Whether it begins with the latest call, as :mod:`faulthandler` writes it.
     """
     frames = re.findall(r'^\s*File "([^"<>]+)", line (\d+)', detail, re.M)
     own = [
@@ -261,7 +284,10 @@ def place_of(detail: str) -> str:
         for file, line in frames
         if not re.search(r"/(site-packages|gridfold|lib/python[\d.]+)/", file)
     ]
-    return f"{own[-1][0].rpartition('/')[2]}, line {own[-1][1]}" if own else ""
+    if not own:
+        return ""
+    file, line = own[0 if newest_first else -1]
+    return f"{file.rpartition('/')[2]}, line {line}"
 
 
 def in_full(failure: TrialFailure) -> str:
@@ -271,7 +297,10 @@ def in_full(failure: TrialFailure) -> str:
 
 
 def _with_place(failure: TrialFailure) -> str:
-    place = place_of(failure.detail) if failure.kind == "error" else ""
+    is_late = failure.kind == "timeout"
+    place = (
+        place_of(failure.detail, newest_first=is_late) if is_late or failure.kind == "error" else ""
+    )
     return f"{failure.reason} ({place})" if place else failure.reason
 
 

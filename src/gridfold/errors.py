@@ -163,7 +163,8 @@ class TrialFailure(GridfoldError):
     ----------
     kind : str
         ``diverged`` (a deterministic outcome of the configuration, never retried),
-        ``error`` (an exception) or ``killed`` (the process ended without a word).
+        ``error`` (an exception), ``killed`` (the process ended without a word) or ``timeout`` (it
+        did not end in ``execution.trial_timeout``).
     reason : str
         One sentence for the report.
     detail : str, optional
@@ -175,6 +176,12 @@ class TrialFailure(GridfoldError):
         self.kind = kind
         self.reason = reason
         self.detail = detail
+
+
+def out_of_time(seconds: float, last_words: str) -> TrialFailure:
+    """Return the failure of a trial that was killed because it had not ended in its time."""
+    reason = f"not at its end after {seconds:g} s, the limit of execution.trial_timeout"
+    return TrialFailure("timeout", reason, last_words)
 
 
 class NotebookError(GridfoldError):

@@ -22,9 +22,17 @@ _REMEDY = "run the study again with snakemake, which makes it anew"
 
 
 class DamagedRecord(GridfoldError):
-    """A file breaks off, or is not what its name says."""
+    """A file breaks off, or is not what its name says.
+
+    Parameters
+    ----------
+    source : Path or str
+    reason : object
+        What is wrong with it; in words the attribute of that name.
+    """
 
     def __init__(self, source: Path | str, reason: object) -> None:
+        self.reason = str(reason)
         super().__init__(f"{source} is damaged ({reason}); {_REMEDY}")
 
 
@@ -70,7 +78,9 @@ def read(kind: type[T], file: Path) -> T:
     """
     try:
         return parse(kind, file.read_bytes())
-    except ValueError as error:
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
         raise DamagedRecord(file, error) from None
 
 

@@ -29,6 +29,7 @@ from workbench import (
 from gridfold.errors import EXIT_CONTINUE
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.shards import TrialKey
+from gridfold.store.seals import sealed
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +220,8 @@ def test_records_of_other_code_are_set_aside_and_the_log_says_why(
     record = json.loads((folder / "trial.json").read_text())
     assert record["fingerprint"]["code"] == request.conditions.code
     record["fingerprint"]["code"] = "0" * 64
-    (folder / "trial.json").write_text(json.dumps(record))
+    del record["checksum"]
+    (folder / "trial.json").write_text(json.dumps(sealed(record)))
     finish(bench)
     log = Path(bench.plan.paths.log("train", "s0001")).read_text()
     assert "the earlier record differs in code; set aside" in log

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
@@ -99,4 +101,11 @@ def sleep(connection: Connection) -> None:
 def leave_plainly(code: int) -> NoReturn:
     """Exit with a code; for :func:`gridfold.jobs.fork_server.run`."""
     print(f"parent {os.getppid()}", flush=True)
+    sys.exit(code)
+
+
+def leave_threads_and_children(code: int) -> NoReturn:
+    """Exit with a code, with a thread and a child that do not end; print the child's number."""
+    threading.Thread(target=time.sleep, args=(100_000,)).start()
+    print(f"child {subprocess.Popen(['sleep', '100000']).pid}", flush=True)
     sys.exit(code)

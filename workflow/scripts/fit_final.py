@@ -11,4 +11,5 @@ if __name__ == "__main__":
         {name: str(file) for name, file in snakemake.input.items()},
         snakemake.threads,
         {name: str(file) for name, file in snakemake.output.items()},
+        snakemake.resources.trial_timeout or None,
     )

@@ -16,7 +16,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     plan = plan_of(options.study, options.set, options.results)
     request = JobRequests(plan).train(options.shard)
-    with job(options.log, request.text()):
+    with job(options.log, request.text(), options.outputs):
         distributed.train_shard(
             plan,
             request,

@@ -14,5 +14,5 @@ if __name__ == "__main__":
     options = parser.parse_args()
     plan = plan_of(options.study, options.set, options.results)
     request = JobRequests(plan).final()
-    with job(options.log, request.text()):
+    with job(options.log, request.text(), [options.output]):
         distributed.train_final(plan, request, options.best, options.launcher, options.output)

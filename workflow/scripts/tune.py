@@ -9,5 +9,5 @@ if __name__ == "__main__":
     options = parser().parse_args()
     plan = plan_of(options.study, options.set, options.results)
     request = JobRequests(plan).tune()
-    with job(options.log, request.text()):
+    with job(options.log, request.text(), options.outputs):
         tune(plan, request, options)

@@ -21,6 +21,7 @@ from gridfold.cli.verbs import (
     results_option,
     takes_results,
     takes_study,
+    trust_option,
     writing,
 )
 from gridfold.errors import GridfoldError
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 @results_option
 @click.option("-o", "--output", type=PATH, help="A .csv or .parquet file.")
 @click.option("--ensemble", is_flag=True, help="Mean of the models of all splits.")
+@trust_option
 @click.option("--id", help="Column that names the rows of a table. [default: the study's]")
 @click.option(
     "--unknown",
@@ -58,7 +60,12 @@ if TYPE_CHECKING:
 @click.option("--encoding", help="Of a CSV file, as latin-1. [default: the study's]")
 @click.option("--array", help="Name of the samples in an .npz file.")
 def predict(
-    words: tuple[Path, ...], results: Path, output: Path | None, ensemble: bool, **how: Any
+    words: tuple[Path, ...],
+    results: Path,
+    output: Path | None,
+    ensemble: bool,
+    trust: bool,
+    **how: Any,
 ) -> None:
     """Predict new samples with the final model of a study.
 
@@ -76,7 +83,7 @@ def predict(
     named, data = _study_and_data(words)
     if output is not None and output.resolve() in (path.resolve() for path in data):
         raise GridfoldError(f"{output} holds the samples; name another file with -o")
-    model = FinalModel.load(results_of(named, results), ensemble=ensemble)
+    model = FinalModel.load(results_of(named, results), ensemble=ensemble, trust=trust)
     samples = model.read(data, ReadingOptions(**how), functools.partial(print, file=sys.stderr))
     count = 0
     with PrintedPredictions() if output is None else PredictionsFile(output) as written:
@@ -104,14 +111,15 @@ def _study_and_data(words: Sequence[Path]) -> tuple[Path | None, Sequence[Path]]
 @takes_results
 @click.option("--format", "kind", type=click.Choice(["savedmodel", "onnx"]), default="savedmodel")
 @click.option("-o", "--output", type=PATH, help="Where to. [default: beside the model]")
-def export(results: Path, kind: str, output: Path | None) -> None:
+@trust_option
+def export(results: Path, kind: str, output: Path | None, trust: bool) -> None:
     """Write the final model of a study for programs without Keras.
 
     Scaling is part of it. What is done to tables before is in the JSON file beside it.
     """
     from gridfold.final import inference
 
-    model = inference.FinalModel.load(results)
+    model = inference.FinalModel.load(results, trust=trust)
     name = "model.onnx" if kind == "onnx" else "saved_model"
     target = output or model.files.folder / name
     with writing(target):
@@ -240,8 +248,11 @@ def starts(plan: Plan, top: int) -> None:
 @click.option(
     "--html", type=PATH, help="The page. [default: comparison.html beside the first study]"
 )
+@trust_option
 @json_option
-def compare(named: tuple[Path, ...], results: Path, html: Path | None, as_json: bool) -> None:
+def compare(
+    named: tuple[Path, ...], results: Path, html: Path | None, trust: bool, as_json: bool
+) -> None:
     """Compare finished studies with the first one.
 
     Paired where studies share splits or test samples, and it says so where they don't. Studies with
@@ -252,6 +263,7 @@ def compare(named: tuple[Path, ...], results: Path, html: Path | None, as_json: 
     from gridfold.finished.facts import comparison_facts
     from gridfold.finished.pages import comparison_page
     from gridfold.finished.study import FinishedStudy
+    from gridfold.usercode.trust import require_trust
 
     folders = [results_of(each, results) for each in named]
     different = list(dict.fromkeys(folder.resolve() for folder in folders))
@@ -261,6 +273,9 @@ def compare(named: tuple[Path, ...], results: Path, html: Path | None, as_json: 
             "named; allowed: two or more"
         )
     reference, *others = [FinishedStudy.read(folder) for folder in different]
+    if not trust:
+        for study in (reference, *others):
+            require_trust(study.own_code, study.paths.root)
     found = compare_studies([reference, *others])
     file = html or different[0].parent / "comparison.html"
     if html is not None or not as_json:

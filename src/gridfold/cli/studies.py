@@ -117,6 +117,9 @@ def _only_study() -> Path:
 
 def _declares_study(file: Path) -> bool:
     """Tell whether a file is a whole study, and not values over one, without reading it as YAML."""
+    if not file.is_file():
+        # A pipe would be waited for.
+        return False
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -65,6 +65,9 @@ class _Count(click.ParamType[int]):
 
 COUNT = _Count()
 
+trust_option = click.option(
+    "--trust", is_flag=True, help="Run code that the results name, wherever it lies."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON for programs.")
 
 

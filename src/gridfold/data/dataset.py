@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import json
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,9 +31,16 @@ from gridfold.errors import DataError
 from gridfold.paths import array_file, description_file, manifest_file
 from gridfold.problems import Measure
 from gridfold.store.records import intact
+from gridfold.store.seals import file_checksum, set_aside
+from gridfold.typed_json import DamagedRecord
+from gridfold.usercode.marks import file_mark
+
+log = logging.getLogger(__name__)
 
 # What is kept as a file of its own; those that a data set doesn't have are empty.
 _ARRAYS = ("features", "targets", "groups", "weights", "ids", "spans")
+# Reading for so long is worth a line in the log.
+_LONG_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -95,10 +106,12 @@ class Dataset:
 
     def save(self, folder: Path) -> None:
         """Write arrays, description and manifest to `folder`; the manifest last."""
+        checksums = {}
         for name in _ARRAYS:
             array = getattr(self, name)
             with replacing(array_file(folder, name)) as temporary:
                 bigarrays.write_npy(temporary, np.empty(0) if array is None else array)
+                checksums[name] = file_checksum(temporary)
         if self.description is not None:
             self.description.write(description_file(folder))
         manifest = Manifest(
@@ -114,14 +127,18 @@ class Dataset:
             reading=self.reading,
             columns=self.columns,
             feature_names=self.feature_names,
+            checksums=checksums,
         )
         manifest.write(manifest_file(folder))
 
     @classmethod
     def load(cls, folder: Path) -> Dataset:
-        """Map the arrays of `folder` into memory; nothing is decoded or copied."""
+        """Map the arrays of `folder` into memory; nothing is decoded, copied or verified.
+
+        For trials, whose job has verified the data for all of them; others want :meth:`verified`.
+        """
         manifest = Manifest.read(manifest_file(folder))
-        arrays = {name: mapped(array_file(folder, name)) for name in _ARRAYS}
+        arrays = {name: _mapped(array_file(folder, name)) for name in _ARRAYS}
         present: dict[str, Any] = {n: a if len(a) else None for n, a in arrays.items()}
         return cls(
             **present,
@@ -135,17 +152,103 @@ class Dataset:
             reading=manifest.reading,
         )
 
+    @classmethod
+    def verified(cls, folder: Path) -> Dataset:
+        """Map the arrays of `folder` into memory, once they are what was written.
 
-def mapped(file: Path) -> Array:
-    """Map an array of a data set into memory.
+        Raises
+        ------
+        FileNotFoundError
+            When no data are prepared.
+        DamagedRecord
+            As of :func:`verify`.
+        """
+        verify(folder)
+        return cls.load(folder)
+
+
+def verify(folder: Path, names: Sequence[str] = _ARRAYS) -> Manifest:
+    """Read arrays of a data set and compare them with the manifest; once in a process.
+
+    All that reads data begins here, so that nothing is ever trained or drawn on others than those
+    whose digest stands in the records.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the prepared data.
+    names : sequence of str
+        The arrays; all when left out.
+
+    Returns
+    -------
+    Manifest
 
     Raises
     ------
     FileNotFoundError
-        When there is none.
+        When no data are prepared.
     DamagedRecord
-        When the file breaks off, or is no array.
+        When an array is missing or not what was written. It is set aside then, and the next run
+        makes it again.
     """
+    manifest = Manifest.read(manifest_file(folder))
+    started, read = time.perf_counter(), 0
+    for name in names:
+        file = array_file(folder, name)
+        try:
+            mark = tuple(file_mark(file))
+            if manifest.checksums is None:
+                _require_old_digest(folder, manifest.digest, mark)
+            elif _checksum(file, mark) != manifest.checksums[name]:
+                raise DamagedRecord(file, "its checksum is wrong")
+            read += mark[0]
+        except FileNotFoundError:
+            raise DamagedRecord(file, "it is missing") from None
+        except OSError as error:
+            raise _unusable(file, error) from None
+        except DamagedRecord as error:
+            raise _unusable(file, error.reason) from None
+    seconds = time.perf_counter() - started
+    if seconds > _LONG_SECONDS:
+        log.info("prepared data verified: %.1f GB in %.0f s", read / 1e9, seconds)
+    return manifest
+
+
+@functools.cache
+def _checksum(file: Path, _mark: tuple[int, ...]) -> str:
+    return file_checksum(file)
+
+
+@functools.cache
+def _require_old_digest(folder: Path, digest: str, _mark: tuple[int, ...]) -> None:
+    """Compare data of an earlier version, without checksums, with what their digest is of."""
+    if _digest(Dataset.load(folder)) != digest:
+        raise DamagedRecord(array_file(folder, _ARRAYS[0]), "the digest of the data is wrong")
+
+
+def _unusable(file: Path, reason: object) -> DamagedRecord:
+    """Set an array aside; a study that only others may write stays as it is."""
+    with contextlib.suppress(OSError):
+        set_aside(file, reason, "nothing is trained on it")
+    return DamagedRecord(file, reason)
+
+
+def mapped(file: Path) -> Array:
+    """Map an array of a data set into memory, once it is what was written.
+
+    Raises
+    ------
+    FileNotFoundError
+        When no data are prepared.
+    DamagedRecord
+        As of :func:`verify`.
+    """
+    verify(file.parent, [file.stem])
+    return _mapped(file)
+
+
+def _mapped(file: Path) -> Array:
     with intact(file):
         array: Array = np.load(file, mmap_mode="r", allow_pickle=False)
         return array

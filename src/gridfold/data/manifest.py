@@ -38,6 +38,8 @@ class Manifest(Record):
         What the columns of the features are, for tables.
     feature_names : list of str or None
         Names of the last axis of the features, where the source has some.
+    checksums : dict of str to str or None
+        Checksum of the file of each array; None in studies of earlier versions.
     """
 
     samples: int
@@ -52,6 +54,7 @@ class Manifest(Record):
     reading: dict[str, Any]
     columns: list[FeatureColumn] | None
     feature_names: list[str] | None = None
+    checksums: dict[str, str] | None = None
 
     def plain(self) -> dict[str, Any]:
         """Return what is written as JSON."""

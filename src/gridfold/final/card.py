@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,28 +21,28 @@ def write_card(card: ModelCard, json_file: Path, markdown_file: Path) -> None:
 
 
 def card_markdown(card: ModelCard) -> str:
-    """Return the model card as Markdown."""
+    """Return the model card as Markdown; names of users are nothing but text in it."""
     validation, test, machine = card.cross_validation, card.test, card.environment
     lines = [
-        f"# Model card: {card.study}",
+        f"# Model card: {_text(card.study)}",
         "",
-        f"Configuration `{card.configuration.id}`: {card.configuration.label}",
+        f"Configuration `{card.configuration.id}`: {_text(card.configuration.label)}",
         "",
         "## Scores",
         "",
         "| estimate | measure | value | interval | n |",
         "|---|---|---|---|---|",
-        f"| cross-validation, mean over splits | {validation.measure} | "
+        f"| cross-validation, mean over splits | {_text(validation.measure)} | "
         f"{_shown(validation.mean)} | {_shown(validation.low)} to "
         f"{_shown(validation.high)} | {validation.n_splits} splits |",
     ]
     if test:
         lines.append(
-            f"| held-out test set | {test.measure} | {_shown(test.score)} | "
+            f"| held-out test set | {_text(test.measure)} | {_shown(test.score)} | "
             f"{_shown(test.low)} to {_shown(test.high)} | {test.samples} samples |"
         )
         lines += [
-            f"| held-out test set | {name} | {_shown(other.score)} | "
+            f"| held-out test set | {_text(name)} | {_shown(other.score)} | "
             f"{_shown(other.low)} to {_shown(other.high)} | {test.samples} samples |"
             for name, other in test.further.items()
         ]
@@ -49,7 +50,7 @@ def card_markdown(card: ModelCard) -> str:
         together, score = card.tested_ensemble
         lines.append(
             f"| mean of the models of {len(together.members)} splits, held-out test set | "
-            f"{score.measure} | {_shown(score.score)} | "
+            f"{_text(score.measure)} | {_shown(score.score)} | "
             f"{_shown(score.low)} to {_shown(score.high)} | {score.samples} samples |"
         )
     lines += [
@@ -63,10 +64,10 @@ def card_markdown(card: ModelCard) -> str:
         "",
     ]
     if card.data.classes:
-        lines += [f"Classes: {', '.join(card.data.classes)}", ""]
-    lines += [f"It answers with {card.answers}.", ""]
+        lines += [f"Classes: {', '.join(map(_text, card.data.classes))}", ""]
+    lines += [f"It answers with {_text(card.answers)}.", ""]
     if card.threshold is not None:
-        lines += [threshold_sentence(card.threshold, card.data.classes or []), ""]
+        lines += [_text(threshold_sentence(card.threshold, card.data.classes or [])), ""]
     lines += [
         "## Where it comes from",
         "",
@@ -74,7 +75,7 @@ def card_markdown(card: ModelCard) -> str:
         f"- data digest: `{card.data.digest}`",
         f"- code: {machine.git_commit or 'not in a git repository'}",
         f"- versions: {', '.join(f'{name} {number}' for name, number in machine.packages.items())}",
-        f"- machine: {machine.processor}, {machine.platform}",
+        f"- machine: {_text(machine.processor)}, {_text(machine.platform)}",
         "",
         "## Settings",
         "",
@@ -96,7 +97,7 @@ def _loading_code(data: ModelData, own: Sequence[Path]) -> list[str]:
         The files with code of the user's, of which the model may be made.
     """
     if own:
-        files = ", ".join(f'"{file}"' for file in own)
+        files = ", ".join(_literal(str(file)) for file in own)
         libraries = ["from gridfold import ModelInputs, load_model"]
         loading = [
             "# with your own layers and functions; the path is that of the study",
@@ -118,8 +119,9 @@ def _loading_code(data: ModelData, own: Sequence[Path]) -> list[str]:
         'inputs = ModelInputs.load(Path("preprocessing.json"))',
     ]
     if data.columns:
+        columns = ", ".join(map(_remark, data.columns))
         lines += [
-            f"# a file, or pandas.DataFrame, with the columns {', '.join(data.columns)}",
+            f"# a file, or pandas.DataFrame, with the columns {columns}",
             'table = inputs.read_table("new.csv")',
             "model.predict(inputs.from_table(table))",
         ]
@@ -131,6 +133,22 @@ def _loading_code(data: ModelData, own: Sequence[Path]) -> list[str]:
             "model.predict(inputs.from_array(samples))",
         ]
     return [*lines, "```"]
+
+
+def _text(text: str) -> str:
+    """Return `text` for Markdown: no markup, no HTML, no cell, on one line."""
+    escaped = re.sub(r"[\\`*\[\]<>{}|&~$]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
+    return "".join(character if character.isprintable() else " " for character in escaped)
+
+
+def _remark(text: str) -> str:
+    """Return `text` for a comment of Python, on one line; quoted where it is not plain."""
+    return text if text.isprintable() and "`" not in text else _literal(text)
+
+
+def _literal(text: str) -> str:
+    """Return `text` as Python and JSON write it, on one line."""
+    return json.dumps(text)
 
 
 def _shown(value: float | None) -> str:

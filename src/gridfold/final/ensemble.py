@@ -79,7 +79,7 @@ def fit_ensemble(
     """
     wanted = read_catalogue(paths)[selection.config_id].wanted
     settings = wanted.settings
-    dataset = Dataset.load(paths.data)
+    dataset = Dataset.verified(paths.data)
     splits = Splits.load(paths.splits)
     job = JobInputs(request.conditions, paths, splits.by_name, dataset.digest, threads)
     fitted = {

@@ -41,6 +41,8 @@ from gridfold.tables import trials
 from gridfold.training.measures import Scorer
 from gridfold.training.reloading import saved_outputs
 from gridfold.training.trial import Fitted, fit
+from gridfold.usercode.digests import code_digest
+from gridfold.usercode.functions import own_code
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,12 @@ def fit_final(
         Of :func:`gridfold.final.ensemble.fit_ensemble`, for the card.
     """
     config_id = selection.config_id
-    dataset = Dataset.load(paths.data)
+    dataset = Dataset.verified(paths.data)
     splits = Splits.load(paths.splits, FINAL)
     development = splits.by_name[FINAL]
     with holding(final_folder(selection, paths)):
-        task = final_work(request, selection, paths, threads).task
+        # Users' code may change the working folder.
+        task = final_work(request, selection, paths, threads).task.absolute()
         fitted = fit(task, dataset, development.training, development.validation, lambda row: None)
     settings = task.settings
     predictions = fitted.predict(dataset.features, splits.test)
@@ -151,6 +154,7 @@ def fit_final(
         ),
         answers=_answers(fitted, dataset),
         threshold=request.conditions.threshold,
+        code={str(file): code_digest(file) for file in own_code(settings["model"])},
         output_scaling=OutputScaling(
             undone_by_the_model=not fitted.scaled_scores,
             center=fitted.targets.center.tolist(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import shutil
 import zipfile
@@ -21,9 +22,12 @@ from gridfold.final.samples import NewSamples, ReadingOptions
 from gridfold.jobs.frozen_imports import lasting, silent
 from gridfold.paths import FinalModelPaths, StudyPaths
 from gridfold.store.model_card import NOT_SAVED, ModelCard
+from gridfold.terminal import say
 from gridfold.training.measures import chances_of, classes_of
 from gridfold.typed_json import DamagedRecord
+from gridfold.usercode.digests import code_digest
 from gridfold.usercode.functions import own_code
+from gridfold.usercode.trust import require_trust
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,13 +61,23 @@ class FinalModel:
     members: list[tuple[Path, ModelInputs]]
 
     @classmethod
-    def load(cls, results: Path, *, ensemble: bool = False) -> FinalModel:
+    def load(cls, results: Path, *, ensemble: bool = False, trust: bool = False) -> FinalModel:
         """Load from the results of a study, or from its folder `final`.
+
+        Parameters
+        ----------
+        results : Path
+        ensemble : bool
+            Whether the mean of the models of all splits is wanted.
+        trust : bool
+            Whether Python files that the results name may run, wherever they lie.
 
         Raises
         ------
         NotReady
             When the study has no such model.
+        NotTrusted
+            When it needs code that is not clearly the user's own.
         """
         files = FinalModelPaths(results)
         if not files.model.exists():
@@ -81,7 +95,28 @@ class FinalModel:
                     f"{results} has no ensemble; set `final: {{ensemble: true}}` in the study and "
                     "run it again, which trains nothing that is there"
                 )
-        return cls(files, card, [(model, ModelInputs.load(inputs)) for model, inputs in pairs])
+        found = cls(files, card, [(model, ModelInputs.load(inputs)) for model, inputs in pairs])
+        if not trust:
+            require_trust(found.code, files.folder)
+        found.say_edits()
+        return found
+
+    @cached_property
+    def code(self) -> list[Path]:
+        """The user's files that parts of the models are defined in; none where Keras knows all."""
+        needed = any(_has_own_parts(file) for file, _ in self.members)
+        return own_code(self.card.configuration.settings["model"]) if needed else []
+
+    def say_edits(self) -> None:
+        """Say which of these files no longer do what they did when the model was trained."""
+        known = self.card.code
+        for file in self.code:
+            if file.is_file() and known.get(str(file), code_digest(file)) != code_digest(file):
+                say(
+                    f"{file} has changed since the model was trained. The model's own parts now do "
+                    "what the file says now; a copy of it as it was lies with the results, in the "
+                    "folder request"
+                )
 
     @cached_property
     def models(self) -> list[Any]:
@@ -95,8 +130,7 @@ class FinalModel:
         with silent(), lasting():
             import keras  # noqa: F401
 
-        code = own_code(self.card.configuration.settings["model"])
-        return [_load(file, code) for file, _ in self.members]
+        return [_load(file, self.code) for file, _ in self.members]
 
     def read(
         self,
@@ -212,6 +246,30 @@ class FinalModel:
         beside = exported.preprocessing if kind == "savedmodel" else target.with_suffix(".json")
         shutil.copyfile(self.files.preprocessing, beside)
         return beside
+
+
+def _has_own_parts(file: Path) -> bool:
+    """Tell whether a saved model is made of classes or functions that are not of Keras."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            config = json.loads(archive.read("config.json"))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        # Whoever loads it says what is wrong.
+        return False
+    return any(
+        part.get("registered_name") and not str(part.get("module")).startswith("keras")
+        for part in _parts(config)
+    )
+
+
+def _parts(config: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the mappings in what Keras notes of a model, however deep they lie."""
+    if isinstance(config, Mapping):
+        yield config
+        config = list(config.values())
+    if isinstance(config, list):
+        for part in config:
+            yield from _parts(part)
 
 
 def _load(file: Path, code: Sequence[Path]) -> Any:

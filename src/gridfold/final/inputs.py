@@ -23,7 +23,9 @@ from gridfold.data.dataset import Dataset
 from gridfold.data.sources import decoding, tablefile, windows
 from gridfold.data.sources.tablefile import TableFile
 from gridfold.errors import DataError
+from gridfold.store.seals import sealed, unsealed
 from gridfold.training.preprocessing import Category, Encoding, Number, Preprocessing
+from gridfold.typed_json import DamagedRecord
 
 log = logging.getLogger(__name__)
 
@@ -301,7 +303,7 @@ class ModelInputs:
             "target_names": self.target_names,
             "reading": self.reading,
         }
-        write_json(file, stored, indent=1)
+        write_json(file, sealed(stored), indent=1)
 
     @classmethod
     def load(cls, file: Path) -> ModelInputs:
@@ -311,6 +313,8 @@ class ModelInputs:
         ------
         DataError
             When the file is of another kind or of a later version.
+        DamagedRecord
+            When its checksum is wrong.
         """
         text = Path(file).read_bytes()
         try:
@@ -318,7 +322,7 @@ class ModelInputs:
             if stored["format"] != _FORMAT:
                 raise ValueError
             columns, rules = stored["columns"], stored["encoding"]
-            return cls(
+            found = cls(
                 tuple(stored["sample_shape"]),
                 None if columns is None else [FeatureColumn.from_json(c) for c in columns],
                 None if rules is None else Encoding(tuple(map(_rule_from_json, rules))),
@@ -330,6 +334,11 @@ class ModelInputs:
             raise DataError(
                 f"{file} is not a preprocessing file that this gridfold can read"
             ) from None
+        try:
+            unsealed(stored, needs_seal=False)
+        except ValueError as error:
+            raise DamagedRecord(file, error) from None
+        return found
 
 
 def _rule_as_json(rule: Number | Category) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gridfold.jobs.deadline import deadline
 from gridfold.jobs.frozen_imports import lasting
 from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
@@ -14,21 +15,31 @@ from gridfold.store.selection import Selection
 
 
 def fit_final(
-    log_file: str, request: str, inputs: Mapping[str, str], threads: int, files: Mapping[str, str]
+    log_file: str,
+    request: str,
+    inputs: Mapping[str, str],
+    threads: int,
+    files: Mapping[str, str],
+    trial_timeout: float | None,
 ) -> None:
-    """Train, score, save and describe the final model, in the files that the rule names."""
+    """Train, score, save and describe the final model, in the files that the rule names.
+
+    It may take `trial_timeout` seconds.
+    """
     # Imported inside the job: TensorFlow prints while it is imported, and that belongs in the log.
-    with job(log_file, request):
+    with job(log_file, request, map(Path, files.values())):
         with lasting():
             from gridfold.final import fit
 
-        fit.fit_final(
-            FinalRequest.parse(request),
-            Selection.read(Path(inputs["best"])),
-            StudyPaths(Path(inputs["splits"]).parent),
-            threads,
-            EnsembleScore.read(Path(inputs["ensemble"])) if "ensemble" in inputs else None,
-        ).save(files)
+        with deadline(trial_timeout, "the final model"):
+            fitted = fit.fit_final(
+                FinalRequest.parse(request),
+                Selection.read(Path(inputs["best"])),
+                StudyPaths(Path(inputs["splits"]).parent),
+                threads,
+                EnsembleScore.read(Path(inputs["ensemble"])) if "ensemble" in inputs else None,
+            )
+        fitted.save(files)
 
 
 def fit_ensemble(
@@ -39,7 +50,8 @@ def fit_ensemble(
     outputs: tuple[Sequence[str], Sequence[str], str],
 ) -> None:
     """Bring the split models together; `outputs` are their files, and that of their scores."""
-    with job(log_file, request):
+    models, preprocessing, scores = outputs
+    with job(log_file, request, map(Path, [*models, *preprocessing, scores])):
         with lasting():
             from gridfold.final import ensemble
 

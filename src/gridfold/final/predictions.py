@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from gridfold.errors import DataError, NotWritten
+from gridfold.tables.spreadsheets import csv_text
 from gridfold.wording import counted
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class PrintedPredictions:
 
     def write(self, table: pd.DataFrame) -> None:
         """Print rows, at first with their header."""
-        print(table.to_csv(index=False, header=not self._rows, lineterminator="\n"), end="")
+        print(csv_text(table, header=not self._rows), end="")
         # Before the message of an error that follows.
         sys.stdout.flush()
         self._rows += len(table)
@@ -90,8 +91,7 @@ class PredictionsFile:
             if self._file.suffix == ".parquet":
                 self._write_parquet(table)
             else:
-                text = table.to_csv(index=False, header=not self._rows, lineterminator="\n")
-                self._write_all(text.encode())
+                self._write_all(csv_text(table, header=not self._rows).encode())
         except OSError as error:
             raise NotWritten(self._file, error) from None
         self._rows += len(table)

@@ -80,13 +80,14 @@ class StudiesPage:
 
     def html(self) -> str:
         """Return the page: self-contained, without script, everything escaped."""
-        style = joined((BASE_STYLE, _TEMPLATES / "pages.css"))
+        text = joined((BASE_STYLE, _TEMPLATES / "pages.css"))
+        style = Markup(text)  # nosec B704  # files of the package
         return (
             templates(_TEMPLATES)
             .get_template("studies.html.j2")
             .render(
                 policy=content_policy(style),
-                style=Markup(style),
+                style=style,
                 title=self.title,
                 subtitle=self.subtitle,
                 parts=self.parts,

@@ -25,6 +25,7 @@ from gridfold.store.selection import Selection
 from gridfold.tables.predictions import predicted_samples
 from gridfold.tables.trials import read_table
 from gridfold.typed_json import DamagedRecord
+from gridfold.usercode.functions import split_reference
 
 # A job writes its progress twice a second; one that was silent for so long is gone.
 _SILENCE = 600.0
@@ -95,6 +96,12 @@ class FinishedStudy:
         )
 
     @property
+    def own_code(self) -> list[Path]:
+        """The files of the measures of its author's own that a comparison calls."""
+        function = self.card.test.function if self.card.test else None
+        return [split_reference(function)[0]] if function else []
+
+    @property
     def measure(self) -> str:
         """The measure that ranked its configurations."""
         return self.best.measure
@@ -113,7 +120,7 @@ class FinishedStudy:
         """Return the digest of the test samples themselves, in their order; empty without any."""
         if not len(self.test):
             return ""
-        data = Dataset.load(self.paths.data)
+        data = Dataset.verified(self.paths.data)
         result = hashlib.sha256(repr((data.class_names, data.target_names)).encode())
         for array in (data.features, data.targets):
             result.update(np.ascontiguousarray(array[self.test]).tobytes())
@@ -122,7 +129,7 @@ class FinishedStudy:
     def test_results(self) -> tuple[Array, Array]:
         """Return targets and predictions of the test samples, in the order of `test`."""
         table = read_table(self.paths.final_model.test_predictions)
-        targets = Dataset.load(self.paths.data).targets
+        targets = Dataset.verified(self.paths.data).targets
         (found,) = predicted_samples(table.head(0), table, targets, self.card.positive_from)
         return found.truth, found.prediction
 

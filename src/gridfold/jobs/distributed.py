@@ -86,7 +86,8 @@ def train_final(plan: Plan, request: FinalRequest, best: Path, launcher: str, re
 
 
 def _launch(plan: Plan, launcher: str, count: int) -> ranks.Launch:
-    return ranks.Launch(launcher, count, plan.study.execution.start_timeout)
+    execution = plan.study.execution
+    return ranks.Launch(launcher, count, execution.start_timeout, execution.trial_timeout)
 
 
 def _listener(failures: list[str]) -> pool.Listener:

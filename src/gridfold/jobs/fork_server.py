@@ -20,6 +20,7 @@ import contextlib
 import importlib
 import os
 import pickle
+import platform
 import shutil
 import signal
 import socket
@@ -28,12 +29,15 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+import traceback
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any
 
 from gridfold.errors import EXIT_CONTINUE, GridfoldError
@@ -64,6 +68,8 @@ TABLES = Libraries("gridfold.workflow.preloaded", "GRIDFOLD_TABLE_SERVER")
 
 _THIS = "gridfold.jobs.fork_server"
 _DESCRIPTORS = 3
+# In seconds; how long it may take from the folder of a server to its listening there.
+_YOUNG = 60.0
 _NUMBER = struct.Struct("!i")
 # What `multiprocessing` says where the exit code was lost with the server.
 _UNKNOWN_EXIT_CODE = 255
@@ -92,8 +98,16 @@ class Fork:
         self._status = status
         self._exit_code: int | None = None
 
-    def join(self) -> int:
-        """Wait until the process has ended and return its exit code, -N after signal N."""
+    def join(self, patience: float | None = None) -> int:
+        """Wait until the process has ended and return its exit code, -N after signal N.
+
+        Parameters
+        ----------
+        patience : float, optional
+            Seconds after which it is ended; without, this waits for ever.
+        """
+        if patience is not None and self._exit_code is None and not wait([self._status], patience):
+            self.kill()
         if self._exit_code is None:
             code = _read_number(self._status)
             os.close(self._status)
@@ -239,7 +253,8 @@ class SharedServer:
             found.close()
             return
         # Nobody else may ask for forks: they would run as this user.
-        folder = tempfile.mkdtemp(prefix=_mark())
+        sweep()
+        folder = tempfile.mkdtemp(prefix=f"{_mark()}{_host()}-")
         address = str(Path(folder) / "forks")
         with socket.socket(socket.AF_UNIX) as listener:
             try:
@@ -279,6 +294,35 @@ def _shared_channel(libraries: Libraries = TRAINING) -> socket.socket | None:
 def _mark() -> str:
     """Return how the folder of a server is called whose forks are of this Python and this code."""
     return f"gridfold-{zlib.crc32(f'{sys.executable} {__file__}'.encode()):08x}-"
+
+
+def _host() -> str:
+    # Temporary folders may be shared by machines, and a socket answers on its own one alone.
+    return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
+def sweep() -> None:
+    """Remove the folders of servers of this user on this machine that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"gridfold-????????-{_host()}-*"):
+        with contextlib.suppress(OSError):
+            stat = folder.lstat()
+            is_ours = S_ISDIR(stat.st_mode) and stat.st_uid == os.geteuid()
+            # A younger one may be that of a server which is just being started.
+            if is_ours and time.time() - stat.st_mtime > _YOUNG and not _answers(folder / "forks"):
+                shutil.rmtree(folder)
+
+
+def _answers(address: Path) -> bool:
+    """Tell whether anybody listens at an address, or may do so."""
+    with socket.socket(socket.AF_UNIX) as channel:
+        channel.settimeout(1)
+        try:
+            channel.connect(str(address))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True
+    return True
 
 
 def _launch(
@@ -370,14 +414,19 @@ class _Server:
         _tell(status, process.pid or 0)
 
     def _tell_ends(self) -> None:
-        for process in [each for each in self._forks if each.exitcode is not None]:
+        for process in [each for each in self._forks if _has_ended(each.pid)]:
+            # While its number is still taken: no stranger's processes can have it.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.join()
             status = self._forks.pop(process)
             _tell(status, process.exitcode)
             os.close(status)
-            process.join()
 
     def _become(self, connection: int, output: int, status: int) -> None:
         """Do the work; runs in the fork."""
+        # What the work starts and leaves behind ends with it, see `_tell_ends`.
+        os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # Whoever waits for the end of these must not wait for this process.
@@ -398,10 +447,38 @@ class _Server:
         # As Python 3.14 does: what the work wants done at its end (files that AutoGraph has written
         # are removed, trackers of users send their last lines), and not what the server wants.
         atexit._clear()
-        try:
-            target(starter, *args)
-        finally:
-            atexit._run_exitfuncs()
+        code = _exit_code_of(target, starter, *args)
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        # Threads and children that the work has left would keep Python from its end.
+        os._exit(code)
+
+
+def _exit_code_of(target: Callable[..., None], *args: Any) -> int:
+    """Call a function, and return what the exit code of a program would be that does nothing else.
+
+    An exception is printed, as Python does it.
+    """
+    try:
+        target(*args)
+    except SystemExit as exit_:
+        if exit_.code is None or isinstance(exit_.code, int):
+            return exit_.code or 0
+        print(exit_.code, file=sys.stderr)
+        return 1
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _has_ended(number: int | None) -> bool:
+    """Tell whether a child has ended, and leave its exit code to whoever waits for it."""
+    assert number is not None, "it has been started"
+    options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    return os.waitid(os.P_PID, number, options) is not None
 
 
 def _become_like(environment: dict[str, str], folder: str, path: list[str]) -> None:

@@ -8,11 +8,11 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gridfold.errors import EXIT_CONTINUE, GridfoldError, Interrupted, NotWritten
+from gridfold.errors import EXIT_CONTINUE, GridfoldError, Interrupted, NotWritten, summary_of
 from gridfold.requests import Request
 from gridfold.store import request_notes
 
@@ -20,7 +20,7 @@ R = TypeVar("R", bound=Request)
 
 
 @contextlib.contextmanager
-def job(log_file: str, request: str | None = None) -> Iterator[None]:
+def job(log_file: str, request: str | None = None, outputs: Iterable[Path] = ()) -> Iterator[None]:
     """Run the work of one job with everything it prints in `log_file`.
 
     Snakemake does not redirect what a script prints, so the file descriptors themselves are
@@ -34,6 +34,8 @@ def job(log_file: str, request: str | None = None) -> Iterator[None]:
         What the job depends on. It is noted down when the work is done, for the case that no
         Snakemake watches by then, see :mod:`gridfold.workflow.earlier_run`. A process that is only
         a part of a job has none.
+    outputs : iterable of Path
+        The files that the job writes; what they hold is noted down, too.
     """
     terminal = os.dup(2)
     try:
@@ -53,13 +55,19 @@ def job(log_file: str, request: str | None = None) -> Iterator[None]:
     try:
         yield
         if request is not None:
-            request_notes.write(log_file, request)
+            request_notes.write(log_file, request, outputs)
     except Interrupted as interruption:
         _say(terminal, f"{interruption} (log: {log_file})")
         sys.exit(EXIT_CONTINUE)
     except GridfoldError as error:
         _say(terminal, f"{error}\n(log: {log_file})")
         logging.error("%s", error)
+        sys.exit(1)
+    except (SystemExit, GeneratorExit) as error:
+        # Else Snakemake would take the exit code of users' code for that of the job.
+        traceback.print_exc()
+        what = f"own code has ended the job by {summary_of(error)}; let it raise an exception"
+        _say(terminal, f"{what} (traceback: {log_file})")
         sys.exit(1)
     except Exception as error:
         _say(terminal, f"{type(error).__name__}: {error} (traceback: {log_file})")
@@ -85,7 +93,7 @@ def script_job(snakemake: Any, kind: type[R]) -> Iterator[R]:
         Of the request, which is the parameter `request` of the rule.
     """
     text = snakemake.params.request
-    with job(str(snakemake.log[0]), text):
+    with job(str(snakemake.log[0]), text, map(Path, snakemake.output)):
         yield kind.parse(text)
 
 

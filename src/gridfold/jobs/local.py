@@ -38,7 +38,7 @@ def train_here(
         CPU cores that the job has asked for.
     resources
         Of the job, as Snakemake has them: ``attempt``, ``remote``, ``workers``, ``mem_mb``,
-        ``runtime``.
+        ``runtime``, and ``trial_timeout`` (0 for none).
     retries : int
         Attempts after the first.
     """
@@ -57,4 +57,4 @@ def train_here(
             int(resources.runtime),
         ),
     )
-    job.run(pool.trainer(given, workers), outputs)
+    job.run(pool.trainer(given, workers, resources.trial_timeout or None), outputs)

@@ -7,12 +7,13 @@ dies takes nothing with it.
 
 from __future__ import annotations
 
-import collections
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,15 +22,18 @@ from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
 from gridfold.cluster.allocation import Allocation, Share
-from gridfold.errors import Interrupted, TrialFailure, summary_of
+from gridfold.errors import Interrupted, TrialFailure, out_of_time, summary_of
 from gridfold.jobs.fork_server import STOP_SIGNALS, Fork, ForkServer
+from gridfold.jobs.printed import Printed
 from gridfold.jobs.usage import Sampler
 from gridfold.store.trials import TrialStore, TrialTask
 
 log = logging.getLogger(__name__)
 
-# Of what a trial prints, so much is remembered for the case that it dies.
-_LAST_WORDS = 4000
+# In seconds; how long a trial may take to end when it has closed its connection, and to say where
+# it is when its time is over.
+_LAST_SECONDS = 5.0
+_SAYING_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,10 @@ class Work:
 
     task: TrialTask
     store: TrialStore
+
+    def absolute(self) -> Work:
+        """Return the same work, which stays where it is when users' code changes the folder."""
+        return Work(self.task.absolute(), self.store.absolute())
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,7 @@ def run(
     gpus: Sequence[str] = (),
     meanwhile: Callable[[], None] = lambda: None,
     share: Share | None = None,
+    trial_timeout: float | None = None,
 ) -> None:
     """Train trials, `workers` at a time, in the given order.
 
@@ -117,6 +126,8 @@ def run(
         Called in this process while the fork server imports TensorFlow.
     share : Share, optional
         Of the job, for each trial; by default the cores that it computes with.
+    trial_timeout : float, optional
+        Seconds after which a trial that has not ended is killed, and has failed.
 
     Raises
     ------
@@ -136,19 +147,22 @@ def run(
                 if stopped.is_set():
                     raise Interrupted
                 while len(running) < workers and (work := supply.take()) is not None:
-                    trial = _start(server, work, slots, share)
+                    trial = _start(server, work, slots, share, trial_timeout)
                     running[trial.process.connection] = trial
                     elsewhere = trial.process.pid if server.is_shared else None
                     on_event(Event("started", work, elsewhere=elsewhere))
-                heard = [trial.output for trial in running.values() if not trial.output.closed]
-                ready = wait([*running, *heard], timeout=0.5)
+                outputs = (trial.printed.output for trial in running.values())
+                ready = wait([*running, *(o for o in outputs if not o.closed)], timeout=0.5)
                 for trial in running.values():
-                    if trial.output in ready:
-                        trial.relay()
-                for connection in [c for c in running if c in ready]:
+                    if trial.printed.output in ready:
+                        trial.printed.relay()
+                for connection in [*running]:
                     trial = running[connection]
-                    event = _receive(connection, trial)
-                    if event is None:
+                    if connection in ready:
+                        event = _receive(connection, trial)
+                    elif trial.is_late:
+                        event = _end_late(trial)
+                    else:
                         continue
                     died = event.failure is not None and event.failure.kind == "killed"
                     # What kills all processes of a job may reach a trial a moment before us.
@@ -156,18 +170,18 @@ def run(
                         raise Interrupted
                     if event.kind != "epoch":
                         del running[connection]
-                        slots.leave(trial.output)
+                        slots.leave(trial.printed.output)
                         connection.close()
-                        trial.process.join()
-                        trial.relay(to_the_end=True)
+                        trial.process.join(_LAST_SECONDS)
+                        trial.printed.relay_rest()
                     on_event(event)
         finally:
             for trial in running.values():
                 trial.process.kill()
-                trial.relay()
+                trial.printed.relay()
 
 
-@dataclass
+@dataclass(frozen=True)
 class _TrialProcess:
     """A trial that is being trained.
 
@@ -177,39 +191,26 @@ class _TrialProcess:
         The process that trains it.
     work : Work
         What it trains.
-    output : Connection
-        The end of a pipe into which the trial prints.
-    last : deque of int
-        The last bytes that it has printed.
+    printed : Printed
+        What it prints.
+    timeout : float or None
+        Seconds that it has.
+    started : float
+        When it has started, by the monotonic clock.
     """
 
     process: Fork
     work: Work
-    output: Connection
-    last: collections.deque[int] = field(
-        default_factory=lambda: collections.deque(maxlen=_LAST_WORDS)
-    )
+    printed: Printed
+    timeout: float | None
+    started: float = field(default_factory=time.monotonic)
 
-    def relay(self, *, to_the_end: bool = False) -> None:
-        """Print what the trial has printed: into the log of the job."""
-        while not self.output.closed and wait([self.output], timeout=0):
-            text = os.read(self.output.fileno(), 65536)
-            if not text:
-                self.output.close()
-                return
-            os.write(2, text)
-            self.last.extend(text)
-            if not to_the_end:
-                return
-        if to_the_end:
-            # A process that the trial has started may hold the other end for ever.
-            self.output.close()
-
-    def last_words(self) -> str:
-        """Return the last lines that the trial has printed."""
-        lines = bytes(self.last).decode(errors="replace").splitlines()
-        # The first one may have lost its beginning.
-        return "\n".join(lines[1:] if len(self.last) == _LAST_WORDS else lines)
+    @property
+    def is_late(self) -> bool:
+        """Whether it has had its time, and has said where it is."""
+        if self.timeout is None:
+            return False
+        return time.monotonic() - self.started > self.timeout + _SAYING_SECONDS
 
 
 class GpuSlots:
@@ -242,27 +243,45 @@ class GpuSlots:
             self._free.append(self._taken.pop(trial))
 
 
-def _start(server: ForkServer, work: Work, slots: GpuSlots, share: Share | None) -> _TrialProcess:
+def _start(
+    server: ForkServer,
+    work: Work,
+    slots: GpuSlots,
+    share: Share | None,
+    timeout: float | None,
+) -> _TrialProcess:
     hearing, speaking = Pipe(duplex=False)
     given = share or Share(work.task.threads or 1)
-    process = server.start(_train, work, slots.take(hearing), given, output=speaking.fileno())
+    process = server.start(
+        _train, work, slots.take(hearing), given, timeout, output=speaking.fileno()
+    )
     speaking.close()
-    return _TrialProcess(process, work, hearing)
+    return _TrialProcess(process, work, Printed(hearing), timeout)
 
 
-def _receive(connection: Connection, trial: _TrialProcess) -> Event | None:
+def _receive(connection: Connection, trial: _TrialProcess) -> Event:
     try:
         kind, content, usage = connection.recv()
     except (EOFError, ConnectionResetError):
-        exit_code = trial.process.join()
-        trial.relay(to_the_end=True)
-        failure = _silent_death(exit_code, trial.last_words())
+        # Users' code may have closed the connection and go on.
+        exit_code = trial.process.join(_LAST_SECONDS)
+        trial.printed.relay_rest()
+        failure = _silent_death(exit_code, trial.printed.last_words())
         return Event("failed", trial.work, failure=failure)
     if kind == "epoch":
         return Event("epoch", trial.work, row=content)
     if kind == "failed":
         return Event("failed", trial.work, failure=TrialFailure(*content), usage=usage)
     return Event("finished", trial.work, usage=usage)
+
+
+def _end_late(trial: _TrialProcess) -> Event:
+    assert trial.timeout is not None, "only such a trial is late"
+    trial.process.kill()
+    trial.process.join()
+    trial.printed.relay_rest()
+    failure = out_of_time(trial.timeout, trial.printed.last_words())
+    return Event("failed", trial.work, failure=failure)
 
 
 def _silent_death(exit_code: int, last_words: str) -> TrialFailure:
@@ -273,8 +292,18 @@ def _silent_death(exit_code: int, last_words: str) -> TrialFailure:
     return TrialFailure("killed", f"ended without a word, exit code {exit_code}", last_words)
 
 
-def _train(connection: Connection, work: Work, environment: dict[str, str], share: Share) -> None:
+def _train(
+    connection: Connection,
+    work: Work,
+    environment: dict[str, str],
+    share: Share,
+    timeout: float | None,
+) -> None:
     """Train one trial; runs in its own process."""
+    if timeout is not None:
+        # For the last words of a trial that is killed then.
+        faulthandler.dump_traceback_later(timeout)
+    work = work.absolute()
     # In time: CUDA reads it at the first operation, and importing TensorFlow is none.
     os.environ.update(environment)
     from gridfold.training.trial import train_trial
@@ -300,14 +329,23 @@ def _train(connection: Connection, work: Work, environment: dict[str, str], shar
 
 
 def trainer(
-    given: Allocation, workers: int
+    given: Allocation, workers: int, trial_timeout: float | None = None
 ) -> Callable[[Sequence[Work] | Supply, Listener, Callable[[], None]], None]:
-    """Return what trains `workers` trials at a time with all that a job was given."""
+    """Return what trains `workers` trials at a time with all that a job was given.
+
+    Parameters
+    ----------
+    given : Allocation
+    workers : int
+    trial_timeout : float, optional
+        Seconds after which a trial that has not ended is killed.
+    """
 
     def train(
         works: Sequence[Work] | Supply, on_event: Listener, meanwhile: Callable[[], None]
     ) -> None:
-        run(works, workers, on_event, given.gpus, meanwhile, given.share(workers))
+        share = given.share(workers)
+        run(works, workers, on_event, given.gpus, meanwhile, share, trial_timeout)
 
     return train
 

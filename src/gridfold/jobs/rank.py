@@ -1,4 +1,4 @@
-"""One rank trains its share of a distributed job: ``python -m gridfold.jobs.rank FOLDER``.
+"""One rank trains its share of a distributed job: ``python -m gridfold.jobs.rank FOLDER DIGEST``.
 
 All ranks train the same trials, one after another, each with its share of every batch. What has
 happened is written, a line of JSON each time, to ``FOLDER/<rank>.jsonl``, where
@@ -7,6 +7,8 @@ happened is written, a line of JSON each time, to ``FOLDER/<rank>.jsonl``, where
 
 from __future__ import annotations
 
+import atexit
+import hashlib
 import json
 import logging
 import os
@@ -26,7 +28,7 @@ import numpy as np
 from gridfold.cluster.allocation import Share
 from gridfold.cluster.job import node_name
 from gridfold.cluster.launchers import launched_local_rank, launched_rank
-from gridfold.errors import EXIT_CONTINUE, TrialFailure, summary_of
+from gridfold.errors import EXIT_CONTINUE, GridfoldError, TrialFailure, summary_of
 from gridfold.jobs.fork_server import STOP_SIGNALS
 from gridfold.jobs.frozen_imports import lasting
 from gridfold.jobs.pool import Work
@@ -58,8 +60,15 @@ class _Messages:
             self._stream.flush()
 
 
-def main(folder: Path) -> None:
-    """Train all trials of ``works.pkl`` in `folder` together with the other ranks."""
+def main(folder: Path, digest: str) -> None:
+    """Train all trials of ``works.pkl`` in `folder` together with the other ranks.
+
+    Parameters
+    ----------
+    folder : Path
+    digest : str
+        SHA-256 of the file: a pickle that others have put there is not opened.
+    """
     rank = launched_rank()
     logging.basicConfig(
         level=logging.INFO, format=f"%(asctime)s [rank {rank}] %(levelname)s %(message)s"
@@ -72,7 +81,10 @@ def main(folder: Path) -> None:
     _stop_on_signals(messages)
     messages.send("started", host=platform.node())
     try:
-        snapshots, works = pickle.loads((folder / "works.pkl").read_bytes())
+        content = (folder / "works.pkl").read_bytes()
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise GridfoldError(f"{folder / 'works.pkl'} is not what the job has written")
+        snapshots, works = pickle.loads(content)  # nosec B301
         sources.use(snapshots)
         _train_all(works, messages)
     except BaseException as error:
@@ -85,6 +97,7 @@ def main(folder: Path) -> None:
 
 def _train_all(works: Sequence[Work], messages: _Messages) -> None:
     with lasting():
+        from gridfold.jobs.process_state import put_back
         from gridfold.training import devices as distribution
         from gridfold.training.trial import train_trial
         from gridfold.usercode import functions
@@ -95,7 +108,8 @@ def _train_all(works: Sequence[Work], messages: _Messages) -> None:
         take_gpu()
     devices = distribution.start(options, first.threads)
     messages.send("ready", **_sees(first.threads, devices.device()))
-    for number, work in enumerate(works):
+    # Users' code may change the working folder.
+    for number, work in enumerate([work.absolute() for work in works]):
         # A trial finds the user's module as it would in a process of its own.
         functions.forget()
         devices.configure(work.task.settings["training"].get("distribution"))
@@ -105,7 +119,7 @@ def _train_all(works: Sequence[Work], messages: _Messages) -> None:
             if devices.is_chief:
                 messages.send("epoch", trial=number, row=row)
 
-        with Sampler(Share(work.task.threads or 1)) as sampler:
+        with Sampler(Share(work.task.threads or 1)) as sampler, put_back():
             try:
                 known = work.store.unscored(work.task.epochs) if devices.is_chief else None
                 known = devices.from_chief(known)
@@ -159,5 +173,17 @@ def _stop_on_signals(messages: _Messages) -> None:
     threading.Thread(target=wait, name="gridfold-signals", daemon=True).start()
 
 
+def _end() -> None:
+    """End this process, though users' code may have left threads that do not end."""
+    left = [thread.name for thread in threading.enumerate() if not thread.daemon]
+    if left == [threading.main_thread().name]:
+        return
+    logging.warning("ended though own code has left threads: %s", ", ".join(left))
+    # Horovod says good-bye to the other ranks there.
+    atexit._run_exitfuncs()
+    os._exit(0)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])
+    _end()

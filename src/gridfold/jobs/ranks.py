@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import importlib.util
 import json
 import logging
@@ -28,7 +29,7 @@ from typing import Any
 
 from gridfold.cluster.launchers import options_for_ranks
 from gridfold.cluster.slurm import lost_variables, nodes_that_must_be_told, ranks_on
-from gridfold.errors import GridfoldError, Interrupted, TrialFailure
+from gridfold.errors import GridfoldError, Interrupted, TrialFailure, out_of_time
 from gridfold.jobs.pool import Event, Listener, Work, stop_signals
 from gridfold.usercode import sources
 
@@ -59,11 +60,14 @@ class Launch:
         Processes to start.
     start_timeout : float
         Seconds from the first rank's start until all must be ready.
+    trial_timeout : float or None
+        Seconds after which a trial that has not ended is killed, with all ranks.
     """
 
     launcher: str
     ranks: int
     start_timeout: float = 180.0
+    trial_timeout: float | None = None
 
     def command(self, program: Sequence[str]) -> list[str]:
         """Return the command line that starts `program` on every rank.
@@ -170,9 +174,7 @@ def run(
             if session.current is None and session.left:
                 raise RanksFailed(session.reason())
             if session.current is not None:
-                kind = "error" if session.detail() else "killed"
-                failure = TrialFailure(kind, session.reason(), session.detail())
-                on_event(Event("failed", session.current, failure=failure))
+                on_event(Event("failed", session.current, failure=session.failure()))
             waiting = [work for work in session.left if work is not session.current]
 
 
@@ -223,6 +225,9 @@ class _Session:
         self._ended: set[int] = set()
         self._current: int | None = None
         self._ranks = [_Rank(folder / f"{number}.jsonl") for number in range(launch.ranks)]
+        # When the chief has begun with it, by the monotonic clock.
+        self._begun = 0.0
+        self._is_late = False
         self._trouble = ""
         self._exit_code: int | None = None
 
@@ -242,7 +247,7 @@ class _Session:
 
         When one has ended otherwise, it is the launcher that has stopped the rest.
         """
-        if self._trouble:
+        if self._trouble or self._is_late:
             return False
         ends = [rank.kinds & {"stopped", "ended"} for rank in self._ranks if rank.kinds]
         return all(ends) and any("stopped" in end for end in ends)
@@ -252,9 +257,10 @@ class _Session:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         # A launcher may keep the environment from other nodes.
-        told = (sources.folders(), self._works)
-        (self._folder / "works.pkl").write_bytes(pickle.dumps(told))
-        program = [sys.executable, "-m", "gridfold.jobs.rank", str(self._folder)]
+        told = pickle.dumps((sources.folders(), self._works))
+        (self._folder / "works.pkl").write_bytes(told)
+        digest = hashlib.sha256(told).hexdigest()
+        program = [sys.executable, "-m", "gridfold.jobs.rank", str(self._folder), digest]
         command = self._launch.command(program)
         log.info("%s", shlex.join(command))
         process = subprocess.Popen(
@@ -287,6 +293,10 @@ class _Session:
             if last_word is None and any("died" in rank.kinds for rank in self._ranks):
                 last_word = now
             late = [n for n, rank in enumerate(self._ranks) if "ready" not in rank.kinds]
+            timeout = self._launch.trial_timeout
+            if timeout is not None and self._current is not None and now - self._begun > timeout:
+                self._is_late = True
+                return
             if late and first_start and now - first_start > self._launch.start_timeout:
                 self._trouble = self._lateness(late)
                 return
@@ -319,7 +329,7 @@ class _Session:
         trial, kind = message["trial"], message["kind"]
         work = self._works[trial]
         if kind == "trial":
-            self._current = trial
+            self._current, self._begun = trial, time.monotonic()
             self._on_event(Event("started", work))
         elif kind == "epoch":
             self._on_event(Event("epoch", work, row=message["row"]))
@@ -328,6 +338,14 @@ class _Session:
             self._current = None
             failure = TrialFailure(*message["failure"]) if kind == "failed" else None
             self._on_event(Event(kind, work, failure=failure, usage=message.get("usage")))
+
+    def failure(self) -> TrialFailure:
+        """Return why the trial that was being trained has no score."""
+        detail = self.detail()
+        if self._is_late:
+            assert self._launch.trial_timeout is not None, "only such a trial is late"
+            return out_of_time(self._launch.trial_timeout, detail)
+        return TrialFailure("error" if detail else "killed", self.reason(), detail)
 
     def reason(self) -> str:
         """Return in one sentence why the ranks ended early."""

@@ -81,7 +81,8 @@ def hand_over(snakemake: Any, module: str) -> None:
 
 
 def _work(module: str, rule_job: RuleJob) -> None:
-    with job(rule_job.log_file, rule_job.text):
+    outputs = [file for files in rule_job.outputs.values() for file in files]
+    with job(rule_job.log_file, rule_job.text, outputs):
         with lasting():
             rule = import_module(module)
         rule.run(rule_job)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gridfold.data.manifest import Manifest
+from gridfold.data.dataset import verify
 from gridfold.data.splits import FINAL, Split, Splits
 from gridfold.environment.versions import versions_of_job
 from gridfold.jobs.pool import Work
@@ -46,14 +46,16 @@ class JobInputs:
     def load(
         cls, conditions: Conditions, paths: StudyPaths, threads: int, only: str | None = None
     ) -> JobInputs:
-        """Read the splits (all, or `only` one) and the digest of the data.
+        """Verify the data, and read their digest and the splits (all, or `only` one).
 
         Raises
         ------
         FileNotFoundError
             When the study has no prepared data.
+        DamagedRecord
+            When data or splits are not what was written.
         """
-        digest = Manifest.read(paths.manifest).digest
+        digest = verify(paths.data).digest
         return cls(conditions, paths, Splits.load(paths.splits, only).by_name, digest, threads)
 
     def work(self, trial: TrialKey, wanted: WantedConfiguration) -> Work:
@@ -80,10 +82,12 @@ class JobInputs:
             folder, self.paths.set_aside, fingerprint, own_code, conditions.positive_from
         )
         store.open()
-        return Work(self.task(trial, wanted, folder), store)
+        return Work(self.task(trial, wanted, folder, store.identity), store)
 
-    def task(self, trial: TrialKey, wanted: WantedConfiguration, folder: Path) -> TrialTask:
-        """Return the task of one trial, its checkpoints in `folder`."""
+    def task(
+        self, trial: TrialKey, wanted: WantedConfiguration, folder: Path, identity: str = ""
+    ) -> TrialTask:
+        """Return the task of one trial, its checkpoints in `folder`, which name it so."""
         return TrialTask(
             trial.config_id,
             trial.split,
@@ -101,6 +105,7 @@ class JobInputs:
             and trial.split == next((name for name in self.splits if name != FINAL), None),
             self.conditions.own_functions,
             self.conditions.positive_from,
+            identity,
         )
 
 

@@ -210,7 +210,7 @@ class JobSizes:
                 try:
                     result = json.loads(file.read_text(encoding="utf-8"))
                     trained, fitting = result["epochs_trained"], result["fit_seconds"]
-                except (OSError, ValueError, KeyError):
+                except (OSError, ValueError, KeyError, TypeError):
                     continue
                 if trained:
                     # An estimate knows nothing of early stopping.

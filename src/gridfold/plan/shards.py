@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
 
 from gridfold.atomic import write_text
+from gridfold.store.seals import set_aside
 
 # Trials on one device, several at a time; trials that take all processes of a job.
 SINGLE, DISTRIBUTED = "s", "d"
@@ -35,6 +40,13 @@ class TrialKey:
         return cls(*text.split("/"))
 
 
+class _Line(msgspec.Struct):
+    """One line of the file."""
+
+    shard: Annotated[str, msgspec.Meta(pattern="^[sd][0-9]{4,9}$")]
+    trials: list[str]
+
+
 @dataclass
 class Ledger:
     """The shards of a study.
@@ -52,19 +64,24 @@ class Ledger:
         """Return the remembered shards; none when there is no ledger.
 
         A line that a crash has cut short, or that is damaged, is dropped: its trials get a shard
-        again.
+        again; damage that looks like another trial must not give that one a second shard. What
+        can't be read, as a folder in its place, is no ledger.
         """
-        shards = {}
+        shards: dict[str, tuple[TrialKey, ...]] = {}
+        placed: set[TrialKey] = set()
         try:
             text = file.read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
+        except OSError:
             return cls()
         for line in text.splitlines():
             try:
-                entry = json.loads(line)
-                shards[entry["shard"]] = tuple(map(TrialKey.parse, entry["trials"]))
-            except (ValueError, KeyError, TypeError):
+                entry = msgspec.json.decode(line, type=_Line)
+                members = tuple(map(TrialKey.parse, entry.trials))
+            except (msgspec.DecodeError, TypeError):
                 continue
+            if entry.shard not in shards and placed.isdisjoint(members):
+                shards[entry.shard] = members
+                placed.update(members)
         return cls(shards)
 
     def assign(self, trials: Iterable[TrialKey], size: int, kind: str = SINGLE) -> Ledger:
@@ -96,6 +113,8 @@ class Ledger:
         )
         if not news:
             return
+        if os.path.lexists(file) and not file.is_file():
+            set_aside(file, "it is no file", "and the ledger begun anew")
         before = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
         # Earlier versions wrote line by line; a crash may have left the last one without its end.
         torn = before != "" and not before.endswith("\n")

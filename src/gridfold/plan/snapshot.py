@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from gridfold.errors import GridfoldError, StudyError
 from gridfold.plan.files import code_files, large_files
 from gridfold.plan.fingerprint import package_digest
 from gridfold.plan.plan import Plan
+from gridfold.store.seals import set_aside
 from gridfold.store.snapshot import Snapshot
 from gridfold.study.yaml_file import read_yaml
 from gridfold.usercode import sources
@@ -57,13 +58,27 @@ def take(plan: Plan) -> tuple[Plan, Path]:
     # Not the times of large files, which say nothing about what is in them.
     text = snapshot.text() + json.dumps([[s.file, s.sha256] for s in found])
     folder = plan.paths.snapshot(hashlib.sha256(text.encode()).hexdigest()[:12])
+    try:
+        _write(folder, snapshot, found, copied)
+    except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+        # What lies in the place of a file is not ours.
+        set_aside(folder, error, "and written again")
+        _write(folder, snapshot, found, copied)
+    return plan.as_asked_for(snapshot), folder
+
+
+def _write(
+    folder: Path,
+    snapshot: Snapshot,
+    found: Sequence[sources.Source],
+    copied: Mapping[Path, bytes],
+) -> None:
     # Another run may have been asked for the same.
     if not sources.is_complete(folder) or sources.read(folder) != found:
         sources.write(folder, found, copied)
     record = folder / _RECORD
     if not (record.is_file() and record.read_bytes() == snapshot.text().encode()):
         snapshot.write(record)
-    return plan.as_asked_for(snapshot), folder
 
 
 def plan_of(files: Iterable[Path | str], overrides: Mapping[str, Any], results: Path | str) -> Plan:

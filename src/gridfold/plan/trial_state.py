@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +10,9 @@ from typing import Any
 from gridfold.advice import cause_of, in_full
 from gridfold.errors import TrialFailure
 from gridfold.paths import result_file
+from gridfold.store.seals import read_sealed
+from gridfold.store.trials import trial_name
+from gridfold.typed_json import DamagedRecord
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,16 @@ class TrialState:
         """
         for file in (result_file(folder, epochs), folder / "failure.json"):
             try:
-                content = json.loads(file.read_text(encoding="utf-8"))
+                content = read_sealed(file, trial_name(folder))
                 if content.get("status") == "finished":
                     trained, scores = content["epochs_trained"], dict(content["scores"])
                     return cls("finished", epochs, trained, scores)
                 return cls._failed(content, epochs)
             except FileNotFoundError:
                 continue
-            except (OSError, ValueError, KeyError, TypeError, AttributeError):
-                reason = f"{file} can't be read; the next run trains the trial again"
+            except (DamagedRecord, KeyError) as error:
+                said = error.reason if isinstance(error, DamagedRecord) else str(error)
+                reason = f"{file} ({said}); the next run makes it again"
                 return cls("damaged", epochs, reason=reason)
         checkpoints = sorted(folder.glob("checkpoint-*.npz"))
         if checkpoints:

@@ -170,7 +170,10 @@ def columns_markdown() -> str:
         f"<!-- Generated from the columns of tables in src/gridfold by `{REPAIR}`. -->",
         "",
         "All files lie below `results/<study>/`. Every table is written as Parquet, which keeps",
-        "the types; those for readers also as CSV, where a missing value is an empty cell.",
+        "the types; those for readers also as CSV, where a missing value is an empty cell. A text",
+        "in a CSV table that a spreadsheet would take for a formula (it begins with `=`, `+`, `-`,",
+        "`@`, a tab or a line end, and is no number) has an apostrophe in front, so that it stays",
+        "text; Parquet has it as it is. So it is with the CSV files of `gridfold predict`.",
     ]
     for title, text, columns in _SECTIONS:
         lines += ["", f"## {title}", "", text]

@@ -15,6 +15,7 @@ from gridfold.search.neighbours import neighbourhood
 from gridfold.search.ranking import ranked
 from gridfold.space.space import Space
 from gridfold.study.request import study_of
+from gridfold.tables.trials import read_table
 
 
 def choose(request: ChoiceRequest, files: Sequence[StageFile], trials: Sequence[Path]) -> StageFile:
@@ -30,7 +31,7 @@ def choose(request: ChoiceRequest, files: Sequence[StageFile], trials: Sequence[
     """
     if request.drawn is not None:
         return StageFile(request.stage, request.splits, request.drawn)
-    known = pd.concat([pd.read_parquet(table) for table in trials], ignore_index=True)
+    known = pd.concat([read_table(table) for table in trials], ignore_index=True)
     best = ranked(files, known, request.measure)
     if request.refinement is None:
         going_on = best[: request.most]

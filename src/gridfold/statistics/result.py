@@ -10,6 +10,7 @@ import pandas as pd
 from gridfold.paths import StudyPaths
 from gridfold.statistics.ranks import RankTest
 from gridfold.store.records import Record
+from gridfold.store.seals import sealed
 from gridfold.tables.trials import read_table, write
 
 
@@ -65,7 +66,7 @@ class ComparisonFacts(Record):
 
     def text(self) -> str:
         """Return the record as it is written to its file; labels stay readable."""
-        return json.dumps(self.plain(), indent=1, ensure_ascii=False) + "\n"
+        return json.dumps(sealed(self.plain()), indent=1, ensure_ascii=False) + "\n"
 
 
 @dataclass(frozen=True)

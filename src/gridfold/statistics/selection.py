@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from gridfold.arrays import Array, Scores
 from gridfold.errors import TrialFailure
 from gridfold.problems import Measure
 from gridfold.statistics.result import SelectionFacts
-from gridfold.tables.trials import stacked
+from gridfold.tables.trials import read_table, stacked
 from gridfold.training.measures import Scorer
 
 _RESAMPLES = 500
@@ -149,8 +148,7 @@ def _predictions(
     found: dict[str, _Predictions] = {candidate: {} for candidate in candidates}
     for file in files:
         # A search in stages has other splits in the same tables.
-        wanted = [("config_id", "in", candidates), ("split", "in", splits)]
-        table = pd.read_parquet(file, filters=wanted)
+        table = read_table(file, [("config_id", "in", candidates), ("split", "in", splits)])
         for (config_id, split), rows in table.groupby(["config_id", "split"], sort=False):
             # As one array: a list object for each sample would take ten times the memory.
             found[str(config_id)][str(split)] = (

@@ -8,6 +8,7 @@ from typing import Any
 from gridfold.paths import StudyPaths
 from gridfold.store.model_card import ModelCard
 from gridfold.store.selection import Selection
+from gridfold.typed_json import DamagedRecord
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,12 @@ class Answer:
         FileNotFoundError
             When the study is not finished.
         DamagedRecord
-            When its records can't be read.
+            When its records can't be read, or are not of the same configuration.
         """
-        return cls(Selection.read(paths.best), ModelCard.read(paths.final_model.card))
+        found = cls(Selection.read(paths.best), ModelCard.read(paths.final_model.card))
+        if found.card.configuration.id != found.best.config_id:
+            raise DamagedRecord(paths.final_model.card, f"it is not of what {paths.best} says")
+        return found
 
     def facts(self, paths: StudyPaths) -> dict[str, Any]:
         """Return what programs get of it; the keys are described in ``docs/command-line.md``.

@@ -2,13 +2,13 @@
 
 A checkpoint is one ``.npz`` file, written under a temporary name, synced and renamed. The one
 before it stays until the new one has been read back. A damaged file is recognised by the checksums
-inside the archive, and the one before it is used.
+inside the archive, another trial's by the name in its head; either is set aside, and the one before
+it is used.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +18,7 @@ import numpy as np
 
 from gridfold.arrays import Array
 from gridfold.atomic import replacing
-
-log = logging.getLogger(__name__)
+from gridfold.store.seals import set_aside
 
 _HEADER = "header"
 
@@ -39,7 +38,9 @@ class Checkpoint:
     best_weights : list of array or None
         Weights of the best epoch, when early stopping keeps them.
     meta : dict
-        JSON-like: history, early-stopping state, segments, fingerprint.
+        JSON-like: history, early-stopping state, segments.
+    identity : str
+        Which trial it belongs to, with the digest of its fingerprint.
     """
 
     epoch: int
@@ -47,6 +48,7 @@ class Checkpoint:
     optimizer: list[Array]
     best_weights: list[Array] | None
     meta: dict[str, Any] = field(default_factory=dict)
+    identity: str = ""
 
     def save(self, folder: Path) -> Path:
         """Write to `folder`, verify, and drop all but this and the one before it."""
@@ -56,7 +58,13 @@ class Checkpoint:
             **_numbered("optimizer", self.optimizer),
             **_numbered("best", self.best_weights or []),
         }
-        text = json.dumps({"epoch": self.epoch, "arrays": list(arrays), "meta": self.meta})
+        head = {
+            "epoch": self.epoch,
+            "arrays": list(arrays),
+            "meta": self.meta,
+            "identity": self.identity,
+        }
+        text = json.dumps(head)
         header = np.frombuffer(text.encode(), np.uint8)
         with replacing(file) as temporary:
             np.savez(temporary, allow_pickle=False, **{_HEADER: header}, **arrays)
@@ -67,23 +75,41 @@ class Checkpoint:
         return file
 
 
-def newest(folder: Path, epochs: int) -> Checkpoint | None:
-    """Return the newest sound checkpoint of at most `epochs` epochs."""
+def newest(folder: Path, epochs: int, identity: str = "") -> Checkpoint | None:
+    """Return the newest sound checkpoint of at most `epochs` epochs.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the trial.
+    epochs : int
+    identity : str
+        Which trial it must belong to; of whatever trial when left out.
+    """
     for file in _files(folder):
         if _epoch(file) > epochs:
             continue
         try:
-            return _read(file)
-        # One flipped bit can look like encryption, an unknown compression or a huge array.
+            found = _read(file)
+            if identity and found.identity != identity:
+                raise ValueError(f"it is of another trial: {found.identity or 'it names none'}")
+            if found.epoch != _epoch(file):
+                raise ValueError(f"it is of epoch {found.epoch}")
+            return found
+        # All that was written has been read by then, so that the file is not the reason.
+        except MemoryError:
+            raise
+        # One flipped bit can look like encryption or an unknown compression.
         except Exception as error:
-            log.warning("%s is damaged (%s); using the one before it", file, error)
+            set_aside(file, error, "the one before it is used")
     return None
 
 
 def prune(folder: Path) -> None:
     """Keep only the newest checkpoint; for finished trials."""
     for outdated in _files(folder)[1:]:
-        outdated.unlink(missing_ok=True)
+        if not outdated.is_dir():
+            outdated.unlink(missing_ok=True)
 
 
 def _read(file: Path) -> Checkpoint:
@@ -103,6 +129,7 @@ def _read(file: Path) -> Checkpoint:
         groups["optimizer"],
         groups["best"] or None,
         header["meta"],
+        header["identity"],
     )
 
 
@@ -119,7 +146,8 @@ def _numbered(group: str, arrays: list[Array]) -> dict[str, Array]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("checkpoint-*.npz"), reverse=True)
+    found = folder.glob("checkpoint-*.npz")
+    return sorted((f for f in found if f.stem.rpartition("-")[2].isdecimal()), reverse=True)
 
 
 def _epoch(file: Path) -> int:

@@ -1,46 +1,59 @@
 """A lock keeps two jobs from training the same trial at once.
 
 Two jobs meet when a controller has died and was started again while its jobs still run. The lock is
-a file beside the trial's folder that gets its name by ``link``, which is one step on network file
-systems, too; what `flock` does there differs from site to site. It says who holds it from the
-moment it is there. A lock whose holder is gone is taken over:
+a file beside the trial's folder that says who holds it. It is complete or absent: it is written
+under another name, and gets its own by a hard link, which is one step on network file systems, too;
+what `flock` does there differs from site to site. Where there are no hard links (some FUSE and SMB
+mounts), it is made with ``O_EXCL``, and a crash at that moment leaves one without content.
+
+A lock whose holder is gone is taken over:
 
 1. The holder ran on this machine, and its process is gone.
 2. The holder was a Slurm job, and Slurm says that it doesn't run any more; or it was this very
    job before it was requeued, and has been silent for a minute and a half.
-3. Neither can be asked, and the holder has not touched the file for ten minutes; it does so twice a
+3. The file doesn't say who holds it, and is a minute and a half old: a crash or a full disk has
+   cut it short.
+4. Nobody can be asked, and the holder has not touched the file for ten minutes; it does so twice a
    minute. The file system's own clock counts.
+
+Only one job at a time may remove the lock of a holder that is gone: the one that holds a second
+lock, which guards the first and is itself one that can be taken over.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import logging
 import os
 import platform
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import psutil
 
 from gridfold.atomic import make_folder, remove_abandoned, writer
 from gridfold.cluster.job import job_number
 from gridfold.cluster.slurm import has_processes
-from gridfold.errors import GridfoldError
+from gridfold.errors import GridfoldError, NotWritten
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 600.0
-# How file systems without hard links say so.
-_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
-_REQUEUED_SECONDS = 3 * HEARTBEAT_SECONDS
+# What is certain to be left over unless it is kept fresh.
+_MISSED_SECONDS = 3 * HEARTBEAT_SECONDS
+
+# Ending of the lock that guards another one.
+_GUARD = "guard"
+
+# What `link` answers where there are no hard links.
+_NO_HARD_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
 class TrialBusy(GridfoldError):
@@ -87,7 +100,164 @@ class Holder:
         return f"process {self.pid} on {self.host}{job}"
 
 
-class TrialLock:
+class _Lock:
+    """A lock that is a file.
+
+    Parameters
+    ----------
+    file : Path
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._mine: Holder | None = None
+
+    def acquire(self) -> bool:
+        """Take the lock, from a holder that is gone if need be; say whether it is ours.
+
+        Raises
+        ------
+        NotWritten
+            When the disk is full, or no file can be made there for another reason.
+        """
+        me = Holder.me()
+        try:
+            make_folder(self._file.parent)
+            while not self._create(me):
+                if self.live_holder() is not None or not self._remove_stale():
+                    return False
+        except OSError as error:
+            raise NotWritten(self._file, error) from None
+        self._mine = me
+        return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._mine is not None and _read(self._file) == self._mine:
+            try:
+                self._file.unlink(missing_ok=True)
+            except OSError as error:
+                # Whoever wants it may take it as soon as this process is gone.
+                log.warning("%s can't be removed: %s", self._file, error.strerror)
+        self._mine = None
+
+    def beat(self) -> None:
+        """Say that the holder is alive."""
+        if self._mine is None:
+            return
+        try:
+            os.utime(self._file)
+            # One that can't be read for a moment is kept fresh all the same.
+            taken = _read(self._file) not in (self._mine, None)
+        except FileNotFoundError:
+            taken = True
+        except OSError:
+            return
+        if taken:
+            log.error("%s was taken by another job though this one is alive", self._file)
+            self._mine = None
+
+    def live_holder(self) -> str | None:
+        """Say who holds the lock and is not known to be gone; None when it is free or ours."""
+        holder = _read(self._file)
+        if holder is not None and holder == self._mine:
+            return None
+        try:
+            is_live = self._is_live(holder)
+        except FileNotFoundError:
+            return None
+        if not is_live:
+            return None
+        return str(holder) if holder else "a job that has just begun"
+
+    def _is_live(self, holder: Holder | None) -> bool:
+        """Say whether `holder`, whom the lock names, may hold it; None if it names nobody.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is no lock any more.
+        """
+        if holder is None:
+            # Where there are no hard links, it is there before it has content.
+            return self._silence() < _MISSED_SECONDS
+        return not _is_gone(holder, self._silence)
+
+    def _create(self, me: Holder) -> bool:
+        """Make the lock, whole; say whether it is ours."""
+        if self._file.exists():
+            return False
+        written = self._beside(f"{writer()}-{me.token}")
+        try:
+            _write_new(written, me)
+            try:
+                os.link(written, self._file)
+            except OSError as error:
+                # Network file systems can make a link, lose the answer, and then say that it fails.
+                if _read(self._file) == me:
+                    return True
+                if error.errno in _NO_HARD_LINKS:
+                    return self._create_in_place(me)
+                if isinstance(error, FileExistsError | FileNotFoundError):
+                    # Without `written`, this process was so slow that it was swept away.
+                    return False
+                raise
+            return True
+        finally:
+            written.unlink(missing_ok=True)
+
+    def _create_in_place(self, me: Holder) -> bool:
+        log.info("%s: no hard links here; the lock is made in two steps", self._file)
+        try:
+            _write_new(self._file, me)
+        except FileExistsError:
+            return False
+        # Whoever is slower than a minute and a half finds it taken over.
+        return _read(self._file) == me
+
+    def _remove_stale(self) -> bool:
+        """Remove a lock whose holder is gone; say whether it is worth another try.
+
+        It is removed by the holder of the guard only, so that nobody removes one that another has
+        just made after removing the same stale one.
+        """
+        guard = _Lock(self._beside(_GUARD))
+        if not guard.acquire():
+            return False
+        try:
+            # One that is found to be gone here stays until it is removed here.
+            holder = _read(self._file)
+            if self._is_live(holder):
+                return False
+            log.warning("%s: its holder is gone (%s); taken over", self._file, holder or "unknown")
+            self._file.unlink(missing_ok=True)
+        except FileNotFoundError:
+            pass
+        finally:
+            guard.release()
+        return True
+
+    def _silence(self) -> float:
+        """Return for how many seconds nobody has touched the lock."""
+        touched = self._file.stat().st_mtime
+        return self._now() - touched
+
+    def _now(self) -> float:
+        """Return the time by the file system's clock, which may differ from this machine's."""
+        probe = self._beside(f"{writer()}-{uuid.uuid4().hex}")
+        try:
+            probe.touch()
+            return probe.stat().st_mtime
+        except OSError as error:
+            raise NotWritten(probe, error) from None
+        finally:
+            probe.unlink(missing_ok=True)
+
+    def _beside(self, ending: str) -> Path:
+        return self._file.with_name(f"{self._file.name}.{ending}")
+
+
+class TrialLock(_Lock):
     """The lock of one trial.
 
     Parameters
@@ -97,117 +267,20 @@ class TrialLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = folder.with_name(f".{folder.name}.lock")
-        self._mine: Holder | None = None
+        super().__init__(_lock_file(folder))
 
     def acquire(self) -> bool:
-        """Take the lock, from a holder that is gone if need be; say whether it is ours."""
-        make_folder(self._file.parent)
-        remove_abandoned(self._file.parent, f"{self._file.name}.")
-        me = Holder.me()
-        while not self._create(me):
-            if self.live_holder() is not None or not self._remove_stale():
-                return False
-        self._mine = me
+        """Take the lock as any other; and remove what killed processes have left beside it."""
+        if not super().acquire():
+            return False
+        guard = self._beside(_GUARD)
+        for file in (self._file, guard):
+            remove_abandoned(file.parent, f"{file.name}.")
+        left_over = _Lock(guard)
+        with contextlib.suppress(NotWritten):
+            if guard.exists() and left_over.acquire():
+                left_over.release()
         return True
-
-    def release(self) -> None:
-        """Give the lock back."""
-        if self._mine is not None and _read(self._file) == self._mine:
-            self._file.unlink(missing_ok=True)
-        self._mine = None
-
-    def beat(self) -> None:
-        """Say that the holder is alive."""
-        if self._mine is None:
-            return
-        if _read(self._file) != self._mine:
-            log.error("%s was taken by another job though this one is alive", self._file)
-            self._mine = None
-            return
-        with contextlib.suppress(OSError):
-            os.utime(self._file)
-
-    def live_holder(self) -> str | None:
-        """Say who holds the lock and is not known to be gone; None when it is free or ours."""
-        try:
-            silent = self._clock() - self._file.stat().st_mtime
-        except FileNotFoundError:
-            return None
-        holder = _read(self._file)
-        if holder is None:
-            # Just made and not yet written, or torn by a crash.
-            return "a job that has just begun" if silent < STALE_SECONDS else None
-        if holder == self._mine or _is_gone(holder, silent):
-            return None
-        return str(holder)
-
-    def _create(self, me: Holder) -> bool:
-        if self._file.exists():
-            return False
-        # Written under another name: whatever crashes, a lock says who holds it.
-        written = self._beside()
-        try:
-            with written.open("x", encoding="utf-8") as stream:
-                json.dump(asdict(me), stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            with contextlib.suppress(FileExistsError):
-                os.link(written, self._file)
-            # What counts on NFS, where the answer to a call that was done can be lost.
-            return written.stat().st_nlink == 2
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            return self._create_at_once(me)
-        finally:
-            written.unlink(missing_ok=True)
-
-    def _create_at_once(self, me: Holder) -> bool:
-        """Make the lock where files can't have two names; it is empty for a moment."""
-        try:
-            with self._file.open("x", encoding="utf-8") as stream:
-                json.dump(asdict(me), stream)
-        except FileExistsError:
-            return False
-        return True
-
-    def _beside(self) -> Path:
-        """Return a new name beside the lock."""
-        return self._file.with_name(f"{self._file.name}.{writer()}-{uuid.uuid4().hex}")
-
-    def _remove_stale(self) -> bool:
-        """Remove a lock whose holder is gone; say whether it is worth another try.
-
-        Two jobs may try this at once. One of them gets to move the file; should it by then be the
-        lock that the other has just made, it goes back.
-        """
-        stale = _read(self._file)
-        moved = self._beside()
-        try:
-            if self.live_holder() is not None:
-                return False
-            self._file.rename(moved)
-        except FileNotFoundError:
-            return True
-        try:
-            if _read(moved) == stale:
-                log.warning("%s: its holder is gone (%s); taken over", self._file, stale)
-                return True
-            with contextlib.suppress(FileExistsError):
-                os.link(moved, self._file)
-            return False
-        finally:
-            moved.unlink(missing_ok=True)
-
-    def _clock(self) -> float:
-        """Return the time by the file system's clock, which may differ from this machine's."""
-        probe = self._beside()
-        probe.touch()
-        try:
-            return probe.stat().st_mtime
-        finally:
-            probe.unlink()
 
 
 class Heartbeat:
@@ -264,16 +337,13 @@ def holding(folder: Path, seconds: float = 2.0) -> Iterator[None]:
 
 def held_by_other(folder: Path) -> str | None:
     """Say which live process other than this one holds the lock of a trial."""
-    file = folder.with_name(f".{folder.name}.lock")
-    if not file.exists():
-        return None
-    holder = _read(file)
+    holder = _read(_lock_file(folder))
     if holder and (holder.machine, holder.pid) == (_machine(), os.getpid()):
         return None
     return TrialLock(folder).live_holder()
 
 
-def _is_gone(holder: Holder, silent: float) -> bool:
+def _is_gone(holder: Holder, silence: Callable[[], float]) -> bool:
     if holder.machine == _machine():
         try:
             # A number that was used again belongs to a process that began later.
@@ -285,11 +355,11 @@ def _is_gone(holder: Holder, silent: float) -> bool:
         if holder.job == job_number():
             # This very job, before it was requeued. On a node that Slurm has only lost sight of it
             # may go on for a while, and then it is heard.
-            return silent > _REQUEUED_SECONDS
+            return silence() > _MISSED_SECONDS
         alive = has_processes(holder.job)
         if alive is not None:
             return not alive
-    return silent > STALE_SECONDS
+    return silence() > STALE_SECONDS
 
 
 def _machine() -> str:
@@ -300,8 +370,26 @@ def _machine() -> str:
     return " ".join([platform.node(), *parts])
 
 
+def _lock_file(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def _write_new(file: Path, holder: Holder) -> None:
+    """Write a file that isn't there yet; leave nothing behind if that fails half-way."""
+    with file.open("xb") as stream:
+        try:
+            stream.write(msgspec.json.encode(holder))
+            stream.flush()
+            # A full disk of a network may show only now.
+            os.fsync(stream.fileno())
+        except OSError:
+            file.unlink(missing_ok=True)
+            raise
+
+
 def _read(file: Path) -> Holder | None:
+    """Return the holder that a lock names; None when there is none, or it can't be read."""
     try:
-        return Holder(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return msgspec.json.decode(file.read_bytes(), type=Holder)
+    except (OSError, msgspec.DecodeError):
         return None

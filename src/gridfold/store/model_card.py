@@ -224,6 +224,9 @@ class ModelCard(Record):
         In words, what the saved model gives for a sample; empty in cards of earlier versions.
     threshold : float or None
         ``problem.threshold``, where it is another one than the usual.
+    code : dict of str to str
+        Digest of each of the user's files that the model's own parts are defined in, with the
+        modules beside it.
     output_scaling : OutputScaling
     environment : Environment
     """
@@ -238,6 +241,7 @@ class ModelCard(Record):
     data: ModelData
     answers: str = field(default="", kw_only=True)
     threshold: float | None = field(default=None, kw_only=True)
+    code: dict[str, str] = field(default_factory=dict, kw_only=True)
     output_scaling: OutputScaling
     environment: Environment
 

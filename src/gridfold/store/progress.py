@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from gridfold.atomic import write_text
+from gridfold.store.seals import set_aside
 from gridfold.wording import format_seconds
 
 _WRITE_INTERVAL = 0.5
@@ -84,7 +85,7 @@ def read_jobs(folder: Path, shards: Iterable[str]) -> dict[str, JobProgress]:
     for shard in shards:
         try:
             jobs[shard] = JobProgress(**json.loads((folder / f"{shard}.json").read_text()))
-        except (FileNotFoundError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError):
             continue
     return jobs
 
@@ -156,7 +157,10 @@ class Monitor:
     def start(self) -> None:
         """Begin to print. What earlier jobs left behind is cleared away first."""
         for file in self._folder.glob("*.json"):
-            file.unlink(missing_ok=True)
+            if file.is_dir():
+                set_aside(file, "a folder where a file should be", "and the file written")
+            else:
+                file.unlink(missing_ok=True)
         self._thread.start()
 
     def stop(self) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from gridfold.atomic import write_text
 from gridfold.errors import summary_of
+from gridfold.store.seals import sealed, set_aside, unsealed
 from gridfold.typed_json import DamagedRecord
 
 
@@ -42,6 +43,7 @@ class Record:
     Other than the canonical texts of :mod:`gridfold.typed_json`, it may hold NaN, and its keys
     stand in the order of the attributes. Attributes with a default may be missing in a file, for
     files of earlier versions; what a file has beyond the attributes is passed over, for later ones.
+    A checksum, which files of earlier versions lack, stands at the end of the object.
     """
 
     def plain(self) -> dict[str, Any]:
@@ -50,10 +52,12 @@ class Record:
 
     def text(self) -> str:
         """Return the record as it is written to its file."""
-        return json.dumps(self.plain(), indent=1) + "\n"
+        return json.dumps(sealed(self.plain()), indent=1) + "\n"
 
     def write(self, file: Path) -> None:
-        """Write the record, whole or not at all."""
+        """Write the record, whole or not at all; a folder in its place is set aside."""
+        if file.is_dir():
+            set_aside(file, "a folder where a file should be", "and the file written")
         write_text(file, self.text())
 
     @classmethod
@@ -69,11 +73,15 @@ class Record:
         Raises
         ------
         DamagedRecord
-            When it is no JSON object, or a value is missing or of another type; names the key.
+            When it is no JSON object, a value is missing or of another type (names the key), or
+            the checksum is wrong.
         """
         try:
             # Not by msgspec's own reader, which takes no NaN.
-            return msgspec.convert(json.loads(text), type=cls)
+            content = json.loads(text)
+            record = msgspec.convert(content, type=cls)
+            unsealed(content, needs_seal=False)
+            return record
         except ValueError as error:
             raise DamagedRecord(source, error) from None
 
@@ -86,10 +94,12 @@ class Record:
         FileNotFoundError
             When there is none.
         DamagedRecord
-            As in :meth:`parse`.
+            As in :meth:`parse`, and when it can't be read, as a folder.
         """
         try:
             text = file.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
+        except FileNotFoundError:
+            raise
+        except (OSError, UnicodeDecodeError) as error:
             raise DamagedRecord(file, error) from None
         return cls.parse(text, file)

@@ -4,6 +4,9 @@ A request is (configuration, split, epochs). The store answers it with a result,
 newest checkpoint to go on from, or lets the trial start. Raising `epochs`, a retry after a crash
 and a requeue after preemption are therefore one code path.
 
+Each record names its trial and the fingerprint that it was made with, and carries a checksum. One
+that is damaged, or another's copy, is set aside and made again from what is sound beside it.
+
 The folder of a trial holds at most five files, and two more for each other number of epochs that
 was answered before::
 
@@ -16,7 +19,8 @@ was answered before::
 
 from __future__ import annotations
 
-import json
+import copy
+import io
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -27,18 +31,24 @@ from typing import Any
 import numpy as np
 
 from gridfold.arrays import Array
-from gridfold.atomic import replacing, write_json
+from gridfold.atomic import replacing
 from gridfold.canonical import canonical, digest
-from gridfold.errors import TrialFailure
+from gridfold.errors import TOLD, TrialFailure
 from gridfold.paths import result_file
 from gridfold.problems import USUAL_THRESHOLD
 from gridfold.store import checkpoints
 from gridfold.store.locks import TrialBusy, held_by_other
+from gridfold.store.seals import bytes_checksum, read_sealed, set_aside, write_sealed
+from gridfold.typed_json import DamagedRecord
 
 log = logging.getLogger(__name__)
 
 # A loss that is not finite is where the configuration leads; trying again leads there again.
 DIVERGED = "diverged"
+# Of trials that are set aside, where others have a part of the digest of their fingerprint.
+_DAMAGED, _UNKNOWN = "damaged", "unknown"
+# What happens with a record that is damaged.
+_MADE_AGAIN = "and made again"
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,7 @@ class TrialResult:
     status : {"finished", "failed"}
         Whether there is a score.
     kind, reason : str
-        Kind of a failure (``error``, ``killed``, ``diverged``) and why; empty otherwise.
+        Kind of a failure (``error``, ``killed``, ``timeout``, ``diverged``) and why; else empty.
     epochs : int
         Epochs that were asked for.
     epochs_trained : int
@@ -81,6 +91,8 @@ class TrialResult:
         Digest of the code of each measure of the user's own that is among `scores`.
     threshold : float
         Of a binary problem, at which `scores` judge predicted classes.
+    predictions : str
+        Checksum of the file with the predictions; empty where there is none.
     """
 
     status: str
@@ -104,6 +116,7 @@ class TrialResult:
     usage: dict[str, float | None] = field(default_factory=dict)
     own_code: dict[str, str] = field(default_factory=dict)
     threshold: float = USUAL_THRESHOLD
+    predictions: str = ""
 
 
 class TrialStore:
@@ -122,6 +135,12 @@ class TrialStore:
         score by this code; what was scored by other code keeps its training.
     threshold : float
         At which an answer must have its scores; what was scored at another one keeps its training.
+
+    Attributes
+    ----------
+    owner : dict of str to str
+        What each record says that it belongs to: the trial's name, and the digest of the
+        fingerprint.
     """
 
     def __init__(
@@ -137,6 +156,16 @@ class TrialStore:
         self._fingerprint = canonical(fingerprint)
         self._own_code = dict(own_code)
         self._threshold = threshold
+        self.owner = {
+            **trial_name(folder),
+            "fingerprint_digest": digest(self._fingerprint),
+        }
+
+    def absolute(self) -> TrialStore:
+        """Return the same store, which stays where it is when the working folder changes."""
+        other = copy.copy(self)
+        other.folder, other._set_aside = self.folder.absolute(), self._set_aside.absolute()
+        return other
 
     def open(self) -> None:
         """Make the folder ready; records with another fingerprint are moved out of the way.
@@ -149,24 +178,28 @@ class TrialStore:
         other = held_by_other(self.folder)
         if other:
             raise TrialBusy(f"{'/'.join(self.folder.parts[-2:])} is being trained by {other}")
-        # What a killed process was just writing.
+        # What a killed process was just writing. A folder is another's, as `.ipynb_checkpoints`.
         for unfinished in self.folder.glob(".*"):
-            unfinished.unlink()
+            if not unfinished.is_dir():
+                unfinished.unlink()
         file = self.folder / "trial.json"
         try:
-            recorded = json.loads(file.read_text())["fingerprint"]
+            recorded = read_sealed(file, trial_name(self.folder))["fingerprint"]
         except FileNotFoundError:
             # Records of unknown origin are as foreign as those of another fingerprint.
-            recorded = {} if self.folder.is_dir() and any(self.folder.iterdir()) else None
-        except (ValueError, KeyError, TypeError):
-            recorded = {}
-        if recorded == self._fingerprint:
-            return
-        if recorded is not None:
-            self._move_away(_differences(recorded, self._fingerprint), digest(recorded)[:12])
-        write_json(file, {"fingerprint": self._fingerprint}, indent=1)
+            if self.folder.is_dir() and any(self.folder.iterdir()):
+                self._move_away("has no trial.json, which says what it is of", _UNKNOWN)
+        except DamagedRecord as error:
+            self._move_away(f"has a damaged trial.json ({error.reason})", _DAMAGED)
+        else:
+            if recorded == self._fingerprint:
+                return
+            differences = ", ".join(_differences(recorded, self._fingerprint))
+            self._move_away(f"differs in {differences}", digest(recorded)[:12])
+        content = {"fingerprint": self._fingerprint}
+        write_sealed(file, content, trial_name(self.folder), indent=1)
 
-    def _move_away(self, differences: list[str], name: str) -> None:
+    def _move_away(self, why: str, name: str) -> None:
         config_id, split = self.folder.parts[-2:]
         target = self._set_aside / config_id / f"{split}-{name}"
         number = 1
@@ -176,17 +209,21 @@ class TrialStore:
         target.parent.mkdir(parents=True, exist_ok=True)
         self.folder.rename(target)
         log.warning(
-            "%s/%s: the earlier record differs in %s; set aside as %s and trained anew",
+            "%s/%s: the earlier record %s; set aside as %s and trained anew",
             config_id,
             split,
-            ", ".join(differences),
+            why,
             target,
+            # Another fingerprint is what the user has asked for, for all trials at once.
+            extra=TOLD if name in (_DAMAGED, _UNKNOWN) else None,
         )
 
     def result(self, epochs: int) -> TrialResult | None:
-        """Return the answer for `epochs`, if there is one."""
+        """Return the answer for `epochs`, if there is one, whole and with its predictions."""
         found = self._recorded(epochs)
-        return None if found is None or self._lacks_scores(found) else found
+        if found is None or self._lacks_scores(found):
+            return None
+        return None if found.predictions and self.predictions(epochs) is None else found
 
     def unscored(self, epochs: int) -> tuple[TrialResult, Array] | None:
         """Return what lacks only scores to be the answer, by own measures or at the threshold.
@@ -196,10 +233,11 @@ class TrialStore:
         (TrialResult, array) or None
             With the predictions; None where there is an answer, or more is missing.
         """
-        found, predictions = self._recorded(epochs), self.predictions(epochs)
-        if found is None or predictions is None or not self._lacks_scores(found):
+        found = self._recorded(epochs)
+        if found is None or not self._lacks_scores(found):
             return None
-        return found, predictions
+        predictions = self.predictions(epochs)
+        return None if predictions is None else (found, predictions)
 
     def _lacks_scores(self, found: TrialResult) -> bool:
         by_this_code = self._own_code.items() <= found.own_code.items()
@@ -207,31 +245,71 @@ class TrialStore:
         return found.status == "finished" and not as_asked
 
     def _recorded(self, epochs: int) -> TrialResult | None:
+        file = self._result_file(epochs)
         try:
-            return TrialResult(**json.loads(self._result_file(epochs).read_text()))
+            found = TrialResult(**read_sealed(file, self.owner))
+            if found.epochs != epochs:
+                raise DamagedRecord(file, f"it is of {found.epochs} epochs")
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError) as error:
-            log.warning("%s can't be read (%s)", self._result_file(epochs), error)
+        except DamagedRecord as error:
+            set_aside(file, error.reason, _MADE_AGAIN)
             return None
+        return found
 
     def predictions(self, epochs: int) -> Array | None:
-        """Return the predictions for the validation part, (samples, outputs) float32."""
-        try:
-            return np.load(self._predictions_file(epochs))  # type: ignore[no-any-return]
-        except (OSError, ValueError, EOFError):
+        """Return the predictions for the validation part, (samples, outputs) float32.
+
+        None where there are none, or not those that the result was made of.
+        """
+        found, file = self._recorded(epochs), self._predictions_file(epochs)
+        if found is None or not found.predictions:
             return None
+        try:
+            content = file.read_bytes()
+        except FileNotFoundError:
+            log.warning("%s is missing and made again", file, extra=TOLD)
+            return None
+        except OSError as error:
+            set_aside(file, error, _MADE_AGAIN)
+            return None
+        if bytes_checksum(content) != found.predictions:
+            set_aside(file, "its checksum is wrong", _MADE_AGAIN)
+            return None
+        return np.load(io.BytesIO(content), allow_pickle=False)  # type: ignore[no-any-return]
+
+    def check_checkpoints(self, epochs: int) -> None:
+        """Set aside what a trial must not go on from, and tell so while a user listens."""
+        checkpoints.newest(self.folder, epochs, self.identity)
+
+    @property
+    def identity(self) -> str:
+        """What a checkpoint says that it belongs to."""
+        return " ".join(self.owner.values())
 
     def finish(self, result: TrialResult, predictions: Array | None) -> None:
         """Record the answer; predictions first, so that a result is never without them."""
+        checksum = ""
         if predictions is not None:
+            content = io.BytesIO()
+            np.save(content, predictions, allow_pickle=False)
+            checksum = bytes_checksum(content.getvalue())
+            self._clear(self._predictions_file(result.epochs))
             with replacing(self._predictions_file(result.epochs)) as temporary:
-                np.save(temporary, predictions)
+                temporary.write_bytes(content.getvalue())
         # Before the result, whose writing syncs the folder: what is removed later could come back.
         checkpoints.prune(self.folder)
-        (self.folder / "failure.json").unlink(missing_ok=True)
-        scored = replace(result, own_code=self._own_code, threshold=self._threshold)
-        write_json(self._result_file(result.epochs), asdict(scored))
+        self.forget_failure()
+        scored = replace(
+            result, own_code=self._own_code, threshold=self._threshold, predictions=checksum
+        )
+        self._clear(self._result_file(result.epochs))
+        write_sealed(self._result_file(result.epochs), asdict(scored), self.owner)
+
+    def _clear(self, file: Path) -> None:
+        """Make room where a folder lies in the place of a file."""
+        if file.is_dir():
+            set_aside(file, "a folder", _MADE_AGAIN)
 
     def fail(
         self,
@@ -247,27 +325,38 @@ class TrialStore:
             self.finish(result, None)
         else:
             told = {**asdict(result), "detail": failure.detail}
-            write_json(self.folder / "failure.json", told, indent=1)
+            self.forget_failure()
+            write_sealed(self._failure_file, told, self.owner, indent=1)
         return result
 
     def failure(self) -> tuple[TrialFailure, dict[str, float | None]] | None:
         """Return why the latest attempt has no answer, and what it has used."""
         try:
-            found = json.loads((self.folder / "failure.json").read_text())
+            found = read_sealed(self._failure_file, self.owner)
             failure = TrialFailure(found["kind"], found["reason"], found["detail"])
             return failure, dict(found.get("usage", {}))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, DamagedRecord, KeyError, TypeError):
             return None
 
     def forget_failure(self) -> None:
         """Let a new run judge for itself."""
-        (self.folder / "failure.json").unlink(missing_ok=True)
+        self._clear(self._failure_file)
+        self._failure_file.unlink(missing_ok=True)
+
+    @property
+    def _failure_file(self) -> Path:
+        return self.folder / "failure.json"
 
     def _result_file(self, epochs: int) -> Path:
         return result_file(self.folder, epochs)
 
     def _predictions_file(self, epochs: int) -> Path:
         return self.folder / f"predictions-{epochs:05d}.npy"
+
+
+def trial_name(folder: Path) -> dict[str, str]:
+    """Return how the records in the folder of a trial name it."""
+    return {"trial": "/".join(folder.parts[-2:])}
 
 
 def _differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
@@ -303,6 +392,9 @@ class TrialTask:
         The measures of the user's own: the reference of each by its name.
     threshold : float
         From which probability on a sample of a binary problem is predicted as positive.
+    identity : str
+        What its checkpoints belong to; what belongs to another is not gone on from. Empty outside
+        of a study.
     """
 
     config_id: str
@@ -319,3 +411,9 @@ class TrialTask:
     must_be_loadable: bool = False
     own_measures: dict[str, str] = field(default_factory=dict)
     threshold: float = USUAL_THRESHOLD
+    identity: str = ""
+
+    def absolute(self) -> TrialTask:
+        """Return the same task, which stays where it is when the working folder changes."""
+        data, splits, folder = (path.absolute() for path in (self.data, self.splits, self.folder))
+        return replace(self, data=data, splits=splits, folder=folder)

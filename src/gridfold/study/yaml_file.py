@@ -15,6 +15,9 @@ from gridfold.errors import KeyPath, Problem, StudyError
 # Far deeper than any study; PyYAML composes by recursion and would end in a RecursionError.
 _DEEPEST = 32
 _LARGEST_INT = 2**63 - 1
+# Of a file: more than that is no study that anybody has written.
+_MOST_BYTES = 2**20
+_A_STUDY_FILE = "allowed: the path of a study file (YAML)"
 
 
 class _Loader(yaml.SafeLoader):
@@ -96,7 +99,7 @@ def typed(value: Any) -> Any:
         return [typed(item) for item in value]
     if isinstance(value, str):
         try:
-            return yaml.load(value, Loader=_Loader)
+            return yaml.load(value, Loader=_Loader)  # nosec B506  # a SafeLoader
         except (yaml.YAMLError, ValueError, RecursionError):
             return value
     return value
@@ -141,17 +144,23 @@ def read_yaml(file: Path) -> YamlDocument:
 
 def _text(file: Path) -> str:
     try:
-        content = file.read_bytes()
+        if file.exists() and not file.is_file():
+            # A pipe would be waited for, or could not be read again by the jobs.
+            kind = "a folder" if file.is_dir() else "no regular file, but a pipe or a device"
+            raise StudyError(str(file), [Problem((), kind, _A_STUDY_FILE)])
+        with file.open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
     except FileNotFoundError:
-        raise StudyError(
-            str(file), [Problem((), "no such file", "allowed: the path of a study file (YAML)")]
-        ) from None
+        raise StudyError(str(file), [Problem((), "no such file", _A_STUDY_FILE)]) from None
     except (OSError, ValueError) as error:
         # ValueError: a path with a NUL character.
         found = getattr(error, "strerror", None) or str(error)
         raise StudyError(
             str(file), [Problem((), found, "allowed: the path of a readable study file (YAML)")]
         ) from None
+    if len(content) > _MOST_BYTES:
+        found = f"more than {_MOST_BYTES // 2**20} MB"
+        raise StudyError(str(file), [Problem((), found, _A_STUDY_FILE)])
     try:
         return content.decode()
     except UnicodeDecodeError as error:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 from gridfold.problems import MEASURES, PROBLEM_KINDS, is_own_measure
 from gridfold.store.records import intact
+from gridfold.tables.spreadsheets import csv_text
+from gridfold.typed_json import DamagedRecord
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ TRIAL_COLUMNS = (
     Column("config_id", "string", "", "Configuration: first 12 hex digits of its digest"),
     Column("split", "string", "", "r<repeat>f<fold>, both from 0"),
     Column("status", "string", "", "finished or failed"),
-    Column("failure", "string", "", "Kind of failure: diverged, error, killed; else empty"),
+    Column(
+        "failure", "string", "", "Kind of failure: diverged, error, killed, timeout; else empty"
+    ),
     Column("reason", "string", "", "Why it failed; else empty"),
     Column("epochs", "int", "epochs", "Asked for"),
     Column("epochs_trained", "int", "epochs", "Trained, fewer after early stopping"),
@@ -112,19 +116,25 @@ PREDICTION_COLUMNS = (
 )
 
 
-def read_table(file: Path) -> pd.DataFrame:
+def read_table(file: Path, rows: list[tuple[str, str, Any]] | None = None) -> pd.DataFrame:
     """Read a table that a job has written.
+
+    Parameters
+    ----------
+    file : Path
+    rows : list of (str, str, value), optional
+        Column, comparison and value of the rows that are wanted; all when left out.
 
     Raises
     ------
     FileNotFoundError
         When there is none.
     DamagedRecord
-        When it breaks off, or is no table.
+        When it breaks off, is no table, or a page of it is not what was written.
     """
     # Opened here: Arrow would take a folder for a table in several files.
     with intact(file), file.open("rb") as stream:
-        return pd.read_parquet(stream)
+        return pd.read_parquet(stream, filters=rows, page_checksum_verification=True)
 
 
 @dataclass(frozen=True)
@@ -201,8 +211,10 @@ def write_shard(
             }
         )
         epochs += [{**identity, **row} for row in result.history]
-        predicted = store.predictions(result.epochs) if result.status == "finished" else None
-        if predicted is not None:
+        if result.predictions:
+            predicted = store.predictions(result.epochs)
+            if predicted is None:
+                raise DamagedRecord(store.folder, "its predictions were lost a moment ago")
             predictions.append(
                 pd.DataFrame(
                     {
@@ -282,7 +294,7 @@ def collect(
     for name in order.columns[2:]:
         order[name] = typed_axis(order[name])
     wanted = order.merge(pd.DataFrame({"split": file.splits}), how="cross")
-    found = pd.concat([pd.read_parquet(f) for f in trial_files], ignore_index=True)
+    found = pd.concat([read_table(f) for f in trial_files], ignore_index=True)
     found = found.drop_duplicates(["config_id", "split"], keep="last")
     # Tables of earlier versions know of no usage.
     for name in set(USAGE_COLUMNS) - set(found.columns):
@@ -291,7 +303,7 @@ def collect(
     lost = trials[trials["status"].isna()]
     if len(lost):
         raise ValueError(f"{len(lost)} trials are in no shard table, the first: {lost.iloc[0]}")
-    epochs = pd.concat([pd.read_parquet(f) for f in epoch_files], ignore_index=True)
+    epochs = pd.concat([read_table(f) for f in epoch_files], ignore_index=True)
     epochs = epochs.drop_duplicates(["config_id", "split", "epoch"], keep="last")
     keys = wanted[["config_id", "split"]]
     epochs = keys.merge(epochs, on=["config_id", "split"], how="inner")
@@ -302,7 +314,7 @@ def collect(
 
 def predictions_of(config_id: str, files: Sequence[Path]) -> pd.DataFrame:
     """Return the out-of-fold predictions of one configuration from the shards' tables."""
-    parts = [pd.read_parquet(f, filters=[("config_id", "==", config_id)]) for f in files]
+    parts = [read_table(f, [("config_id", "==", config_id)]) for f in files]
     joined = pd.concat(parts, ignore_index=True)
     return joined.drop_duplicates(["config_id", "split", "sample"], keep="last")
 
@@ -311,9 +323,9 @@ def write(file: Path, table: pd.DataFrame) -> None:
     """Write a table, whole or not at all, in the format of the file's suffix."""
     with replacing(file) as temporary:
         if file.suffix == ".csv":
-            table.to_csv(temporary, index=False)
+            temporary.write_text(csv_text(table), encoding="utf-8", newline="")
         else:
-            table.to_parquet(temporary, index=False)
+            table.to_parquet(temporary, index=False, write_page_checksum=True)
 
 
 def stacked(predictions: pd.Series) -> np.ndarray[Any, Any]:

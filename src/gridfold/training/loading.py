@@ -43,7 +43,8 @@ def load_model(file: Path | str, *code: Path | str) -> keras.Model:
     with keras.saving.custom_object_scope(objects), warnings.catch_warnings():
         # Keras builds a layer without a method `build` by calling it, and warns that it may not.
         warnings.filterwarnings("ignore", r"`build\(\)` was called on layer")
-        return keras.saving.load_model(file, compile=False)
+        # A model from elsewhere may bring code of its own (a Lambda with a lambda): never run.
+        return keras.saving.load_model(file, compile=False, safe_mode=True)
 
 
 def _lenient(own: type | FunctionType) -> Any:

@@ -216,4 +216,5 @@ class TrainingState(keras.callbacks.Callback):
                 "stopped": self.stopped,
                 "stopping": self._stopping.state() if self._stopping else None,
             },
+            self._task.identity,
         ).save(self._task.folder)

@@ -254,7 +254,7 @@ def fit(
         return _fit_custom(task, prepared, seed, on_epoch, devices)
     # The chief alone looks: on a shared file system others might see another state of the folder.
     saved = devices.from_chief(
-        checkpoints.newest(task.folder, task.epochs) if devices.is_chief else None
+        checkpoints.newest(task.folder, task.epochs, task.identity) if devices.is_chief else None
     )
     phases = phases_of(settings["model"])
     phase = phase_after(phases, saved.epoch if saved else 0)

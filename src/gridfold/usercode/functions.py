@@ -7,8 +7,11 @@ without importing TensorFlow.
 from __future__ import annotations
 
 import ast
+import contextlib
+import functools
 import hashlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -108,7 +111,21 @@ def load(reference: str) -> Callable[..., Any]:
     if problem:
         raise DataError(f"{reference}: {problem[0]}; allowed: {problem[1]}")
     file, function = split_reference(reference)
-    return getattr(load_file(file), function)  # type: ignore[no-any-return]
+    return _staying_here(getattr(load_file(file), function))
+
+
+def _staying_here(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that leaves the working folder as it was, whatever `function` does.
+
+    Paths of studies and results are relative to it.
+    """
+
+    @functools.wraps(function)
+    def staying(*args: Any, **kwargs: Any) -> Any:
+        with contextlib.chdir(os.getcwd()):
+            return function(*args, **kwargs)
+
+    return staying
 
 
 def load_file(file: Path) -> ModuleType:
@@ -127,7 +144,8 @@ def load_file(file: Path) -> ModuleType:
         sys.modules[name] = module
         sys.path.insert(0, str(file.resolve().parent))
         try:
-            spec.loader.exec_module(module)
+            with contextlib.chdir(os.getcwd()):
+                spec.loader.exec_module(module)
         except Exception as error:
             # Else a second call would find half a module.
             del sys.modules[name]
@@ -157,8 +175,7 @@ def own_objects(files: Iterable[Path]) -> list[type | FunctionType]:
         if problem_with_file(file):
             continue
         own = load_file(file)
-        beside = {str(path) for path in local_modules(file)}
-        others = [m for m in [*sys.modules.values()] if getattr(m, "__file__", None) in beside]
+        others = _modules_beside(file)
         found += [
             value
             for module in (*others, own)
@@ -168,7 +185,19 @@ def own_objects(files: Iterable[Path]) -> list[type | FunctionType]:
     return found
 
 
+def _modules_beside(file: Path) -> list[ModuleType]:
+    """Return the local modules of a file that are imported."""
+    try:
+        beside = {str(path) for path in local_modules(file)}
+    except (OSError, SyntaxError, ValueError):
+        # Somebody has edited it since.
+        return []
+    return [m for m in [*sys.modules.values()] if getattr(m, "__file__", None) in beside]
+
+
 def forget() -> None:
     """Let the next :func:`load` import users' files anew, as a fresh process would."""
     for name in [name for name in sys.modules if name.startswith(_MODULE_PREFIX)]:
-        del sys.modules[name]
+        beside = _modules_beside(Path(str(sys.modules.pop(name).__file__)))
+        for other in [key for key, module in sys.modules.items() if module in beside]:
+            del sys.modules[other]

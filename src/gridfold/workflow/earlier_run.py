@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import sys
 import zipfile
@@ -25,6 +26,7 @@ import numpy as np
 from snakemake.io import apply_wildcards, regex_from_filepattern
 
 from gridfold.store import request_notes
+from gridfold.store.seals import aside, set_aside
 from gridfold.terminal import say
 from gridfold.wording import counted
 
@@ -98,6 +100,8 @@ def drop_outdated(workflow: Any, logs: Path) -> bool:
     """
     if not runs_jobs(workflow):
         return False
+    if not workflow.output_settings.dryrun:
+        _make_room(workflow, logs)
     unseen = list(_unseen(workflow, logs))
     found = {
         "made after the last Snakemake was killed, for a study that has changed since": unseen,
@@ -117,8 +121,25 @@ def drop_outdated(workflow: Any, logs: Path) -> bool:
         say("a dry run leaves them, so the jobs that make them are not listed")
         return True
     for file in [*outdated, *_made_later(workflow, logs, outdated)]:
-        file.unlink(missing_ok=True)
+        if file.is_dir() and not file.is_symlink():
+            # Somebody has made it, and nobody knows what is in it.
+            set_aside(file, "a folder where a file should be", "and the file made again")
+        else:
+            file.unlink(missing_ok=True)
+        # Once it is made again, what a job has found damaged is of no use.
+        if not (damaged := aside(file)).is_dir():
+            damaged.unlink(missing_ok=True)
     return True
+
+
+def _make_room(workflow: Any, logs: Path) -> None:
+    """Set folders aside that lie where jobs write logs and Snakemake its benchmarks."""
+    for rule in _rules(workflow, logs):
+        for pattern in filter(None, (rule.log[0], rule.benchmark)):
+            for made in _made(rule):
+                file = Path(apply_wildcards(str(pattern), made))
+                if file.is_dir():
+                    set_aside(file, "a folder where a file should be", "and the file written")
 
 
 def _made_later(workflow: Any, logs: Path, files: Set[Path]) -> Iterator[Path]:
@@ -162,14 +183,33 @@ def _untracked(workflow: Any, logs: Path) -> list[Path]:
 
 
 def _damaged(workflow: Any, logs: Path) -> list[Path]:
-    """Return the outputs of single jobs that break off in the middle."""
-    files = (
-        file
-        for rule in _rules(workflow, logs)
-        if not rule.has_wildcards()
-        for file in _outputs(rule, {})
-    )
-    return [file for file in files if file.is_file() and not is_whole(file)]
+    """Return the outputs that are not what their jobs have written.
+
+    Those that no job has noted down must at least be whole, those of single jobs.
+    """
+    altered = request_notes.altered_outputs(logs)
+    found: dict[Path, None] = {}
+    for rule in _rules(workflow, logs):
+        for file in (file for made in _made(rule) for file in _outputs(rule, made)):
+            must_be_whole = not rule.has_wildcards() and file.is_file()
+            if (
+                file in altered
+                or _lies_aside(file)
+                or _is_no_file(file)
+                or (must_be_whole and not is_whole(file))
+            ):
+                found[file] = None
+    return [*found]
+
+
+def _lies_aside(file: Path) -> bool:
+    """Tell whether a job has found a file damaged, and nobody has made it again."""
+    return aside(file).is_file() and not file.exists()
+
+
+def _is_no_file(file: Path) -> bool:
+    """Tell whether a folder, or a link to nowhere or in a circle, lies in the place of a file."""
+    return not file.is_file() and os.path.lexists(file)
 
 
 def is_whole(file: Path) -> bool:

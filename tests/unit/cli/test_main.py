@@ -19,6 +19,8 @@ from workbench import ROOT
 from gridfold import __version__
 from gridfold.cli.main import main
 from gridfold.plan.plan import Plan
+from gridfold.store.seals import write_sealed
+from gridfold.store.trials import trial_name
 
 
 @pytest.fixture(autouse=True)
@@ -66,14 +68,12 @@ def test_show_takes_the_beginning_of_an_id(capsys: pytest.CaptureFixture[str]) -
     configuration = plan.configurations[0]
     folder = plan.paths.trial(configuration.id, "r0f0")
     folder.mkdir(parents=True)
-    (folder / "result-00003.json").write_text(
-        json.dumps({"status": "finished", "epochs_trained": 3, "scores": {"accuracy": 0.5}})
-    )
+    finished = {"status": "finished", "epochs_trained": 3, "scores": {"accuracy": 0.5}}
+    write_sealed(folder / "result-00003.json", finished, trial_name(folder))
     folder = plan.paths.trial(configuration.id, "r0f1")
     folder.mkdir(parents=True)
-    (folder / "failure.json").write_text(
-        json.dumps({"kind": "error", "reason": "ValueError: no", "detail": "Traceback ..."})
-    )
+    failed = {"kind": "error", "reason": "ValueError: no", "detail": "Traceback ..."}
+    write_sealed(folder / "failure.json", failed, trial_name(folder))
     assert main(["show", configuration.id[:6], "tiny.yaml"]) == 0
     out = capsys.readouterr().out
     assert '"batch_size": 32' in out

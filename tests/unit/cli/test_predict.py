@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +19,9 @@ from PIL import Image
 
 from gridfold.cli.main import main
 from gridfold.final.inference import FinalModel
+from gridfold.paths import StudyPaths
+from gridfold.store.model_card import ModelCard
+from gridfold.usercode import functions
 
 PROGRAM = Path(sys.executable).with_name("gridfold")
 STUDY: dict[str, Any] = {
@@ -149,3 +154,65 @@ def test_a_folder_that_was_copied_away_predicts_too(
     finally:
         copy.rename(table_model / "final")
     assert capsys.readouterr().out.startswith("patient,prediction,")
+
+
+FOREIGN = """
+from pathlib import Path
+
+import keras
+
+Path("it-has-run").touch()
+
+
+class Same(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs
+"""
+
+
+@pytest.fixture
+def foreign(image_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return results from elsewhere, which name code that lies with them."""
+    folder = tmp_path / "downloads" / "foreign"
+    shutil.copytree(image_model / "final", folder / "final")
+    (folder / "layers.py").write_text(FOREIGN)
+    files = StudyPaths(folder).final_model
+    card = ModelCard.read(files.card)
+    card.configuration.settings["model"]["objects"] = str(folder / "layers.py")
+    card.write(files.card)
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_code_that_a_model_is_not_made_of_is_not_run(
+    foreign: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (8, 8), "gray").save("photo.png")
+    assert main(["predict", str(foreign), "photo.png"]) == 0
+    assert not Path("it-has-run").exists()
+
+
+@pytest.mark.parametrize("verb", ["predict", "export"])
+def test_code_that_only_the_results_name_runs_when_it_is_trusted(
+    verb: str,
+    foreign: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, model = foreign / "layers.py", StudyPaths(foreign).final_model.model
+    own = functions.load_file(code)
+    keras.Sequential([keras.saving.load_model(model), own.Same()]).save(model)
+    functions.forget()
+    Path("it-has-run").unlink()
+    if verb == "predict":
+        Image.new("RGB", (8, 8), "gray").save("photo.png")
+        words = ["predict", str(foreign), "photo.png"]
+    else:
+        words = ["export", str(foreign), "-o", "exported"]
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert f"  {code}\n" in said
+    assert "--trust" in said
+    assert not Path("it-has-run").exists()
+    functions.forget()
+    assert main([*words, "--trust"]) == 0
+    assert Path("it-has-run").exists()

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from damages import DAMAGES
 from sklearn import datasets
 from studies import tiny_study
 
-from gridfold.data.dataset import Dataset, prepare
+from gridfold.data.dataset import Dataset, _checksum, mapped, prepare, verify
+from gridfold.data.manifest import Manifest
 from gridfold.errors import DataError
+from gridfold.paths import array_file, manifest_file
+from gridfold.store.seals import aside
 from gridfold.study import Study
+from gridfold.typed_json import DamagedRecord
 
 ROWS = 12
 
@@ -167,6 +173,31 @@ def test_a_file_that_is_no_npz_is_named(tmp_path: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(DataError, match=r"iris\.npz is not an \.npz file"):
         load("multiclass", source="npz", path=str(file))
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [(8, 1), (10, 77), (42, 255)],
+    ids=["encrypted", "unknown compression", "elsewhere"],
+)
+def test_a_damaged_npz_is_named_with_what_is_wrong(tmp_path: Path, at: int, value: int) -> None:
+    file = tmp_path / "damaged.npz"
+    np.savez(file, x=np.arange(24).reshape(6, 4), y=[0, 1, 0, 1, 0, 1])
+    content = bytearray(file.read_bytes())
+    # In the entry of `x` in the table of contents.
+    content[content.index(b"PK\x01\x02") + at] = value
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"damaged\.npz.* can't be read, it may be damaged: \w+"):
+        load("binary", source="npz", path=str(file))
+
+
+def test_a_damaged_npy_is_named_with_what_is_wrong(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(24).reshape(6, 4))
+    file = tmp_path / "x.npy"
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"'shape': (6, 4)", b"'shape': (6, 4 "))
+    with pytest.raises(DataError, match=r"x\.npy can't be read, it may be damaged: \w+"):
+        load("binary", source="npy", path=str(tmp_path), features="x", targets="y")
 
 
 def test_pickled_objects_are_refused(tmp_path: Path) -> None:
@@ -604,3 +635,53 @@ def test_a_mapped_dataset_cannot_be_changed_by_accident(tmp_path: Path) -> None:
     load("multiclass", source="iris").save(tmp_path)
     with pytest.raises(ValueError, match="read-only"):
         Dataset.load(tmp_path).features[0, 0] = 1
+
+
+def damaged_data(folder: Path, damage: str, name: str = "features") -> Path:
+    """Save a data set in `folder`, damage the file of one of its arrays and return it."""
+    made = load("multiclass", source="iris")
+    made.save(folder)
+    verify(folder)
+    DAMAGES[damage](array_file(folder, name), array_file(folder, "spans"))
+    return array_file(folder, name)
+
+
+@pytest.mark.parametrize("name", ["features", "targets", "groups"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_data_that_are_not_what_was_written_are_named_and_set_aside(
+    tmp_path: Path, damage: str, name: str
+) -> None:
+    file = damaged_data(tmp_path, damage, name)
+    for _ in range(2):
+        with pytest.raises(DamagedRecord, match=f"{name}.npy is damaged .*run the study again"):
+            verify(tmp_path)
+    assert not file.exists()
+    assert aside(file).exists() or damage in ("deleted", "a link to itself")
+    load("multiclass", source="iris").save(tmp_path)
+    assert verify(tmp_path).samples == 150
+
+
+def test_an_array_is_verified_before_it_is_mapped(tmp_path: Path) -> None:
+    file = damaged_data(tmp_path, "one bit", "targets")
+    assert len(mapped(array_file(tmp_path, "features"))) == 150
+    with pytest.raises(DamagedRecord, match="its checksum is wrong"):
+        mapped(file)
+
+
+def test_data_of_earlier_versions_are_verified_by_their_digest(tmp_path: Path) -> None:
+    load("multiclass", source="iris").save(tmp_path)
+    manifest = replace(Manifest.read(manifest_file(tmp_path)), checksums=None)
+    manifest.write(manifest_file(tmp_path))
+    assert verify(tmp_path) == manifest
+    DAMAGES["one bit"](array_file(tmp_path, "features"), tmp_path)
+    with pytest.raises(DamagedRecord, match="the digest of the data is wrong"):
+        verify(tmp_path)
+
+
+def test_data_are_read_once_in_a_process(tmp_path: Path) -> None:
+    load("multiclass", source="iris").save(tmp_path)
+    verify(tmp_path)
+    known = _checksum.cache_info()
+    for _ in range(3):
+        verify(tmp_path)
+    assert _checksum.cache_info().misses == known.misses

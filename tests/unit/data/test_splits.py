@@ -397,3 +397,81 @@ def test_one_split_can_be_read_alone(iris: Dataset, tmp_path: Path) -> None:
     assert list(found.by_name) == ["r0f3"]
     assert found.by_name["r0f3"].digest == made.by_name["r0f3"].digest
     np.testing.assert_array_equal(found.test, made.test)
+
+
+def of_stage(splits: Splits, first: str) -> dict[str, Split]:
+    return {name: split for name, split in splits.by_name.items() if name.startswith(first)}
+
+
+def test_cheap_stages_train_on_a_share_of_each_training_part(iris: Dataset) -> None:
+    asked = replace(request("stratified", folds=3), training_fractions=(0.5, 0.25))
+    splits = make_splits(iris, asked)
+    for name in ("r0f0", "r0f1", "r0f2"):
+        whole = splits.by_name[name]
+        for share in (0.5, 0.25):
+            part = splits.by_name[f"{name}@{share:g}"]
+            assert len(part.training) == int(len(whole.training) * share)
+            assert set(part.training) < set(whole.training)
+            assert list(part.training) == sorted(part.training)
+            np.testing.assert_array_equal(part.validation, whole.validation)
+            counts = np.bincount(iris.targets[part.training])
+            assert counts.max() - counts.min() <= 1, "classes in proportion"
+    assert len(splits.by_name) == 3 * 3 + 1
+    # Each share, each split and each seed draws by itself.
+    assert not set(splits.by_name["r0f0@0.25"].training) <= set(splits.by_name["r0f0@0.5"].training)
+    other = make_splits(
+        iris, replace(request("stratified", folds=3, seed=1), training_fractions=(0.5,))
+    )
+    assert other.by_name["r0f0@0.5"].digest != splits.by_name["r0f0@0.5"].digest
+    # Another draw would train every such trial anew.
+    assert splits.by_name["r0f0@0.5"].digest[:12] == "ec8f0b92d5d4"
+
+
+def test_a_share_of_training_parts_without_classes_is_drawn_from_all(diabetes: Dataset) -> None:
+    asked = replace(request("kfold", folds=2, classes=False), training_fractions=(0.1,))
+    splits = make_splits(diabetes, asked)
+    assert len(splits.by_name["r0f1@0.1"].training) == 17
+
+
+def test_a_class_that_no_share_can_hold_is_named(iris: Dataset) -> None:
+    rare = replace(iris, targets=np.r_[iris.targets[:-1], 3], class_names=["a", "b", "c", "rare"])
+    asked = replace(request("kfold", test_fraction=0, folds=2), training_fractions=(0.5,))
+    with pytest.raises(DataError, match=r"single sample.* a training fraction of 0\.5 .*rare"):
+        make_splits(rare, asked)
+
+
+def test_the_confirming_stage_has_splits_of_its_own(iris: Dataset) -> None:
+    plan = {"method": "folds", "folds": 4, "repeats": 2, "seed": 0, "confirm_seed": 0}
+    asked = replace(request("holdout", repeats=2), confirm=plan)
+    splits = make_splits(iris, asked)
+    confirming = of_stage(splits, "c")
+    assert list(confirming) == [f"c{r}f{f}" for r in range(2) for f in range(4)]
+    for split in confirming.values():
+        counts = np.bincount(iris.targets[split.validation])
+        assert counts.max() - counts.min() <= 1, "stratified, since there are classes"
+    validated = np.concatenate([confirming[f"c0f{fold}"].validation for fold in range(4)])
+    np.testing.assert_array_equal(np.sort(validated), splits.by_name[FINAL].training)
+    changed = replace(asked, confirm={**plan, "confirm_seed": 1})
+    assert make_splits(iris, changed).by_name["c0f0"].digest != confirming["c0f0"].digest
+    # Another draw would train every such trial anew.
+    assert confirming["c0f0"].digest[:12] == "320ff90a8f7c"
+
+
+def test_the_confirming_stage_draws_apart_from_a_search_with_the_same_plan(iris: Dataset) -> None:
+    asked = request("stratified", folds=3)
+    splits = make_splits(iris, replace(asked, confirm={**asked.resampling, "confirm_seed": 0}))
+    assert splits.by_name["c0f0"].digest not in [s.digest for s in of_stage(splits, "r").values()]
+
+
+def test_the_confirming_stage_keeps_groups_together(grouped: Dataset) -> None:
+    plan = {"method": "folds", "folds": 3, "repeats": 1, "seed": 0, "confirm_seed": 0}
+    splits = make_splits(grouped, replace(request("holdout"), confirm=plan))
+    for split in of_stage(splits, "c").values():
+        both = np.intersect1d(grouped.groups[split.training], grouped.groups[split.validation])
+        assert not both.size
+
+
+def test_the_confirming_stage_of_numbers_has_plain_folds(diabetes: Dataset) -> None:
+    plan = {"method": "folds", "folds": 3, "repeats": 1, "seed": 0, "confirm_seed": 0}
+    splits = make_splits(diabetes, replace(request("holdout", classes=False), confirm=plan))
+    assert len(of_stage(splits, "c")) == 3

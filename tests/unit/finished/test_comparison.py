@@ -324,8 +324,7 @@ def test_an_empty_folder_is_said_to_be_empty_and_a_missing_one_is_refused(
 
 def hostile_index(tmp_path: Path) -> str:
     paths = write_finished(tmp_path, "plain")
-    best = json.loads((paths.tables / "best.json").read_text())
-    (paths.tables / "best.json").write_text(json.dumps(best | {"label": f"{HOSTILE}\x1b[31m"}))
+    replace(Selection.read(paths.best), label=f"{HOSTILE}\x1b[31m").write(paths.best)
     paths.root.rename(paths.root.with_name(HOSTILE.replace("/", "|")))
     unfinished(tmp_path / "results", "<b>young</b>".replace("/", "|"))
     results = tmp_path / "results"

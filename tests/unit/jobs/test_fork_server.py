@@ -206,3 +206,46 @@ def test_what_is_started_below_another_run_uses_its_server(
 
 def test_only_its_user_may_ask(shared: SharedServer) -> None:
     assert Path(os.environ[ADDRESS]).parent.stat().st_mode & 0o077 == 0
+
+
+def test_a_job_ends_with_all_that_its_code_has_started(
+    shared: SharedServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        fork_server.run(forked.leave_threads_and_children, 3, libraries=QUICK)
+    assert ended.value.code == 3
+    child = int(capfd.readouterr().err.split()[1])
+    wait_for(lambda: has_ended(child))
+
+
+def test_folders_of_killed_servers_are_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(ADDRESS, raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    long_ago = 1_000_000_000
+    servers = []
+    for _ in range(2):
+        servers.append(SharedServer(QUICK))
+        servers[-1].start(threads=1)
+        place = Path(os.environ.pop(ADDRESS))
+        monkeypatch.setenv(ADDRESS, str(place))
+        with ForkServer(libraries=QUICK) as server:
+            parent = seen(server)["parent"]
+        monkeypatch.delenv(ADDRESS)
+        os.utime(place.parent, (long_ago, long_ago))
+    os.kill(parent, signal.SIGKILL)
+    wait_for(lambda: has_ended(parent))
+    of_another_host = tmp_path / f"{fork_server._mark()}00000000-abc"
+    young = tmp_path / f"{fork_server._mark()}{fork_server._host()}-young"
+    foreign = tmp_path / "gridfold-slurm-abc"
+    link = tmp_path / f"{fork_server._mark()}{fork_server._host()}-link"
+    for folder in (of_another_host, young, foreign):
+        folder.mkdir()
+    os.utime(of_another_host, (long_ago, long_ago))
+    link.symlink_to(foreign)
+    before = set(tmp_path.iterdir())
+    fork_server.sweep()
+    assert before - set(tmp_path.iterdir()) == {place.parent}
+    for server in servers:
+        server.stop()

@@ -46,8 +46,13 @@ def test_numbers_are_never_used_twice() -> None:
     assert list(ledger.assign(trials("b"), 2).shards) == ["s0007", "s0008"]
 
 
+def test_numbers_go_on_beyond_four_digits() -> None:
+    ledger = Ledger({"s0002": tuple(trials("a")), "s10000": tuple(trials("b"))})
+    assert list(ledger.assign(trials("c"), 2).shards)[-1] == "s10001"
+
+
 def test_the_file_remembers(tmp_path: Path) -> None:
-    file = tmp_path / "deep" / "ledger.jsonl"
+    file = tmp_path / "very" / "deep" / "ledger.jsonl"
     ledger = Ledger().assign(trials("a", "b"), 2)
     ledger.append_to(file)
     assert Ledger.read(file).shards == ledger.shards
@@ -64,6 +69,15 @@ def test_the_file_only_grows(tmp_path: Path) -> None:
     grown.append_to(file)
     assert file.read_bytes().startswith(first)
     assert Ledger.read(file).shards == grown.shards
+    assert file.read_text().count("\n") == 2
+
+
+def test_bytes_that_are_no_text_cost_only_their_line(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.jsonl"
+    ledger = Ledger().assign(trials("a", "b"), 2)
+    ledger.append_to(file)
+    file.write_bytes(file.read_bytes().replace(b"b/r0f1", b"\xff/r0f1").replace(b"s0002", b"s\xfe"))
+    assert list(Ledger.read(file).shards) == ["s0001"]
 
 
 def test_without_a_file_there_are_no_shards(tmp_path: Path) -> None:
@@ -83,6 +97,29 @@ def test_a_line_that_a_crash_cut_short_costs_only_itself(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    "damaged",
+    [
+        '{"shard": "s00!2", "trials": ["b/r0f0"]}',
+        '{"shard": 2, "trials": ["b/r0f0"]}',
+        '{"shard": "s0002", "trials": [2]}',
+        '{"shard": "s0002", "trials": ["b"]}',
+        '{"shard": "s0002", "trials": ["a/r0f0"]}',
+        '{"shard": "s0001", "trials": ["b/r0f0"]}',
+        "[]",
+    ],
+)
+def test_a_damaged_line_costs_only_itself_and_gives_no_trial_a_second_shard(
+    tmp_path: Path, damaged: str
+) -> None:
+    file = tmp_path / "ledger.jsonl"
+    ledger = Ledger().assign(trials("a"), 2)
+    ledger.append_to(file)
+    file.write_text(file.read_text() + damaged + "\n")
+    assert Ledger.read(file).shards == ledger.shards
+    assert list(Ledger.read(file).assign(trials("b"), 2).shards) == ["s0001", "s0002"]
+
+
+@pytest.mark.parametrize(
     ("setting", "expected"), [("split", 1), ("configuration", 5), (7, 7), (1, 1)]
 )
 def test_trials_per_job_as_the_study_says(setting: str | int, expected: int) -> None:
@@ -97,6 +134,14 @@ def test_auto_makes_jobs_of_half_an_hour() -> None:
 def test_auto_keeps_the_splits_of_a_configuration_together() -> None:
     assert trials_per_job("auto", 5, 100, 90) == 20
     assert trials_per_job("auto", 7, 100, 90) == 21
+
+
+def test_auto_fills_jobs_with_trials_of_less_than_a_second() -> None:
+    assert trials_per_job("auto", 5, 100, 0.5) == 3600
+
+
+def test_auto_has_an_answer_without_trials() -> None:
+    assert trials_per_job("auto", 5, 0, 4 * 3600) == 1
 
 
 def test_auto_gives_long_trials_jobs_of_their_own() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from damages import DAMAGES
 from edits import blocks, edited_study, write_files
 from studies import write_study
 
@@ -14,6 +15,7 @@ from gridfold.errors import GridfoldError
 from gridfold.plan import snapshot
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
+from gridfold.store.snapshot import Snapshot
 from gridfold.usercode import sources
 
 RESULTS = Path("results")
@@ -88,8 +90,8 @@ def test_remarks_are_no_changes(project: Path) -> None:
 def test_another_gridfold_does_not_go_on_with_a_run(project: Path) -> None:
     _, folder = taken()
     sources.use([folder])
-    record = json.loads((folder / "request.json").read_text())
-    (folder / "request.json").write_text(json.dumps(record | {"package": "another"}))
+    record = Snapshot.read(folder / "request.json")
+    replace(record, package="another").write(folder / "request.json")
     with pytest.raises(GridfoldError, match="gridfold was changed since this run began"):
         snapshot.plan_of(["study.yaml"], {}, RESULTS)
 
@@ -103,3 +105,13 @@ def test_other_packages_do_not_go_on_with_a_run(monkeypatch: pytest.MonkeyPatch)
     # Those of a container are what its records say.
     monkeypatch.setenv("APPTAINER_CONTAINER", "/images/gridfold.sif")
     assert versions_of_job(planned) == numeric_versions()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["request.json", "sources.json", "files/study.yaml"])
+def test_a_damaged_snapshot_is_written_again(project: Path, name: str, damage: str) -> None:
+    _, folder = taken()
+    sound = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    DAMAGES[damage](folder / name, folder / "files" / "data.py")
+    assert taken()[1] == folder
+    assert {file: file.read_bytes() for file in sound} == sound

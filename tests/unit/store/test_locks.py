@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -16,6 +17,8 @@ from workbench import (
     wait_for,
 )
 
+from gridfold.atomic import writer
+from gridfold.errors import GridfoldError
 from gridfold.store.locks import STALE_SECONDS, Heartbeat, Holder, TrialBusy, TrialLock
 from gridfold.store.trials import TrialStore
 
@@ -131,4 +134,283 @@ def test_a_store_of_a_trial_in_training_is_not_cleared_away(tmp_path: Path) -> N
 def test_no_heartbeat_outlives_its_job(tmp_path: Path) -> None:
     with Heartbeat() as locks:
         assert locks.acquire(tmp_path / "cafe" / "r0f0")
-    assert "gridfold-locks" not in [t.name for t in threading.enumerate()]
+        (heart,) = (t for t in threading.enumerate() if t.name == "gridfold-locks")
+        assert heart.daemon, "a job that breaks down must end"
+    assert not heart.is_alive()
+
+
+def test_a_job_releases_only_what_it_has(tmp_path: Path) -> None:
+    trial = tmp_path / "cafe" / "r0f0"
+    with Heartbeat() as ours, Heartbeat() as theirs:
+        assert ours.acquire(trial)
+        assert not theirs.acquire(trial)
+        theirs.release(trial)
+        assert not theirs.acquire(trial)
+        ours.release(trial)
+        assert theirs.acquire(trial)
+
+
+def names(trial: Path) -> list[str]:
+    return sorted(file.name for file in trial.parent.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b'{"token": "ab', b'{"token": 7}', b"[]"])
+def test_a_lock_that_does_not_say_whose_it_is_counts_for_a_short_time(
+    tmp_path: Path, content: bytes
+) -> None:
+    trial = tmp_path / "cafe" / "r0f0"
+    trial.parent.mkdir()
+    file = trial.with_name(".r0f0.lock")
+    file.write_bytes(content)
+    lock = TrialLock(trial)
+    assert not lock.acquire()
+    assert lock.live_holder() == "a job that has just begun"
+    then = time.time() - 100
+    os.utime(file, (then, then))
+    assert lock.acquire()
+    assert names(trial) == [".r0f0.lock"]
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("call", ["fsync", "link"])
+def test_a_full_disk_is_told_and_leaves_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    trial = tmp_path / "cafe" / "r0f0"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, full_disk)
+        with pytest.raises(GridfoldError, match=r"r0f0.lock can't be written: No space left"):
+            TrialLock(trial).acquire()
+    assert names(trial) == []
+    assert TrialLock(trial).acquire()
+
+
+def test_a_full_disk_is_told_to_who_asks_for_the_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = tmp_path / "cafe" / "r0f0"
+    write(trial, replace(Holder.me(), host="far", machine="far", job=""))
+    monkeypatch.setattr(Path, "touch", full_disk)
+    with pytest.raises(GridfoldError, match=r"r0f0\.lock\.[\w-]+ can't be written: No space left"):
+        TrialLock(trial).live_holder()
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_without_hard_links_a_lock_is_one_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", no_links)
+    trial = tmp_path / "cafe" / "r0f0"
+    lock, other = TrialLock(trial), TrialLock(trial)
+    assert lock.acquire()
+    assert not other.acquire()
+    assert names(trial) == [".r0f0.lock"]
+    lock.release()
+    assert other.acquire()
+    other.release()
+    write(trial, replace(Holder.me(), pid=2**22 + 1))
+    assert lock.acquire()
+    assert names(trial) == [".r0f0.lock"]
+
+
+def test_a_link_whose_answer_was_lost_is_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def answer_lost(source: Path, target: Path) -> None:
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", answer_lost)
+    trial = tmp_path / "cafe" / "r0f0"
+    assert TrialLock(trial).acquire()
+    assert not TrialLock(trial).acquire()
+
+
+def test_what_killed_processes_have_left_beside_a_lock_is_swept_away(tmp_path: Path) -> None:
+    trial = tmp_path / "cafe" / "r0f0"
+    trial.parent.mkdir()
+    gone = f"{writer().partition('-')[0]}-{2**22 + 1}-5eed"
+    for name in (f".r0f0.lock.{gone}", f".r0f0.lock.guard.{gone}", f".r0f1.lock.{gone}"):
+        trial.with_name(name).touch()
+    write(trial, replace(Holder.me(), pid=2**22 + 1))
+    trial.with_name(".r0f0.lock").rename(trial.with_name(".r0f0.lock.guard"))
+    alive = trial.with_name(f".r0f0.lock.{writer()}-5eed")
+    alive.touch()
+    assert TrialLock(trial).acquire()
+    assert names(trial) == sorted([".r0f0.lock", alive.name, f".r0f1.lock.{gone}"])
+
+
+def test_a_holder_that_was_robbed_neither_beats_nor_releases(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trial = tmp_path / "cafe" / "r0f0"
+    lock = TrialLock(trial)
+    assert lock.acquire()
+    other = replace(Holder.me(), host="far", machine="far", job="")
+    write(trial, other)
+    lock.beat()
+    assert f"{trial.with_name('.r0f0.lock')} was taken by another job though" in caplog.text
+    lock.release()
+    assert str(other) == lock.live_holder()
+    trial.with_name(".r0f0.lock").unlink()
+    assert lock.acquire()
+    trial.with_name(".r0f0.lock").unlink()
+    caplog.clear()
+    lock.beat()
+    assert "was taken by another job" in caplog.text
+
+
+def test_a_lock_that_cannot_be_read_for_a_moment_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trial = tmp_path / "cafe" / "r0f0"
+    lock = TrialLock(trial)
+    assert lock.acquire()
+    file = trial.with_name(".r0f0.lock")
+    content = file.read_bytes()
+    file.write_bytes(b"")
+    os.utime(file, (0, 0))
+    lock.beat()
+    assert time.time() - file.stat().st_mtime < 60
+    file.write_bytes(content)
+    lock.release()
+    assert not file.exists()
+    assert not caplog.text
+
+
+# One process after the other takes a lock and dies right before the file operation with its
+# number; then this one takes it. Tells how many have died, or after whom it could not.
+DIE = """
+import os, signal, sys
+from pathlib import Path
+from gridfold.store.locks import TrialLock
+
+trial, stale = Path(sys.argv[1]), Path(sys.argv[2]).read_bytes()
+left = 0
+
+def count(event, arguments):
+    global left
+    if event in {"open", "os.link", "os.remove", "os.utime"}:
+        if str(arguments[0]).startswith(str(trial.parent)):
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+def die(step):
+    global left
+    left = step
+    sys.addaudithook(count)
+    lock = TrialLock(trial)
+    assert lock.acquire()
+    lock.beat()
+    lock.release()
+    os._exit(0)
+
+status, died = 1, -1
+while status:
+    died += 1
+    if stale:
+        trial.with_name(".r0f0.lock").write_bytes(stale)
+    os.fork() or die(died)
+    status = os.wait()[1]
+    lock = TrialLock(trial)
+    if not lock.acquire():
+        sys.exit(f"blocked by one that died before step {died}")
+    lock.release()
+print(died)
+"""
+
+
+@pytest.mark.parametrize("is_stale", [False, True])
+def test_a_process_that_dies_at_any_step_keeps_nobody_waiting(
+    tmp_path: Path, is_stale: bool
+) -> None:
+    trial = tmp_path / "cafe" / "r0f0"
+    write(trial, replace(Holder.me(), pid=2**22 + 1))
+    stale = tmp_path / "stale"
+    trial.with_name(".r0f0.lock").rename(stale)
+    if not is_stale:
+        stale.write_bytes(b"")
+    ended = subprocess.run(
+        [sys.executable, "-c", DIE, str(trial), str(stale)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert not ended.returncode, ended.stderr
+    assert int(ended.stdout) > (10 if is_stale else 6)
+
+
+# Three processes take one lock again and again, and now and then one dies at some file operation
+# and is replaced. The kernel's own lock, which ends with its process, is the witness that no two
+# hold it.
+RACE = """
+import fcntl, os, random, signal, sys
+from pathlib import Path
+from gridfold.store.locks import TrialLock
+
+folder, holds = Path(sys.argv[1]), int(sys.argv[2])
+odds = 0.0
+
+def perhaps_die(event, arguments):
+    if event in {"open", "os.link", "os.remove", "os.utime"} and random.random() < odds:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def race():
+    global odds
+    random.seed()
+    sys.addaudithook(perhaps_die)
+    with open(folder / "witness", "ab", buffering=0) as witness:
+        while os.fstat(witness.fileno()).st_size < holds:
+            odds = 0.002
+            lock = TrialLock(folder / "r0f0")
+            if not lock.acquire():
+                continue
+            odds = 0.0
+            try:
+                fcntl.flock(witness, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os._exit(3)
+            witness.write(b".")
+            if random.random() < 0.1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            fcntl.flock(witness, fcntl.LOCK_UN)
+            odds = 0.002
+            lock.release()
+    os._exit(0)
+
+running, deaths, doubles = 3, 0, 0
+for number in range(running):
+    os.fork() or race()
+while running:
+    status = os.wait()[1]
+    if os.WIFSIGNALED(status):
+        deaths += 1
+        os.fork() or race()
+        continue
+    running -= 1
+    doubles += os.WEXITSTATUS(status) != 0
+print(deaths, doubles)
+"""
+
+
+def test_of_three_that_race_and_die_one_at_a_time_has_the_lock(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", RACE, str(tmp_path), "300"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    deaths, doubles = map(int, ended.stdout.split())
+    assert doubles == 0, ended.stderr
+    assert deaths > 10

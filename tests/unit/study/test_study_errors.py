@@ -77,6 +77,23 @@ BAD: list[tuple[str, dict[str, str | None], str, str, str]] = [
     ("key of another source", {"data": "{source: iris, path: a}"}, "data.path", "unknown", "subs"),
     ("key in problem", {"problem": "{type: multiclass, los: a}"}, "problem.los", "unknown", "loss"),
     ("key in model", {"model": "{mlp: {}, cmn: {}}"}, "model.cmn", "unknown key", "`cnn`"),
+    ("layers beyond memory", {"model": "{mlp: {layers: 1000000}}"}, "model.mlp.layers", "1000000",
+     "at most 10000"),
+    ("units beyond memory", {"search": "{space: {mlp.units: [4, 100000000]}}"},
+     'search.space["mlp.units"][1]', "100000000", "at most 10000000"),
+    ("weights beyond memory", {"model": "{mlp: {layers: 3, units: 1000000}}", **NO_SEARCH},
+     "model.mlp", "2,000,000,000,000 weights", "at most 100,000,000,000"),
+    ("filters beyond memory",
+     {**BOTH, "model": "{cnn: {blocks: 9, filters: 1000000}}", **NO_SEARCH},
+     "model.cnn", "72,000,000,000,000 weights", "at most 100,000,000,000"),
+    ("splits beyond memory", {"resampling": "{method: kfold, folds: 1000, repeats: 1000}"},
+     "resampling", "1,000,000 splits", "at most 100,000"),
+    ("epochs beyond time", {"training": "{epochs: 10000000}"}, "training.epochs", "10000000",
+     "at most 1000000"),
+    ("workers beyond machines", {"execution": "{workers: 1000000}"}, "execution.workers",
+     "1000000", "at most 100000"),
+    ("a timeout of nothing", {"execution": "{trial_timeout: 0}"}, "execution.trial_timeout", "0",
+     "above 0"),
     ("key in mlp", {"model": "{mlp: {unit: 8}}"}, "model.mlp.unit", "unknown key", "`units`"),
     ("key in cnn", {**BOTH, "model": "{cnn: {filtres: 8}}", **NO_SEARCH}, "model.cnn.filtres",
      "unknown key", "`filters`"),
@@ -340,7 +357,7 @@ BAD: list[tuple[str, dict[str, str | None], str, str, str]] = [
     ("more draws than the limit", random("mlp.l2: {float: {min: 0, max: 1}}", 10**9),
      "search.strategy.n", "1,000,000,000 configurations", "at most 10,000"),
     ("limit without limit", {"search": "{max_configurations: 100000000}"},
-     "search.max_configurations", "100000000", "at most 1e+06"),
+     "search.max_configurations", "100000000", "at most 1000000"),
     # -- measures, and the positive class
     ("measure of another problem", {"problem": "{type: multiclass, measure: r2}"},
      "problem.measure", '"r2" with `type: multiclass`', "allowed: accuracy, balanced_accuracy"),
@@ -843,3 +860,15 @@ def test_groups_are_not_silently_separated(tmp_path: Path, method: str) -> None:
     study = tiny_study(data=data, resampling={"method": method, "folds": 2})
     with pytest.raises(StudyError, match=r"would separate groups\n +allowed: group or holdout"):
         load_study([write_study(tmp_path / "study.yaml", study)])
+
+
+def test_a_measure_that_may_not_have_its_name_is_told_with_a_tuner_too(tmp_path: Path) -> None:
+    problem = {"type": "multiclass", "measures": ["model.py:build_model"]}
+    search = {
+        "strategy": {"type": "keras_tuner", "tuner": "random"},
+        "space": {"mlp.units": [4, 8]},
+    }
+    with pytest.raises(StudyError, match=r"problem\.measures\[0\]: "):
+        load_study(
+            [write_study(tmp_path / "study.yaml", tiny_study(problem=problem, search=search))]
+        )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gridfold.errors import StudyError
 from gridfold.study.yaml_file import YamlDocument, read_yaml, typed
 
 
@@ -119,3 +121,18 @@ def test_tabs_are_refused_in_the_indentation_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [2**63 - 1, -(2**63 - 1)])
 def test_whole_numbers_of_64_bits_are_exact(tmp_path: Path, number: int) -> None:
     assert read(tmp_path, f"a: {number}\n").data == {"a": number}
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    for file, found in ((pipe, "a pipe or a device"), (tmp_path, "a folder")):
+        with pytest.raises(StudyError, match=found):
+            read_yaml(file)
+
+
+def test_a_file_that_nobody_has_written_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(f"study: {'x' * 2**20}\n")
+    with pytest.raises(StudyError, match="more than 1 MB"):
+        read_yaml(file)

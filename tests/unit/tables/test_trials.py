@@ -55,7 +55,9 @@ def write_shard(folder: Path, name: str, configurations: list[str], accuracy: fl
                 seconds=2.0,
             )
             store.finish(result, np.float32([[0.1, 0.9], [0.8, 0.2]]))
-            rows.append((TrialKey(config_id, split), result, store))
+            found = store.result(2)
+            assert found is not None
+            rows.append((TrialKey(config_id, split), found, store))
     files = [folder / f"{name}.{kind}.parquet" for kind in ("trials", "epochs", "predictions")]
     tables.write_shard(rows, SPLITS, *files)
 

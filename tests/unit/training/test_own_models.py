@@ -415,6 +415,13 @@ def test_final_models_of_ones_own_predict_in_another_process(
     expected = "prediction,p(0)" if kind == "own loop" else "Weight,Waist,Pulse"
     assert header.startswith(expected)
     if kind == "several inputs":
+        assert answer.stderr == ""
+        Path("models.py").write_text(MODELS + "\n\nEDITED = True\n")
+        edited = subprocess.run(
+            [program, "predict", "final", "raw.npy"], capture_output=True, text=True, check=False
+        )
+        assert edited.stdout == answer.stdout
+        assert "models.py has changed since the model was trained" in edited.stderr
         card = Path("final/card.md").read_text()
         code = card.partition("```python")[2].partition("```")[0]
         shutil.copy("models.py", "final")

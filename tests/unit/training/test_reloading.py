@@ -269,3 +269,12 @@ def test_layers_are_loaded_with_what_their_classes_do_not_take(tmp_path: Path) -
     assert third.size == 5
     with pytest.raises(TypeError, match="deserialized"):
         load_model(tmp_path / "model.keras")
+
+
+def test_a_lambda_that_a_file_brings_is_never_run(tmp_path: Path) -> None:
+    inputs = keras.Input((2,))
+    file = tmp_path / "model.keras"
+    outputs = keras.layers.Lambda(lambda x: x, output_shape=(2,))(inputs)
+    keras.Model(inputs, outputs).save(file)
+    with pytest.raises(ValueError, match="safe_mode"):
+        load_model(file)

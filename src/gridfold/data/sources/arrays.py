@@ -12,7 +12,7 @@ import numpy as np
 
 from gridfold import arrays
 from gridfold.data.sources.raw import Raw
-from gridfold.errors import DataError
+from gridfold.errors import DataError, summary_of
 from gridfold.usercode import functions
 
 ARRAYS = ("features", "targets", "groups", "weights", "test_features", "test_targets")
@@ -64,9 +64,20 @@ def open_npz(path: str) -> Any:
         archive = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, zipfile.BadZipFile):
         archive = None
+    except Exception as error:
+        raise _damaged(path, error) from None
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise DataError(f"{path} is not an .npz file")
     return archive
+
+
+def _damaged(what: Path | str, error: Exception) -> DataError:
+    """Return what to say of a file of NumPy's that can't be read.
+
+    One wrong byte can look like encryption, an unknown compression or a huge array: the readers
+    raise errors of all kinds.
+    """
+    return DataError(f"{what} can't be read, it may be damaged: {summary_of(error)}")
 
 
 def array_of(archive: Any, path: str, name: str, key: str) -> Any:
@@ -75,8 +86,8 @@ def array_of(archive: Any, path: str, name: str, key: str) -> Any:
         raise DataError(f"{path}: no array `{name}` ({key}); it has {', '.join(archive.files)}")
     try:
         return archive[name]
-    except (ValueError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: array `{name}`: {error}") from None
+    except Exception as error:
+        raise _damaged(f"{path}: array `{name}`", error) from None
 
 
 def read_python(data: Mapping[str, Any]) -> Raw:
@@ -130,8 +141,8 @@ def _mapped(source: Path, name: str, key: str, folder: Path | None) -> Any:
     for file in files:
         try:
             parts.append(np.load(file, mmap_mode="r", allow_pickle=False))
-        except (ValueError, EOFError) as error:
-            raise DataError(f"{file}: {error}") from None
+        except Exception as error:
+            raise _damaged(file, error) from None
     for file, part in zip(files, parts, strict=True):
         first = parts[0]
         if (part.shape[1:], part.dtype) != (first.shape[1:], first.dtype):

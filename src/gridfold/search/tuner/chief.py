@@ -10,6 +10,7 @@ network.
 
 from __future__ import annotations
 
+import json
 import logging
 import platform
 import secrets
@@ -27,7 +28,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 from keras_tuner.src.engine.trial import TrialStatus
 
-from gridfold.atomic import write_json
+from gridfold.atomic import replacing
 from gridfold.errors import GridfoldError
 from gridfold.search.tuner.local_oracle import LocalOracle
 from gridfold.search.tuner.protocol import (
@@ -169,8 +170,10 @@ class Chief:
         }
 
     def _tell(self, *, over: bool) -> None:
-        write_json(self._file, {**self.environment(), "over": over})
-        self._file.chmod(0o600)
+        with replacing(self._file) as temporary:
+            # Never readable by others, not even for a moment.
+            temporary.touch(0o600)
+            temporary.write_text(json.dumps({**self.environment(), "over": over}) + "\n")
 
     def wait(self, workers_live: Callable[[], bool], must_stop: Callable[[], bool]) -> bool:
         """Serve until the search is over; tell whether it is.

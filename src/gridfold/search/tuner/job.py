@@ -61,7 +61,7 @@ def tune(plan: Plan, request: TuneRequest, options: argparse.Namespace) -> None:
     options : Namespace
         Of :func:`parser`.
     """
-    study = TuningStudy(request, plan.paths)
+    study = TuningStudy(request, plan.paths, plan.study.execution.trial_timeout)
     processes, threads = plan.tuner_processes, options.threads
     if study.strategy.workers:
         cores = threads if options.remote else max(1, threads // processes)
@@ -79,7 +79,7 @@ def _search_here(plan: Plan, study: TuningStudy, given: Allocation) -> None:
         study,
         lambda: open_oracle(study),
         SLOT,
-        pool.trainer(given, workers),
+        pool.trainer(given, workers, study.trial_timeout),
         JobResources(given.cores, len(given.gpus), workers),
     )
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gridfold.jobs.deadline import deadline
 from gridfold.search.tuner.protocol import (
     COMPLETED,
     IDLE,
@@ -178,9 +179,15 @@ def _model_function(study: TuningStudy) -> ModelFunction | None:
     function = functions.load(model.build)
     given: tuple[Any, ...] = ()
     if len(inspect.signature(function).parameters) >= 3:
-        dataset = Dataset.load(study.paths.data)
+        dataset = Dataset.verified(study.paths.data)
         given = (_input_shape(study, dataset), dataset.outputs)
-    return ModelFunction(model.build, lambda hp: function(hp, *given), model.hp)
+
+    def ask(hp: Any) -> Any:
+        # Not in a trial's own process: what does not end here ends the job.
+        with deadline(study.trial_timeout, f"{model.build}, asked for its hyperparameters"):
+            return function(hp, *given)
+
+    return ModelFunction(model.build, ask, model.hp)
 
 
 def _input_shape(study: TuningStudy, dataset: Dataset) -> tuple[int, ...]:

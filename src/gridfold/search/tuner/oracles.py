@@ -21,6 +21,7 @@ from keras_tuner import oracles
 from gridfold.atomic import write_text
 from gridfold.search.tuner.protocol import RUNNING, STOPPED
 from gridfold.search.tuner.space import Values
+from gridfold.store.seals import sealed, unsealed
 from gridfold.study.sections.tuner import KerasTunerStrategy
 
 log = logging.getLogger(__name__)
@@ -261,7 +262,8 @@ class Memory:
             for trial_id, trial in oracle.trials.items()
         }
         content = {"fingerprint": self._fingerprint, "state": oracle.get_state(), "trials": trials}
-        write_text(self._file, json.dumps(content, default=_plain) + "\n")
+        plain = json.loads(json.dumps(content, default=_plain))
+        write_text(self._file, json.dumps(sealed(plain)) + "\n")
 
     def load(self, oracle: Any, *, overwrite: bool = False) -> None:
         """Bring a new oracle to the state in the file, if there is one that belongs to it.
@@ -269,10 +271,11 @@ class Memory:
         Trials that were being trained are given out again first.
         """
         try:
-            content = json.loads(self._file.read_text(encoding="utf-8"))
+            found = json.loads(self._file.read_text(encoding="utf-8"))
+            content = unsealed(found, needs_seal=False)
         except FileNotFoundError:
             return
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             self._set_aside(f"can't be read ({error})")
             return
         if overwrite:

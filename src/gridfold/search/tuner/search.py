@@ -92,9 +92,14 @@ class TuningStudy:
     ----------
     request : TuneRequest
     paths : StudyPaths
+    trial_timeout : float, optional
+        Seconds after which a training that has not ended is killed.
     """
 
-    def __init__(self, request: TuneRequest, paths: StudyPaths) -> None:
+    def __init__(
+        self, request: TuneRequest, paths: StudyPaths, trial_timeout: float | None = None
+    ) -> None:
+        self.trial_timeout = trial_timeout
         conditions = request.conditions
         self._inputs = JobInputs.load(conditions, paths, conditions.threads)
         self._split_names = request.splits

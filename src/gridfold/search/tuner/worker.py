@@ -39,11 +39,14 @@ class WorkerJob:
         CPU cores of each worker.
     on_node : int
         Workers on each node.
+    trial_timeout : float or None
+        Seconds after which a trial that has not ended is killed.
     """
 
     request: TuneRequest
     cores: int
     on_node: int
+    trial_timeout: float | None = None
 
 
 def worker_name(environment: Mapping[str, str]) -> str:
@@ -88,10 +91,10 @@ def work(root: Path) -> None:
     client = OracleClient(paths.tuner_chief, name)
     with client.beating():
         run_search(
-            TuningStudy(told.request, paths),
+            TuningStudy(told.request, paths, told.trial_timeout),
             lambda: client,
             name,
-            pool.trainer(given, workers),
+            pool.trainer(given, workers, told.trial_timeout),
             JobResources(given.cores, len(given.gpus), workers),
         )
 

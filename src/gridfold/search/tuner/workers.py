@@ -108,7 +108,8 @@ def run_distributed(study: TuningStudy, request: TuneRequest, workers: WorkerPro
     """
     # gRPC need not look after children: all are other programs.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    typed_json.write(study.paths.tuner_job, WorkerJob(request, workers.cores, workers.on_node))
+    told = WorkerJob(request, workers.cores, workers.on_node, study.trial_timeout)
+    typed_json.write(study.paths.tuner_job, told)
     with stop_signals() as stopped:
         oracle = open_oracle(study)
 

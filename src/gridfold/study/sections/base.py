@@ -65,6 +65,21 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
+# What sizes a model, a training or a search is bounded: far above every real study, and below what
+# would fill memory and disk before anybody can read why.
+MOST_LAYERS = 10_000
+MOST_UNITS = 10_000_000
+MOST_EPOCHS = 1_000_000
+MOST_FOLDS = 10_000
+MOST_PROCESSES = 100_000
+LayerCount = Annotated[int, Field(gt=0, le=MOST_LAYERS)]
+UnitCount = Annotated[int, Field(gt=0, le=MOST_UNITS)]
+PixelCount = Annotated[int, Field(gt=0, le=100_000)]
+EpochCount = Annotated[int, Field(gt=0, le=MOST_EPOCHS)]
+FoldCount = Annotated[int, Field(ge=2, le=MOST_FOLDS)]
+BatchSize = Annotated[int, Field(gt=0, le=1_000_000_000)]
+TrialCount = Annotated[int, Field(gt=0, le=1_000_000)]
+ProcessCount = Annotated[int, Field(gt=0, le=MOST_PROCESSES)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 PythonReference = Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*$")]
 StudyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]

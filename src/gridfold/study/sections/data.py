@@ -9,6 +9,7 @@ from pydantic import Field
 from gridfold.study.sections.base import (
     Fraction,
     NonNegativeInt,
+    PixelCount,
     PositiveInt,
     PythonReference,
     Section,
@@ -134,7 +135,7 @@ class ImageData(DataSource):
     weight: str | None = Field(
         None, description=f"Column of sample weights, in a CSV file. {_WEIGHTS}"
     )
-    size: list[PositiveInt] | None = Field(
+    size: list[PixelCount] | None = Field(
         None,
         min_length=2,
         max_length=2,

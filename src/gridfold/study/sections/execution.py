@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gridfold.study.sections.base import NonNegativeInt, PositiveFloat, PositiveInt, Section
+from gridfold.study.sections.base import (
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ProcessCount,
+    Section,
+)
 
 
 class Execution(Section):
@@ -17,10 +23,10 @@ class Execution(Section):
         description="`split`: one trial a job; `configuration`: all splits of one configuration; "
         "a number; or `auto`: about half an hour of estimated work.",
     )
-    workers: Literal["auto"] | PositiveInt = Field(
+    workers: Literal["auto"] | ProcessCount = Field(
         "auto", description="Trials that run at the same time in one job; `auto` uses its cores."
     )
-    threads_per_worker: PositiveInt = Field(
+    threads_per_worker: ProcessCount = Field(
         1, description="CPU threads of each trial; with Horovod, of each rank."
     )
     start_timeout: PositiveFloat = Field(
@@ -28,12 +34,18 @@ class Execution(Section):
         description="Seconds from the start of the first rank until all must be ready, in "
         "distributed training; more on a slow file system.",
     )
+    trial_timeout: Annotated[int, Field(gt=0, le=31_536_000)] | None = Field(
+        None,
+        description="Seconds after which a trial that has not ended is killed, and has failed; a "
+        "retry goes on from its last checkpoint. The final model has the same time. Off when left "
+        "out. Changes no result.",
+    )
     in_memory_mb: NonNegativeInt = Field(
         1024,
         description="MB of samples that a trial keeps in memory, 4 bytes for each number; more are "
         "read from disk batch by batch. Changes no result.",
     )
-    retries: NonNegativeInt = Field(
+    retries: Annotated[int, Field(ge=0, le=1000)] = Field(
         1, description="Times a failed job is repeated; only what is missing runs again."
     )
     failed_trials: Literal["stop", "report"] = Field(

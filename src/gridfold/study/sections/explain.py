@@ -130,7 +130,8 @@ def _accepted(details: ErrorDetails, model: type[BaseModel]) -> str:
         return _TYPE_NAMES[kind]
     if kind in _BOUNDS:
         key, word = _BOUNDS[kind]
-        return f"a number {word} {context[key]:g}"
+        bound = context[key]
+        return f"a number {word} {bound if isinstance(bound, int) else format(bound, 'g')}"
     if kind == "literal_error":
         return str(context["expected"]).replace("'", "")
     if kind == "too_short":
@@ -139,7 +140,7 @@ def _accepted(details: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "string_too_short":
         return f"at least {counted(context['min_length'], 'character')}"
     if kind == "too_long":
-        return f"at most {context['max_length']}"
+        return f"at most {counted(context['max_length'], 'value')}"
     if kind == "string_pattern_mismatch":
         return PATTERN_MEANINGS[str(context["pattern"])]
     return str(details["msg"])

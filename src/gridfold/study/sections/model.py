@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from gridfold.study.sections.base import (
+    MOST_LAYERS,
+    MOST_UNITS,
     Fraction,
+    LayerCount,
     NonNegativeFloat,
-    NonNegativeInt,
+    PixelCount,
     PlainValue,
-    PositiveInt,
     PythonReference,
     Section,
+    UnitCount,
     late_addition,
 )
 from gridfold.study.sections.pretrained import Application, Saved
@@ -23,7 +27,10 @@ Initializer = Literal[
     "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal", "orthogonal"
 ]
 Span = Annotated[str, Field(pattern=r"^[0-9]+:[0-9]+$")]
-Widths = PositiveInt | Annotated[list[PositiveInt], Field(min_length=1)]
+Widths = UnitCount | Annotated[list[UnitCount], Field(min_length=1, max_length=MOST_LAYERS)]
+
+# 400 GB of them; a graphics card holds a tenth, and their gradients take as much again.
+_MOST_WEIGHTS = 100_000_000_000
 
 FAMILIES = ("mlp", "cnn", "application", "saved", "python", "custom")
 # Families whose axes are hyperparameters that the user's function asks for.
@@ -33,6 +40,13 @@ FUNCTION_FAMILIES = ("python", "custom")
 def widths(value: int | list[int], count: int) -> list[int]:
     """Return one width for each of `count` layers; a list stands as it is."""
     return list(value) if isinstance(value, list) else [value] * count
+
+
+def _refuse_too_many_weights(count: int, made_of: str) -> None:
+    if count > _MOST_WEIGHTS:
+        raise ValueError(
+            f"{made_of} have {count:,} weights between them; allowed: at most {_MOST_WEIGHTS:,}"
+        )
 
 
 class _Network(Section):
@@ -46,7 +60,9 @@ class _Network(Section):
 class Mlp(_Network):
     """Multilayer perceptron on the flattened sample."""
 
-    layers: NonNegativeInt = Field(1, description="Number of hidden layers; 0 is a linear model.")
+    layers: Annotated[int, Field(ge=0, le=MOST_LAYERS)] = Field(
+        1, description="Number of hidden layers; 0 is a linear model."
+    )
     units: Widths = Field(
         64, description="Units of each hidden layer, or a list with one number for each."
     )
@@ -62,23 +78,28 @@ class Mlp(_Network):
                 f"`layers: {self.layers}` contradicts `units: {self.units}` with "
                 f"{len(self.units)} layers; allowed: one of the two, or both alike"
             )
+        each = widths(self.units, self.layers)
+        _refuse_too_many_weights(sum(a * b for a, b in pairwise(each)), "the hidden layers")
         return self
 
 
 class Cnn(_Network):
     """Convolutional network: blocks of convolutions and pooling, then dense layers."""
 
-    blocks: PositiveInt = Field(1, description="Number of blocks, each ended by pooling.")
-    convolutions: PositiveInt = Field(1, description="Convolution layers in each block.")
+    blocks: LayerCount = Field(1, description="Number of blocks, each ended by pooling.")
+    convolutions: LayerCount = Field(1, description="Convolution layers in each block.")
     filters: Widths = Field(
         16, description="Filters of each convolution, or a list with one number for each block."
     )
-    filter_size: PositiveInt = Field(3, description="Height and width of each filter, pixels.")
-    stride: PositiveInt = Field(1, description="Stride of each convolution, pixels.")
+    filter_size: PixelCount = Field(3, description="Height and width of each filter, pixels.")
+    stride: PixelCount = Field(1, description="Stride of each convolution, pixels.")
     padding: Literal["same", "valid"] = Field("same", description="Padding of each convolution.")
     pooling: Literal["max", "average", "none"] = Field("max", description="Pooling of each block.")
-    pool_size: PositiveInt = Field(2, description="Height and width of the pooling window, pixels.")
-    dense_units: NonNegativeInt | Annotated[list[PositiveInt], Field(min_length=1)] = Field(
+    pool_size: PixelCount = Field(2, description="Height and width of the pooling window, pixels.")
+    dense_units: (
+        Annotated[int, Field(ge=0, le=MOST_UNITS)]
+        | Annotated[list[UnitCount], Field(min_length=1, max_length=MOST_LAYERS)]
+    ) = Field(
         64, description="Units of the dense layer after the blocks, a list for several, 0 for none."
     )
 
@@ -89,6 +110,9 @@ class Cnn(_Network):
                 f"`filters: {self.filters}` has {len(self.filters)} numbers for "
                 f"`blocks: {self.blocks}`; allowed: one number, or one for each block"
             )
+        each = [w for w in widths(self.filters, self.blocks) for _ in range(self.convolutions)]
+        filters = sum(a * b for a, b in pairwise(each)) * self.filter_size**2
+        _refuse_too_many_weights(filters, "the convolutions")
         return self
 
 

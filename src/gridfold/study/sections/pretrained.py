@@ -7,8 +7,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from gridfold.study.sections.base import (
+    MOST_EPOCHS,
+    MOST_UNITS,
     Fraction,
-    NonNegativeInt,
+    PixelCount,
     PlainValue,
     PositiveFloat,
     PositiveInt,
@@ -61,7 +63,7 @@ Backbone = Literal[
 
 
 class _Pretrained(Section):
-    frozen_epochs: NonNegativeInt | Literal["all"] = Field(
+    frozen_epochs: Annotated[int, Field(ge=0, le=MOST_EPOCHS)] | Literal["all"] = Field(
         0,
         description="Epochs of the first phase, in which frozen layers keep their weights. In the "
         "second, all are trained, with a new optimiser and the schedule from its beginning.",
@@ -95,11 +97,13 @@ class Application(_Pretrained):
     arguments: dict[str, PlainValue] = Field(
         default_factory=dict, description="Further arguments of the class, as `{alpha: 0.5}`."
     )
-    image_size: PositiveInt | None = Field(
+    image_size: PixelCount | None = Field(
         None, description="Height and width to which images are resized, pixels."
     )
     pooling: Literal["avg", "max"] = Field("avg", description="How pixels become one vector.")
-    dense_units: NonNegativeInt = Field(0, description="Units of a dense layer before the output.")
+    dense_units: Annotated[int, Field(ge=0, le=MOST_UNITS)] = Field(
+        0, description="Units of a dense layer before the output."
+    )
     dropout: Fraction = Field(0.0, description="Dropout rate before the output.")
     fine_tune_layers: PositiveInt | Literal["all"] = Field(
         "all", description="How many of the backbone's last layers the second phase trains."

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from gridfold.study.sections.base import NonNegativeInt, PositiveInt, Section
+from gridfold.study.sections.base import (
+    MOST_FOLDS,
+    FoldCount,
+    NonNegativeInt,
+    Section,
+)
 
-FoldCount = Annotated[int, Field(ge=2)]
+# Of all repeats together.
+MOST_SPLITS = 100_000
 # Methods by time, which draw nothing.
 ORDERED_METHODS = ("blocked", "forward")
 # Methods that know no groups, and would separate their samples.
@@ -16,8 +22,20 @@ UNGROUPED_METHODS = ("kfold", "stratified")
 
 
 class _Plan(Section):
-    repeats: PositiveInt = Field(1, description="Repetitions with new random splits.")
+    repeats: Annotated[int, Field(gt=0, le=MOST_FOLDS)] = Field(
+        1, description="Repetitions with new random splits."
+    )
     seed: NonNegativeInt = Field(0, description="Seed of the splits.")
+
+    @model_validator(mode="after")
+    def _splits_can_be_held(self) -> Self:
+        folds: int = getattr(self, "folds", 1)
+        if self.repeats * folds > MOST_SPLITS:
+            raise ValueError(
+                f"{self.repeats} repeats of {folds} folds are {self.repeats * folds:,} splits; "
+                f"allowed: at most {MOST_SPLITS:,}"
+            )
+        return self
 
 
 class Holdout(_Plan):

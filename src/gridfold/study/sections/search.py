@@ -6,7 +6,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gridfold.study.sections.base import NonNegativeInt, PlainValue, PositiveInt, Section
+from gridfold.study.sections.base import (
+    NonNegativeInt,
+    PlainValue,
+    PositiveInt,
+    Section,
+)
 from gridfold.study.sections.stages import Confirm, Explore, Refine
 from gridfold.study.sections.tuner import KerasTunerStrategy
 
@@ -180,7 +185,7 @@ class HyperbandStrategy(Section):
     factor: Annotated[int, Field(ge=2)] = Field(
         3, description="One of so many configurations goes on, for so many times the epochs."
     )
-    brackets: PositiveInt | None = Field(
+    brackets: Annotated[int, Field(gt=0, le=1000)] | None = Field(
         None,
         description="Brackets, the one that explores most first; 1 is successive halving; "
         "default all.",

@@ -6,7 +6,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gridfold.study.sections.base import NonNegativeInt, PositiveInt, Section
+from gridfold.study.sections.base import (
+    MOST_FOLDS,
+    EpochCount,
+    FoldCount,
+    NonNegativeInt,
+    PositiveInt,
+    Section,
+    TrialCount,
+)
 
 Share = Annotated[float, Field(gt=0, le=1)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
@@ -15,7 +23,7 @@ OpenShare = Annotated[float, Field(gt=0, lt=1)]
 class _Effort(Section):
     """How much each configuration of a stage is trained."""
 
-    epochs: PositiveInt | None = Field(
+    epochs: EpochCount | None = Field(
         None, description="Epochs of each trial, at most `training.epochs`, which is the default."
     )
     splits: PositiveInt | None = Field(
@@ -38,8 +46,10 @@ class Explore(_Effort):
 class Refine(_Effort):
     """Trains the neighbours of the best configurations."""
 
-    top: PositiveInt = Field(3, description="Configurations whose neighbours are tried.")
-    rounds: PositiveInt = Field(1, description="Rounds; each goes on from the best so far.")
+    top: TrialCount = Field(3, description="Configurations whose neighbours are tried.")
+    rounds: Annotated[int, Field(gt=0, le=1000)] = Field(
+        1, description="Rounds; each goes on from the best so far."
+    )
     step: OpenShare = Field(
         0.5,
         description="Distance of neighbours in the first round: a part of the distance between "
@@ -47,7 +57,7 @@ class Refine(_Effort):
     )
     shrink: OpenShare = Field(0.5, description="Factor on the distance from round to round.")
     swap: bool = Field(True, description="Whether values without an order are exchanged, too.")
-    max_configurations: PositiveInt = Field(
+    max_configurations: TrialCount = Field(
         20, description="Most configurations of a round, the best ones themselves included."
     )
 
@@ -55,11 +65,9 @@ class Refine(_Effort):
 class Confirm(Section):
     """Trains the finalists in full on splits that the search has not seen."""
 
-    top: PositiveInt = Field(5, description="Number of finalists.")
-    folds: Annotated[int, Field(ge=2)] | None = Field(
-        None, description="Folds; default those of `resampling`."
-    )
-    repeats: PositiveInt | None = Field(
+    top: TrialCount = Field(5, description="Number of finalists.")
+    folds: FoldCount | None = Field(None, description="Folds; default those of `resampling`.")
+    repeats: Annotated[int, Field(gt=0, le=MOST_FOLDS)] | None = Field(
         None, description="Repetitions; default those of `resampling`."
     )
     seed: NonNegativeInt = Field(0, description="Seed of the splits, with that of `resampling`.")

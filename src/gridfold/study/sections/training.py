@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gridfold.study.sections.base import (
+    MOST_EPOCHS,
+    BatchSize,
+    EpochCount,
     Fraction,
     MeasureName,
     NonNegativeFloat,
@@ -14,6 +17,7 @@ from gridfold.study.sections.base import (
     OwnMeasureName,
     PositiveFloat,
     PositiveInt,
+    ProcessCount,
     Section,
     late_addition,
     without_effect,
@@ -90,7 +94,7 @@ class Distribution(Section):
         description="`horovod`: one process for each replica, on one or many machines; "
         "`mirrored`: several GPUs of one machine in one process; `single`: one device.",
     )
-    world_size: PositiveInt = Field(
+    world_size: ProcessCount = Field(
         1, description="Replicas. With 1, every backend is the same training on one device."
     )
     batch: Literal["global", "per_replica"] = Field(
@@ -177,12 +181,12 @@ class Augmentation(Section):
 class Training(Section):
     """How a trial is optimised."""
 
-    epochs: PositiveInt = without_effect(
+    epochs: EpochCount = without_effect(
         20,
         description="Passes over the training part. Raising it continues finished trials "
         "from their checkpoint.",
     )
-    batch_size: PositiveInt = Field(32, description="Samples of one optimiser step.")
+    batch_size: BatchSize = Field(32, description="Samples of one optimiser step.")
     optimizer: Literal["adam", "adamw", "nadam", "rmsprop", "sgd"] = Field(
         "adam", description="Keras optimiser."
     )
@@ -193,7 +197,7 @@ class Training(Section):
     schedule: Schedule = Field(
         default_factory=ConstantSchedule, description="Learning rate over time."
     )
-    warmup_epochs: NonNegativeInt = Field(
+    warmup_epochs: Annotated[int, Field(ge=0, le=MOST_EPOCHS)] = Field(
         0, description="Epochs of linear warm-up from 0 before the schedule begins."
     )
     early_stopping: EarlyStopping | None = Field(

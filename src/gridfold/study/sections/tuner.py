@@ -8,7 +8,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gridfold.study.sections.base import NonNegativeInt, PositiveFloat, PositiveInt, Section
+from gridfold.study.sections.base import (
+    MOST_EPOCHS,
+    MOST_FOLDS,
+    MOST_PROCESSES,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+    TrialCount,
+)
 
 TunerName = Literal["hyperband", "random", "bayesian", "grid"]
 
@@ -54,7 +63,7 @@ class KerasTunerStrategy(Section):
         "the mean over splits and executions counts. For a list, the sum of the measures that "
         "should be small, minus those that should be large. If left out, the study's measure.",
     )
-    max_epochs: Annotated[int, Field(ge=2)] | None = Field(
+    max_epochs: Annotated[int, Field(ge=2, le=MOST_EPOCHS)] | None = Field(
         None, description="`hyperband`: most epochs of a trial; `training.epochs` when left out."
     )
     factor: Annotated[int, Field(ge=2)] | None = Field(
@@ -62,14 +71,14 @@ class KerasTunerStrategy(Section):
         description="`hyperband`: by how much each round has fewer trials with more epochs; 3 when "
         "left out.",
     )
-    hyperband_iterations: PositiveInt | None = Field(
+    hyperband_iterations: TrialCount | None = Field(
         None, description="`hyperband`: how many times the whole algorithm runs; once if left out."
     )
-    max_trials: PositiveInt | None = Field(
+    max_trials: TrialCount | None = Field(
         None,
         description="Trials at most, except with `hyperband`; when left out 10, with `grid` all.",
     )
-    num_initial_points: PositiveInt | None = Field(
+    num_initial_points: TrialCount | None = Field(
         None, description="`bayesian`: random trials first; when left out 3 for each axis."
     )
     alpha: PositiveFloat | None = Field(
@@ -81,7 +90,7 @@ class KerasTunerStrategy(Section):
         None,
         description="`bayesian`: weight of exploration against exploitation; 2.6 when left out.",
     )
-    executions_per_trial: PositiveInt = Field(
+    executions_per_trial: Annotated[int, Field(gt=0, le=MOST_FOLDS)] = Field(
         1, description="Trainings of each trial on each split, with `training.seed` and the next."
     )
     seed: PositiveInt = Field(1, description="Seed of the tuner; Keras Tuner takes 0 for no seed.")
@@ -105,7 +114,7 @@ class KerasTunerStrategy(Section):
     overwrite: bool = Field(
         False, description="Begin the search anew each time its job runs; trainings are kept."
     )
-    workers: NonNegativeInt = Field(
+    workers: Annotated[int, Field(ge=0, le=MOST_PROCESSES)] = Field(
         0,
         description="Worker processes that ask one chief over gRPC, in one allocation, each with "
         "its own share of cores and GPUs; 0 for one job with a pool of trials.",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from gridfold.data.dataset import mapped
 from gridfold.figures.comparison import draw_comparison
 from gridfold.figures.study import save_all
 from gridfold.jobs.script import RuleJob
@@ -20,8 +19,8 @@ def run(job: RuleJob) -> None:
         request,
         read_table(job.input("trials")),
         read_table(job.input("configurations")),
-        targets=np.load(job.input("targets"), mmap_mode="r"),
-        groups=np.load(job.input("groups"), mmap_mode="r"),
+        targets=mapped(job.input("targets")),
+        groups=mapped(job.input("groups")),
         predictions=job.inputs["predictions"],
     )
     found.write(StudyPaths(job.output("facts").parents[1]))

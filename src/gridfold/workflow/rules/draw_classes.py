@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from gridfold.data.dataset import mapped
 from gridfold.data.manifest import Manifest
 from gridfold.figures import classes, study
 from gridfold.jobs.script import RuleJob
@@ -20,11 +19,11 @@ def run(job: RuleJob) -> None:
         predicted_samples(
             trials.read_table(job.input("out_of_fold")),
             trials.read_table(job.input("test_predictions")),
-            np.load(job.input("targets"), mmap_mode="r"),
+            mapped(job.input("targets")),
             request.positive_from,
         ),
-        features=np.load(job.input("features"), mmap_mode="r"),
-        ids=np.load(job.input("ids"), mmap_mode="r"),
+        features=mapped(job.input("features")),
+        ids=mapped(job.input("ids")),
         manifest=Manifest.read(job.input("manifest")),
     )
     study.save_all(found.drawings, job.output("roc_svg").parent)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from gridfold.data.dataset import mapped
 from gridfold.data.manifest import Manifest
 from gridfold.figures import architecture, model, study
 from gridfold.final.inside import Inside
@@ -20,8 +19,8 @@ def run(job: RuleJob) -> None:
         inside,
         importance,
         ModelCard.read(job.input("card")),
-        features=np.load(job.input("features"), mmap_mode="r"),
-        targets=np.load(job.input("targets"), mmap_mode="r"),
+        features=mapped(job.input("features")),
+        targets=mapped(job.input("targets")),
         manifest=Manifest.read(job.input("manifest")),
     )
     study.save_all(drawings, job.output("architecture_svg").parent)

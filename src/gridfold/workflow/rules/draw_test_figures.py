@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from gridfold.data.dataset import mapped
 from gridfold.data.manifest import Manifest
 from gridfold.figures import study
 from gridfold.jobs.script import RuleJob
@@ -23,7 +22,7 @@ def run(job: RuleJob) -> None:
         samples=predicted_samples(
             read_table(job.input("out_of_fold")),
             read_table(job.input("test_predictions")),
-            np.load(job.input("targets"), mmap_mode="r"),
+            mapped(job.input("targets")),
             request.positive_from,
         ),
         manifest=Manifest.read(job.input("manifest")),

@@ -11,5 +11,5 @@ from gridfold.requests import SplitsRequest
 def run(job: RuleJob) -> None:
     """Do the work of a job of the rule."""
     request = job.request(SplitsRequest)
-    dataset = Dataset.load(job.input("manifest").parent)
+    dataset = Dataset.verified(job.input("manifest").parent)
     make_splits(dataset, request).save(job.output("splits"))

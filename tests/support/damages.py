@@ -1,0 +1,288 @@
+"""Damages files of a finished study in all ways, and tells what the next run makes of it.
+
+``make damage-matrix`` tries each kind of damage on each kind of file, and prints a table for
+``docs/reliability.md``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from workspaces import Workspace
+
+STUDY: dict[str, Any] = {
+    "study": "small",
+    "data": {"source": "csv", "path": "a.csv", "targets": ["y"]},
+    "problem": {"type": "binary"},
+    "model": {"mlp": {"units": 4}},
+    "search": {"space": {"mlp.units": [4, 8]}},
+    "training": {"epochs": 2},
+    "resampling": {"method": "stratified", "folds": 2},
+    "execution": {"trials_per_job": 2},
+}
+
+
+def _truncated(file: Path, _: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def _flipped(file: Path, _: Path) -> None:
+    """Flip the lowest bit of a digit where there is one: nothing looks more like a result."""
+    content = bytearray(file.read_bytes())
+    digits = [place for place, byte in enumerate(content) if byte in b"0123456789"]
+    is_text = file.suffix in (".json", ".jsonl", ".csv", ".log", ".answered", ".html", ".md")
+    places = digits if is_text and digits else range(len(content))
+    if content:
+        content[places[len(places) // 2]] ^= 1
+    file.write_bytes(content)
+
+
+def _zeroed(file: Path, _: Path) -> None:
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+def _deleted(file: Path, _: Path) -> None:
+    file.unlink()
+
+
+def _swapped(file: Path, other: Path) -> None:
+    """Put another file of its kind in its place, or of another kind where it is the only one."""
+    shutil.copyfile(other, file)
+
+
+def _folder(file: Path, _: Path) -> None:
+    file.unlink()
+    file.mkdir()
+    (file / "notes.txt").write_text("somebody's\n")
+
+
+def _circle(file: Path, _: Path) -> None:
+    file.unlink()
+    file.symlink_to(file.name)
+
+
+DAMAGES: Mapping[str, Callable[[Path, Path], None]] = {
+    "truncated": _truncated,
+    "one bit": _flipped,
+    "zeros": _zeroed,
+    "deleted": _deleted,
+    "another's": _swapped,
+    "a folder": _folder,
+    "a link to itself": _circle,
+}
+
+# Of the names of files, what tells one of a kind from another.
+_ONE_OF_MANY = (
+    (r"\b[0-9a-f]{12}\b", "<id>"),
+    (r"\b[rc]\d+f\d+\b", "<split>"),
+    (r"\b[sd]\d{4}\b", "<shard>"),
+    (r"-\d{5}\b", "-<epoch>"),
+    (r"-\d{10}-\d+", "-<time>"),
+)
+_ASKED_FOR = ("runs/", "data/", "splits")
+# What a run with the run store alone does not have.
+_MADE_OF_IT = ("shards", "tables", "final", "figures", "search", "report.html")
+
+
+def kind_of(file: Path) -> str:
+    """Return the name of a file without what tells it from others of its kind."""
+    text = file.as_posix()
+    for pattern, word in _ONE_OF_MANY:
+        text = re.sub(pattern, word, text)
+    return text
+
+
+def kinds(results: Path) -> dict[str, list[Path]]:
+    """Return all files of a study by their kind, as seen from its folder."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for file in sorted(results.rglob("*")):
+        if file.is_file():
+            found[kind_of(file.relative_to(results))].append(file.relative_to(results))
+    return found
+
+
+@dataclass(frozen=True)
+class Case:
+    """A damage to a file.
+
+    Attributes
+    ----------
+    kind, damage : str
+    file, other : Path
+        What is damaged, and what may be put in its place.
+    """
+
+    kind: str
+    damage: str
+    file: Path
+    other: Path
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.damage}"
+
+
+def cases(results: Path) -> list[Case]:
+    """Return all damages to all kinds of files of a study."""
+    found = kinds(results)
+    everything = [file for files in found.values() for file in files]
+    made = []
+    for kind, files in found.items():
+        others = files[1:] or [
+            other for other in everything if other.suffix == files[0].suffix and other != files[0]
+        ]
+        other = (others or [f for f in everything if f != files[0]])[0]
+        made += [Case(kind, damage, files[0], other) for damage in DAMAGES]
+    return made
+
+
+def of_day(found: list[Case], day: str, count: int) -> list[Case]:
+    """Return some cases, others each day."""
+    return random.Random(day).sample(found, count)
+
+
+def finished(folder: Path) -> Workspace:
+    """Run the small study in `folder`."""
+    numbers = random.Random(0)
+    rows = [f"{numbers.gauss(i % 2, 1):.3f},{numbers.gauss(0, 1):.3f},{i % 2}" for i in range(120)]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "a.csv").write_text("\n".join(["a,b,y", *rows]) + "\n")
+    workspace = Workspace(folder)
+    workspace.snakemake(STUDY)
+    return workspace
+
+
+def results_of(workspace: Workspace) -> Path:
+    """Return the folder of the small study."""
+    return workspace.folder / "results" / STUDY["study"]
+
+
+def numbers_of(results: Path) -> dict[str, Any]:
+    """Return all that a study has found, without times and what was used."""
+    found: dict[str, Any] = {}
+    for file in sorted(results.glob("tables/*.csv")):
+        # Of the jobs of each run.
+        if file.stem == "jobs":
+            continue
+        table = pd.read_csv(file)
+        used = [c for c in table if re.search("seconds|hours|memory|efficiency|resumpt", str(c))]
+        found[file.name] = table.drop(columns=used).to_csv(index=False)
+    best = json.loads((results / "tables" / "best.json").read_text())
+    card = json.loads((results / "final" / "card.json").read_text())
+    return found | {"best": best, "test": card["test"], "data": card["data"]}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has made of a damage.
+
+    Attributes
+    ----------
+    code : int
+        Exit code of the run.
+    said : str
+        What it has said.
+    complaint : str
+        What is wrong about that; empty where nothing is.
+    made_again : bool
+        Whether it had something to do.
+    """
+
+    code: int
+    said: str
+    complaint: str
+    made_again: bool
+
+    def __str__(self) -> str:
+        if self.complaint:
+            return f"**{self.complaint}**"
+        if self.code:
+            return "stops"
+        return "made again" if self.made_again else "same"
+
+
+def outcome(original: Workspace, case: Case, folder: Path) -> Outcome:
+    """Damage a copy of a finished study and run it again.
+
+    Where the run store is damaged, or what it was trained on, the run finds nothing else: it asks
+    for all trials.
+
+    Parameters
+    ----------
+    original : Workspace
+    case : Case
+    folder : Path
+        Where the copy goes.
+    """
+    shutil.copytree(original.folder, folder, symlinks=True)
+    workspace = Workspace(folder)
+    results = results_of(workspace)
+    DAMAGES[case.damage](results / case.file, results / case.other)
+    for name in _MADE_OF_IT if case.kind.startswith(_ASKED_FOR) else ():
+        place = results / name
+        shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+    run = workspace.snakemake(STUDY, expect=None)
+    said = run.stdout + run.stderr
+    has_run = "Nothing to be done" not in said
+    return Outcome(
+        run.returncode, said, _complaint(run.returncode, said, case, original, results), has_run
+    )
+
+
+def _complaint(code: int, said: str, case: Case, original: Workspace, results: Path) -> str:
+    if "Traceback" in said or re.search(r"traceback: ", said):
+        return "traceback"
+    if code:
+        return "" if case.file.name in said else "stops without the name of the file"
+    if numbers_of(results) != numbers_of(results_of(original)):
+        return "other numbers"
+    return ""
+
+
+def table(found: Mapping[Case, Outcome]) -> str:
+    """Return outcomes as a table in Markdown."""
+    lines = [f"| file | {' | '.join(DAMAGES)} |", "|---" * (len(DAMAGES) + 1) + "|"]
+    rows: dict[str, dict[str, Outcome]] = defaultdict(dict)
+    for case, result in found.items():
+        rows[case.kind][case.damage] = result
+    for kind, by_damage in rows.items():
+        cells = [str(by_damage[damage]) if damage in by_damage else "" for damage in DAMAGES]
+        lines.append(f"| `{kind}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _all(folder: Path, wanted: str) -> Iterator[tuple[Case, Outcome]]:
+    original = finished(folder / "original")
+    for number, case in enumerate(cases(results_of(original))):
+        if not re.search(wanted, str(case)):
+            continue
+        result = outcome(original, case, folder / str(number))
+        if result.complaint:
+            print(f"{case}: {result.complaint}\n{result.said}", file=sys.stderr, flush=True)
+        print(f"{case}: {result}", file=sys.stderr, flush=True)
+        shutil.rmtree(folder / str(number))
+        yield case, result
+
+
+def main() -> None:
+    """Print the whole matrix, or the cases whose names match a regular expression."""
+    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+    with tempfile.TemporaryDirectory() as folder:
+        found = dict(_all(Path(folder), wanted))
+    print(table(found))
+    sys.exit(any(result.complaint for result in found.values()))
+
+
+if __name__ == "__main__":
+    main()
