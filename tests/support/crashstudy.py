@@ -44,8 +44,8 @@ STUDY = {
     "resampling": {"method": "kfold", "folds": 2},
     "execution": {"trials_per_job": 2},
 }
-# What each stage makes. It begins where the one before it has ended, so that a repetition need not do
-# all of it, and asks for what was made before, too: Snakemake makes nothing that nobody asks for.
+# What each stage makes. It begins where the one before it has ended, so that a repetition need not
+# do all of it, and asks for what was made before, too: Snakemake makes nothing that nobody asks for.
 _NEWS = {
     "data": ("prepare_data", "make_splits"),
     "training": tuple(f"results/s/shards/s0001.{name}.parquet" for name in SHARD_TABLES),
