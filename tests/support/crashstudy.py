@@ -45,7 +45,7 @@ STUDY = {
     "execution": {"trials_per_job": 2},
 }
 # What each stage makes. It begins where the one before it has ended, so that a repetition need not
-# do all of it, and asks for what was made before, too: Snakemake makes nothing that nobody asks for.
+# do all of it, and asks for what was made before, too: Snakemake makes nothing else.
 _NEWS = {
     "data": ("prepare_data", "make_splits"),
     "training": tuple(f"results/s/shards/s0001.{name}.parquet" for name in SHARD_TABLES),
@@ -59,10 +59,10 @@ _NEWS = {
 STAGES = dict(zip(_NEWS, itertools.accumulate(_NEWS.values()), strict=True))
 # In seconds; what takes longer hangs. Other processes may keep the machine busy.
 PATIENCE = 150.0
-# What no two runs share: times, machines, and how often was gone on.
+# What no two runs share: times, machines, how often was gone on, and seals of records with these.
 _OF_THE_RUN = re.compile(
     r"(\w+_)?(seconds|hours|memory_mb)(_mean|_sum)?|started|ended|created|host|usage|cpu_efficiency|cores"
-    r"|resumptions|segments|shared_object_id"
+    r"|resumptions|segments|shared_object_id|checksum"
 )
 # Written anew by each run, as many as there were.
 _OF_RUNS = re.compile(r"(^|/)(logs|benchmarks|jobs|progress)/|(^|/)(jobs|search)\.(csv|parquet)$")
