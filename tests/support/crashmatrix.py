@@ -170,7 +170,15 @@ class Matrix:
             failings[LOST] = f"the run after it failed with code {again.code}"
         elif repeated := trained_again(known, trials(folder)):
             failings[LOST] = "; ".join(repeated)
-        if left := folder.leftovers():
+        left = folder.leftovers()
+        if point.kind == POWER_AND_NAMES:
+            # They are back, as everything that was removed. They say whose they were, and who
+            # wants them takes them.
+            back = {name for name in left if name.endswith(".lock")}
+            for name in back:
+                (folder.results / name).unlink()
+            left = [name for name in left if name not in back]
+        if left:
             failings[LEFT] = ", ".join(left)
         if not again.code:
             after = self._after[point.stage]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import io
+import itertools
 import json
 import os
 import re
@@ -32,6 +33,7 @@ from gridfold.jobs.fork_server import STOP_SIGNALS, TABLES, TRAINING, Libraries
 from gridfold.plan import fingerprint
 from gridfold.usercode.digests import source_digest
 
+SHARD_TABLES = ("trials", "epochs", "predictions")
 STUDY = {
     "study": "s",
     "data": {"source": "iris"},
@@ -42,23 +44,25 @@ STUDY = {
     "resampling": {"method": "kfold", "folds": 2},
     "execution": {"trials_per_job": 2},
 }
-# Each stage begins where the one before it has ended, so that a repetition need not do all of it.
-STAGES = {
-    "data": ("results/s/splits.npz",),
-    "training": ("results/s/shards/s0001.trials.parquet",),
-    "more-training": ("results/s/shards/s0002.trials.parquet",),
-    "tables": ("results/s/tables/best.json",),
-    "comparison": ("results/s/tables/comparison.json", "results/s/figures/pairs.svg"),
-    "final": ("results/s/final/card.json",),
-    "figures": tuple(f"results/s/figures/{name}.svg" for name in ("architecture", "scores", "roc")),
+# What each stage makes. It begins where the one before it has ended, so that a repetition need not
+# do all of it, and asks for what was made before, too: Snakemake makes nothing else.
+_NEWS = {
+    "data": ("prepare_data", "make_splits"),
+    "training": tuple(f"results/s/shards/s0001.{name}.parquet" for name in SHARD_TABLES),
+    "more-training": tuple(f"results/s/shards/s0002.{name}.parquet" for name in SHARD_TABLES),
+    "tables": ("collect", "summarise", "select_best"),
+    "comparison": ("compare_configurations", "draw_search_figures"),
+    "final": ("fit_final",),
+    "figures": ("draw_model", "draw_test_figures", "draw_classes"),
     "report": ("all",),
 }
+STAGES = dict(zip(_NEWS, itertools.accumulate(_NEWS.values()), strict=True))
 # In seconds; what takes longer hangs. Other processes may keep the machine busy.
 PATIENCE = 150.0
-# What no two runs share: times, machines, and how often was gone on.
+# What no two runs share: times, machines, how often was gone on, and seals of records with these.
 _OF_THE_RUN = re.compile(
     r"(\w+_)?(seconds|hours|memory_mb)(_mean|_sum)?|started|ended|created|host|usage|cpu_efficiency|cores"
-    r"|resumptions|segments|shared_object_id"
+    r"|resumptions|segments|shared_object_id|checksum"
 )
 # Written anew by each run, as many as there were.
 _OF_RUNS = re.compile(r"(^|/)(logs|benchmarks|jobs|progress)/|(^|/)(jobs|search)\.(csv|parquet)$")

@@ -57,19 +57,22 @@ class TrialWatcher:
             self._progress.running[_name(event.work)].update(epoch=epoch, val_metric=value)
             self._file.write()
         else:
-            result = self._result(event)
+            result, failure = self._result(event)
             # Not earlier: whoever waits for the lock then finds what there is to know.
             self._locks.release(event.work.task.folder)
-            self._on_end(event.work, result, event.failure)
+            self._on_end(event.work, result, failure)
             self._file.write(now=True)
 
     @property
     def _progress(self) -> JobProgress:
         return self._file.progress
 
-    def _result(self, event: Event) -> TrialResult:
-        """Return the result of a trial that has ended, counted."""
-        work, failure = event.work, event.failure
+    def _result(self, event: Event) -> tuple[TrialResult, TrialFailure | None]:
+        """Return the result of a trial that has ended, counted, and why it has no score, if so."""
+        work = event.work
+        found = work.store.result(work.task.epochs)
+        # One that was killed may have written its answer just before.
+        failure = event.failure if found is None else None
         self._progress.running.pop(_name(work), None)
         self._progress.trained += 1
         if failure is not None:
@@ -77,13 +80,12 @@ class TrialWatcher:
             log.error("%s failed (%s): %s", _name(work), failure.kind, failure.reason)
             self._progress.failed += 1
         else:
-            found = work.store.result(work.task.epochs)
             assert found is not None, f"{_name(work)} ended well but left no result"
             result = found
             log.info("%s finished: %s", _name(work), result.scores)
             self._progress.done += 1
         self._record.count(event.usage or result.usage, failed=failure is not None)
-        return result
+        return result, failure
 
 
 def _name(work: Work) -> str:
