@@ -46,11 +46,12 @@ def take(plan: Plan) -> tuple[Plan, Path]:
     files = [*plan.files, *code_files(plan.study)]
     copied = {file.absolute(): file.read_bytes() for file in files}
     found = sources.sources_of(copied, large_files(plan.study))
+    asked = plan.run
     snapshot = Snapshot(
-        [*map(str, plan.files)],
-        dict(plan.overrides),
+        asked.files,
+        asked.overrides,
+        asked.study,
         str(plan.paths.root.parent),
-        dict(plan.given),
         plan.content,
         dict(plan.versions),
         package_digest(),

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from gridfold.store.records import Record
+from gridfold.store.last_run import LastRun
 
 
 @dataclass(frozen=True)
-class Snapshot(Record):
+class Snapshot(LastRun):
     """What a run was asked for, down to the content of all that it reads.
 
     Attributes
     ----------
-    files : list of str
-        The study files, relative to the folder in which Snakemake was started.
-    overrides : dict
-        Values over those of the files, from ``--config``.
+    files, overrides, study
+        As in :class:`gridfold.store.last_run.LastRun`.
     results : str
         Folder of all results.
-    study : dict
-        Files and values together, without the defaults.
     content : str
         Digest of the data files; empty where there are none.
     versions : dict of str to str
@@ -30,10 +25,7 @@ class Snapshot(Record):
         Digest of the modules of gridfold that decide numbers.
     """
 
-    files: list[str]
-    overrides: dict[str, Any]
     results: str
-    study: dict[str, Any]
     content: str
     versions: dict[str, str]
     package: str
