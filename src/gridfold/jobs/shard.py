@@ -173,8 +173,6 @@ class ShardJob:
                 self._hopeless += 1
                 progress.failed += 1
         missing = [self._works[trial] for trial in trials if trial not in self._results]
-        for work in missing:
-            work.store.check_checkpoints(work.task.epochs)
         known_trials = len(self._results) - self._hopeless
         log.info("%d trials, %d known, %d to train", len(self._trials), known_trials, len(missing))
         if self._hopeless:

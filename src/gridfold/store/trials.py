@@ -278,10 +278,6 @@ class TrialStore:
             return None
         return np.load(io.BytesIO(content), allow_pickle=False)  # type: ignore[no-any-return]
 
-    def check_checkpoints(self, epochs: int) -> None:
-        """Set aside what a trial must not go on from, and tell so while a user listens."""
-        checkpoints.newest(self.folder, epochs, self.identity)
-
     @property
     def identity(self) -> str:
         """What a checkpoint says that it belongs to."""
