@@ -308,10 +308,12 @@ def _cluster(found: Examination) -> Iterator[tuple[str, str]]:
         for position, program in enumerate(programs):
             version = f" ({program.version})" if program.version else ""
             yield title if not position else "", f"{program.path}{version}"
-    job = found.slurm_job
+    job, here = found.slurm_job, found.slurm
     if job is None:
-        here = found.slurm
         yield "Slurm", f"{here.version or here.path}, not inside a job" if here else "none"
-        return
-    task = f", this is task {job.task} of {job.tasks}" if job.task is not None else ""
-    yield "Slurm", f"job {job.job_id} on {job.nodes} ({job.partition}){task}"
+    else:
+        task = f", this is task {job.task} of {job.tasks}" if job.task is not None else ""
+        yield "Slurm", f"job {job.job_id} on {job.nodes} ({job.partition}){task}"
+    # Who looks for the reason why nothing ends looks here.
+    of_job = "of a job, by Slurm" if job or here else "of a job none"
+    yield "Time limit", f"{of_job}; of a trial only with execution.trial_timeout"

@@ -106,6 +106,7 @@ def test_this_environment_is_fit_and_its_versions_are_told() -> None:
     assert f"TensorFlow    {package_version('tensorflow')}" in answer.stdout
     assert f"Keras         {package_version('keras')} on tensorflow" in answer.stdout
     assert f"Keras Tuner   {package_version('keras-tuner')}" in answer.stdout
+    assert "of a trial only with execution.trial_timeout" in answer.stdout
 
 
 def test_the_build_of_horovod_is_told() -> None:
