@@ -197,6 +197,26 @@ def test_studies_are_compared_by_a_measure_of_the_users_own(
     assert "no such file: mine.py" in found.obstacles[0]
 
 
+def test_a_measure_that_came_with_the_results_is_trusted_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("worse", "better"):
+        judged_by(tmp_path, name, "hit_score", "results/foreign.py:hit_score")
+    code = tmp_path / "results" / "foreign.py"
+    code.write_text(
+        "def hit_score(targets, chances):\n    return (chances.argmax(axis=1) == targets).mean()\n"
+    )
+    words = ["compare", "results/worse", "results/better", "--html", "page.html"]
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert f"  {code}\n" in said
+    assert "--trust" in said
+    assert not Path("page.html").exists()
+    assert main([*words, "--trust"]) == 0
+    assert "foreign.py:hit_score has failed" not in Path("page.html").read_text()
+
+
 # -- refused --------------------------------------------------------------------------------------
 
 
