@@ -133,9 +133,10 @@ def test_a_rank_that_hangs_at_start_is_named(tmp_path: Path) -> None:
     wrapper = tmp_path / "launch"
     wrapper.write_text(
         "#!/bin/sh\n"
-        'exec mpirun --oversubscribe "$1" "$2" sh -c \\\n'
-        '  \'test $OMPI_COMM_WORLD_RANK = 1 && exec sleep 1000; exec "$0" "$@"\' '
-        '"$3" "$4" "$5" "$6"\n'
+        "option=$1 count=$2\n"
+        "shift 2\n"
+        'exec mpirun --oversubscribe "$option" "$count" sh -c \\\n'
+        '  \'test $OMPI_COMM_WORLD_RANK = 1 && exec sleep 1000; exec "$0" "$@"\' "$@"\n'
     )
     wrapper.chmod(0o755)
     bench = study(tmp_path / "study", ["plain"], epochs=2)
