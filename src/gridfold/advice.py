@@ -9,10 +9,16 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from gridfold.errors import TrialFailure
 
 _LAST_LINES = 5
+# Files of Python, of libraries, of gridfold, and those in which AutoGraph keeps what it has made.
+_NOT_OWN = re.compile(
+    r"/(site-packages|lib/python[\d.]+)/|/__autograph_generated_"
+    rf"|^{re.escape(str(Path(__file__).parent))}/"
+)
 # Begins the line in Snakemake's log on a job that was not submitted.
 _REFUSED = "Slurm has not taken the job of"
 # Options of `sbatch` that neither ask for anything nor are a reason to refuse.
@@ -279,11 +285,7 @@ def place_of(detail: str, *, newest_first: bool = False) -> str:
         Whether it begins with the latest call, as :mod:`faulthandler` writes it.
     """
     frames = re.findall(r'^\s*File "([^"<>]+)", line (\d+)', detail, re.M)
-    own = [
-        (file, line)
-        for file, line in frames
-        if not re.search(r"/(site-packages|gridfold|lib/python[\d.]+)/", file)
-    ]
+    own = [(file, line) for file, line in frames if not _NOT_OWN.search(file)]
     if not own:
         return ""
     file, line = own[0 if newest_first else -1]

@@ -10,6 +10,7 @@ import ast
 import functools
 import hashlib
 from collections.abc import Iterator
+from importlib.util import decode_source
 from pathlib import Path
 
 from gridfold.canonical import digest
@@ -85,7 +86,7 @@ def source_digest(file: Path) -> str:
 @functools.cache
 def digest_of_source(content: bytes, filename: str = "<text>") -> str:
     """Return the digest of Python code as :func:`source_digest` has it."""
-    tree = ast.parse(content, filename=filename)
+    tree = _parsed(content, filename)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             body = node.body
@@ -96,4 +97,9 @@ def digest_of_source(content: bytes, filename: str = "<text>") -> str:
 
 def syntax_tree(file: Path) -> ast.Module:
     """Return the syntax tree of a Python file."""
-    return ast.parse(sources.content(file), filename=str(file))
+    return _parsed(sources.content(file), str(file))
+
+
+def _parsed(content: bytes, filename: str) -> ast.Module:
+    # The parser itself would pass over wrong bytes in remarks, which an import refuses.
+    return ast.parse(decode_source(content), filename=filename)

@@ -274,9 +274,9 @@ class _Loader(importlib.abc.InspectLoader):
         return importlib.util.decode_source(_copies()[self._path].content())
 
     def get_code(self, fullname: str) -> CodeType:
-        copy = _copies()[self._path]
         # AutoGraph reads the file that a function's code names.
-        return compile(copy.content(), str(copy.path), "exec", dont_inherit=True)
+        place = str(_copies()[self._path].path)
+        return compile(self.get_source(fullname), place, "exec", dont_inherit=True)
 
 
 def _absolute(file: Path) -> str:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -218,11 +219,16 @@ def test_a_job_ends_with_all_that_its_code_has_started(
     wait_for(lambda: has_ended(child))
 
 
-def test_folders_of_killed_servers_are_swept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """Return a folder of so short a name that sockets can lie in it."""
+    with tempfile.TemporaryDirectory(prefix="g", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_folders_of_killed_servers_are_swept(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ADDRESS, raising=False)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(short))
     long_ago = 1_000_000_000
     servers = []
     for _ in range(2):
@@ -236,16 +242,16 @@ def test_folders_of_killed_servers_are_swept(
         os.utime(place.parent, (long_ago, long_ago))
     os.kill(parent, signal.SIGKILL)
     wait_for(lambda: has_ended(parent))
-    of_another_host = tmp_path / f"{fork_server._mark()}00000000-abc"
-    young = tmp_path / f"{fork_server._mark()}{fork_server._host()}-young"
-    foreign = tmp_path / "gridfold-slurm-abc"
-    link = tmp_path / f"{fork_server._mark()}{fork_server._host()}-link"
+    of_another_host = short / f"{fork_server._mark()}00000000-abc"
+    young = short / f"{fork_server._mark()}{fork_server._host()}-young"
+    foreign = short / "gridfold-slurm-abc"
+    link = short / f"{fork_server._mark()}{fork_server._host()}-link"
     for folder in (of_another_host, young, foreign):
         folder.mkdir()
     os.utime(of_another_host, (long_ago, long_ago))
     link.symlink_to(foreign)
-    before = set(tmp_path.iterdir())
+    before = set(short.iterdir())
     fork_server.sweep()
-    assert before - set(tmp_path.iterdir()) == {place.parent}
+    assert before - set(short.iterdir()) == {place.parent}
     for server in servers:
         server.stop()
