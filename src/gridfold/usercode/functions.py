@@ -134,10 +134,13 @@ def load_file(file: Path) -> ModuleType:
     Raises
     ------
     DataError
-        When it fails on import.
+        When it fails on import, or would be given other modules than those that lie beside it.
     """
     name = f"{_MODULE_PREFIX}{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
     if name not in sys.modules:
+        for beside, path in _modules_by_name(file).items():
+            if beside in sys.modules:
+                _require_same(beside, path, getattr(sys.modules[beside], "__file__", None))
         spec = sources.import_as(name, file)
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
@@ -151,6 +154,36 @@ def load_file(file: Path) -> ModuleType:
             del sys.modules[name]
             raise DataError(f"{file} fails on import: {type(error).__name__}: {error}") from error
     return sys.modules[name]
+
+
+def clash_of(files: Iterable[Path]) -> tuple[str, str] | None:
+    """Return (found, allowed) when files of one process import different modules of one name."""
+    known: dict[str, Path] = {}
+    for file in files:
+        for name, path in {} if problem_with_file(file) else _modules_by_name(file).items():
+            try:
+                _require_same(name, path, str(known.setdefault(name, path)))
+            except DataError as error:
+                found, _, allowed = str(error).partition("; allowed: ")
+                return found, allowed
+    return None
+
+
+def _modules_by_name(file: Path) -> dict[str, Path]:
+    """Return the local modules of a file by the names under which it imports them."""
+    root, found = file.resolve().parent, {}
+    for path in local_modules(file):
+        parts = path.relative_to(root).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def _require_same(name: str, path: Path, other: str | None) -> None:
+    if other is None or Path(other).resolve() != path:
+        raise DataError(
+            f"`import {name}` means {path}, but also {other or 'a part of Python'}: Python loads "
+            "one module of a name; allowed: another name for one of them"
+        )
 
 
 def own_code(model: Mapping[str, Any]) -> list[Path]:

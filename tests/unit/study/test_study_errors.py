@@ -872,3 +872,18 @@ def test_a_measure_that_may_not_have_its_name_is_told_with_a_tuner_too(tmp_path:
         load_study(
             [write_study(tmp_path / "study.yaml", tiny_study(problem=problem, search=search))]
         )
+
+
+def test_code_that_imports_different_modules_of_one_name_is_refused(tmp_path: Path) -> None:
+    for folder, text in (
+        ("models", "def build_model(hp):\n    return sizes.build(hp)\n"),
+        ("scores", "def cost_loss(targets, predictions):\n    return sizes.COST\n"),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "own.py").write_text(f"import sizes\n\n\n{text}")
+        (tmp_path / folder / "sizes.py").write_text(f"# Of {folder}.\n")
+    problem = {"type": "multiclass", "measures": [f"{tmp_path}/scores/own.py:cost_loss"]}
+    model = {"python": {"build": f"{tmp_path}/models/own.py:build_model"}}
+    study = tiny_study(problem=problem, model=model, search={"strategy": "grid"})
+    with pytest.raises(StudyError, match=r"model: `import sizes` means .*/scores/sizes\.py, but"):
+        load_study([write_study(tmp_path / "study.yaml", study)])

@@ -13,7 +13,7 @@ import pytest
 
 from gridfold.errors import DataError
 from gridfold.usercode.digests import code_digest, source_digest
-from gridfold.usercode.functions import hyperparameter_names, load, problem_with
+from gridfold.usercode.functions import clash_of, hyperparameter_names, load, problem_with
 
 Write = Callable[[str], str]
 
@@ -187,3 +187,31 @@ def test_a_broken_local_module_is_named_before_anything_runs(project: Path) -> N
     found = problem_with(f"{project / 'model.py'}:build")
     assert found is not None
     assert "tools.py, line 1" in found[0]
+
+
+def test_modules_of_one_name_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    name = "helpers_that_clash"
+    for number, folder in enumerate(("models", "measures")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "own.py").write_text(
+            f"import {name}\n\ndef build(hp):\n    return {name}.NUMBER\n"
+        )
+        (tmp_path / folder / f"{name}.py").write_text(f"NUMBER = {number}\n")
+    first, second = (tmp_path / folder / "own.py" for folder in ("models", "measures"))
+    assert clash_of([first, first]) is None
+    found, allowed = clash_of([first, second]) or ("", "")
+    assert f"{tmp_path}/measures/{name}.py, but also {tmp_path}/models/{name}.py" in found
+    assert allowed == "another name for one of them"
+    try:
+        assert load(f"{first}:build")(None) == 0
+        with pytest.raises(DataError, match="Python loads one module of a name"):
+            load(f"{second}:build")
+    finally:
+        sys.modules.pop(name, None)
+
+
+def test_a_module_that_python_has_itself_is_not_taken_for_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("import random\n\ndef build(hp):\n    return random.NUMBER\n")
+    (tmp_path / "random.py").write_text("NUMBER = 4\n")
+    with pytest.raises(DataError, match=r"`import random` means .*random\.py, but also /"):
+        load(f"{tmp_path / 'own.py'}:build")

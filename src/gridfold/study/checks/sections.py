@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from gridfold.errors import Problem
@@ -29,6 +30,7 @@ from gridfold.study.sections.data import EMBEDDED_SHAPES
 from gridfold.study.sections.explain import shown
 from gridfold.study.sections.training import XLA_AXES
 from gridfold.usercode import notebooks
+from gridfold.usercode.functions import clash_of, split_reference
 
 
 def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
@@ -53,6 +55,7 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
         (("problem", "training", "search"), monitor_problems),
         (("training", "search"), _unmet_requests),
         (("model",), model_problems),
+        (("model", "problem"), _clashing_modules),
         (("report",), _notebook_problems),
         (("model", "search"), hyperparameter_problems),
         (("model", "training"), model_training_problems),
@@ -63,6 +66,21 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
     ):
         if all(name in sections for name in needed):
             yield from check(*(sections[name] for name in needed))
+
+
+def _clashing_modules(model: Any, problem: Any) -> Iterator[Problem]:
+    """Yield what a trial would import by the name of something else."""
+    references = [
+        model.python and model.python.build,
+        model.custom and model.custom.train,
+        *problem.own_measures.values(),
+    ]
+    files = [split_reference(reference)[0] for reference in references if reference]
+    if model.saved is not None and model.saved.objects is not None:
+        files.append(Path(model.saved.objects))
+    clash = clash_of(dict.fromkeys(files))
+    if clash:
+        yield Problem(("model",), clash[0], f"allowed: {clash[1]}")
 
 
 def _notebook_problems(report: Any) -> Iterator[Problem]:
