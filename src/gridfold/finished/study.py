@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from gridfold.arrays import Array
-from gridfold.data.dataset import Dataset
+from gridfold.data.dataset import Dataset, mapped
 from gridfold.data.splits import FINAL, Splits
 from gridfold.errors import GridfoldError
 from gridfold.paths import StudyPaths
@@ -129,7 +129,7 @@ class FinishedStudy:
     def test_results(self) -> tuple[Array, Array]:
         """Return targets and predictions of the test samples, in the order of `test`."""
         table = read_table(self.paths.final_model.test_predictions)
-        targets = Dataset.verified(self.paths.data).targets
+        targets = mapped(self.paths.array("targets"))
         (found,) = predicted_samples(table.head(0), table, targets, self.card.positive_from)
         return found.truth, found.prediction
 

@@ -35,15 +35,9 @@ def data_files(study: Study) -> dict[str, list[str]]:
 
 def code_files(study: Study) -> list[Path]:
     """Return the user's files that jobs import or run, with the modules beside them."""
-    references = [
-        getattr(study.data, "function", None),
-        study.model.python and study.model.python.build,
-        study.model.custom and study.model.custom.train,
-        *study.problem.own_measures.values(),
-    ]
-    code = [split_reference(reference)[0] for reference in references if reference]
-    if study.model.saved and study.model.saved.objects:
-        code.append(Path(study.model.saved.objects))
+    code = [*study.model.own_code, *study.problem.own_code]
+    if study.data.source == "python":
+        code.append(split_reference(study.data.function)[0])
     beside = [module for file in code for module in local_modules(file)]
     notebook = study.report.notebook
     return [*code, *beside, *([Path(notebook)] if isinstance(notebook, str) else [])]

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,20 @@ _ENDING = ".damaged"
 _PIECE = 2**20
 
 
-def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a JSON object with the checksum of all that it holds; it may hold NaN."""
+def sealed(
+    content: Mapping[str, Any], default: Callable[[Any], Any] | None = None
+) -> dict[str, Any]:
+    """Return a JSON object with the checksum of all that it holds; it may hold NaN.
+
+    Parameters
+    ----------
+    content : mapping
+    default : callable, optional
+        As :func:`json.dumps` has it.
+    """
     # As it will be read: its keys are strings then.
-    read_back = json.loads(json.dumps(content))
-    return {**content, _CHECKSUM: _digest(read_back)}
+    read_back: dict[str, Any] = json.loads(json.dumps(content, default=default))
+    return {**read_back, _CHECKSUM: _digest(read_back)}
 
 
 def unsealed(content: Mapping[str, Any], *, needs_seal: bool = True) -> dict[str, Any]:

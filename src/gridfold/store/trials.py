@@ -223,7 +223,7 @@ class TrialStore:
         found = self._recorded(epochs)
         if found is None or self._lacks_scores(found):
             return None
-        return None if found.predictions and self.predictions(epochs) is None else found
+        return None if found.predictions and self._predictions_of(found) is None else found
 
     def unscored(self, epochs: int) -> tuple[TrialResult, Array] | None:
         """Return what lacks only scores to be the answer, by own measures or at the threshold.
@@ -236,7 +236,7 @@ class TrialStore:
         found = self._recorded(epochs)
         if found is None or not self._lacks_scores(found):
             return None
-        predictions = self.predictions(epochs)
+        predictions = self._predictions_of(found)
         return None if predictions is None else (found, predictions)
 
     def _lacks_scores(self, found: TrialResult) -> bool:
@@ -262,8 +262,12 @@ class TrialStore:
 
         None where there are none, or not those that the result was made of.
         """
-        found, file = self._recorded(epochs), self._predictions_file(epochs)
-        if found is None or not found.predictions:
+        found = self._recorded(epochs)
+        return None if found is None else self._predictions_of(found)
+
+    def _predictions_of(self, found: TrialResult) -> Array | None:
+        file = self._predictions_file(found.epochs)
+        if not found.predictions:
             return None
         try:
             content = file.read_bytes()

@@ -140,7 +140,9 @@ def load_file(file: Path) -> ModuleType:
     if name not in sys.modules:
         for beside, path in _modules_by_name(file).items():
             if beside in sys.modules:
-                _require_same(beside, path, getattr(sys.modules[beside], "__file__", None))
+                clash = _clash(beside, path, getattr(sys.modules[beside], "__file__", None))
+                if clash:
+                    raise DataError("; allowed: ".join(clash))
         spec = sources.import_as(name, file)
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
@@ -161,11 +163,9 @@ def clash_of(files: Iterable[Path]) -> tuple[str, str] | None:
     known: dict[str, Path] = {}
     for file in files:
         for name, path in {} if problem_with_file(file) else _modules_by_name(file).items():
-            try:
-                _require_same(name, path, str(known.setdefault(name, path)))
-            except DataError as error:
-                found, _, allowed = str(error).partition("; allowed: ")
-                return found, allowed
+            clash = _clash(name, path, str(known.setdefault(name, path)))
+            if clash:
+                return clash
     return None
 
 
@@ -178,12 +178,14 @@ def _modules_by_name(file: Path) -> dict[str, Path]:
     return found
 
 
-def _require_same(name: str, path: Path, other: str | None) -> None:
-    if other is None or Path(other).resolve() != path:
-        raise DataError(
-            f"`import {name}` means {path}, but also {other or 'a part of Python'}: Python loads "
-            "one module of a name; allowed: another name for one of them"
-        )
+def _clash(name: str, path: Path, other: str | None) -> tuple[str, str] | None:
+    if other is not None and Path(other).resolve() == path:
+        return None
+    found = (
+        f"`import {name}` means {path}, but also {other or 'a part of Python'}: Python loads one "
+        "module of a name"
+    )
+    return found, "another name for one of them"
 
 
 def own_code(model: Mapping[str, Any]) -> list[Path]:

@@ -140,19 +140,19 @@ def content(file: Path) -> bytes:
     DataError
         When its copy is damaged.
     """
-    copy = _copies().get(_absolute(file))
+    copy = _copies().get(os.path.abspath(file))
     return file.read_bytes() if copy is None else copy.content()
 
 
 def is_file(file: Path) -> bool:
     """Tell whether there is a file of the user's, or was when the run began."""
     # Unlike `Path.is_file`, this takes any name, however long, for that of a missing file.
-    return _absolute(file) in _copies() or os.path.isfile(file)
+    return os.path.abspath(file) in _copies() or os.path.isfile(file)
 
 
 def readable(file: Path) -> Path:
     """Return a file with the content that a file of the user's has, or had when the run began."""
-    copy = _copies().get(_absolute(file))
+    copy = _copies().get(os.path.abspath(file))
     return file if copy is None else copy.path
 
 
@@ -174,7 +174,7 @@ def require_unchanged(file: Path) -> None:
     """
     known = [source for folder in folders() for source in read(folder)]
     for source in known:
-        is_it = source.copy is None and os.path.abspath(source.file) == _absolute(file)
+        is_it = source.copy is None and os.path.abspath(source.file) == os.path.abspath(file)
         if is_it and source.mark != file_mark(file) and source.sha256 != file_digest(file):
             raise DataError(f"{file} has changed since the run began; {_AGAIN}")
 
@@ -183,7 +183,7 @@ def import_as(name: str, file: Path) -> ModuleSpec:
     """Return how Python imports a file of the user's as the module `name`."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
-    path = _absolute(file)
+    path = os.path.abspath(file)
     loader = _Loader(path) if path in _copies() else None
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None
@@ -195,7 +195,7 @@ _AGAIN = "start the same command again, which makes another copy of the user's f
 
 @dataclass(frozen=True)
 class _Copy:
-    """A copy in the folder `path` is in."""
+    """A copy of a file, and the digest of what it must hold."""
 
     path: Path
     sha256: str
@@ -277,10 +277,6 @@ class _Loader(importlib.abc.InspectLoader):
         # AutoGraph reads the file that a function's code names.
         place = str(_copies()[self._path].path)
         return compile(self.get_source(fullname), place, "exec", dont_inherit=True)
-
-
-def _absolute(file: Path) -> str:
-    return os.path.abspath(file)
 
 
 def _place(file: Path) -> str:

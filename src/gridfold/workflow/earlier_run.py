@@ -198,7 +198,7 @@ def _untracked(workflow: Any, logs: Path) -> list[Path]:
 def _damaged(workflow: Any, logs: Path) -> list[Path]:
     """Return the outputs that are not what their jobs have written.
 
-    Those that no job has noted down must at least be whole, those of single jobs.
+    Those of single jobs must also be whole: nobody may have noted down what they hold.
     """
     altered = request_notes.altered_outputs(logs)
     found: dict[Path, None] = {}

@@ -262,8 +262,7 @@ class Memory:
             for trial_id, trial in oracle.trials.items()
         }
         content = {"fingerprint": self._fingerprint, "state": oracle.get_state(), "trials": trials}
-        plain = json.loads(json.dumps(content, default=_plain))
-        write_text(self._file, json.dumps(sealed(plain)) + "\n")
+        write_text(self._file, json.dumps(sealed(content, _plain)) + "\n")
 
     def load(self, oracle: Any, *, overwrite: bool = False) -> None:
         """Bring a new oracle to the state in the file, if there is one that belongs to it.
@@ -271,8 +270,8 @@ class Memory:
         Trials that were being trained are given out again first.
         """
         try:
-            found = json.loads(self._file.read_text(encoding="utf-8"))
-            content = unsealed(found, needs_seal=False)
+            text = self._file.read_text(encoding="utf-8")
+            content = unsealed(json.loads(text), needs_seal=False)
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from gridfold.errors import Problem
@@ -30,7 +29,7 @@ from gridfold.study.sections.data import EMBEDDED_SHAPES
 from gridfold.study.sections.explain import shown
 from gridfold.study.sections.training import XLA_AXES
 from gridfold.usercode import notebooks
-from gridfold.usercode.functions import clash_of, split_reference
+from gridfold.usercode.functions import clash_of
 
 
 def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
@@ -70,15 +69,7 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _clashing_modules(model: Any, problem: Any) -> Iterator[Problem]:
     """Yield what a trial would import by the name of something else."""
-    references = [
-        model.python and model.python.build,
-        model.custom and model.custom.train,
-        *problem.own_measures.values(),
-    ]
-    files = [split_reference(reference)[0] for reference in references if reference]
-    if model.saved is not None and model.saved.objects is not None:
-        files.append(Path(model.saved.objects))
-    clash = clash_of(dict.fromkeys(files))
+    clash = clash_of(dict.fromkeys((*model.own_code, *problem.own_code)))
     if clash:
         yield Problem(("model",), clash[0], f"allowed: {clash[1]}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -21,6 +22,7 @@ from gridfold.study.sections.base import (
     late_addition,
 )
 from gridfold.study.sections.pretrained import Application, Saved
+from gridfold.usercode.functions import split_reference
 
 Activation = Literal["relu", "elu", "gelu", "leaky_relu", "selu", "sigmoid", "silu", "tanh"]
 Initializer = Literal[
@@ -179,6 +181,14 @@ class Model(Section):
         if not self.families:
             raise ValueError(f"no model family; allowed: one or more of {', '.join(FAMILIES)}")
         return self
+
+    @property
+    def own_code(self) -> list[Path]:
+        """The user's files that models are made by, without the modules beside them."""
+        functions = [family.reference for family in (self.python, self.custom) if family]
+        objects = self.saved.objects if self.saved else None
+        files = [split_reference(reference)[0] for reference in functions]
+        return [*files, *([Path(objects)] if objects else [])]
 
     @property
     def families(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -95,6 +96,11 @@ class ProblemSection(Section):
     def own_measures(self) -> dict[str, str]:
         """The measures of the user's own: the reference of each by its name."""
         return {split_reference(m)[1]: m for m in self.measures if ":" in m}
+
+    @property
+    def own_code(self) -> list[Path]:
+        """The files of these measures, without the modules beside them."""
+        return [split_reference(reference)[0] for reference in self.own_measures.values()]
 
     @property
     def further_measures(self) -> tuple[str, ...]:
