@@ -8,7 +8,7 @@ mounts), it is made with ``O_EXCL``, and a crash at that moment leaves one witho
 
 A lock whose holder is gone is taken over:
 
-1. The holder ran on this machine, and its process is gone.
+1. The holder ran on this machine, and its process is gone, or has ended and waits to be asked how.
 2. The holder was a Slurm job, and Slurm says that it doesn't run any more; or it was this very
    job before it was requeued, and has been silent for a minute and a half.
 3. The file doesn't say who holds it, and is a minute and a half old: a crash or a full disk has
@@ -346,11 +346,14 @@ def held_by_other(folder: Path) -> str | None:
 def _is_gone(holder: Holder, silence: Callable[[], float]) -> bool:
     if holder.machine == _machine():
         try:
+            process = psutil.Process(holder.pid)
             # A number that was used again belongs to a process that began later.
-            began = psutil.Process(holder.pid).create_time()
+            if abs(process.create_time() - holder.started) > 1:
+                return True
+            # It has ended, but nobody has asked how; in some containers nobody ever does.
+            return process.status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return True
-        return abs(began - holder.started) > 1
     if holder.job:
         if holder.job == job_number():
             # This very job, before it was requeued. On a node that Slurm has only lost sight of it

@@ -12,6 +12,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import psutil
 import pytest
 from workbench import (
     wait_for,
@@ -414,3 +415,16 @@ def test_of_three_that_race_and_die_one_at_a_time_has_the_lock(tmp_path: Path) -
     deaths, doubles = map(int, ended.stdout.split())
     assert doubles == 0, ended.stderr
     assert deaths > 10
+
+
+def test_a_holder_that_has_ended_and_that_nobody_has_asked_how_is_gone(tmp_path: Path) -> None:
+    child = os.fork() or os._exit(0)
+    try:
+        # It has ended, and is not yet forgotten.
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        began = psutil.Process(child).create_time()
+        trial = tmp_path / "cafe" / "r0f0"
+        write(trial, replace(Holder.me(), pid=child, started=began))
+        assert TrialLock(trial).acquire()
+    finally:
+        os.waitpid(child, 0)
