@@ -29,7 +29,7 @@ from gridfold.space.space import Configuration
 # one trial of the smallest model. Slurm's polling accounting counts shared pages in each process.
 _SNAKEMAKE = 400
 _BOOKKEEPING = 600
-# SciPy's and optuna's share on top of that.
+# SciPy's and scikit-learn's share on top of that.
 _LIBRARIES = 300
 _FORK_SERVER = 700
 _TRIAL = 500

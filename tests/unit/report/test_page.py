@@ -79,13 +79,12 @@ def test_the_answer_comes_first_with_interval_and_test_score(page: Page, study: 
     assert study.best.config_id in answer
     assert [e.attributes["id"] for e in page.all("section")] == [
         "answer",
-        "cautions",
         "errors",
-        "dataset",
+        "cautions",
         "configurations",
         "curves",
         "hyperparameters",
-        "failures",
+        "dataset",
         "cost",
         "provenance",
     ]
@@ -303,8 +302,22 @@ def test_a_configuration_without_any_score_is_ranked_last(tmp_path: Path) -> Non
     assert "nan" not in page.by_id("ranking").text.lower()
 
 
-def test_a_study_without_failures_says_so(page: Page) -> None:
-    assert "None of 20 trials failed." in page.section("failures")
+def test_a_study_without_failures_has_no_section_on_them(page: Page) -> None:
+    assert "failures" not in [e.attributes["id"] for e in page.all("section")]
+    assert "of which 0 failed" in page.section("cost")
+
+
+@pytest.mark.parametrize(("rates", "shown"), [(3, False), (4, True)])
+def test_few_configurations_need_no_figures_of_all_axes(
+    tmp_path: Path, rates: int, shown: bool
+) -> None:
+    grid = [10.0**-power for power in range(1, 1 + rates)]
+    space = {"mlp.units": {"grid": [4, 8]}, "training.learning_rate": {"grid": grid}}
+    ids = [
+        e.attributes.get("id") for e in page_of(finished(tmp_path, space=space), tmp_path).elements
+    ]
+    assert "chart-axes" in ids
+    assert ("chart-pairs" in ids) == ("chart-parallel" in ids) == shown
 
 
 def test_cost_counts_trials_and_names_the_slowest(page: Page, study: Finished) -> None:
@@ -393,8 +406,8 @@ def test_the_page_is_accessible(tmp_path: Path, options: dict[str, Any]) -> None
             assert element.attributes.get(name) in (None, *ids)
         href = str(element.attributes.get("href", ""))
         assert not href.startswith("#") or href[1:] in ids
-    # With fewer than two axes there are no pairs and no parallel coordinates.
-    absent = 2 if options.get("space") == {} else 0
+    # Of four configurations there are no pairs and no parallel coordinates; of one, no axes.
+    absent = 3 if options.get("space") == {} else 2
     assert len(page.all("img")) == len(figures.FIGURES) - absent
     assert all(e.attributes["alt"] for e in page.all("img"))
     assert all(e.attributes["scope"] for e in page.all("th"))
@@ -514,7 +527,8 @@ def test_a_large_figure_comes_as_pixels(study: Finished, tmp_path: Path) -> None
     svg.write_text(svg.read_text() + f"<!--{'x' * 400_000}-->")
     page = Page(study.render_with(figures_in(tmp_path)))
     kinds = [str(e.attributes["src"]).partition(";")[0] for e in page.all("img")]
-    assert kinds == ["data:image/svg+xml", "data:image/png", *["data:image/svg+xml"] * 4]
+    # Errors come first, then the scores.
+    assert kinds == ["data:image/svg+xml", "data:image/png", *["data:image/svg+xml"] * 2]
     assert page.all("img")[1].attributes["width"] == "960"
 
 

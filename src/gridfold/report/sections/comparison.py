@@ -30,7 +30,9 @@ from gridfold.wording import (
     percent,
 )
 
-_MOST_ROWS = 20
+_MOST_ROWS = 10
+# Of fewer configurations, shares of variance say more about these few than about the axes.
+_FEWEST_FOR_IMPORTANCE = 10
 
 
 def comparison(study: ReportInput) -> ReportSection | None:
@@ -52,7 +54,13 @@ def comparison(study: ReportInput) -> ReportSection | None:
             *_ranks(found),
         ],
         "comparisons": _comparisons(found) if compared else None,
-        "scientific": _scientific(found) if len(found.scientific) else None,
+        # Where each value has one configuration, the table above has said it all.
+        "scientific": (
+            _scientific(found) if (found.scientific["n_configurations"] > 1).any() else None
+        ),
+        "ranks_differ": any(test.can_separate for test in found.facts.ranks),
+        "ranked": bool(found.facts.ranks),
+        "matters": len(found.comparisons) >= _FEWEST_FOR_IMPORTANCE and len(found.importance) > 0,
         "notes": _notes(found) if compared else [],
         "files": [
             (name, BESIDE.table_csv(name)) for name in ("comparisons", "scientific", "importance")
