@@ -94,7 +94,8 @@ def _draw_ranks(axes: Axes, title: str, test: RankTest) -> None:
         va="bottom",
         fontsize=9,
     )
-    axes.set_title(f"{title}: Friedman’s test p = {p_value(test.p_value)}", loc="left")
+    verdict = f"p = {p_value(test.p_value)}" if test.can_reject else "can’t find differences"
+    axes.set_title(f"{title}: Friedman’s test {verdict}", loc="left")
 
 
 def _ranks_alt(title: str, test: RankTest) -> str:

@@ -42,6 +42,19 @@ class RankTest:
     title: str = ""
 
     @property
+    def least_p_value(self) -> float:
+        """Friedman's p-value where all splits rank alike; it can't be smaller."""
+        from scipy import stats
+
+        others = len(self.ranks) - 1
+        return float(stats.chi2.sf(self.blocks * others, others))
+
+    @property
+    def can_reject(self) -> bool:
+        """Whether Friedman's test can find differences at all."""
+        return self.least_p_value <= self.alpha
+
+    @property
     def can_separate(self) -> bool:
         """Whether any two mean ranks can be further apart than the critical difference."""
         return self.critical_difference < len(self.ranks) - 1
@@ -55,6 +68,19 @@ class RankTest:
         q = np.abs(ranks[:, None] - ranks) / error * math.sqrt(2)
         p = stats.studentized_range.sf(q, len(ranks), np.inf)
         return pd.DataFrame(np.clip(p, 0, 1), list(self.ranks), list(self.ranks))
+
+
+def effective_blocks(splits: int, test_train_ratio: float) -> float:
+    """Return how many independent splits the ranks of splits that share training samples are worth.
+
+    Nadeau & Bengio (2003) assume that the scores of a configuration correlate between splits by
+    ``q / (1 + q)``, with ``q = n_test/n_train``. The variance of a mean rank is then that of one
+    rank, times ``q/(1 + q) + 1/(1 + q)/n``; a mean of as many independent ranks as this returns,
+    ``(1 + q) / (1/n + q)``, has the same. That is more than ``1 / (1/n + q)``, since the variance
+    that ranks have under the null hypothesis is known and not estimated from the splits, whose
+    spread lacks what they have in common.
+    """
+    return (1 + test_train_ratio) / (1 / splits + test_train_ratio)
 
 
 def mean_ranks(scores: Scores) -> Scores:
@@ -79,7 +105,7 @@ def rank_test(scores: pd.DataFrame, blocks: float, alpha: float) -> RankTest:
         Larger is better.
     blocks : float
         How many independent rows these are worth: their number, where each is a data set of its
-        own as in Demšar (2006); :attr:`Scored.blocks` for splits of one data set, which share
+        own as in Demšar (2006); :func:`effective_blocks` for splits of one data set, which share
         training samples. With their plain number, splits whose scores correlate as Nadeau &
         Bengio assume would separate equal configurations far too often.
     alpha : float

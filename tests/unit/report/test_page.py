@@ -24,6 +24,7 @@ from gridfold.figures import study as figures
 from gridfold.report.files import FOLDER, page_files
 from gridfold.report.sections.cautions import Caution, detectable_difference, edge, find_cautions
 from gridfold.requests import SummaryRequest
+from gridfold.statistics.scored import Scored
 from gridfold.statistics.summary import summarise
 from gridfold.store.job_records import JobRecord
 from gridfold.study import Study
@@ -92,8 +93,8 @@ def test_the_answer_comes_first_with_interval_and_test_score(page: Page, study: 
 
 def test_the_answer_names_a_smaller_configuration_that_may_be_as_good(page: Page) -> None:
     text = page.section("answer")
-    assert "None of the 3 other configurations is distinguishable from it" in text
-    assert "The smallest configuration that is not distinguishable is number 4" in text
+    assert "Each of the 3 other configurations may be as good or better" in text
+    assert "The smallest configuration that is within one standard error" in text
     assert "997 instead of 1,000 weights" in text
 
 
@@ -112,7 +113,7 @@ def test_an_interval_that_ends_at_the_range_shows_its_longer_half(tmp_path: Path
 def test_clear_differences_are_called_so(tmp_path: Path) -> None:
     study = finished(tmp_path, step=0.1, spread=0.002)
     text = page_of(study, tmp_path).section("answer")
-    assert "Each of the 3 other configurations is distinguishable from it, and worse," in text
+    assert "It is better than the 3 other configurations, at 95% confidence" in text
     assert "No configuration differs significantly" not in sentences_of(study)
 
 
@@ -155,11 +156,12 @@ def test_a_single_split_is_not_called_cross_validation(tmp_path: Path) -> None:
 
 
 def test_a_single_rival_is_not_counted(tmp_path: Path) -> None:
-    for step, text in ((0.0, "is not distinguishable"), (0.2, "is distinguishable")):
+    for step, text in (
+        (0.0, "The other configuration may be as good or better"),
+        (0.2, "It is better than the other one"),
+    ):
         study = finished(tmp_path, space={"mlp.units": [4, 8]}, step=step)
-        assert f"The other configuration {text} from it" in page_of(study, tmp_path).section(
-            "answer"
-        )
+        assert text in page_of(study, tmp_path).section("answer")
 
 
 def test_one_configuration_has_no_comparison(tmp_path: Path) -> None:
@@ -706,7 +708,8 @@ def test_a_difference_just_above_the_detectable_one_is_significant(tmp_path: Pat
     from gridfold.statistics.summary import summarise
 
     study = finished(tmp_path, space={"mlp.units": [4, 8]}, spread=0.01)
-    needed = detectable_difference(study.trials, study.configurations, "accuracy", 0.05)
+    scored = Scored.of(study.trials, study.configurations, "accuracy", 0.95)
+    needed = detectable_difference(scored)
     worse = study.trials["config_id"] == study.configurations.loc[1, "config_id"]
     present = float(study.configurations.loc[1, "difference"])
     for factor, significant in ((0.99, False), (1.01, True)):

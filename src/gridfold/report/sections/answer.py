@@ -121,7 +121,9 @@ def test_interval(test: HeldOutScore, places: int, level: str) -> str:
     return text
 
 
-def sentences(configurations: pd.DataFrame, best: Selection, card: ModelCard) -> list[str]:
+def sentences(
+    configurations: pd.DataFrame, best: Selection, card: ModelCard, margin: float | None = None
+) -> list[str]:
     """Return what the scores mean: rivals, a smaller choice, the gap between both estimates.
 
     Where a study has a threshold of its own, also from when on a sample is positive.
@@ -131,10 +133,12 @@ def sentences(configurations: pd.DataFrame, best: Selection, card: ModelCard) ->
     configurations : DataFrame
     best : Selection
     card : ModelCard
+    margin : float, optional
+        How much worse than the selected one a smaller configuration may be.
     """
     return [
         _comparison(configurations, best),
-        *_smallest_equal(configurations, best),
+        *_smallest_equal(configurations, best, margin),
         _gap(best, card),
         *_ensemble(best, card),
         *_threshold(card),
@@ -166,7 +170,6 @@ def _comparison(configurations: pd.DataFrame, best: Selection) -> str:
             f"{counted(len(configurations) - 1, 'configuration')} are as good."
         )
     compared = int(configurations["p_value"].notna().sum())
-    equal = best.not_distinguishable
     lost = int((configurations["n_failed"] > 0).sum())
     note = (
         f" {counted(lost, 'configuration')} with failed trials can't be compared fairly."
@@ -175,31 +178,50 @@ def _comparison(configurations: pd.DataFrame, best: Selection) -> str:
     )
     if not compared:
         return f"No other configuration finished all its trials.{note}"
-    others = f"the {counted(compared, 'other configuration')}"
-    if compared == 1:
-        text = f"The other configuration is {'not ' * equal}distinguishable from it"
-    elif equal == compared:
-        text = f"None of {others} is distinguishable from it"
-    elif equal:
-        text = f"{equal:,} of {others} {'is' if equal == 1 else 'are'} not distinguishable from it"
+    others = int(configurations["may_be_best"].sum()) - 1
+    if not others:
+        which = "other one" if compared == 1 else f"{counted(compared, 'other configuration')}"
+        text = f"It is better than the {which}"
+    elif compared == 1:
+        text = "The other configuration may be as good or better"
+    elif others == compared:
+        text = f"Each of the {counted(compared, 'other configuration')} may be as good or better"
     else:
-        text = f"Each of {others} is distinguishable from it, and worse,"
-    test = "paired corrected resampled t-test, adjusted for all pairs"
-    return f"{text} at {level} confidence ({test}).{note}"
+        text = (
+            f"{others:,} of the {counted(compared, 'other configuration')} may be as good or "
+            f"better, the other {compared - others:,} not"
+        )
+    test = "paired corrected t-test with moderated variances, comparisons with the best"
+    return f"{text}, at {level} confidence ({test}).{note}"
 
 
-def _smallest_equal(configurations: pd.DataFrame, best: Selection) -> list[str]:
-    """Name the smallest configuration that may be as good: often the better choice."""
-    equal = configurations[configurations["p_value"] > 1 - best.confidence]
+def _smallest_equal(
+    configurations: pd.DataFrame, best: Selection, margin: float | None
+) -> list[str]:
+    """Name the smallest configuration that is hardly worse: often the better choice."""
     own = configurations.loc[configurations["config_id"] == best.config_id, "parameters"].iloc[0]
-    if not len(equal) or equal["parameters"].min() >= own:
+    sign = Measure.of(best.measure).sign
+    smaller = configurations[configurations["parameters"] < own]
+    if margin is None:
+        near = smaller[-sign * smaller["difference"] <= smaller["difference_error"]]
+        rule = "is within one standard error of their difference"
+    else:
+        ends = smaller["difference_low" if sign > 0 else "difference_high"]
+        near = smaller[-sign * ends < margin]
+        rule = f"is shown to lose less than {margin:g} (`report.margin`)"
+    if not len(near):
         return []
-    row = equal.sort_values("parameters", kind="stable").iloc[0]
+    row = near.sort_values("parameters", kind="stable").iloc[0]
     mean = number(row[f"{best.measure}_mean"], best.decimals)
+    difference, low, high = (
+        number(row[name], best.decimals, signed=True)
+        for name in ("difference", "difference_low", "difference_high")
+    )
     return [
-        f"The smallest configuration that is not distinguishable is number {row['rank']}, "
+        f"The smallest configuration that {rule} is number {row['rank']}, "
         f"“{shorten(row['label'], 90)}”: {row['parameters']:,} instead of {own:,} weights, "
-        f"mean {mean}."
+        f"mean {mean}, difference {difference} ({percent(best.confidence)} interval {low} to "
+        f"{high})."
     ]
 
 
@@ -250,7 +272,12 @@ def answer(study: ReportInput) -> ReportSection:
         {
             "selected": selected(study.tables.configurations, study.best),
             "scores": scores(study.best, study.card),
-            "sentences": sentences(study.tables.configurations, study.best, study.card),
+            "sentences": sentences(
+                study.tables.configurations,
+                study.best,
+                study.card,
+                study.study["report"].get("margin"),
+            ),
             "card_file": BESIDE.final_model.card_text,
             "model_file": BESIDE.final_model.model,
         },

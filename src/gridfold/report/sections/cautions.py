@@ -13,12 +13,7 @@ import pandas as pd
 from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.report.input import ReportInput, ReportSection
 from gridfold.requests import ReportRequest
-from gridfold.statistics.intervals import (
-    corrected_standard_error,
-    pairs_among,
-    rounding_variance,
-    t_quantile,
-)
+from gridfold.statistics.scored import Scored
 from gridfold.store.model_card import ModelCard
 from gridfold.tables.axes import curve_over_splits, is_ordered, sorted_values
 from gridfold.tables.trials import StudyTables
@@ -291,7 +286,9 @@ def _no_significance(
     if not len(compared) or (compared["p_value"] <= alpha).any():
         return
     measure = validation.measure
-    needed = detectable_difference(trials, configurations, measure, alpha)
+    needed = detectable_difference(
+        Scored.of(trials, configurations, measure, validation.confidence)
+    )
     means = configurations[f"{measure}_mean"]
     places = decimals(configurations[f"{measure}_sd"], means)
     spread = float((means[compared.index] - means.iloc[0]).abs().max())
@@ -306,34 +303,20 @@ def _no_significance(
     )
 
 
-def detectable_difference(
-    trials: pd.DataFrame, configurations: pd.DataFrame, measure: str, alpha: float
-) -> float:
+def detectable_difference(scored: Scored) -> float:
     """Return the difference to the best that a typical comparison would need to be significant.
 
-    The corrected resampled t-test at the level that is left of `alpha` for each of all pairs, with
-    the median standard error over the comparisons.
+    By the test of all tables, adjusted for all pairs, with the median standard error over the
+    comparisons.
 
     Parameters
     ----------
-    trials, configurations : DataFrame
-    measure : str
-    alpha : float
-        One minus the confidence.
+    scored : Scored
+        Of two configurations at least.
     """
-    finished = trials[trials["status"] == "finished"]
-    ratio = float((finished["n_validation"] / finished["n_train"]).mean())
-    scores = finished.pivot(index="split", columns="config_id", values=measure)
-    best = scores[configurations.loc[0, "config_id"]]
-    compared = configurations.loc[configurations["p_value"].notna(), "config_id"]
-    pairs = pairs_among(len(compared))
-    least = 2 * rounding_variance(measure, finished[measure], finished["n_validation"])
-    needed = []
-    for config_id in compared:
-        difference = (scores[config_id] - best).dropna().to_numpy(float)
-        critical = t_quantile(1 - alpha / pairs / 2, len(difference) - 1)
-        needed.append(critical * corrected_standard_error(difference, ratio, least))
-    return float(np.median(needed))
+    names = list(scored.scores.columns)
+    found = scored.differences(names[1:], names[0])
+    return float(np.nanmedian(found.detectable(scored.alpha / scored.test.pairs)))
 
 
 def _duplicates(duplicates: Sequence[Any]) -> Iterator[Caution]:
