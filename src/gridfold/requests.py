@@ -385,7 +385,7 @@ class CollectRequest(Request):
 
 @dataclass(frozen=True)
 class SummaryRequest(Request):
-    """What `summarise` and `select_best` depend on.
+    """What `summarise` depends on.
 
     Attributes
     ----------
@@ -401,7 +401,7 @@ class SummaryRequest(Request):
 
 @dataclass(frozen=True)
 class ComparisonRequest(Request):
-    """What `compare_configurations` depends on, besides tables and predictions.
+    """What `select_best` and `compare_configurations` depend on, besides tables and predictions.
 
     Attributes
     ----------

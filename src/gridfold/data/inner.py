@@ -84,9 +84,7 @@ def draw_inner(
         if grouped:
             splitter = model_selection.GroupShuffleSplit(1, test_size=share, random_state=seed)
         elif labels is not None and _can_be_stratified(labels, share):
-            splitter = model_selection.StratifiedShuffleSplit(
-                1, test_size=share, random_state=seed
-            )
+            splitter = model_selection.StratifiedShuffleSplit(1, test_size=share, random_state=seed)
         else:
             splitter = model_selection.ShuffleSplit(1, test_size=share, random_state=seed)
         groups = dataset.groups[training] if grouped else None

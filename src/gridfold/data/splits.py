@@ -17,7 +17,8 @@ from gridfold.atomic import replacing
 from gridfold.canonical import derive_seed
 from gridfold.data import time_splits
 from gridfold.data.dataset import Dataset
-from gridfold.data.inner import draw_inner, share_of as inner_share_of
+from gridfold.data.inner import draw_inner
+from gridfold.data.inner import share_of as inner_share_of
 from gridfold.errors import TOLD, DataError
 from gridfold.requests import SplitsRequest
 from gridfold.store.records import intact

@@ -170,12 +170,12 @@ class JobRequests:
         )
 
     def summary(self) -> SummaryRequest:
-        """Return what `summarise` and `select_best` depend on."""
+        """Return what `summarise` depends on."""
         study = self._study
         return SummaryRequest(study.problem.ranking_measure, study.report.confidence)
 
     def comparison(self) -> ComparisonRequest:
-        """Return what `compare_configurations` depends on, besides tables and predictions."""
+        """Return what `select_best` and `compare_configurations` depend on, besides tables."""
         study = self._study
         return ComparisonRequest(
             study.problem.ranking_measure,

@@ -354,9 +354,7 @@ def _effective(section: Section) -> dict[str, Any]:
     """Return the fields of a section that can change a result."""
     kind = type(section)
     return {
-        name: value
-        for name, value in _without_late(section).items()
-        if affects_result(kind, name)
+        name: value for name, value in _without_late(section).items() if affects_result(kind, name)
     }
 
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from gridfold.arrays import Array, Scores
 from gridfold.errors import TrialFailure
 from gridfold.problems import Measure
+from gridfold.requests import ComparisonRequest
 from gridfold.statistics.bounded import interval_within
-from gridfold.statistics.intervals import corrected_standard_error, t_quantile
+from gridfold.statistics.intervals import (
+    corrected_standard_error,
+    rounding_variance,
+    t_quantile,
+)
+from gridfold.statistics.weighted import is_fast, weighted_score
 from gridfold.store.selection import SelectionFacts
 from gridfold.tables.trials import read_table, stacked
 from gridfold.training.measures import Scorer
-from gridfold.statistics.weighted import is_fast, weighted_score
 
 _MOST_RESAMPLES, _LEAST_RESAMPLES = 500, 200
 _LEAST_CANDIDATES = 20
@@ -133,11 +139,12 @@ def estimate_selection(
             "The predictions are on another scale than the targets, so the selection can’t be "
             "repeated on them.",
         )
-    parts = [_luck(scorer, targets, groups, compared, predictions, selected.id)]
+    last = _luck(scorer, targets, groups, compared, predictions, selected.id)
+    before = None
     if explored is not None:
         found = _predictions(explored)
-        parts.append(_luck(scorer, targets, groups, explored, found, selected.id))
-    known = [part for part in parts if part is not None]
+        before = _luck(scorer, targets, groups, explored, found, selected.id)
+    known = [part for part in (last, before) if part is not None]
     if not known:
         return _without(plain, f"{measure} is not defined on these bootstrap samples.")
     sign = Measure.of(measure).sign
@@ -149,7 +156,6 @@ def estimate_selection(
     ends = _interval(measure, corrected, selected, worth, confidence)
     if ends == (None, None):
         ends = luck.interval(corrected, confidence, measure)
-    last = parts[0]
     shares = np.zeros(0) if last is None else np.bincount(last.winners) / len(last.winners)
     return SelectionFacts(
         corrected=corrected,
@@ -161,7 +167,7 @@ def estimate_selection(
         resamples=len(luck.winners),
         obstacle="",
         drawn_optimism=drawn,
-        explored=0 if explored is None else len(explored.ids),
+        explored=0 if before is None else before.candidates,
         chosen={compared.ids[i]: float(shares[i]) for i in np.flatnonzero(shares)},
     )
 
@@ -356,21 +362,78 @@ def _evaluation(scorer: Scorer, targets: Array, predictions: list[Array]) -> _Ev
     return lambda weights: np.stack([score(weights) for score in each], axis=1)
 
 
-def all_explored(
-    trials: Iterable[tuple[str, str]], splits: Sequence[str], scores: Mapping[str, float]
-) -> list[str]:
-    """Return the configurations that have a trial on each of some splits, the best first.
+def estimate_of_study(
+    request: ComparisonRequest,
+    trials: pd.DataFrame,
+    configurations: pd.DataFrame,
+    search_trials: pd.DataFrame,
+    *,
+    targets: Array,
+    groups: Array,
+    compared: Sequence[Path],
+    explored: Sequence[Path],
+) -> SelectionFacts:
+    """Return the corrected score of the selected configuration of a study.
 
     Parameters
     ----------
-    trials : iterable of (str, str)
-        Configuration and split of each finished trial of a search.
-    splits : sequence of str
-    scores : mapping of str to float
-        Of each configuration, larger is better.
+    request : ComparisonRequest
+    trials, configurations, search_trials : DataFrame
+        The tables of these names.
+    targets, groups : array
+        Of all samples.
+    compared, explored : sequence of Path
+        Tables of predictions: of the trials that are compared in the end, and of all trials of a
+        search in stages.
     """
-    known: dict[str, set[str]] = {}
-    for config_id, split in trials:
-        known.setdefault(config_id, set()).add(split)
-    whole = [config_id for config_id, own in known.items() if own.issuperset(splits)]
-    return sorted(whole, key=lambda config_id: -scores.get(config_id, -math.inf))
+    measure = request.measure
+    good = trials[trials["status"] == "finished"]
+    best = str(configurations["config_id"].iloc[0])
+    own = good[good["config_id"] == best]
+    repeats = own["split"].str.partition("f")[0].nunique()
+    complete = configurations[
+        (configurations["n_failed"] == 0) & configurations[f"{measure}_mean"].notna()
+    ]
+    candidates = complete["config_id"].astype(str).tolist()
+    found = estimate_selection(
+        Scorer(measure, request.function, request.positive_from),
+        Selected(
+            best,
+            dict(zip(own["split"].astype(str), own[measure].astype(float), strict=True)),
+            float((own["n_validation"] / own["n_train"]).mean()),
+            rounding_variance(measure, own[measure], own["n_validation"]),
+            int(own["n_validation"].sum() / max(1, repeats)),
+        ),
+        targets,
+        groups,
+        Candidates(candidates or [best], list(own["split"].astype(str)), compared),
+        request.confidence,
+        _explored(search_trials, set(candidates), measure, explored) if candidates else None,
+    )
+    if candidates:
+        return found
+    return replace(found, obstacle="No configuration finished all its trials.")
+
+
+def _explored(
+    search_trials: pd.DataFrame, compared: set[str], measure: str, files: Sequence[Path]
+) -> Candidates | None:
+    """Return what a search has tried besides what it compared in the end; None if nothing.
+
+    On the splits of its first stage. A configuration of several stages has the score of the last
+    one, which is its longest training.
+    """
+    good = search_trials[search_trials["status"] == "finished"]
+    if not files or not len(good):
+        return None
+    first = good[good["stage"] == good["stage"].iloc[0]]
+    splits = list(dict.fromkeys(first["split"].astype(str)))
+    last = good[good["split"].isin(splits)].drop_duplicates(["config_id", "split"], keep="last")
+    scores = last.pivot(index="config_id", columns="split", values=measure)
+    trained = last.groupby("config_id")["split"].nunique()
+    scores = scores.loc[trained.index[trained == len(splits)]]
+    means = (Measure.of(measure).sign * scores.mean(axis=1)).dropna()
+    ids = [str(config_id) for config_id in means.sort_values(ascending=False, kind="stable").index]
+    if len(ids) < 2 or compared.issuperset(ids):
+        return None
+    return Candidates(ids, splits, files)

@@ -16,7 +16,7 @@ from gridfold.statistics.intervals import (
     paired_p_value,
     rounding_variance,
 )
-from gridfold.store.selection import Selection
+from gridfold.store.selection import Selection, SelectionFacts
 from gridfold.tables.trials import USAGE_COLUMNS, Column, all_measures, axis_columns
 
 CONFIGURATION_COLUMNS = (
@@ -163,7 +163,12 @@ def _compared(
     return table.drop(columns="test_train_ratio")
 
 
-def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> Selection:
+def select(
+    table: pd.DataFrame,
+    request: SummaryRequest,
+    tried: int = 0,
+    estimate: SelectionFacts | None = None,
+) -> Selection:
     """Return the selected configuration: the best mean of the ranking measure.
 
     Parameters
@@ -173,6 +178,8 @@ def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> Sele
     request : SummaryRequest
     tried : int
         Configurations that the search has tried, cheap stages included.
+    estimate : SelectionFacts, optional
+        The score of the best one with the luck of the selection taken out.
 
     Raises
     ------
@@ -198,6 +205,7 @@ def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> Sele
         not_distinguishable=len(ties),
         configurations=len(table),
         tried=tried if tried > len(table) else None,
+        estimate=estimate,
     )
 
 

@@ -124,9 +124,7 @@ def test_a_share_that_was_not_drawn_is_named() -> None:
 def test_too_little_to_take_a_part_of_is_refused(tmp_path: Path) -> None:
     dataset = dataset_of(bench(tmp_path))
     with pytest.raises(DataError, match="leaves one of both without any"):
-        draw_inner(
-            dataset, np.array([3]), 0.5, 0, classes=dataset.targets, grouped=False, gap=None
-        )
+        draw_inner(dataset, np.array([3]), 0.5, 0, classes=dataset.targets, grouped=False, gap=None)
 
 
 def test_a_rare_class_does_not_hinder_the_draw(tmp_path: Path) -> None:
