@@ -227,6 +227,8 @@ class SplitsRequest(Request):
     measure : str or None
         The ranking measure, if it needs samples of two classes. Only then, so that no other change
         of the measure draws splits anew.
+    inner_fractions : tuple of float or None
+        Shares of the training parts that early stopping looks at; None where it looks at none.
     """
 
     resampling: Mapping[str, Any]
@@ -236,6 +238,7 @@ class SplitsRequest(Request):
     training_fractions: tuple[float, ...] = ()
     confirm: Mapping[str, Any] | None = None
     measure: str | None = None
+    inner_fractions: tuple[float, ...] | None = None
 
 
 # -- training and search ---------------------------------------------------------------------------
@@ -382,7 +385,7 @@ class CollectRequest(Request):
 
 @dataclass(frozen=True)
 class SummaryRequest(Request):
-    """What `summarise` and `select_best` depend on.
+    """What `summarise` depends on.
 
     Attributes
     ----------
@@ -398,7 +401,7 @@ class SummaryRequest(Request):
 
 @dataclass(frozen=True)
 class ComparisonRequest(Request):
-    """What `compare_configurations` depends on, besides tables and predictions.
+    """What `select_best` and `compare_configurations` depend on, besides tables and predictions.
 
     Attributes
     ----------

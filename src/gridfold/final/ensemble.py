@@ -116,7 +116,8 @@ def _split_model(
     split = job.splits[trial.split]
     with holding(job.paths.trial(trial.config_id, trial.split)):
         task = job.work(trial, wanted).task
-        return fit(task, dataset, split.training, split.validation, lambda row: None)
+        parts = split.parts(wanted.settings["training"]["early_stopping"])
+        return fit(task, dataset, *parts, lambda row: None)
 
 
 def _final_scale(settings: Mapping[str, Any], dataset: Dataset, splits: Splits) -> Affine:

@@ -118,15 +118,7 @@ def fit_final(
         study=request.study,
         created=fitted.segments[-1]["started"],
         configuration=SelectedConfiguration(config_id, selection.label, settings),
-        cross_validation=CrossValidation(
-            selection.measure,
-            selection.mean,
-            selection.sd,
-            selection.low,
-            selection.high,
-            selection.n_splits,
-            selection.confidence,
-        ),
+        cross_validation=CrossValidation.of(selection),
         training=FinalTraining(
             samples=len(development.training),
             epochs=selection.final_epochs,

@@ -170,14 +170,14 @@ def _progress(state: StudyState) -> str:
 
 
 def _score(best: Selection) -> str:
-    places, half = best.decimals, best.half_width
-    text = f"{measure_name(best.measure)} {number(best.mean, places)}"
-    if not math.isfinite(half):
-        return f"{text} ({counted(best.n_splits, 'split')})"
-    return (
-        f"{text} ± {number(half, places)} ({percent(best.confidence)}, "
-        f"{counted(best.n_splits, 'split')})"
-    )
+    places, quoted = best.decimals, best.headline
+    text = f"{measure_name(best.measure)} {number(quoted.score, places)}"
+    over = counted(best.n_splits, "split")
+    if quoted.low is not None and quoted.high is not None:
+        text += f" [{number(quoted.low, places)}, {number(quoted.high, places)}]"
+        over = f"{percent(best.confidence)}, {over}"
+    as_selected = f", as selected {number(best.mean, places)}" * quoted.is_corrected
+    return f"{text} ({over}{as_selected})"
 
 
 def _test_score(best: Selection, card: ModelCard) -> str:

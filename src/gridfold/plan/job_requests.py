@@ -33,7 +33,7 @@ from gridfold.requests import (
 from gridfold.space.space import Space, shown_value
 from gridfold.space.starting_points import start_points
 from gridfold.study.command import run_command
-from gridfold.study.monitors import monitors
+from gridfold.study.monitors import inner_fractions, monitors
 from gridfold.study.request import sections_of
 from gridfold.study.sections.tuner import KerasTunerStrategy
 from gridfold.usercode import notebooks
@@ -80,6 +80,7 @@ class JobRequests:
             tuple(training_fractions(study)),
             confirming_plan(study),
             measure if Measure.of(measure).needs_two_classes else None,
+            tuple(inner_fractions(study.training, study.search)) or None,
         )
 
     @cached_property
@@ -169,12 +170,12 @@ class JobRequests:
         )
 
     def summary(self) -> SummaryRequest:
-        """Return what `summarise` and `select_best` depend on."""
+        """Return what `summarise` depends on."""
         study = self._study
         return SummaryRequest(study.problem.ranking_measure, study.report.confidence)
 
     def comparison(self) -> ComparisonRequest:
-        """Return what `compare_configurations` depends on, besides tables and predictions."""
+        """Return what `select_best` and `compare_configurations` depend on, besides tables."""
         study = self._study
         return ComparisonRequest(
             study.problem.ranking_measure,

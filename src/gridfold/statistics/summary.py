@@ -10,7 +10,7 @@ from gridfold.requests import SummaryRequest
 from gridfold.statistics.intervals import mean_interval, rounding_variance
 from gridfold.statistics.pairwise import mean_differences
 from gridfold.statistics.scored import Scored
-from gridfold.store.selection import Selection
+from gridfold.store.selection import Selection, SelectionFacts
 from gridfold.tables.trials import USAGE_COLUMNS, Column, all_measures, axis_columns
 
 CONFIGURATION_COLUMNS = (
@@ -167,7 +167,12 @@ def _compared(table: pd.DataFrame, trials: pd.DataFrame, request: SummaryRequest
 _COMPARED = ("difference_error", "difference_low", "difference_high")
 
 
-def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> Selection:
+def select(
+    table: pd.DataFrame,
+    request: SummaryRequest,
+    tried: int = 0,
+    estimate: SelectionFacts | None = None,
+) -> Selection:
     """Return the selected configuration: the best mean of the ranking measure.
 
     Parameters
@@ -177,6 +182,8 @@ def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> Sele
     request : SummaryRequest
     tried : int
         Configurations that the search has tried, cheap stages included.
+    estimate : SelectionFacts, optional
+        The score of the best one with the luck of the selection taken out.
 
     Raises
     ------
@@ -201,6 +208,7 @@ def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> Sele
         configurations=len(table),
         tried=tried if tried > len(table) else None,
         may_be_best=int(table["may_be_best"].sum()),
+        estimate=estimate,
     )
 
 

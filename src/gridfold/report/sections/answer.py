@@ -18,10 +18,14 @@ from gridfold.wording import (
     counted,
     measure_name,
     number,
+    of_classes,
     percent,
     shorten,
     threshold_sentence,
 )
+
+# So many times more samples in one training part than in another are worth a word.
+_MUCH_MORE = 1.5
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,12 @@ class Score:
 
     Attributes
     ----------
-    name, value, spread, basis : str
-        As in ``accuracy``, ``0.987``, ``0.016`` and what both rest on.
+    name, value, basis : str
+        As in ``Held-out test accuracy``, ``0.987`` and what it rests on, with its interval.
     """
 
     name: str
     value: str
-    spread: str
     basis: str
 
 
@@ -69,28 +72,86 @@ def selected(configurations: pd.DataFrame, best: Selection) -> dict[str, Any]:
 
 def _estimate(best: Selection) -> str:
     """Name the score over the splits; a single split crosses nothing."""
+    if best.headline.is_corrected:
+        return "corrected estimate"
     return "cross-validated mean" if best.n_splits > 1 else "validation score"
 
 
-def scores(best: Selection, card: ModelCard) -> list[Score]:
-    """Return the cross-validated and the held-out score."""
-    name, places, half = measure_name(best.measure), best.decimals, best.half_width
-    level = percent(best.confidence)
+def scores(best: Selection, card: ModelCard, trials: pd.DataFrame) -> list[Score]:
+    """Return the cross-validated and the held-out score.
+
+    Parameters
+    ----------
+    best : Selection
+    card : ModelCard
+    trials : DataFrame
+        Of the study, for how much each of its models was trained on.
+    """
+    name, places = measure_name(best.measure), best.decimals
+    level, quoted = percent(best.confidence), best.headline
+    classes = of_classes(best.measure, card.data.classes)
     kind = "Cross-validated" if best.n_splits > 1 else "Validation"
-    over = counted(best.n_splits, "split")
-    if not math.isfinite(half):
-        basis = f"on {over}; no interval can be given" if best.n_splits < 2 else f"over {over}"
-        spread = ""
-    else:
-        basis, spread = f"mean with {level} confidence interval over {over}", number(half, places)
-    shown = [Score(f"{kind} {name}", number(best.mean, places), spread, basis)]
-    test = card.test
+    basis = [
+        _over_splits(best, level),
+        *_luck(best),
+        *filter(None, [classes]),
+        *_growing(trials[trials["config_id"] == best.config_id]),
+    ]
+    shown = [Score(f"{kind} {name}", number(quoted.score, places), "; ".join(basis))]
+    test, title = card.test, f"Held-out test {name}"
     if not test:
-        shown.append(Score(f"Held-out test {name}", MISSING, "", "no test set was held out"))
+        shown.append(Score(title, MISSING, "no test set was held out"))
         return shown
-    basis = f"{test_interval(test, places, level)}{counted(test.samples, 'sample')}, scored once"
-    shown.append(Score(f"Held-out test {name}", number(test.score, places), "", basis))
+    basis = [
+        f"{test_interval(test, places, level)}{counted(test.samples, 'sample')}, {_used(card)}",
+        *filter(None, [classes]),
+    ]
+    shown.append(Score(title, number(test.score, places), "; ".join(basis)))
     return shown
+
+
+def _over_splits(best: Selection, level: str) -> str:
+    quoted, places = best.headline, best.decimals
+    over = counted(best.n_splits, "split")
+    if quoted.low is None or quoted.high is None:
+        return f"on {over}; no interval can be given" if best.n_splits < 2 else f"over {over}"
+    return (
+        f"{level} confidence interval {number(quoted.low, places)} to "
+        f"{number(quoted.high, places)} over {over}"
+    )
+
+
+def _luck(best: Selection) -> list[str]:
+    """Say what the score is corrected for, or that it is not."""
+    estimate, mean = best.estimate, number(best.mean, best.decimals)
+    if best.explored < 2:
+        return []
+    if estimate is None or estimate.corrected is None:
+        return [f"not corrected for being the best of {best.explored:,} configurations"]
+    known = max(estimate.candidates, min(estimate.explored, best.explored))
+    part = "" if known >= best.explored else f", of which {known:,} could be repeated"
+    return [
+        f"corrected for being the best of {best.explored:,} configurations{part}; as selected, the "
+        f"mean is {mean}"
+    ]
+
+
+def _growing(trials: pd.DataFrame) -> list[str]:
+    """Say where later splits train on much more than earlier ones, as by `forward`."""
+    sizes = trials.loc[trials["n_train"] > 0, "n_train"]
+    if not len(sizes) or sizes.max() < _MUCH_MORE * sizes.min():
+        return []
+    return [
+        f"training parts grow from {int(sizes.min()):,} to {int(sizes.max()):,} samples, so this "
+        "is a mean over models of unequal training"
+    ]
+
+
+def _used(card: ModelCard) -> str:
+    """Say how often the test set was scored."""
+    if card.tested_ensemble is None:
+        return "scored once"
+    return "scored once by this model and once by the mean of the models of the splits"
 
 
 _METHODS = {"wilson": " (Wilson)", "bootstrap": " (bootstrap)"}
@@ -228,15 +289,18 @@ def _smallest_equal(
 def _gap(best: Selection, card: ModelCard) -> str:
     test, places = card.test, best.decimals
     estimate, only = _estimate(best), best.configurations == 1
+    score, corrected = best.headline.score, best.headline.is_corrected
     if not test or not math.isfinite(test.score):
         if only:
             return f"There is no held-out test score to set beside the {estimate}."
         return (
-            f"Without a held-out test score, how much of the {estimate} is luck of the selection "
-            "stays unknown."
+            f"There is no held-out test score to set beside the {estimate}."
+            if corrected
+            else f"Without a held-out test score, how much of the {estimate} is luck of the "
+            "selection stays unknown."
         )
-    gap = test.score - best.mean
-    worse = Measure.of(best.measure).is_better(best.mean, test.score)
+    gap = test.score - score
+    worse = Measure.of(best.measure).is_better(score, test.score)
     size = number(abs(gap), places)
     if not number(gap, places).strip("0.,"):
         text = f"The test score equals the {estimate} to the digits shown"
@@ -245,13 +309,15 @@ def _gap(best: Selection, card: ModelCard) -> str:
         how = "worse" if worse else "better"
         text = f"The test score is {size} {how} than the {estimate}"
     if not worse:
+        if corrected:
+            return f"{text}: no sign of an optimism that the correction doesn’t know of."
         return f"{text}: no sign that the selection made the {estimate} look too good."
     if not test.has_interval:
         return f"{text}; without an interval, nothing says whether that is chance."
-    inside = test.low <= best.mean <= test.high
+    inside = test.low <= score <= test.high
     if inside:
         text += f", which is within the uncertainty of {counted(test.samples, 'test sample')}"
-        if only:
+        if only or corrected:
             return f"{text}."
         return (
             f"{text}; a small loss is expected, since the {estimate} is that of the "
@@ -271,7 +337,7 @@ def answer(study: ReportInput) -> ReportSection:
         "The answer",
         {
             "selected": selected(study.tables.configurations, study.best),
-            "scores": scores(study.best, study.card),
+            "scores": scores(study.best, study.card, study.tables.trials),
             "sentences": sentences(
                 study.tables.configurations,
                 study.best,

@@ -29,6 +29,8 @@ _STILL_FALLING, _RISING = 0.9, 0.7
 _LEAST_FALL, _LEAST_RISE = 0.03, 0.05
 # So close to the end of a drawn interval counts as its edge.
 _EDGE_OF_INTERVAL = 0.05
+# How much too good accuracy was in docs/statistics.md, “Early stopping”.
+_SIMULATED_PATIENCE, _SIMULATED_BY_SCORE, _SIMULATED_BY_LOSS = 5, "0.07", "0.02"
 _AXES_NAMED = 6
 _SPLITS_NAMED = 8
 
@@ -78,7 +80,7 @@ def find_cautions(request: ReportRequest, tables: StudyTables, card: ModelCard) 
         *_edges(configurations, request.study["search"]["space"], selected),
         *_training_length(epochs[epochs["config_id"] == selected], settings),
         *_optimism(configurations, card),
-        *_stopped_by_the_score(settings, card),
+        *_stopped_by_the_score(settings, card, request.study),
         *_no_significance(trials, configurations, card),
         *_duplicates(request.duplicates),
     ]
@@ -156,8 +158,13 @@ def _no_test_set(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caut
     else:
         yield Caution(
             "warning",
-            "No test set was held out, so nothing here is free of the selection: the score of "
-            "the selected configuration is optimistic.",
+            "No test set was held out, so nothing here is free of the selection: "
+            + (
+                "the score of the selected configuration is corrected for the choice among these, "
+                "and for nothing that was tried before."
+                if card.cross_validation.quoted.is_corrected
+                else "the score of the selected configuration is optimistic."
+            ),
             remedy,
         )
 
@@ -241,27 +248,46 @@ def _training_length(history: pd.DataFrame, settings: Mapping[str, Any]) -> Iter
         )
 
 
-def _stopped_by_the_score(settings: Mapping[str, Any], card: ModelCard) -> Iterator[Caution]:
-    """Tell of weights that were picked by the very score that they get."""
+def _stopped_by_the_score(
+    settings: Mapping[str, Any], card: ModelCard, study: Mapping[str, Any]
+) -> Iterator[Caution]:
+    """Tell of trainings that were ended, or kept, by the samples that they are scored on."""
     stopping, measure = settings["early_stopping"], card.cross_validation.measure
-    if not stopping or not stopping["restore_best"]:
-        return
-    followed = PROBLEM_KINDS[card.configuration.problem].metric
-    if {"val_metric": followed}.get(stopping["monitor"], stopping["monitor"]) != measure:
-        return
-    yield Caution(
-        "note" if card.test else "warning",
-        f"Each trial keeps the weights of the epoch with the best {measure_name(measure)} on its "
-        "validation part and is scored on the same part: the best of many epochs is in part the "
-        "luckiest, so scores over the splits are optimistic.",
-        "Quote the held-out test score, which took no part in it."
-        if card.test
-        else "Hold out a test set with `data.test_fraction`, or stop by `val_loss`.",
-    )
+    if stopping and stopping.get("on", "validation") == "validation":
+        followed = PROBLEM_KINDS[card.configuration.problem].metric
+        watched = {"val_metric": followed, "val_loss": "the loss"}.get(
+            stopping["monitor"], stopping["monitor"]
+        )
+        does = "keeps the weights" if stopping["restore_best"] else "ends by the epoch"
+        yield Caution(
+            "note" if card.test else "warning",
+            f"Each trial {does} with the best {measure_name(watched)} on its validation part and "
+            "is scored on the same part: the best of many epochs is in part the luckiest, so "
+            "scores over the splits are optimistic, and no correction knows of it. With small "
+            f"networks on 100 samples and a patience of {_SIMULATED_PATIENCE}, accuracy was too good by "
+            + (
+                f"{_SIMULATED_BY_SCORE} on average."
+                if watched == measure
+                else f"{_SIMULATED_BY_LOSS} on average when the loss decided."
+            ),
+            "Set `training.early_stopping.on: inner`, which looks at a part of the training part."
+            + " The held-out test score took no part in it." * bool(card.test),
+        )
+    strategy = study["search"]["strategy"]
+    if strategy["type"] == "hyperband" or strategy.get("tuner") == "hyperband":
+        yield Caution(
+            "note",
+            "Hyperband ends configurations early by their scores on the very splits that the "
+            "others are compared on. The luck in that is part of the luck of the selection.",
+            "Quote the held-out test score."
+            if card.test
+            else "Hold out a test set with `data.test_fraction`.",
+        )
 
 
 def _optimism(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caution]:
-    count, splits = len(configurations), card.cross_validation.n_splits
+    validation = card.cross_validation
+    count, splits = max(validation.tried, len(configurations)), validation.n_splits
     if count <= 2 * splits:
         return
     remedy = (
@@ -269,12 +295,20 @@ def _optimism(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caution
         if card.test
         else "Hold out a test set with `data.test_fraction`, or use more splits."
     )
-    yield Caution(
-        "note" if card.test else "warning",
-        f"The selected configuration is the best of {count:,} on {counted(splits, 'split')}; the "
-        "best of many is in part the luckiest, so its score on them is optimistic.",
-        remedy,
+    compared = ""
+    if count > len(configurations):
+        compared = f", {len(configurations):,} of which were compared in the end,"
+    text = (
+        f"The selected configuration is the best of {count:,}{compared} on "
+        f"{counted(splits, 'split')}; the best of many is in part the luckiest, so its score on "
+        "them is optimistic."
     )
+    if validation.quoted.is_corrected:
+        text += (
+            " The score that is quoted is corrected for this choice; scores in the tables and "
+            "figures are as selected."
+        )
+    yield Caution("note" if card.test else "warning", text, remedy)
 
 
 def _no_significance(
