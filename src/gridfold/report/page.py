@@ -14,6 +14,7 @@ from gridfold.report.files import FOLDER, SCRIPTS, STYLES
 from gridfold.report.input import BESIDE, FigureFile, ReportInput, WriteSection
 from gridfold.report.sections import (
     answer,
+    audit,
     cautions,
     classes,
     comparison,
@@ -35,6 +36,7 @@ from gridfold.webpage.page import content_policy, joined, templates
 
 SECTIONS: tuple[WriteSection, ...] = (
     answer.answer,
+    audit.audit,
     cautions.cautions,
     errors.errors,
     dataset.dataset,

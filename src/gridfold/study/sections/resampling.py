@@ -69,7 +69,7 @@ class Stratified(_Plan):
 
 
 class Group(_Plan):
-    """k parts of about equal size that never separate samples of one group (needs `data.groups`)."""
+    """k parts of about equal size that never separate a group's samples (needs `data.groups`)."""
 
     method: Literal["group"]
     folds: FoldCount = Field(5, description="Number of parts.")
