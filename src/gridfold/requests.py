@@ -241,6 +241,38 @@ class SplitsRequest(Request):
     inner_fractions: tuple[float, ...] | None = None
 
 
+@dataclass(frozen=True)
+class AuditRequest(Request):
+    """What `audit_data` depends on, besides data and splits.
+
+    Attributes
+    ----------
+    method : str
+        ``resampling.method``.
+    measure : str
+        What configurations are ranked by.
+    """
+
+    method: str
+    measure: str
+
+
+@dataclass(frozen=True)
+class GateRequest(Request):
+    """What `require_audit` depends on, besides the findings.
+
+    Attributes
+    ----------
+    fail_on : {"error", "warning"}
+        The least severity of a finding that stops a study.
+    accept : mapping of str to str
+        Reasons by the codes of accepted findings.
+    """
+
+    fail_on: str
+    accept: Mapping[str, str]
+
+
 # -- training and search ---------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from gridfold.plan.stage_names import stage_of
 from gridfold.plan.stages import confirming_plan, training_fractions
 from gridfold.problems import Measure, asks_for_data, depends_on_threshold
 from gridfold.requests import (
+    AuditRequest,
     ChoiceRequest,
     CollectedStage,
     CollectRequest,
@@ -19,6 +20,7 @@ from gridfold.requests import (
     Conditions,
     DataRequest,
     FinalRequest,
+    GateRequest,
     NotebookRequest,
     Refinement,
     ReportRequest,
@@ -82,6 +84,16 @@ class JobRequests:
             measure if Measure.of(measure).needs_two_classes else None,
             tuple(inner_fractions(study.training, study.search)) or None,
         )
+
+    def audit(self) -> AuditRequest:
+        """Return what `audit_data` depends on, besides data and splits."""
+        study = self._study
+        return AuditRequest(study.resampling.method, study.problem.ranking_measure)
+
+    def gate(self) -> GateRequest:
+        """Return what `require_audit` depends on, besides the findings."""
+        asked = self._study.audit
+        return GateRequest(asked.fail_on or "error", asked.accept)
 
     @cached_property
     def conditions(self) -> Conditions:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from gridfold.audit.finding import Audit
 from gridfold.data.description import DataDescription
 from gridfold.data.manifest import Manifest
 from gridfold.paths import StudyPaths
@@ -78,6 +79,8 @@ class ReportInput:
         What each feature is worth to the final model; without rows where that was not measured.
     comparison : Comparison, optional
         Without it, the page has no section on it.
+    audit : Audit, optional
+        What was found about data and splits; without it, the page has no section on it.
     """
 
     request: ReportRequest
@@ -94,6 +97,7 @@ class ReportInput:
     search_trials: pd.DataFrame | None = None
     feature_importance: pd.DataFrame | None = None
     comparison: Comparison | None = None
+    audit: Audit | None = None
 
     @classmethod
     def read(
@@ -134,6 +138,7 @@ class ReportInput:
             search_trials=read_table(paths.table("search_trials")),
             feature_importance=read_table(paths.final_model.importance),
             comparison=found.comparison,
+            audit=Audit.read(paths.audit),
         )
 
     @property

@@ -14,6 +14,7 @@ from gridfold.report.files import FOLDER, SCRIPTS, STYLES
 from gridfold.report.input import BESIDE, FigureFile, ReportInput, WriteSection
 from gridfold.report.sections import (
     answer,
+    audit,
     cautions,
     classes,
     comparison,
@@ -38,6 +39,7 @@ SECTIONS: tuple[WriteSection, ...] = (
     errors.errors,
     classes.classes,
     features.features,
+    audit.audit,
     cautions.cautions,
     configurations.configurations,
     comparison.comparison,

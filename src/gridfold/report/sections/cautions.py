@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from gridfold.codes import place_of
 from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.report.input import ReportInput, ReportSection
 from gridfold.requests import ReportRequest
@@ -41,6 +42,8 @@ class Caution:
 
     Attributes
     ----------
+    code : str
+        One of :data:`gridfold.codes.CAUTION_CODES`.
     severity : {"warning", "note"}
         A warning can change the conclusion; a note can't, or is expected.
     sentence : str
@@ -49,9 +52,15 @@ class Caution:
         What to do about it.
     """
 
+    code: str
     severity: Severity
     sentence: str
     remedy: str
+
+    @property
+    def link(self) -> str:
+        """Where the documentation explains it."""
+        return place_of(self.code)
 
 
 def cautions(study: ReportInput) -> ReportSection:
@@ -94,10 +103,14 @@ def _too_few_splits(card: ModelCard, configurations: pd.DataFrame) -> Iterator[C
         if len(configurations) > 1:
             sentence += " and no two configurations can be compared by a test"
         yield Caution(
-            "warning", f"{sentence}.", "Use k-fold resampling or `repeats`, at least five splits."
+            "GF201",
+            "warning",
+            f"{sentence}.",
+            "Use k-fold resampling or `repeats`, at least five splits.",
         )
     elif splits < _FEW_SPLITS:
         yield Caution(
+            "GF201",
             "warning",
             f"With {splits} splits the spread of the scores is itself poorly known, so intervals "
             "are wide and rough.",
@@ -114,6 +127,7 @@ def _failures(
     kinds = listed(f"{count} {kind}" for kind, count in failed["failure"].value_counts().items())
     lost = configurations[configurations["n_failed"] > 0]
     yield Caution(
+        "GF202",
         "warning",
         f"{len(failed)} of {counted(len(trials), 'trial')} failed ({kinds}), which leaves "
         f"{counted(len(lost), 'configuration')} without comparable scores; they are ranked last."
@@ -132,6 +146,7 @@ def _undefined(trials: pd.DataFrame, measure: str) -> Iterator[Caution]:
     if len(names) > _SPLITS_NAMED:
         names[_SPLITS_NAMED:] = [f"{len(names) - _SPLITS_NAMED} more"]
     yield Caution(
+        "GF203",
         "warning",
         f"{measure_name(measure)} is not defined on {listed(names)}, whose validation parts have "
         "too few samples or only one class; means and tests are over the other "
@@ -154,9 +169,10 @@ def _no_test_set(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caut
         return
     remedy = "Set `data.test_fraction`, or bring a test set of your own."
     if len(configurations) == 1:
-        yield Caution("note", "No test set was held out.", remedy)
+        yield Caution("GF204", "note", "No test set was held out.", remedy)
     else:
         yield Caution(
+            "GF204",
             "warning",
             "No test set was held out, so nothing here is free of the selection: "
             + (
@@ -189,6 +205,7 @@ def _edges(
         if more > 0:
             at_edge[_AXES_NAMED:] = [f"{more} more"]
         yield Caution(
+            "GF205",
             "warning",
             f"The selected configuration lies at the edge of the search space: "
             f"{listed(at_edge)}. Better values may lie beyond it.",
@@ -233,6 +250,7 @@ def _training_length(history: pd.DataFrame, settings: Mapping[str, Any]) -> Iter
     stopping = settings["early_stopping"]
     if lowest >= _STILL_FALLING * last and fall > _LEAST_FALL and not stopping:
         yield Caution(
+            "GF206",
             "note",
             f"The validation loss of the selected configuration was still falling at the end, by "
             f"{percent(round(fall, 2))} over the last {percent(round(1 - _RISING, 2))} of its "
@@ -241,6 +259,7 @@ def _training_length(history: pd.DataFrame, settings: Mapping[str, Any]) -> Iter
         )
     elif lowest <= _RISING * last and rise > _LEAST_RISE and not stopping:
         yield Caution(
+            "GF207",
             "warning",
             f"The validation loss of the selected configuration was lowest in epoch {lowest} of "
             f"{last} and is {percent(round(rise, 2))} higher at the end: it overfits.",
@@ -260,11 +279,13 @@ def _stopped_by_the_score(
         )
         does = "keeps the weights" if stopping["restore_best"] else "ends by the epoch"
         yield Caution(
+            "GF208",
             "note" if card.test else "warning",
             f"Each trial {does} with the best {measure_name(watched)} on its validation part and "
             "is scored on the same part: the best of many epochs is in part the luckiest, so "
             "scores over the splits are optimistic, and no correction knows of it. With small "
-            f"networks on 100 samples and a patience of {_SIMULATED_PATIENCE}, accuracy was too good by "
+            f"networks on 100 samples and a patience of {_SIMULATED_PATIENCE}, accuracy was too "
+            "good by "
             + (
                 f"{_SIMULATED_BY_SCORE} on average."
                 if watched == measure
@@ -276,6 +297,7 @@ def _stopped_by_the_score(
     strategy = study["search"]["strategy"]
     if strategy["type"] == "hyperband" or strategy.get("tuner") == "hyperband":
         yield Caution(
+            "GF213",
             "note",
             "Hyperband ends configurations early by their scores on the very splits that the "
             "others are compared on. The luck in that is part of the luck of the selection.",
@@ -308,7 +330,7 @@ def _optimism(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caution
             " The score that is quoted is corrected for this choice; scores in the tables and "
             "figures are as selected."
         )
-    yield Caution("note" if card.test else "warning", text, remedy)
+    yield Caution("GF209", "note" if card.test else "warning", text, remedy)
 
 
 def _no_significance(
@@ -327,6 +349,7 @@ def _no_significance(
     places = decimals(configurations[f"{measure}_sd"], means)
     spread = float((means[compared.index] - means.iloc[0]).abs().max())
     yield Caution(
+        "GF210",
         "note",
         f"No configuration differs significantly from the best. With "
         f"{counted(validation.n_splits, 'split')} and {counted(len(compared), 'comparison')}, "
@@ -356,6 +379,7 @@ def detectable_difference(scored: Scored) -> float:
 def _duplicates(duplicates: Sequence[Any]) -> Iterator[Caution]:
     if duplicates:
         yield Caution(
+            "GF211",
             "note",
             f"{counted(len(duplicates), 'combination')} of axis values led to a configuration "
             "that was there already, and was left out.",
