@@ -78,6 +78,8 @@ class ReportInput:
         What each feature is worth to the final model; without rows where that was not measured.
     comparison : Comparison, optional
         Without it, the page has no section on it.
+    baselines : DataFrame, optional
+        As of :func:`gridfold.baselines.comparison.compare_baselines`, where the study wants some.
     """
 
     request: ReportRequest
@@ -94,6 +96,7 @@ class ReportInput:
     search_trials: pd.DataFrame | None = None
     feature_importance: pd.DataFrame | None = None
     comparison: Comparison | None = None
+    baselines: pd.DataFrame | None = None
 
     @classmethod
     def read(
@@ -104,6 +107,7 @@ class ReportInput:
         *,
         with_scaling: bool,
         with_classes: bool,
+        with_baselines: bool,
     ) -> ReportInput:
         """Read what the report is written from.
 
@@ -117,6 +121,8 @@ class ReportInput:
             Whether the study compares world sizes; one that did so before may have left the table.
         with_classes : bool
             Whether the study predicts classes.
+        with_baselines : bool
+            Whether the study wants baselines.
         """
         found = StudyResults.read(paths)
         return cls(
@@ -134,6 +140,7 @@ class ReportInput:
             search_trials=read_table(paths.table("search_trials")),
             feature_importance=read_table(paths.final_model.importance),
             comparison=found.comparison,
+            baselines=read_table(paths.table("baselines")) if with_baselines else None,
         )
 
     @property

@@ -14,6 +14,7 @@ from gridfold.report.files import FOLDER, SCRIPTS, STYLES
 from gridfold.report.input import BESIDE, FigureFile, ReportInput, WriteSection
 from gridfold.report.sections import (
     answer,
+    baselines,
     cautions,
     classes,
     comparison,
@@ -41,6 +42,7 @@ SECTIONS: tuple[WriteSection, ...] = (
     configurations.configurations,
     search.search,
     comparison.comparison,
+    baselines.baselines,
     curves.curves,
     hyperparameters.hyperparameters,
     classes.classes,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
+from gridfold.report.sections.baselines import against_the_best
 from gridfold.store.model_card import HeldOutScore, ModelCard
 from gridfold.store.selection import Selection
 from gridfold.wording import (
@@ -250,7 +251,10 @@ def answer(study: ReportInput) -> ReportSection:
         {
             "selected": selected(study.tables.configurations, study.best),
             "scores": scores(study.best, study.card),
-            "sentences": sentences(study.tables.configurations, study.best, study.card),
+            "sentences": [
+                *sentences(study.tables.configurations, study.best, study.card),
+                *against_the_best(study.baselines, study.best),
+            ],
             "card_file": BESIDE.final_model.card_text,
             "model_file": BESIDE.final_model.model,
         },

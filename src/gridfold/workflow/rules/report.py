@@ -20,5 +20,6 @@ def run(job: RuleJob) -> None:
         job.inputs["words"],
         with_scaling=bool(job.inputs["scaling"]),
         with_classes=bool(job.inputs["classes"]),
+        with_baselines=bool(job.inputs["baselines"]),
     )
     write_text(html, render(study))
