@@ -22,6 +22,7 @@ include: "rules/baselines.smk"
 include: "rules/final.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
+include: "rules/dossier.smk"
 
 
 rule all:
@@ -29,6 +30,7 @@ rule all:
     input:
         report=rules.report.output.html,
         model=rules.fit_final.output.model,
+        crate=rules.describe_run.output.crate,
 
 
 # All rules are known here.

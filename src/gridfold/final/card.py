@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from gridfold.atomic import write_text
 from gridfold.store.model_card import ModelCard, ModelData
 from gridfold.usercode.functions import own_code
-from gridfold.wording import threshold_sentence
+from gridfold.wording import markdown_text, threshold_sentence
 
 
 def write_card(card: ModelCard, json_file: Path, markdown_file: Path) -> None:
@@ -24,25 +23,25 @@ def card_markdown(card: ModelCard) -> str:
     """Return the model card as Markdown; names of users are nothing but text in it."""
     validation, test, machine = card.cross_validation, card.test, card.environment
     lines = [
-        f"# Model card: {_text(card.study)}",
+        f"# Model card: {markdown_text(card.study)}",
         "",
-        f"Configuration `{card.configuration.id}`: {_text(card.configuration.label)}",
+        f"Configuration `{card.configuration.id}`: {markdown_text(card.configuration.label)}",
         "",
         "## Scores",
         "",
         "| estimate | measure | value | interval | n |",
         "|---|---|---|---|---|",
-        f"| cross-validation, mean over splits | {_text(validation.measure)} | "
+        f"| cross-validation, mean over splits | {markdown_text(validation.measure)} | "
         f"{_shown(validation.mean)} | {_shown(validation.low)} to "
         f"{_shown(validation.high)} | {validation.n_splits} splits |",
     ]
     if test:
         lines.append(
-            f"| held-out test set | {_text(test.measure)} | {_shown(test.score)} | "
+            f"| held-out test set | {markdown_text(test.measure)} | {_shown(test.score)} | "
             f"{_shown(test.low)} to {_shown(test.high)} | {test.samples} samples |"
         )
         lines += [
-            f"| held-out test set | {_text(name)} | {_shown(other.score)} | "
+            f"| held-out test set | {markdown_text(name)} | {_shown(other.score)} | "
             f"{_shown(other.low)} to {_shown(other.high)} | {test.samples} samples |"
             for name, other in test.further.items()
         ]
@@ -50,7 +49,7 @@ def card_markdown(card: ModelCard) -> str:
         together, score = card.tested_ensemble
         lines.append(
             f"| mean of the models of {len(together.members)} splits, held-out test set | "
-            f"{_text(score.measure)} | {_shown(score.score)} | "
+            f"{markdown_text(score.measure)} | {_shown(score.score)} | "
             f"{_shown(score.low)} to {_shown(score.high)} | {score.samples} samples |"
         )
     lines += [
@@ -64,10 +63,10 @@ def card_markdown(card: ModelCard) -> str:
         "",
     ]
     if card.data.classes:
-        lines += [f"Classes: {', '.join(map(_text, card.data.classes))}", ""]
-    lines += [f"It answers with {_text(card.answers)}.", ""]
+        lines += [f"Classes: {', '.join(map(markdown_text, card.data.classes))}", ""]
+    lines += [f"It answers with {markdown_text(card.answers)}.", ""]
     if card.threshold is not None:
-        lines += [_text(threshold_sentence(card.threshold, card.data.classes or [])), ""]
+        lines += [markdown_text(threshold_sentence(card.threshold, card.data.classes or [])), ""]
     lines += [
         "## Where it comes from",
         "",
@@ -75,7 +74,7 @@ def card_markdown(card: ModelCard) -> str:
         f"- data digest: `{card.data.digest}`",
         f"- code: {machine.git_commit or 'not in a git repository'}",
         f"- versions: {', '.join(f'{name} {number}' for name, number in machine.packages.items())}",
-        f"- machine: {_text(machine.processor)}, {_text(machine.platform)}",
+        f"- machine: {markdown_text(machine.processor)}, {markdown_text(machine.platform)}",
         "",
         "## Settings",
         "",
@@ -133,12 +132,6 @@ def _loading_code(data: ModelData, own: Sequence[Path]) -> list[str]:
             "model.predict(inputs.from_array(samples))",
         ]
     return [*lines, "```"]
-
-
-def _text(text: str) -> str:
-    """Return `text` for Markdown: no markup, no HTML, no cell, on one line."""
-    escaped = re.sub(r"[\\`*\[\]<>{}|&~$]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
-    return "".join(character if character.isprintable() else " " for character in escaped)
 
 
 def _remark(text: str) -> str:

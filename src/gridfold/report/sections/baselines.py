@@ -12,7 +12,7 @@ from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.report.tables import Cell, Heading, Table, TableColumn, numeric_cell, table_of
 from gridfold.store.selection import Selection
-from gridfold.wording import counted, decimals_of, measure_name, number, percent
+from gridfold.wording import counted, decimals_of, measure_name, number, p_value, percent
 
 _TABLES = ("baselines", "baseline_fits")
 
@@ -126,10 +126,6 @@ def _table(table: pd.DataFrame, best: Selection) -> Table:
 
         return Heading(title, explanation), cell
 
-    def p_cell(row: Any) -> Cell:
-        p = row["p_holm"]
-        return numeric_cell(p, "< 0.001" if p < 0.001 else number(p, 3))
-
     columns: list[TableColumn] = [
         (Heading("Baseline", numeric=False), lambda row: Cell(str(row["name"]))),
         column(name, f"mean and {level} interval", f"{measure}_mean", measure),
@@ -139,7 +135,10 @@ def _table(table: pd.DataFrame, best: Selection) -> Table:
             "difference",
             "difference",
         ),
-        (Heading("p", "paired test, Holm-adjusted for the baselines"), p_cell),
+        (
+            Heading("p", "paired test, Holm-adjusted for the baselines"),
+            lambda row: numeric_cell(row["p_holm"], p_value(row["p_holm"])),
+        ),
         column("Test", f"{name} on the test set, fitted on all other samples", "test_score"),
     ]
     return table_of(columns, table, len(table))
