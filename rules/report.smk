@@ -75,6 +75,7 @@ rule report:
             if PLAN.study.report.wanted_baselines
             else []
         ),
+        chance=rules.train_permuted.output.chance if PLAN.measures_chance else [],
         notebook=rules.run_notebook.output.html if PLAN.study.report.notebook else [],
         page=page_files(),
     output:

@@ -228,6 +228,11 @@ class StudyPaths:
         return self.tables / "best.json"
 
     @property
+    def chance(self) -> Path:
+        """What it reaches by chance (:class:`gridfold.store.chance.ChanceLevel`)."""
+        return self.tables / "chance.json"
+
+    @property
     def out_of_fold(self) -> Path:
         """What the models of the selected configuration say about their validation parts."""
         return self.table("best_predictions")

@@ -151,6 +151,8 @@ def _add_files(crate: Any, facts: RunFacts) -> dict[str, Any]:
             "encodingFormat": _type_of(file),
             "sha256": file_digest(path),
         }
+        if name == "README.md":
+            properties["about"] = {"@id": "./"}
         given = {"source": str(path), "dest_path": name, "properties": properties}
         if name == _MAIN:
             found[name] = crate.add_workflow(

@@ -248,6 +248,10 @@ class JobRequests:
         """Return what `fit_ensemble` depends on, besides what was selected."""
         return replace(self.final(), splits=tuple(self._plan.answering_splits))
 
+    def permuted(self) -> FinalRequest:
+        """Return what `train_permuted` depends on, besides what was selected."""
+        return replace(self.final(), splits=tuple(self._plan.answering_splits[:1]))
+
     def report(self) -> ReportRequest:
         """Return what the figures and the report depend on, besides the tables."""
         plan = self._plan

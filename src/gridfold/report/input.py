@@ -16,6 +16,7 @@ from gridfold.paths import StudyPaths
 from gridfold.requests import ReportRequest
 from gridfold.statistics.finished import StudyResults
 from gridfold.statistics.result import Comparison
+from gridfold.store.chance import ChanceLevel
 from gridfold.store.model_card import ModelCard
 from gridfold.store.selection import Selection
 from gridfold.tables.trials import StudyTables, read_table
@@ -80,6 +81,8 @@ class ReportInput:
         Without it, the page has no section on it.
     baselines : DataFrame, optional
         As of :func:`gridfold.baselines.comparison.compare_baselines`, where the study wants some.
+    chance : ChanceLevel, optional
+        Where the study measures it.
     """
 
     request: ReportRequest
@@ -97,6 +100,7 @@ class ReportInput:
     feature_importance: pd.DataFrame | None = None
     comparison: Comparison | None = None
     baselines: pd.DataFrame | None = None
+    chance: ChanceLevel | None = None
 
     @classmethod
     def read(
@@ -108,6 +112,7 @@ class ReportInput:
         with_scaling: bool,
         with_classes: bool,
         with_baselines: bool,
+        with_chance: bool,
     ) -> ReportInput:
         """Read what the report is written from.
 
@@ -123,6 +128,8 @@ class ReportInput:
             Whether the study predicts classes.
         with_baselines : bool
             Whether the study wants baselines.
+        with_chance : bool
+            Whether it measures the chance level.
         """
         found = StudyResults.read(paths)
         return cls(
@@ -141,6 +148,7 @@ class ReportInput:
             feature_importance=read_table(paths.final_model.importance),
             comparison=found.comparison,
             baselines=read_table(paths.table("baselines")) if with_baselines else None,
+            chance=ChanceLevel.read(paths.chance) if with_chance else None,
         )
 
     @property

@@ -11,7 +11,7 @@ import pandas as pd
 
 from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
-from gridfold.report.sections.baselines import against_the_best
+from gridfold.report.sections.baselines import against_the_best, chance_sentence
 from gridfold.store.model_card import HeldOutScore, ModelCard
 from gridfold.store.selection import Selection
 from gridfold.wording import (
@@ -254,6 +254,7 @@ def answer(study: ReportInput) -> ReportSection:
             "sentences": [
                 *sentences(study.tables.configurations, study.best, study.card),
                 *against_the_best(study.baselines, study.best),
+                *chance_sentence(study.chance, study.best),
             ],
             "card_file": BESIDE.final_model.card_text,
             "model_file": BESIDE.final_model.model,

@@ -11,6 +11,7 @@ import pandas as pd
 from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.report.tables import Cell, Heading, Table, TableColumn, numeric_cell, table_of
+from gridfold.store.chance import ChanceLevel
 from gridfold.store.selection import Selection
 from gridfold.wording import counted, decimals_of, measure_name, number, p_value, percent
 
@@ -72,6 +73,27 @@ def against_the_best(table: pd.DataFrame | None, best: Selection) -> list[str]:
     shown = row["p_value"] <= 1 - best.confidence and size.strip("0.,")
     verdict = "more than chance explains" if shown else "not shown to be better"
     return [f"{text}, {level} interval {interval}: {verdict}.{_part(row)}"]
+
+
+def chance_sentence(chance: ChanceLevel | None, best: Selection) -> list[str]:
+    """Return what the selected configuration reaches with permuted labels.
+
+    Parameters
+    ----------
+    chance : ChanceLevel or None
+        None where it is not measured.
+    best : Selection
+    """
+    if chance is None:
+        return []
+    if chance.score is None:
+        return [f"The chance level could not be measured: {chance.obstacle}."]
+    places = best.decimals
+    low, high = number(chance.low, places), number(chance.high, places)
+    return [
+        f"Chance level: trained once with permuted labels, on {chance.split}, it reaches "
+        f"{number(chance.score, places)}, where chance alone gives {low} to {high}."
+    ]
 
 
 def _part(row: dict[Any, Any]) -> str:

@@ -31,6 +31,13 @@ class Report(Section):
         "never selected.",
     )
 
+    chance_level: Literal["auto"] | bool = Field(
+        "auto",
+        description="Train the selected configuration once more on one split, with permuted "
+        "labels: what is reached by chance. `auto` does so where that is at most a tenth of all "
+        "trainings; never where some train on several processes or devices.",
+    )
+
     @property
     def wanted_baselines(self) -> tuple[Baseline, ...]:
         """The baselines that are asked for, whether they suit the data or not."""
