@@ -4,6 +4,26 @@ WORKFLOW = [
     SCRIPTS.parent.parent / "Snakefile",
     *sorted((SCRIPTS.parent.parent / "rules").glob("*.smk")),
 ]
+# What the run makes for others; only where the study makes it.
+HANDED_ON = [
+    rules.prepare_data.output.description,
+    rules.prepare_data.output.manifest,
+    rules.make_splits.output.splits,
+    *rules.collect.output,
+    *rules.summarise.output,
+    *rules.select_best.output,
+    *rules.compare_configurations.output,
+    *rules.fit_final.output,
+    *rules.draw_search_figures.output,
+    *rules.draw_test_figures.output,
+    *rules.draw_model.output,
+    *(rules.draw_classes.output if PLAN.study.problem.is_classification else ()),
+    *(rules.measure_scaling.output if PLAN.compares_world_sizes else ()),
+    *(rules.fit_baselines.output if PLAN.study.report.wanted_baselines else ()),
+    *(rules.compare_baselines.output if PLAN.study.report.wanted_baselines else ()),
+    *(rules.train_permuted.output if PLAN.measures_chance else ()),
+    *(rules.run_notebook.output if PLAN.study.report.notebook else ()),
+]
 
 
 rule describe_run:
@@ -14,18 +34,7 @@ rule describe_run:
             if PLAN.study.report.wanted_baselines
             else []
         ),
-        # What the run hands on, besides figures and notebook.
-        results=[
-            *rules.report.input.figures,
-            rules.prepare_data.output.description,
-            rules.prepare_data.output.manifest,
-            rules.make_splits.output.splits,
-            *rules.collect.output,
-            *rules.summarise.output,
-            *rules.select_best.output,
-            *rules.compare_configurations.output.facts,
-            *rules.fit_final.output,
-        ],
+        results=HANDED_ON,
         workflow=WORKFLOW,
     output:
         reforms=report(
