@@ -18,10 +18,12 @@ include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/search.smk"
 include: "rules/tables.smk"
+include: "rules/baselines.smk"
 include: "rules/final.smk"
 include: "rules/figures.smk"
 include: "rules/audit.smk"
 include: "rules/report.smk"
+include: "rules/dossier.smk"
 
 
 rule all:
@@ -29,6 +31,7 @@ rule all:
     input:
         report=rules.report.output.html,
         model=rules.fit_final.output.model,
+        crate=rules.describe_run.output.crate,
 
 
 # All rules are known here.

@@ -71,6 +71,12 @@ rule report:
         scaling=rules.measure_scaling.output.table if PLAN.compares_world_sizes else [],
         search=rules.collect.output.search,
         search_trials=rules.collect.output.search_trials,
+        baselines=(
+            rules.compare_baselines.output.baselines
+            if PLAN.study.report.wanted_baselines
+            else []
+        ),
+        chance=rules.train_permuted.output.chance if PLAN.measures_chance else [],
         notebook=rules.run_notebook.output.html if PLAN.study.report.notebook else [],
         page=page_files(),
     output:

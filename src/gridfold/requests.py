@@ -462,6 +462,74 @@ class ComparisonRequest(Request):
 
 
 @dataclass(frozen=True)
+class BaselinesRequest(Request):
+    """What `fit_baselines` depends on, besides data and splits.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The baselines that are wanted.
+    problem : str
+        ``problem.type``.
+    splits : tuple of str
+        Those on which configurations are compared in the end.
+    scale_targets : str
+        ``data.scale_targets``: several outputs are scored on the scale of training.
+    missing : mapping
+        What becomes of missing values, as far as the study says so.
+    min_frequency : int
+        ``data.min_frequency``.
+    seed : int
+        Of the draw of samples where all would take too long.
+    versions : mapping of str to str
+        Versions of the packages that decide numbers.
+    own_measures : mapping of str to OwnMeasure, or None
+    threshold : float or None
+        As in :class:`Conditions`.
+    """
+
+    names: tuple[str, ...]
+    problem: str
+    splits: tuple[str, ...]
+    scale_targets: str
+    missing: Mapping[str, Any]
+    min_frequency: int
+    seed: int
+    versions: Mapping[str, str]
+    own_measures: Mapping[str, OwnMeasure] | None = None
+    threshold: float | None = None
+
+    @property
+    def positive_from(self) -> float:
+        """From which probability on a sample of a binary problem is predicted as positive."""
+        return positive_from(self.threshold)
+
+    @property
+    def own_functions(self) -> dict[str, str]:
+        """The references of the measures of the user's own, by their names."""
+        return {name: own.function for name, own in (self.own_measures or {}).items()}
+
+
+@dataclass(frozen=True)
+class ComparedBaselinesRequest(Request):
+    """What `compare_baselines` depends on, besides tables.
+
+    Attributes
+    ----------
+    measure : str
+        What configurations are ranked by.
+    confidence : float
+        Level of all intervals, such as 0.95.
+    problem : str
+        ``problem.type``.
+    """
+
+    measure: str
+    confidence: float
+    problem: str
+
+
+@dataclass(frozen=True)
 class ScalingCase:
     """A configuration of a scaling study.
 

@@ -15,6 +15,7 @@ from gridfold.report.input import BESIDE, FigureFile, ReportInput, WriteSection
 from gridfold.report.sections import (
     answer,
     audit,
+    baselines,
     cautions,
     classes,
     comparison,
@@ -43,6 +44,7 @@ SECTIONS: tuple[WriteSection, ...] = (
     cautions.cautions,
     configurations.configurations,
     comparison.comparison,
+    baselines.baselines,
     search.search,
     curves.curves,
     hyperparameters.hyperparameters,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
+from gridfold.report.sections.baselines import against_the_best, chance_sentence
 from gridfold.store.model_card import HeldOutScore, ModelCard
 from gridfold.store.selection import Selection
 from gridfold.wording import (
@@ -338,12 +339,16 @@ def answer(study: ReportInput) -> ReportSection:
         {
             "selected": selected(study.tables.configurations, study.best),
             "scores": scores(study.best, study.card, study.tables.trials),
-            "sentences": sentences(
-                study.tables.configurations,
-                study.best,
-                study.card,
-                study.study["report"].get("margin"),
-            ),
+            "sentences": [
+                *sentences(
+                    study.tables.configurations,
+                    study.best,
+                    study.card,
+                    study.study["report"].get("margin"),
+                ),
+                *against_the_best(study.baselines, study.best),
+                *chance_sentence(study.chance, study.best),
+            ],
             "card_file": BESIDE.final_model.card_text,
             "model_file": BESIDE.final_model.model,
         },

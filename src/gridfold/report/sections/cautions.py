@@ -15,10 +15,21 @@ from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.report.input import ReportInput, ReportSection
 from gridfold.requests import ReportRequest
 from gridfold.statistics.scored import Scored
+from gridfold.store.chance import ChanceLevel
 from gridfold.store.model_card import ModelCard
+from gridfold.store.selection import Selection
 from gridfold.tables.axes import curve_over_splits, is_ordered, sorted_values
 from gridfold.tables.trials import StudyTables
-from gridfold.wording import counted, decimals, listed, measure_name, number, percent, shorten
+from gridfold.wording import (
+    counted,
+    decimals,
+    listed,
+    measure_name,
+    number,
+    p_value,
+    percent,
+    shorten,
+)
 
 Severity = Literal["warning", "note"]
 
@@ -65,7 +76,12 @@ class Caution:
 
 def cautions(study: ReportInput) -> ReportSection:
     """Return what limits the trust in the answer."""
-    found = find_cautions(study.request, study.tables, study.card)
+    found = [
+        *find_cautions(study.request, study.tables, study.card),
+        *_no_better_than_a_baseline(study.baselines, study.best),
+        *_above_chance(study.chance, study.card),
+    ]
+    found.sort(key=lambda caution: caution.severity == "note")
     return ReportSection("cautions", "Warnings", "Warnings", {"cautions": found})
 
 
@@ -94,6 +110,46 @@ def find_cautions(request: ReportRequest, tables: StudyTables, card: ModelCard) 
         *_duplicates(request.duplicates),
     ]
     return sorted(found, key=lambda caution: caution.severity == "note")
+
+
+def _no_better_than_a_baseline(
+    baselines: pd.DataFrame | None, best: Selection
+) -> Iterator[Caution]:
+    if baselines is None or not len(baselines):
+        return
+    row = baselines.iloc[0]
+    sign = Measure.of(best.measure).sign
+    if not sign * row["difference"] >= 0:
+        return
+    yield Caution(
+        "GF212",
+        "warning",
+        f"A simple learner is at least as good on the same splits: {row['name']} has a mean "
+        f"{measure_name(best.measure)} of {number(row[f'{best.measure}_mean'], best.decimals)}.",
+        "Prefer it, or search further; see “Compared with simple learners”.",
+    )
+
+
+def _above_chance(chance: ChanceLevel | None, card: ModelCard) -> Iterator[Caution]:
+    if chance is None or not chance.is_above_chance:
+        return
+    stopping = card.configuration.settings["training"]["early_stopping"]
+    places = decimals([], [chance.low, chance.high])
+    reason = (
+        "Early stopping follows the validation part, which is one way to it; its size shows here."
+        if stopping
+        else "Look for what hands the validation part to the training: own data, own training "
+        "loops, files that are read."
+    )
+    yield Caution(
+        "GF214",
+        "warning",
+        f"With permuted labels, the selected configuration reaches {number(chance.score, places)} "
+        f"{measure_name(chance.measure)} on {chance.split}, where chance gives "
+        f"{number(chance.low, places)} to {number(chance.high, places)} "
+        f"(p = {p_value(chance.p_value)}): its training has seen the labels that it is scored by.",
+        reason,
+    )
 
 
 def _too_few_splits(card: ModelCard, configurations: pd.DataFrame) -> Iterator[Caution]:
