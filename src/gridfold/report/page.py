@@ -37,10 +37,10 @@ from gridfold.webpage.page import content_policy, joined, templates
 
 SECTIONS: tuple[WriteSection, ...] = (
     answer.answer,
+    audit.audit,
     errors.errors,
     classes.classes,
     features.features,
-    audit.audit,
     cautions.cautions,
     configurations.configurations,
     comparison.comparison,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
+from gridfold.report.sections.cautions import all_cautions
 from gridfold.report.sections.baselines import against_the_best, chance_sentence
 from gridfold.store.model_card import HeldOutScore, ModelCard
 from gridfold.store.selection import Selection
@@ -330,6 +331,20 @@ def _gap(best: Selection, card: ModelCard) -> str:
     )
 
 
+def limits(study: ReportInput) -> list[tuple[str, str]]:
+    """Return what limits the answer, counted: the section that has it, and the words."""
+    counts = []
+    if study.audit is not None:
+        left = study.audit.open_findings(study.study.get("audit", {}).get("accept", {}))
+        counts.append(("audit", len(left), "finding of the audit", "findings of the audit"))
+    found = [caution.severity for caution in all_cautions(study)]
+    counts += [
+        ("cautions", found.count("warning"), "warning", "warnings"),
+        ("cautions", found.count("note"), "note", "notes"),
+    ]
+    return [(place, counted(count, one, more)) for place, count, one, more in counts if count]
+
+
 def answer(study: ReportInput) -> ReportSection:
     """Return what was found, in large numbers and few sentences."""
     return ReportSection(
@@ -339,6 +354,7 @@ def answer(study: ReportInput) -> ReportSection:
         {
             "selected": selected(study.tables.configurations, study.best),
             "scores": scores(study.best, study.card, study.tables.trials),
+            "limits": limits(study),
             "sentences": [
                 *sentences(
                     study.tables.configurations,
