@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -122,7 +123,7 @@ def rank_test(scores: pd.DataFrame, blocks: float, alpha: float) -> RankTest:
     chi = 12 * blocks / (k * (k + 1)) * (float(np.square(ranks).sum()) - k * (k + 1) ** 2 / 4)
     chi = max(0.0, chi)
     left = blocks * (k - 1) - chi
-    q = float(stats.studentized_range.ppf(1 - alpha, k, np.inf)) / math.sqrt(2)
+    q = _range_quantile(1 - alpha, k) / math.sqrt(2)
     return RankTest(
         ranks=dict(zip(map(str, scores.columns), ranks.tolist(), strict=True)),
         blocks=blocks,
@@ -132,3 +133,11 @@ def rank_test(scores: pd.DataFrame, blocks: float, alpha: float) -> RankTest:
         critical_difference=q * math.sqrt(k * (k + 1) / (6 * blocks)),
         alpha=alpha,
     )
+
+
+@cache
+def _range_quantile(probability: float, count: int) -> float:
+    """Return the quantile of the studentized range of so many; SciPy takes its time."""
+    from scipy import stats
+
+    return float(stats.studentized_range.ppf(probability, count, np.inf))

@@ -22,6 +22,7 @@ from gridfold import wording
 from gridfold.data.description import ColumnDescription, Count
 from gridfold.figures import study as figures
 from gridfold.report.files import FOLDER, page_files
+from gridfold.report.sections.answer import sentences
 from gridfold.report.sections.cautions import Caution, detectable_difference, edge, find_cautions
 from gridfold.requests import SummaryRequest
 from gridfold.statistics.scored import Scored
@@ -93,9 +94,22 @@ def test_the_answer_comes_first_with_interval_and_test_score(page: Page, study: 
 
 def test_the_answer_names_a_smaller_configuration_that_may_be_as_good(page: Page) -> None:
     text = page.section("answer")
-    assert "Each of the 3 other configurations may be as good or better" in text
-    assert "The smallest configuration that is within one standard error" in text
-    assert "997 instead of 1,000 weights" in text
+    assert (
+        "The best of the 4 configurations is this one or one of 2 others, at 95% confidence" in text
+    )
+    assert (
+        "The smallest configuration that is within one standard error of their difference" in text
+    )
+    assert (
+        "999 instead of 1,000 weights, mean 0.896, difference −0.006 (95% interval −0.026" in text
+    )
+
+
+def test_with_a_margin_it_names_the_smallest_that_is_shown_to_lose_less(study: Finished) -> None:
+    for margin, expected in ((0.08, "number 4"), (0.05, "number 3"), (0.01, "")):
+        said = " ".join(sentences(study.configurations, study.best, study.card, margin))
+        named = f"shown to lose less than {margin:g} (`report.margin`) is {expected}"
+        assert (named in said) == bool(expected)
 
 
 def test_an_interval_that_ends_at_the_range_shows_its_longer_half(tmp_path: Path) -> None:
@@ -113,7 +127,7 @@ def test_an_interval_that_ends_at_the_range_shows_its_longer_half(tmp_path: Path
 def test_clear_differences_are_called_so(tmp_path: Path) -> None:
     study = finished(tmp_path, step=0.1, spread=0.002)
     text = page_of(study, tmp_path).section("answer")
-    assert "It is better than the 3 other configurations, at 95% confidence" in text
+    assert "It is the best of the 4 configurations, at 95% confidence" in text
     assert "No configuration differs significantly" not in sentences_of(study)
 
 
@@ -158,7 +172,7 @@ def test_a_single_split_is_not_called_cross_validation(tmp_path: Path) -> None:
 def test_a_single_rival_is_not_counted(tmp_path: Path) -> None:
     for step, text in (
         (0.0, "The other configuration may be as good or better"),
-        (0.2, "It is better than the other one"),
+        (0.2, "It is the best of the 2 configurations"),
     ):
         study = finished(tmp_path, space={"mlp.units": [4, 8]}, step=step)
         assert text in page_of(study, tmp_path).section("answer")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy import special, stats
+from sklearn.datasets import load_breast_cancer
+from sklearn.model_selection import KFold
+from sklearn.naive_bayes import GaussianNB
+from sklearn.tree import DecisionTreeClassifier
 
 from gridfold.statistics.intervals import paired_p_value
 from gridfold.statistics.moderated import NO_PRIOR, PairedTest, fit_prior
@@ -178,3 +183,54 @@ def test_the_set_holds_the_best_as_often_as_it_promises(folds: int, gap: float) 
     # At least 0.95, less three standard errors of 400 studies.
     assert np.mean(held) >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / 400)
     assert np.mean(sizes) < 8
+
+
+# -- really trained, exactly equivalent learners --------------------------------------------------
+# Longer ones: benchmarks/statistics.py.
+
+
+def seeds(folds: int, samples: int, random: np.random.Generator) -> Floats:
+    """Return accuracies of trees that differ in their seeds alone, on a part of a real data set."""
+    x, y = load_breast_cancer(return_X_y=True)
+    part = random.choice(len(x), samples, replace=False)
+    scores = np.empty((folds, 6))
+    for fold, (train, validate) in enumerate(KFold(folds).split(part)):
+        for place in range(6):
+            seed = int(random.integers(2**31))
+            tree = DecisionTreeClassifier(splitter="random", max_depth=3, random_state=seed)
+            tree.fit(x[part[train]], y[part[train]])
+            scores[fold, place] = tree.score(x[part[validate]], y[part[validate]])
+    return scores
+
+
+def own_features(folds: int, samples: int, random: np.random.Generator) -> Floats:
+    """Return accuracies of naive Bayes, each on one of six exchangeable columns."""
+    y = random.permutation(np.arange(samples) % 2)
+    x = (2 * y - 1) * 0.8 + random.normal(size=(6, samples))
+    scores = np.empty((folds, 6))
+    for fold, (train, validate) in enumerate(KFold(folds).split(y)):
+        for place, column in enumerate(x[:, :, None]):
+            found = GaussianNB().fit(column[train], y[train])
+            scores[fold, place] = found.score(column[validate], y[validate])
+    return scores
+
+
+@pytest.mark.parametrize("learn", [seeds, own_features])
+@pytest.mark.parametrize(("folds", "samples"), [(2, 40), (3, 60), (5, 100)])
+def test_equally_good_trained_learners_rarely_seem_to_differ(
+    learn: Callable[[int, int, np.random.Generator], Floats], folds: int, samples: int
+) -> None:
+    random, studies, wrong, lost = np.random.default_rng(15), 20, 0, 0
+    for _ in range(studies):
+        scores = learn(folds, samples, random)
+        best = int(scores.mean(axis=0).argmax())
+        least = 2 / 12 / (samples // folds) ** 2
+        test = PairedTest.of(scores, 1 / (folds - 1), least)
+        p = test.of_any_pair(test.differences(scores, scores[:, best]).p_values)
+        wrong += bool((p <= 0.05).any())
+        # Each of them is the best one: any will do.
+        lost += not test.may_be_best(scores, 0.95)[0]
+    # What a test of level 0.05 exceeds in one of a thousand simulations.
+    most = stats.binom.ppf(0.999, studies, 0.05)
+    assert wrong <= most
+    assert lost <= most

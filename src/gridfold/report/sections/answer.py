@@ -11,8 +11,8 @@ import pandas as pd
 
 from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
-from gridfold.report.sections.cautions import all_cautions
 from gridfold.report.sections.baselines import against_the_best, chance_sentence
+from gridfold.report.sections.cautions import all_cautions
 from gridfold.store.model_card import HeldOutScore, ModelCard
 from gridfold.store.selection import Selection
 from gridfold.wording import (
@@ -242,19 +242,16 @@ def _comparison(configurations: pd.DataFrame, best: Selection) -> str:
     if not compared:
         return f"No other configuration finished all its trials.{note}"
     others = int(configurations["may_be_best"].sum()) - 1
+    total = counted(compared + 1, "configuration")
     if not others:
-        which = "other one" if compared == 1 else f"{counted(compared, 'other configuration')}"
-        text = f"It is better than the {which}"
+        text = f"It is the best of the {total}"
+    elif others < compared:
+        text = f"The best of the {total} is this one or one of {counted(others, 'other')}"
     elif compared == 1:
         text = "The other configuration may be as good or better"
-    elif others == compared:
-        text = f"Each of the {counted(compared, 'other configuration')} may be as good or better"
     else:
-        text = (
-            f"{others:,} of the {counted(compared, 'other configuration')} may be as good or "
-            f"better, the other {compared - others:,} not"
-        )
-    test = "paired corrected t-test with moderated variances, comparisons with the best"
+        text = f"Each of the {compared:,} other configurations may be as good or better"
+    test = "paired corrected t-tests with moderated variances, comparisons with the best"
     return f"{text}, at {level} confidence ({test}).{note}"
 
 

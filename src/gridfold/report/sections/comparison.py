@@ -143,7 +143,6 @@ def _significance(comparison: Comparison) -> list[str]:
         return ["No test can tell the configurations apart: that takes two splits at least."]
     alpha = 1 - facts.confidence
     holm, strict = (int((others[name] <= alpha).sum()) for name in ("p_holm", "p_any_pair"))
-    possible = int(table["may_be_best"].sum())
     found = (
         f"{strict:,} of {counted(len(others), 'comparison')} with the selected configuration "
         f"{'is' if strict == 1 else 'are'} significant at {percent(facts.confidence)} confidence"
@@ -151,7 +150,7 @@ def _significance(comparison: Comparison) -> list[str]:
     )
     if holm != strict:
         found += f"; {holm:,} if that is ignored (Holm)"
-    lines = [_may_be_best(possible, len(table), facts.confidence), f"{found}."]
+    lines = [f"{found}."]
     if facts.wilcoxon:
         lines.append(facts.wilcoxon)
     else:
@@ -161,14 +160,6 @@ def _significance(comparison: Comparison) -> list[str]:
             f"{len(others):,}; it takes the splits for independent and so finds too many."
         )
     return lines
-
-
-def _may_be_best(possible: int, compared: int, confidence: float) -> str:
-    level, all_of_them = percent(confidence), counted(compared, "configuration")
-    if possible == compared:
-        return f"Each of the {all_of_them} may be the best, at {level} confidence."
-    which = "the selected one" if possible == 1 else f"one of {possible:,} (“may be best”)"
-    return f"The best of the {all_of_them} is {which}, at {level} confidence."
 
 
 def _ranks(comparison: Comparison) -> list[str]:
