@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,18 +13,10 @@ from gridfold.arrays import Array
 from gridfold.problems import Measure
 from gridfold.statistics.bootstrap import percentiles, scores_of_draws, studentised
 from gridfold.statistics.dependence import Units, unit_interval, units_of
+from gridfold.statistics.shares import SHARES
 from gridfold.statistics.weighted import weighted_score
 from gridfold.store.model_card import FurtherScore, HeldOutScore
 from gridfold.training import measures
-
-# Of how many samples a measure is the share that is right.
-_SHARES: dict[str, Callable[[Array], int]] = {
-    "accuracy": len,
-    "top_3_accuracy": len,
-    "top_5_accuracy": len,
-    "sensitivity": lambda targets: int(np.sum(targets == 1)),
-    "specificity": lambda targets: int(np.sum(targets == 0)),
-}
 
 
 @dataclass(frozen=True)
@@ -141,8 +133,8 @@ def _interval(
     score: float, targets: Array, predictions: Array, scorer: measures.Scorer, confidence: float
 ) -> TestInterval:
     measure = scorer.measure
-    if measure in _SHARES:
-        return _wilson(score, _SHARES[measure](targets), confidence)
+    if measure in SHARES:
+        return _wilson(score, int(SHARES[measure](targets).sum()), confidence)
     if len(targets) == 1:
         return TestInterval(obstacle="one test sample says nothing about how scores vary")
     if scorer.is_mean and Measure.of(measure).high == np.inf:
