@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -146,7 +147,7 @@ def _interval(
         squares = replace(scorer, measure="mse").losses(targets, predictions)
         found = studentised(squares, confidence)
         if found is not None:
-            return TestInterval(*np.sqrt(found).tolist(), "bootstrap-t")
+            return TestInterval(math.sqrt(found[0]), math.sqrt(found[1]), "bootstrap-t")
     scores = scores_of_draws(scorer, targets, predictions)
     drawn = percentiles(scores, [len(targets)], confidence)
     if drawn.undefined == drawn.draws:

@@ -280,8 +280,8 @@ def _of_shares(results: Sequence[_Result], *, paired: bool, level: float) -> tup
 
 def _right(scorer: Scorer, targets: Array, prediction: Array) -> Array:
     if scorer.is_mean:
-        return scorer.losses(targets, prediction) > 0
-    return classes_of(prediction, scorer.threshold) == targets
+        return np.asarray(scorer.losses(targets, prediction) > 0)
+    return np.asarray(classes_of(prediction, scorer.threshold) == targets)
 
 
 def conclusion(comparison: StudyComparison, reference: FinishedStudy) -> str:

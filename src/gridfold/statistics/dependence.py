@@ -120,7 +120,7 @@ def block_length(series: Scores) -> float:
     if spectrum <= 0:
         return 1.0
     slope = float((np.abs(lag) * weights).sum())
-    found = (2 * slope**2 / (4 / 3 * spectrum**2) * n) ** (1 / 3)
+    found = math.cbrt(2 * slope**2 / (4 / 3 * spectrum**2) * n)
     return min(max(found, 1.0), longest)
 
 
