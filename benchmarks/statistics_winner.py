@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.signal import lfilter
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import (
@@ -34,7 +35,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from gridfold.final.test_score import test_scores
 from gridfold.problems import Measure
+from gridfold.statistics.bootstrap import percentiles, scores_of_draws
 from gridfold.statistics.intervals import mean_interval, rounding_variance
 from gridfold.statistics.selection import Candidates, Selected, estimate_selection
 from gridfold.statistics.weighted import weighted_score
@@ -203,17 +206,8 @@ def _study(design: Design, seed: int, folder: Path) -> Drawn:
             model = learner.fit(x[training], y[training].ravel())
             prediction = _predict(model, x[validation])
             scores[number, place] = _score(scorer, y[validation], prediction)
-            parts.append((number, name, validation, prediction))
-    file = folder / "predictions.parquet"
-    sizes = [len(validation) for _, _, validation, _ in parts]
-    pd.DataFrame(
-        {
-            "config_id": np.repeat([str(number) for number, *_ in parts], sizes),
-            "split": np.repeat([name for _, name, *_ in parts], sizes),
-            "sample": np.concatenate([validation for *_, validation, _ in parts]),
-            "prediction": list(np.concatenate([prediction for *_, prediction in parts])),
-        }
-    ).to_parquet(file)
+            parts.append((str(number), name, validation, prediction))
+    file = _table(folder / "predictions.parquet", parts)
     sign = Measure.of(design.measure).sign
     means = np.nanmean(scores, axis=1)
     order = np.argsort(-sign * means, kind="stable")
@@ -225,7 +219,13 @@ def _study(design: Design, seed: int, folder: Path) -> Drawn:
     low, high = Measure.of(design.measure).range
     found = estimate_selection(
         scorer,
-        Selected(str(best), dict(zip(splits, scores[best], strict=True)), ratio, least),
+        Selected(
+            str(best),
+            dict(zip(splits, scores[best], strict=True)),
+            ratio,
+            least,
+            sum(v for v, _ in lengths) // design.repeats,
+        ),
         y,
         groups,
         Candidates([str(i) for i in order], list(splits), [file]),
@@ -267,6 +267,141 @@ def winner(studies: int) -> None:
                 f"{plain.mean():.0%} | {headline.mean():.0%} |",
                 flush=True,
             )
+
+
+# -- a search in stages ----------------------------------------------------------------------------
+
+
+def _table(file: Path, parts: list[tuple[str, str, np.ndarray, np.ndarray]]) -> Path:
+    """Write predictions as training jobs do: configuration, split, samples, predictions."""
+    sizes = [len(validation) for _, _, validation, _ in parts]
+    pd.DataFrame(
+        {
+            "config_id": np.repeat([name for name, *_ in parts], sizes),
+            "split": np.repeat([split for _, split, *_ in parts], sizes),
+            "sample": np.concatenate([validation for *_, validation, _ in parts]),
+            "prediction": list(np.concatenate([prediction for *_, prediction in parts])),
+        }
+    ).to_parquet(file)
+    return file
+
+
+def confirm(studies: int) -> None:
+    """Print what a confirmation on new splits of the same samples is worth."""
+    print("| data | explored | confirmed | corrected by finalists | by all explored | truth |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    tried, finalists = 100, 5
+    scorer = Scorer("accuracy")
+    for title, shift in (("random labels", 0.0), ("two classes", 0.8)):
+        rows = []
+        for seed in range(studies):
+            random = np.random.default_rng(seed)
+            x, y, groups = _classes(random, 100, shift)
+            fresh_x, fresh_y, _ = _classes(random, _FRESH, shift)
+            learners = _trees(tried)
+            means, files, truths = {}, {}, {}
+            ids = [str(i) for i in range(tried)]
+            with tempfile.TemporaryDirectory() as folder:
+                for stage in ("r", "c"):
+                    folds = StratifiedKFold(5, shuffle=True, random_state=1000 * seed + ord(stage))
+                    parts, scores = [], {name: {} for name in ids}
+                    for name in ids:
+                        for fold, (training, validation) in enumerate(folds.split(x, y)):
+                            model = learners[int(name)].fit(x[training], y[training])
+                            found = _predict(model, x[validation])
+                            split = f"{stage}0f{fold}"
+                            parts.append((name, split, validation, found))
+                            scores[name][split] = _score(scorer, y[validation], found)
+                            if stage == "c":
+                                truth = _score(scorer, fresh_y, _predict(model, fresh_x))
+                                truths.setdefault(name, []).append(truth)
+                    means[stage] = scores
+                    order = sorted(ids, key=lambda name: -np.mean([*scores[name].values()]))
+                    file = _table(Path(folder) / f"{stage}.parquet", parts)
+                    files[stage] = Candidates(order, [f"{stage}0f{i}" for i in range(5)], [file])
+                    if stage == "r":
+                        explored = float(np.mean([*scores[order[0]].values()]))
+                        ids = order[:finalists]
+                best = files["c"].ids[0]
+                own = means["c"][best]
+                selected = Selected(best, own, 0.25, 0.0, 100)
+                given = scorer, selected, y, groups, files["c"], 0.95
+                rows.append(
+                    (
+                        explored,
+                        np.mean([*own.values()]),
+                        estimate_selection(*given).corrected,
+                        estimate_selection(*given, files["r"]).corrected,
+                        np.mean(truths[best]),
+                    )
+                )
+        shown = " | ".join(f"{value:.3f}" for value in np.mean(np.array(rows, float), axis=0))
+        print(f"| {title} | {shown} |", flush=True)
+
+
+# -- the held-out test set -------------------------------------------------------------------------
+
+
+def _remembering(random: np.random.Generator, points: int, memory: float) -> Arrays:
+    """Draw a series with a linear relation, whose noise remembers the point before."""
+    noise = lfilter([1], [1, -memory], random.normal(size=points + 100))
+    x = random.normal(size=(points, 8))
+    y = x[:, 0] + 0.5 * x[:, 1] + noise[100:] * np.sqrt(1 - memory**2)
+    return x, y[:, None].astype(np.float32), np.arange(points)
+
+
+def held_out(studies: int) -> None:
+    """Print how often intervals of test scores hold the score on many fresh samples."""
+    tree = DecisionTreeClassifier(max_depth=3, random_state=0)
+
+    def series(memory: float) -> Callable[[np.random.Generator, int], Arrays]:
+        return lambda random, samples: _remembering(random, samples, memory)
+
+    def groups_of(size: int) -> Callable[[np.random.Generator, int], Arrays]:
+        return lambda random, samples: _grouped(random, samples, size)
+
+    def heavy(tail: float) -> Callable[[np.random.Generator, int], Arrays]:
+        return lambda random, samples: _numbers(random, samples, tail)
+
+    designs = [
+        ("8 groups of 20", groups_of(20), tree, "accuracy", 160),
+        ("15 groups of 20", groups_of(20), tree, "accuracy", 300),
+        ("40 groups of 20", groups_of(20), tree, "accuracy", 800),
+        ("15 groups of 20", groups_of(20), tree, "roc_auc", 300),
+        ("15 groups of 20", groups_of(20), tree, "log_loss", 300),
+        ("150 points in time, memory 0.5", series(0.5), Ridge(), "mae", 150),
+        ("150 points in time, memory 0.8", series(0.8), Ridge(), "mae", 150),
+        ("150 points in time, memory 0.95", series(0.95), Ridge(), "mae", 150),
+        ("500 points in time, memory 0.8", series(0.8), Ridge(), "rmse", 500),
+        ("40 samples, normal errors", _numbers, Ridge(), "mse", 40),
+        ("40 samples, errors of t with 5", heavy(5.0), Ridge(), "mse", 40),
+        ("40 samples, errors of t with 3", heavy(3.0), Ridge(), "mse", 40),
+        ("200 samples, errors of t with 3", heavy(3.0), Ridge(), "mse", 200),
+        ("40 samples, errors of t with 3", heavy(3.0), Ridge(), "mae", 40),
+    ]
+    print("| test set | measure | percentile bootstrap of samples | reported |")
+    print("| --- | --- | --- | --- |")
+    for title, draw, learner, measure, samples in designs:
+        scorer = Scorer(measure)
+        problem = "binary" if learner is tree else "regression"
+        hits, plain = 0, 0
+        for seed in range(studies):
+            random = np.random.default_rng(seed)
+            x, y, _ = draw(random, 200)
+            model = learner.fit(x, y.ravel())
+            fresh_x, fresh_y, _ = draw(random, 40_000)
+            truth = scorer.score(fresh_y, _predict(model, fresh_x))
+            test_x, test_y, groups = draw(random, samples)
+            prediction = _predict(model, test_x)
+            times = np.arange(samples) if "time" in title else None
+            found = test_scores(
+                problem, test_y, prediction, measure, 0.95, {}, (), 0.5, groups, times
+            )
+            assert found is not None
+            hits += found.low <= truth <= found.high
+            drawn = percentiles(scores_of_draws(scorer, test_y, prediction), [samples], 0.95)
+            plain += drawn.low <= truth <= drawn.high
+        print(f"| {title} | {measure} | {plain / studies:.0%} | {hits / studies:.0%} |", flush=True)
 
 
 # -- early stopping --------------------------------------------------------------------------------
@@ -353,7 +488,7 @@ def stopping(studies: int) -> None:
             print(f"| {title} | {name} | {score:.3f} | {truth:.3f} |", flush=True)
 
 
-SIMULATIONS = {"winner": winner, "stopping": stopping}
+SIMULATIONS = {"winner": winner, "confirm": confirm, "stopping": stopping, "test": held_out}
 
 
 def main() -> None:

@@ -582,6 +582,8 @@ class FinalRequest(Request):
         Splits whose models make the ensemble; none without one.
     further_measures : tuple of str or None
         As in :class:`CollectRequest`.
+    by_time : bool or None
+        True where the test set is the last stretch of time, else None.
     """
 
     conditions: Conditions
@@ -590,6 +592,7 @@ class FinalRequest(Request):
     confidence: float
     splits: tuple[str, ...] = ()
     further_measures: tuple[str, ...] | None = None
+    by_time: bool | None = None
 
 
 @dataclass(frozen=True)

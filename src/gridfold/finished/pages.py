@@ -284,8 +284,10 @@ def _notes(count: int) -> list[str]:
         "Over splits: the corrected resampled t-test (Nadeau & Bengio, 2003) between the selected "
         "configurations, Holm-adjusted. Each was the best of its study on these splits, which "
         "flatters the study that tried more.",
-        "On test samples: percentile bootstrap of the difference between the final models, which "
-        "no study has selected by; the same samples are drawn for both where these are the same.",
+        "On test samples: the difference between the final models, which no study has selected by; "
+        "paired by sample where these are the same. Shares of samples have Newcombe’s interval "
+        "(1998), other measures the percentile bootstrap. Where samples are of groups, or in the "
+        "order of time, whole groups or blocks of time count, by Student’s t for their number.",
     ]
     if count > 1:
         lines.append("Intervals on test samples hold for all comparisons together (Bonferroni).")

@@ -39,6 +39,7 @@ from gridfold.space.starting_points import start_points
 from gridfold.study.command import run_command
 from gridfold.study.monitors import inner_fractions, monitors
 from gridfold.study.request import sections_of
+from gridfold.study.sections.resampling import ORDERED_METHODS
 from gridfold.study.sections.tuner import KerasTunerStrategy
 from gridfold.usercode import notebooks
 from gridfold.usercode.digests import code_digest
@@ -255,6 +256,7 @@ class JobRequests:
             study.problem.ranking_measure,
             study.report.confidence,
             further_measures=study.problem.further_measures or None,
+            by_time=study.resampling.method in ORDERED_METHODS or None,
         )
 
     def ensemble(self) -> FinalRequest:

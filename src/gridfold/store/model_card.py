@@ -113,7 +113,7 @@ class FurtherScore:
 
     Attributes
     ----------
-    score, low, high, method, undefined_draws, obstacle
+    score, low, high, method, undefined_draws, obstacle, units
         As in :class:`HeldOutScore`.
     """
 
@@ -123,6 +123,7 @@ class FurtherScore:
     method: str
     undefined_draws: int
     obstacle: str
+    units: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,11 +140,14 @@ class HeldOutScore:
         Value of the measure; NaN where it is not defined on these samples.
     low, high : float
         Ends of the interval; NaN where there is none.
-    method : {"wilson", "bootstrap", ""}
+    method : {"wilson", "bootstrap", "bootstrap-t", "groups", "blocks", ""}
     undefined_draws : int
         Bootstrap samples in which the measure is not defined, for want of a class; left out.
     obstacle : str
         Why there is no interval; else empty.
+    units : int
+        Groups of samples or blocks of time that the interval rests on; 0 where samples are
+        independent.
     scores : dict of str to float
         All measures of the problem, and the user's own.
     function : str or None
@@ -161,6 +165,7 @@ class HeldOutScore:
     method: str = ""
     undefined_draws: int = 0
     obstacle: str = ""
+    units: int = 0
     scores: dict[str, float] = field(default_factory=dict)
     function: str | None = None
     further: dict[str, FurtherScore] = field(default_factory=dict)

@@ -22,12 +22,14 @@ from gridfold import wording
 from gridfold.data.description import ColumnDescription, Count
 from gridfold.figures import study as figures
 from gridfold.report.files import FOLDER, page_files
-from gridfold.report.sections.answer import sentences
+from gridfold.report.sections.answer import scores, sentences
 from gridfold.report.sections.cautions import Caution, detectable_difference, edge, find_cautions
 from gridfold.requests import SummaryRequest
 from gridfold.statistics.scored import Scored
 from gridfold.statistics.summary import summarise
 from gridfold.store.job_records import JobRecord
+from gridfold.store.model_card import CrossValidation, EnsembleScore
+from gridfold.store.selection import SelectionFacts
 from gridfold.study import Study
 from gridfold.tables.axes import curve_over_splits, curves_over_splits
 from gridfold.tables.jobs import job_table
@@ -74,9 +76,9 @@ def test_the_answer_comes_first_with_interval_and_test_score(page: Page, study: 
     answer = page.section("answer")
     assert study.best.low is not None
     assert study.best.high is not None
-    half = (study.best.high - study.best.low) / 2
-    assert f"{study.best.mean:.3f} ± {half:.3f}" in answer
-    assert "mean with 95% confidence interval over 5 splits" in answer
+    low, high = study.best.low, study.best.high
+    assert f"{study.best.mean:.3f} 95% confidence interval {low:.3f} to {high:.3f}" in answer
+    assert "over 5 splits; not corrected for being the best of 4 configurations" in answer
     assert "0.875 95% confidence interval 0.750 to 0.938, 12 samples, scored once" in answer
     assert study.best.config_id in answer
     assert [e.attributes["id"] for e in page.all("section")] == [
@@ -112,7 +114,7 @@ def test_with_a_margin_it_names_the_smallest_that_is_shown_to_lose_less(study: F
         assert (named in said) == bool(expected)
 
 
-def test_an_interval_that_ends_at_the_range_shows_its_longer_half(tmp_path: Path) -> None:
+def test_an_interval_ends_at_the_range(tmp_path: Path) -> None:
     study = finished(tmp_path)
     ends = {"mean": 0.97, "low": 0.92, "high": 1.0}
     study.best = replace(study.best, **ends)
@@ -120,8 +122,71 @@ def test_an_interval_that_ends_at_the_range_shows_its_longer_half(tmp_path: Path
     for name, value in ends.items():
         study.configurations.loc[best, f"accuracy_{name}"] = value
     page = page_of(study, tmp_path)
-    assert "0.970 ± 0.050" in page.section("answer")
+    assert "0.970 95% confidence interval 0.920 to 1.000 over" in page.section("answer")
     assert "0.970 ± 0.050" in " ".join(page.by_id("ranking").text.split())
+
+
+def corrected(study: Finished, **facts: Any) -> Finished:
+    """Give a study a corrected score."""
+    known = SelectionFacts(0.852, 0.021, 0.781, 0.903, 50, 4, 500, "", 0.021)
+    study.best = replace(study.best, estimate=replace(known, **facts))
+    study.card = replace(study.card, cross_validation=CrossValidation.of(study.best))
+    return study
+
+
+def test_the_large_number_is_corrected_for_the_selection(tmp_path: Path) -> None:
+    study = corrected(finished(tmp_path))
+    answer = page_of(study, tmp_path).section("answer")
+    assert (
+        "0.852 95% confidence interval 0.781 to 0.903 over 5 splits; corrected for being the best "
+        f"of 4 configurations; as selected, the mean is {study.best.mean:.3f}" in answer
+    )
+    assert "The test score is 0.023 better than the corrected estimate" in answer
+    assert "the best of many" not in answer
+
+
+def test_what_the_correction_could_not_repeat_is_said(tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    study.best = replace(study.best, tried=90)
+    answer = page_of(corrected(study, explored=60), tmp_path).section("answer")
+    assert "the best of 90 configurations, of which 60 could be repeated;" in answer
+    caution = next(c for c in cautions_of(study) if "luckiest" in c.sentence)
+    assert "the best of 90, 4 of which were compared in the end, on 5 splits" in caution.sentence
+    assert "The score that is quoted is corrected for this choice" in caution.sentence
+
+
+def test_models_of_unequal_training_are_named(tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    study.trials["n_train"] = [1000 * (1 + i % 5) for i in range(len(study.trials))]
+    answer = page_of(study, tmp_path).section("answer")
+    assert "training parts grow from 1,000 to 5,000 samples" in answer
+
+
+def test_an_ensemble_scores_the_test_set_a_second_time(tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    ensemble = EnsembleScore(["r0f0", "r0f1"], study.card.test)
+    study.card = replace(study.card, ensemble=ensemble)
+    answer = page_of(study, tmp_path).section("answer")
+    assert "scored once by this model and once by the mean of the models of the splits" in answer
+
+
+@pytest.mark.parametrize(
+    ("problem", "measure", "said"),
+    [
+        ("binary", "roc_auc", "positive class class 1"),
+        ("multiclass", "f1_macro", "mean over the 3 classes, each counting the same (macro)"),
+    ],
+)
+def test_of_which_class_a_measure_is_stands_beside_it(
+    tmp_path: Path, problem: str, measure: str, said: str
+) -> None:
+    study = finished(tmp_path, problem)
+    names = ["class 0", "class 1", "class 2"][: 2 if problem == "binary" else 3]
+    study.best = replace(study.best, measure=measure)
+    study.card = replace(study.card, data=replace(study.card.data, classes=names))
+    shown = scores(study.best, study.card, study.trials)
+    assert said in shown[0].basis
+    assert said in shown[1].basis
 
 
 def test_clear_differences_are_called_so(tmp_path: Path) -> None:
@@ -679,21 +744,26 @@ def test_early_stopping_settles_both(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stopping", "told"),
     [
-        ({"monitor": "accuracy"}, True),
-        ({"monitor": "val_metric"}, True),
-        ({"monitor": "accuracy", "restore_best": False}, False),
-        ({"monitor": "f1_macro"}, False),
-        ({"monitor": "val_loss"}, False),
+        ({"monitor": "accuracy"}, "keeps the weights of the epoch with the best accuracy"),
+        ({"monitor": "val_metric"}, "keeps the weights of the epoch with the best accuracy"),
+        (
+            {"monitor": "accuracy", "restore_best": False},
+            "is ended by the epoch with the best",
+        ),
+        ({"monitor": "f1_macro"}, "keeps the weights of the epoch with the best macro F1"),
+        ({"monitor": "val_loss"}, "keeps the weights of the epoch with the lowest loss"),
+        ({"monitor": "val_metric", "on": "inner"}, ""),
     ],
 )
 @pytest.mark.parametrize(("test", "severity"), [(12, "note"), (0, "warning")])
 def test_weights_that_the_score_has_picked_are_told(
-    tmp_path: Path, stopping: dict[str, Any], told: bool, test: int, severity: str
+    tmp_path: Path, stopping: dict[str, Any], told: str, test: int, severity: str
 ) -> None:
     training = {"epochs": 6, "early_stopping": stopping}
     study = finished(tmp_path, training=training, test=test)
-    found = [c for c in cautions_of(study) if "the epoch with the best accuracy" in c.sentence]
-    assert [c.severity for c in found] == [severity] * told
+    found = [c for c in cautions_of(study) if "the best of many epochs" in c.sentence]
+    assert [c.severity for c in found] == [severity] * bool(told)
+    assert all(told in c.sentence and "on: inner" in c.remedy for c in found)
 
 
 def test_a_level_loss_is_no_matter(tmp_path: Path) -> None:

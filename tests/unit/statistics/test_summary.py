@@ -19,7 +19,9 @@ from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.requests import SummaryRequest
 from gridfold.statistics.intervals import mean_interval, paired_p_value
 from gridfold.statistics.summary import CONFIGURATION_COLUMNS, select, summarise
+from gridfold.store.answer import Answer
 from gridfold.store.model_card import HeldOutScore
+from gridfold.store.selection import Selection, SelectionFacts
 from gridfold.tables.trials import write
 
 FAILED = None
@@ -299,20 +301,42 @@ def test_the_answer_names_configuration_interval_test_score_and_report(tmp_path:
     text = answered(tmp_path, MIDDLE, test)
     half = mean_interval(MIDDLE, 10 / 40, 0.95)
     assert "Best of 1 configurations: mlp a (a); accuracy 0.8040" in text
-    assert f"± {half.high - half.mean:.4f} (95% CI over 5 splits)" in text
+    assert f"[{half.low:.4f}, {half.high:.4f}] (95% CI over 5 splits)" in text
     assert "held-out test 0.8100 [0.7000, 0.9000] on 30 samples" in text
     assert text.endswith(str(tmp_path / "demo" / "report.html"))
 
 
-def test_the_half_width_is_that_of_the_side_that_is_not_cut(tmp_path: Path) -> None:
+def test_the_interval_of_the_answer_ends_at_the_range(tmp_path: Path) -> None:
     scores = [1.0, 0.98, 1.0, 0.97, 1.0]
     plain = mean_interval(scores, 10 / 40, 0.95)
     assert plain.high > 1
-    assert f"± {plain.mean - plain.low:.4f}" in answered(tmp_path, scores)
+    assert f"[{plain.low:.4f}, 1.0000]" in answered(tmp_path, scores)
+
+
+def test_the_answer_is_corrected_for_the_selection_where_that_can_be_done(tmp_path: Path) -> None:
+    estimate = SelectionFacts(0.79, 0.014, 0.71, 0.85, 50, 7, 500, "", 0.014, chosen={"a": 0.4})
+    paths = StudyPaths.of("demo", tmp_path)
+    paths.tables.mkdir(parents=True)
+    paths.final.mkdir()
+    best = select(summarise(trials(a=MIDDLE), request()), request(), 7, estimate)
+    best.write(paths.best)
+    model_card(best, {}, "0123", None).write(paths.final_model.card)
+    assert Selection.read(paths.best) == best
+    assert best.explored == 7
+    assert "Best of 7 configurations, 1 compared in full: mlp a (a); accuracy 0.7900 " in answer(
+        paths
+    )
+    assert (
+        "[0.7100, 0.8500] (95% CI over 5 splits, corrected for the selection; as selected 0.8040)"
+        in answer(paths)
+    )
+    facts = Answer.read(paths).facts(paths)
+    assert (facts["mean"], facts["corrected"]) == (pytest.approx(0.804), 0.79)
+    assert (facts["corrected_low"], facts["corrected_high"]) == (0.71, 0.85)
 
 
 def test_one_split_is_answered_without_an_interval(tmp_path: Path) -> None:
-    assert "±" not in answered(tmp_path, [0.9])
+    assert "[" not in answered(tmp_path, [0.9])
 
 
 def test_an_unfinished_study_has_no_answer(tmp_path: Path) -> None:

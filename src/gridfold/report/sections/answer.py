@@ -156,7 +156,9 @@ def _used(card: ModelCard) -> str:
     return "scored once by this model and once by the mean of the models of the splits"
 
 
-_METHODS = {"wilson": " (Wilson)", "bootstrap": " (bootstrap)"}
+_METHODS = {"wilson": " (Wilson)", "bootstrap": " (bootstrap)", "bootstrap-t": " (bootstrap-t)"}
+# Of fewer, each counts much and the interval is rough.
+_FEW_UNITS = 20
 
 
 def test_interval(test: HeldOutScore, places: int, level: str) -> str:
@@ -174,7 +176,7 @@ def test_interval(test: HeldOutScore, places: int, level: str) -> str:
         return f"no confidence interval: {test.obstacle}; " if test.obstacle else ""
     text = (
         f"{level} confidence interval {number(test.low, places)} to "
-        f"{number(test.high, places)}{_METHODS.get(test.method, '')}, "
+        f"{number(test.high, places)}{_method(test)}, "
     )
     if test.undefined_draws:
         text += (
@@ -182,6 +184,16 @@ def test_interval(test: HeldOutScore, places: int, level: str) -> str:
             "missing, "
         )
     return text
+
+
+def _method(test: HeldOutScore) -> str:
+    """Return how an interval was made, and what it rests on where samples are not independent."""
+    if not test.units:
+        return _METHODS.get(test.method, "")
+    few = ", so few that it is rough" if test.units < _FEW_UNITS else ""
+    if test.method == "groups":
+        return f" (by {counted(test.units, 'group')}{few})"
+    return f" (by {counted(test.units, 'block')} of time)"
 
 
 def sentences(

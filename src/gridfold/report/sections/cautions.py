@@ -334,14 +334,13 @@ def _stopped_by_the_score(
     stopping, measure = settings["early_stopping"], card.cross_validation.measure
     if stopping and stopping.get("on", "validation") == "validation":
         followed = PROBLEM_KINDS[card.configuration.problem].metric
-        watched = {"val_metric": followed, "val_loss": "the loss"}.get(
-            stopping["monitor"], stopping["monitor"]
-        )
-        does = "keeps the weights" if stopping["restore_best"] else "ends by the epoch"
+        watched = {"val_metric": followed}.get(stopping["monitor"], stopping["monitor"])
+        best = "the lowest loss" if watched == "val_loss" else f"the best {measure_name(watched)}"
+        does = "keeps the weights of" if stopping["restore_best"] else "is ended by"
         yield Caution(
             "GF208",
             "note" if card.test else "warning",
-            f"Each trial {does} with the best {measure_name(watched)} on its validation part and "
+            f"Each trial {does} the epoch with {best} on its validation part and "
             "is scored on the same part: the best of many epochs is in part the luckiest, so "
             "scores over the splits are optimistic, and no correction knows of it. With small "
             f"networks on 100 samples and a patience of {_SIMULATED_PATIENCE}, accuracy was too "
