@@ -81,7 +81,7 @@ class JobRequests:
             study.problem.is_classification,
             tuple(training_fractions(study)),
             confirming_plan(study),
-            measure if Measure.of(measure).needs_two_classes else None,
+            measure if Measure.of(measure).needs_two_values else None,
         )
 
     def audit(self) -> AuditRequest:
