@@ -154,10 +154,10 @@ class Measure:
 
     @property
     def needs_two_values(self) -> bool:
-        """Whether it says nothing about samples whose targets are all equal.
+        """Whether it is not defined on samples whose targets are all equal.
 
-        Of such, scikit-learn gives R² and explained variance the value 0, however near the
-        predictions are.
+        There scikit-learn gives R² and explained variance the value 0, however near the predictions
+        are.
         """
         return self.needs_two_classes or self.name in ("r2", "explained_variance")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from gridfold import typed_json
 from gridfold.problems import depends_on_threshold, positive_from, threshold_in
@@ -225,8 +225,8 @@ class SplitsRequest(Request):
     confirm : mapping or None
         How the splits of `search.confirm` are drawn, in the form of the section `resampling`.
     measure : str or None
-        The ranking measure, if it needs samples of two classes. Only then, so that no other change
-        of the measure draws splits anew.
+        The ranking measure, if it needs samples with different targets. Only then, so that no other
+        change of the measure draws splits anew.
     inner_fractions : tuple of float or None
         Shares of the training parts that early stopping looks at; None where it looks at none.
     """
@@ -269,7 +269,7 @@ class GateRequest(Request):
         Reasons by the codes of accepted findings.
     """
 
-    fail_on: str
+    fail_on: Literal["error", "warning"]
     accept: Mapping[str, str]
 
 

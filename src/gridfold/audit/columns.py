@@ -73,7 +73,7 @@ def _constant(material: Material, table: Array) -> Iterator[Finding]:
             ((table == first) | (np.isnan(table) & np.isnan(first))).all(axis=0)
         )
     features = material.dataset.features
-    constant = [c for c in suspects if len(np.unique(features[:, c])) == 1]
+    constant = [int(c) for c in suspects if len(np.unique(features[:, c])) == 1]
     if constant:
         names = material.column_names(constant)
         yield Finding(

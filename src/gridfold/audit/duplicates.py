@@ -9,7 +9,7 @@ import numpy as np
 
 from gridfold import arrays
 from gridfold.arrays import Array
-from gridfold.audit.finding import MOST_ROWS, Finding
+from gridfold.audit.finding import MOST_ROWS, Finding, Severity
 from gridfold.audit.material import Material
 from gridfold.wording import counted, percent
 
@@ -73,7 +73,7 @@ def _are_by_chance(material: Material, codes: Array, repeated: Array) -> bool:
             parts[column] = part
     equal = _pairs(total)
     nearly = sum(_pairs(total - part) - equal for part in parts.values())
-    return nearly * width / len(parts) >= equal
+    return bool(nearly * width / len(parts) >= equal)
 
 
 def _pairs(codes: Array) -> int:
@@ -88,7 +88,7 @@ def _in_both_parts(material: Material, codes: Array, *, by_chance: bool) -> Iter
     explained = " Values are so few that chance makes rows equal; more differ in one column only."
     if len(in_test):
         share = len(in_test) / len(test)
-        severity = "error" if share >= _MANY else "warning" if share >= _SOME else "note"
+        severity: Severity = "error" if share >= _MANY else "warning" if share >= _SOME else "note"
         yield Finding(
             "GF101",
             "note" if by_chance else severity,

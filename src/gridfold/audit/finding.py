@@ -69,7 +69,7 @@ class Audit(Record):
     checked: tuple[str, ...]
     samples: int
 
-    def stopping(self, accepted: Iterable[str], least: str) -> list[Finding]:
+    def stopping(self, accepted: Iterable[str], least: Severity) -> list[Finding]:
         """Return the findings of a severity or a worse one that nobody has accepted.
 
         Parameters
@@ -78,7 +78,7 @@ class Audit(Record):
             Codes, or a mapping from them to reasons.
         least : {"error", "warning"}
         """
-        severities = SEVERITIES[: 1 + [*SEVERITIES].index(least)]
+        severities = SEVERITIES[: 1 + SEVERITIES.index(least)]
         return [f for f in self.open_findings(accepted) if f.severity in severities]
 
     def open_findings(self, accepted: Iterable[str]) -> list[Finding]:

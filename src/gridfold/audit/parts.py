@@ -142,8 +142,7 @@ def _rare(material: Material) -> Iterator[Finding]:
 def _undefined(material: Material) -> Iterator[Finding]:
     """Yield splits on which the ranking measure is not defined, or says nothing."""
     targets = material.numbers
-    needs = material.measure.needs_two_values
-    if not needs:
+    if not material.measure.needs_two_values:
         return
     lacking = [
         name

@@ -213,12 +213,12 @@ def make_splits(dataset: Dataset, request: SplitsRequest) -> Splits:
     by_name[FINAL] = Split(development, everything[:0])
     splits = Splits(test, by_name)
     check(splits, dataset, plan["method"])
-    if classes is not None and request.measure is not None:
-        _check_classes(splits, classes, request.measure)
+    if request.measure is not None:
+        _check_measure(splits, dataset, request.measure)
     return splits
 
 
-def _check_classes(splits: Splits, classes: Array, measure: str) -> None:
+def _check_measure(splits: Splits, dataset: Dataset, measure: str) -> None:
     """Tell of validation parts on which the ranking measure is not defined.
 
     Raises
@@ -227,25 +227,33 @@ def _check_classes(splits: Splits, classes: Array, measure: str) -> None:
         When that is all of them, and nothing could be ranked.
     """
     scored = {name: split for name, split in splits.by_name.items() if name != FINAL}
-    lacking = [n for n, s in scored.items() if len(np.unique(classes[s.validation])) < 2]
-    remedy = "resampling.method stratified, fewer folds, or another problem.measure"
+    lacking = [n for n, s in scored.items() if _is_constant(dataset.targets[s.validation])]
+    of_classes = dataset.class_names is not None
+    only = "one class only" if of_classes else "one value only"
+    stratified = "stratified_group" if _has_groups(dataset) else "stratified"
+    method = f"resampling.method {stratified}, " if of_classes else ""
+    remedy = f"{method}fewer folds, or another problem.measure"
     if len(lacking) == len(scored):
         raise DataError(
-            f"{measure} is not defined on any split: the validation parts have one class only "
+            f"{measure} is not defined on any split: the validation parts have {only} "
             f"({', '.join(lacking)}); use {remedy}"
         )
     if lacking:
         log.warning(
-            "%s is not defined on %s, whose validation parts have one class only: means are over "
-            "the other splits. %s would mend that.",
+            "%s is not defined on %s, whose validation parts have %s: means are over the other "
+            "splits. %s would mend that.",
             measure,
             ", ".join(lacking),
+            only,
             remedy,
             extra=TOLD,
         )
-    if len(splits.test) and len(np.unique(classes[splits.test])) < 2:
-        text = "%s is not defined on the test set, which has one class only"
-        log.warning(text, measure, extra=TOLD)
+    if len(splits.test) and _is_constant(dataset.targets[splits.test]):
+        log.warning("%s is not defined on the test set, which has %s", measure, only, extra=TOLD)
+
+
+def _is_constant(targets: Array) -> bool:
+    return bool((targets == targets[:1]).all())
 
 
 def _held_out(
@@ -293,11 +301,11 @@ def _draw(
     for repeat in range(plan["repeats"]):
         seed = derive_seed(_seed(plan), "repeat", repeat)
         if grouped:
-            parts = _grouped_parts(plan, seed, dataset.groups[development], labels)
+            held = _grouped_parts(plan, seed, dataset.groups[development], labels)
         else:
             splitter = _splitter(plan, seed, stratify=labels is not None)
-            parts = (validation for _, validation in splitter.split(development, labels))
-        for fold, validation in enumerate(parts):
+            held = (validation for _, validation in splitter.split(development, labels))
+        for fold, validation in enumerate(held):
             # Both are ascending.
             yield (
                 f"r{repeat}f{fold}",

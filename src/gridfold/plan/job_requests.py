@@ -84,7 +84,7 @@ class JobRequests:
             study.problem.is_classification,
             tuple(training_fractions(study)),
             confirming_plan(study),
-            measure if Measure.of(measure).needs_two_classes else None,
+            measure if Measure.of(measure).needs_two_values else None,
             tuple(inner_fractions(study.training, study.search)) or None,
         )
 
