@@ -18,12 +18,10 @@ include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/search.smk"
 include: "rules/tables.smk"
-include: "rules/baselines.smk"
 include: "rules/final.smk"
 include: "rules/figures.smk"
 include: "rules/audit.smk"
 include: "rules/report.smk"
-include: "rules/dossier.smk"
 
 
 rule all:

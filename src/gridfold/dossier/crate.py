@@ -141,11 +141,11 @@ def crate_text(facts: RunFacts) -> str:
 
 def _add_files(crate: Any, facts: RunFacts) -> dict[str, Any]:
     """Add the files of the run; what they are stands in the documentation of the tables."""
-    snakemake = facts.results.answer.card.environment.packages["snakemake"]
+    snakemake = facts.results.answer.card.environment.packages.get("snakemake")
     found = {}
     for file in facts.files:
         path, name = facts.root / file, file.as_posix()
-        properties = {
+        properties: dict[str, Any] = {
             "name": _MEANINGS.get(name, name),
             "contentSize": str(path.stat().st_size),
             "encodingFormat": _type_of(file),
