@@ -17,13 +17,30 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from bs4 import BeautifulSoup, Tag
 from scipy import stats
 from sklearn import metrics
 from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.preprocessing import MinMaxScaler
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
+# As the report calls them, and the ranges that they have.
+MEASURES = {
+    "Accuracy": ("accuracy", 0, 1),
+    "Balanced accuracy": ("balanced_accuracy", 0, 1),
+    "F1": ("f1", 0, 1),
+    "Macro F1": ("f1_macro", 0, 1),
+    "ROC AUC": ("roc_auc", 0, 1),
+    "ROC AUC (one against rest)": ("roc_auc_ovr", 0, 1),
+    "Log loss": ("log_loss", 0, math.inf),
+    "MSE": ("mse", 0, math.inf),
+    "MAE": ("mae", 0, math.inf),
+    "RMSE": ("rmse", 0, math.inf),
+    "R²": ("r2", -math.inf, 1),
+}
+TITLES = {title.capitalize(): title for title in MEASURES}
 LOSSES = ("mse", "mae", "rmse", "log_loss", "brier_score")
 NUMBER = r"([−+]?[\d,]+(?:\.\d+)?)"
 NOTHING = ("–", "")
@@ -41,9 +58,15 @@ def same(text: str, number: float | None, what: str = "") -> None:
     if number is None or not math.isfinite(number):
         assert text.strip() in NOTHING, (what, text, number)
         return
+    if text.startswith("< "):
+        assert number < value(text[2:]), (what, text, number)
+        return
     shown = re.match(NUMBER, text.strip())
     assert shown, (what, text, number)
-    places = len(shown[1].partition(".")[2])
+    whole, _, decimals = shown[1].partition(".")
+    digits = whole.replace(",", "")
+    # Of large numbers, what is not known is shown as zeros.
+    places = len(decimals) or len(digits.rstrip("0")) - len(digits)
     assert abs(value(text) - number) <= 0.5 * 10**-places * (1 + 1e-6) + 1e-12, (what, text, number)
 
 
@@ -99,6 +122,12 @@ class Report:
     def targets(self) -> Any:
         return np.load(self.folder / "data" / "targets.npy")
 
+    def scaled(self, fitted: Any) -> Any:
+        """Return all targets as models see them: of several outputs, scaled as `fitted` asks."""
+        if self.problem != "multi_output":
+            return self.targets
+        return MinMaxScaler().fit(self.targets[fitted]).transform(self.targets)
+
     def section(self, name: str) -> Tag:
         found = self.page.find(id=name)
         assert isinstance(found, Tag), name
@@ -149,10 +178,11 @@ class Report:
 def check(folder: Path) -> None:
     """Assert that every number of a report's answer and tables is right."""
     report = Report(folder)
-    for one in (_subtitle, _headline, _answer, _configurations, _comparison, _classes, _baselines):
-        one(report)
-    for one in (_cost, _data):
-        one(report)
+    for judge in (
+        *(_subtitle, _headline, _answer, _audit, _classes, _configurations, _estimates),
+        *(_comparison, _best_at_each_value, _baselines, _data, _cost),
+    ):
+        judge(report)
 
 
 def _subtitle(report: Report) -> None:
@@ -164,13 +194,28 @@ def _subtitle(report: Report) -> None:
     assert numbers == expected
 
 
-def corrected_interval(report: Report, scores: Any) -> tuple[float, float]:
-    """Return the interval of a mean by Student's t, with the factor of Nadeau & Bengio."""
-    n = len(scores)
-    error = math.sqrt((1 / n + report.ratio) * scores.var(ddof=1))
-    low, high = stats.t.interval(0.95, n - 1, scores.mean(), error)
-    top = 1.0 if report.measure == "accuracy" else math.inf
-    return max(0.0, float(low)), min(top, float(high))
+def least_variance(name: str, rows: pd.DataFrame) -> float:
+    """Return the variance that a score has by its resolution: a twelfth of its squared step."""
+    n = rows["n_validation"]
+    if name in ("accuracy", "balanced_accuracy", "f1", "f1_macro"):
+        steps = 1 / n
+    elif name.startswith("roc_auc"):
+        steps = 4 / n**2
+    else:
+        steps = np.finfo(np.float32).eps * rows[name].abs()
+    return float((steps**2).mean() / 12)
+
+
+def interval(
+    report: Report, rows: pd.DataFrame, title: str, scores: pd.Series | None = None
+) -> tuple[float, float, float]:
+    """Return mean and interval by Student's t, with the factor of Nadeau & Bengio."""
+    name, lowest, highest = MEASURES[title]
+    own = rows[name] if scores is None else scores
+    variance = max(own.var(ddof=1), least_variance(name, rows))
+    error = math.sqrt((1 / len(own) + report.ratio) * variance)
+    low, high = stats.t.interval(0.95, len(own) - 1, own.mean(), error)
+    return own.mean(), max(lowest, float(low)), min(highest, float(high))
 
 
 def _headline(report: Report) -> None:
@@ -198,7 +243,8 @@ def _headline(report: Report) -> None:
         assert value(selected[1]) == report.scores.shape[1]
         same(selected[2], own.mean())
     predicted = pd.read_parquet(report.folder / "final" / "test_predictions.parquet")
-    held_out = report.targets[predicted["sample"]]
+    others = np.setdiff1d(np.arange(len(report.targets)), predicted["sample"])
+    held_out = report.scaled(others)[predicted["sample"]]
     score = report.scored(held_out, np.stack(predicted["prediction"].to_list()))
     same(second, score)
     ends = re.search(rf"95% confidence interval {NUMBER} to {NUMBER} \((.+?)\)", test_how)
@@ -225,8 +271,8 @@ def _answer(report: Report) -> None:
         (r"It is the best of the (\d+) configurations, .*", _none_may_be),
         (
             rf"The smallest configuration that is within one standard error of their difference is "
-            rf"number (\d+), “(.*)”: {NUMBER} instead of {NUMBER} weights, mean {NUMBER}, difference "
-            rf"{NUMBER} \(95% interval {NUMBER} to {NUMBER}\)\.",
+            rf"number (\d+), “(.*)”: {NUMBER} instead of {NUMBER} weights, mean {NUMBER}, "
+            rf"difference {NUMBER} \(95% interval {NUMBER} to {NUMBER}\)\.",
             _smallest,
         ),
         (rf"The test score is {NUMBER} (better|worse) than the (.*)", _gap),
@@ -237,8 +283,8 @@ def _answer(report: Report) -> None:
             _against,
         ),
         (
-            rf"The best baseline, (.*), is better by {NUMBER}, 95% interval \[{NUMBER}, {NUMBER}\]: "
-            r"(.*)",
+            rf"The best baseline, (.*), is better by {NUMBER}, 95% interval "
+            rf"\[{NUMBER}, {NUMBER}\]: (.*)",
             _behind,
         ),
         (
@@ -341,25 +387,51 @@ def _configurations(report: Report) -> None:
     order = (means * report.sign).sort_values(ascending=False, kind="stable")
     shown = [means[row["id"]] for row in rows]
     np.testing.assert_allclose(shown, means[order.index])
-    name = next(
-        title
-        for title in rows[0]
-        if title not in ("Rank", "Configuration", "id") and "±" in rows[0][title]
-    )
     pairs = math.comb(len(rows), 2)
     alone = report.table("comparisons").set_index("config_id")["p_value"]
     for row in rows:
         own, scores = trials[trials["config_id"] == row["id"]], report.scores[row["id"]]
-        mean, half = row[name].split(" ± ")
-        same(mean, scores.mean(), "mean")
-        low, high = corrected_interval(report, scores)
-        same(half, max(scores.mean() - low, high - scores.mean()), "half width")
+        for title in (title for title, text in row.items() if "±" in text):
+            shown, half = row[title].split(" ± ")
+            mean, low, high = interval(report, own, title)
+            same(shown, mean, title)
+            same(half, max(mean - low, high - mean), f"half width of {title}")
         same(row["SD"], scores.std(ddof=1), "SD")
         same(row["Difference"], scores.mean() - report.best["mean"], "difference")
         if row["Rank"] != "1":
             same_p(row["p, any pair"], min(1.0, pairs * alone[row["id"]]), "p")
         same(row["Epochs"], own["epochs_trained"].mean(), "epochs")
         assert value(row["Parameters"]) == own["parameters"].max()
+        same(row["Core-hours"], own["core_hours"].sum(), "core-hours")
+        assert value(row["Memory"]) == pytest.approx(own["memory_mb"].max(), abs=0.51)
+
+
+def _estimates(report: Report) -> None:
+    rows = {row["Estimate"]: row for row in report.rows("comparison-heading")}
+    (title,) = (title for title in next(iter(rows.values())) if title in MEASURES)
+    own = report.trials[report.trials["config_id"] == report.best["config_id"]]
+    estimate, test = report.best["estimate"], report.card["test"]
+    expected = {
+        "As selected": interval(report, own, title),
+        "Held-out test set": (test["score"], test["low"], test["high"]),
+    }
+    if estimate["corrected"] is not None:
+        expected["Corrected for the selection"] = (
+            estimate["corrected"],
+            estimate["low"],
+            estimate["high"],
+        )
+        count, samples = estimate["candidates"], estimate["samples"]
+        assert count == report.scores.shape[1]
+        basis = rows["Corrected for the selection"]["Basis"]
+        assert f"{count:,} configurations" in basis
+        assert re.search(rf"of {samples:,} (samples|groups)", basis), basis
+    assert rows.keys() == expected.keys()
+    for name, numbers in expected.items():
+        ends = rows[name]["95% interval"].split(" to ")
+        for text, number in zip((rows[name][title], *ends), numbers, strict=True):
+            same(text, number, name)
+    assert f"{test['samples']:,} samples" in rows["Held-out test set"]["Basis"]
 
 
 def _comparison(report: Report) -> None:
@@ -381,9 +453,14 @@ def _comparison(report: Report) -> None:
         # The interval and the test say the same.
         outside = found["difference_low"] > 0 or found["difference_high"] < 0
         assert outside == (found["p_value"] < 0.05)
+        ahead = -report.sign * difference
         same_p(row["p"], found["p_value"])
         same_p(row["p, Holm"], holm[row["id"]])
-        ahead = -report.sign * difference
+        effect = re.fullmatch(rf"{NUMBER} \({NUMBER} to {NUMBER}\)", row["Effect"])
+        assert effect, row["Effect"]
+        for text, name in zip(effect.groups(), ("size", "low", "high"), strict=True):
+            same(text, found[f"effect_{name}"], name)
+        assert np.sign(found["effect_size"]) == np.sign(ahead.mean())
         same_percent(row["Wins"], (ahead > 0).mean() + (ahead == 0).mean() / 2)
         if row["Chosen"] not in NOTHING:
             same_percent(row["Chosen"], report.best["estimate"]["chosen"].get(row["id"], 0.0))
@@ -393,6 +470,34 @@ def _comparison(report: Report) -> None:
     pairs = math.comb(len(table), 2)
     assert value(strict[1]) == (pairs * table["p_value"] <= 0.05).sum()
     assert value(strict[2]) == len(table) - 1
+
+
+def _best_at_each_value(report: Report) -> None:
+    if report.page.find(attrs={"aria-labelledby": "comparison-values"}) is None:
+        return
+    table = report.table("configurations")
+    for row in report.rows("comparison-values"):
+        column = table[row["Axis"]].astype(str)
+        mine = table[(column == row["Value"]) | (column == f"{row['Value']}.0")]
+        assert value(row["Of"]) == len(mine)
+        best = mine.sort_values("rank").iloc[0]
+        assert row["id"] == best["config_id"]
+        (title,) = (title for title in row if title in MEASURES)
+        own = report.trials[report.trials["config_id"] == row["id"]]
+        numbers = interval(report, own, title)
+        texts = (row[title], *row["95% interval"].split(" to "))
+        for text, number in zip(texts, numbers, strict=False):
+            same(text, number, row["Axis"])
+
+
+def _audit(report: Report) -> None:
+    found = json.loads((report.folder / "audit.json").read_text())
+    assert found["samples"] == len(report.targets)
+    text = report.section("audit").get_text(" ", strip=True)
+    assert re.findall(r"GF1\d\d(?=,)", text) == found["checked"]
+    counts = re.findall(rf"{NUMBER} samples and their splits", text)
+    assert all(value(count) == len(report.targets) for count in counts)
+    assert all(finding["sentence"][:20] in text for finding in found["findings"])
 
 
 def _classes(report: Report) -> None:
@@ -432,26 +537,28 @@ def _baselines(report: Report) -> None:
     for row, found in zip(rows, table.to_dict("records"), strict=True):
         own = fits[(fits["baseline"] == found["baseline"]) & (fits["split"] != "test")]
         scores = own.set_index("split")[report.measure].reindex(best.index)
-        name = next(title for title in row if "[" in row[title] and title != "Difference")
-        same(row[name], scores.mean(), "baseline")
-        same(row["Difference"], (scores - best).mean(), "difference")
+        (title,) = (title for title in row if title.capitalize() in TITLES)
+        numbers = interval(report, own, TITLES[title.capitalize()], scores)
+        for text, number in zip(re.findall(NUMBER, row[title]), numbers, strict=True):
+            same(text, number, title)
+        ends = found["difference_low"], found["difference_high"]
+        numbers = ((scores - best).mean(), *ends)
+        for text, number in zip(re.findall(NUMBER, row["Difference"]), numbers, strict=True):
+            same(text, number, "difference")
+        same_p(row["p"], found["p_holm"])
+        same(row["Test"], found["test_score"])
         if found["baseline"] != "constant":
             continue
         kind = report.problem in ("binary", "multiclass")
         for split, score in scores.items():
             train, validation = (splits[f"{split}/{part}"] for part in ("training", "validation"))
+            targets = report.scaled(train)
             dummy = DummyClassifier(strategy="prior") if kind else DummyRegressor()
-            dummy.fit(np.zeros((len(train), 1)), report.targets[train])
-            nothing = np.zeros((len(validation), 1))
-            if kind:
-                expected = metrics.accuracy_score(
-                    report.targets[validation], dummy.predict(nothing)
-                )
-            else:
-                expected = metrics.mean_squared_error(
-                    report.targets[validation],
-                    dummy.predict(nothing).reshape(report.targets[validation].shape),
-                )
+            dummy.fit(np.zeros((len(train), 1)), targets[train])
+            answers = dummy.predict(np.zeros((len(validation), 1)))
+            judge = metrics.accuracy_score if kind else metrics.mean_squared_error
+            truth = targets[validation]
+            expected = judge(truth, answers.reshape(truth.shape))
             assert math.isclose(score, expected, rel_tol=1e-5), (split, score, expected)
 
 
@@ -471,6 +578,12 @@ def _cost(report: Report) -> None:
     failed = (trials["status"] != "finished").sum()
     assert facts["Trials"] == f"{len(trials):,}, of which {failed:,} failed"
     assert value(facts["Epochs trained"]) == trials["epochs_trained"].sum()
+    same(facts["CPU"], trials["core_hours"].sum())
+    slowest = trials.loc[trials["fit_seconds"].idxmax()]
+    assert f"{slowest['label']}, split {slowest['split']}" in facts["Slowest trial"]
+    most, added = re.findall(rf"{NUMBER} MB", facts["Memory of a trial"])
+    assert value(most) == pytest.approx(trials["memory_mb"].max(), abs=0.51)
+    assert value(added) == pytest.approx(trials["added_memory_mb"].max(), abs=0.51)
 
 
 def _data(report: Report) -> None:
@@ -480,3 +593,10 @@ def _data(report: Report) -> None:
     assert facts["Held out"] == f"{test:,} samples for the test"
     parts = np.load(report.folder / "splits.npz")
     assert len(parts["test"]) == test
+    if report.page.find(attrs={"aria-labelledby": "dataset-classes"}) is None:
+        return
+    for code, row in enumerate(report.rows("dataset-classes")):
+        count = int((report.targets == code).sum())
+        assert row["Class"] == report.card["data"]["classes"][code]
+        assert value(row["Samples"]) == count
+        assert abs(value(row["Share"]) - 100 * count / len(report.targets)) <= 0.0501
