@@ -64,10 +64,8 @@ def _percent(share: Any) -> str:
 
 def level(studies: int = 200) -> None:
     """Print how often equally good trained learners seem to differ."""
-    print(
-        "| resampling | equally good learners | configurations | own variance | moderated | set |"
-    )
-    print("|---|---|---:|---:|---:|---:|")
+    print("| resampling | equally good learners | studies | configurations | before | now | set |")
+    print("|---|---|---:|---:|---:|---:|---:|", flush=True)
     for resampling in RESAMPLINGS:
         number = max(1, studies // _FEWER[resampling.splits])
         for name, learn in LEARNERS.items():

@@ -141,9 +141,9 @@ def _ahead(scored: Scored) -> Scores:
 def _superiority(ahead: Scores) -> Scores:
     """Return on which share of the splits the first one is better; a tie is half a win."""
     known = np.isfinite(ahead)
-    won = (np.sign(ahead, where=known, out=np.zeros_like(ahead)) + 1) / 2
+    won = ((ahead > 0) & known).sum(axis=0) + ((ahead == 0) & known).sum(axis=0) / 2
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(known, won, 0).sum(axis=0) / known.sum(axis=0))
+        return np.asarray(won / known.sum(axis=0), np.float64)
 
 
 def paired_effects(
