@@ -410,12 +410,12 @@ def _no_significance(
     yield Caution(
         "GF210",
         "note",
-        f"No configuration differs significantly from the best. With "
+        f"No configuration differs significantly from the best, all pairs counted. With "
         f"{counted(validation.n_splits, 'split')} and {counted(len(compared), 'comparison')}, "
         f"the smallest p-value would pass only at a difference of about {number(needed, places)} "
         f"{measure_name(measure)}; the largest found is {number(spread, places)}.",
-        "More repeats find smaller differences; fewer configurations need less correction. Until "
-        "then choose among them by cost or simplicity.",
+        "More repeats find smaller differences; fewer configurations need less correction. That "
+        "no difference is shown does not show that there is none: see the intervals.",
     )
 
 
