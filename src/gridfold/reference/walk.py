@@ -90,7 +90,7 @@ def summary(section: type[BaseModel]) -> str:
     return sentence(section.__doc__ or "")
 
 
-_SWITCHES = ("on", "off", "yes", "no", "y", "n")
+_SWITCHES = ("on", "off", "yes", "no")
 
 
 def as_yaml(value: Any) -> str:
