@@ -29,6 +29,7 @@ rule all:
     input:
         report=rules.report.output.html,
         model=rules.fit_final.output.model,
+        crate=rules.describe_run.output.crate,
 
 
 # All rules are known here.

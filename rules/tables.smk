@@ -1,4 +1,4 @@
-"""From trials to an answer: collect, summarise, select, compare."""
+"""From trials to an answer: collect, summarise, select, compare, also with baselines."""
 
 # All training rules write the same tables, so one pattern serves all shards.
 SHARDS = PLAN.all_shards
@@ -90,8 +90,17 @@ rule summarise:
 rule select_best:
     input:
         catalogue=rules.collect.output.catalogue,
+        trials=rules.collect.output.trials,
+        search_trials=rules.collect.output.search_trials,
         configurations=rules.summarise.output.configurations,
         predictions=expand(rules.train.output.predictions, shard=PLAN.answering_shards),
+        explored=(
+            expand(rules.train.output.predictions, shard=SHARDS)
+            if PLAN.is_staged
+            else []
+        ),
+        targets=rules.prepare_data.output.targets,
+        groups=rules.prepare_data.output.groups,
     output:
         best=PATHS.best,
         predictions=PATHS.out_of_fold,
@@ -102,10 +111,10 @@ rule select_best:
     priority: 2
     resources:
         turn=1,
-        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        mem_mb=lambda wildcards, attempt: SIZES.comparison_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
-        request=lambda wildcards: REQUESTS.summary().text(),
+        request=lambda wildcards: REQUESTS.comparison().text(),
     message:
         f"Selecting a configuration by {PLAN.study.problem.ranking_measure}"
     script:
@@ -117,9 +126,7 @@ rule compare_configurations:
     input:
         trials=rules.collect.output.trials,
         configurations=rules.summarise.output.configurations,
-        predictions=expand(rules.train.output.predictions, shard=PLAN.answering_shards),
-        targets=rules.prepare_data.output.targets,
-        groups=rules.prepare_data.output.groups,
+        best=rules.select_best.output.best,
     output:
         **figure_files(COMPARISON_FIGURES),
         **table_files(COMPARISON_TABLES),
@@ -130,7 +137,7 @@ rule compare_configurations:
         PATHS.benchmark("compare_configurations")
     resources:
         turn=1,
-        mem_mb=lambda wildcards, attempt: SIZES.comparison_memory(attempt),
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
         request=lambda wildcards: REQUESTS.comparison().text(),
@@ -168,3 +175,50 @@ rule measure_scaling:
         "Comparing the speed of different world sizes"
     script:
         "../workflow/scripts/measure_scaling.py"
+
+
+# Baselines: simple learners on the same splits. Beside the training: nothing waits for it but the comparison at the end.
+rule fit_baselines:
+    input:
+        manifest=rules.prepare_data.output.manifest,
+        data=rules.prepare_data.output.features,
+        splits=rules.make_splits.output.splits,
+    output:
+        **table_files(["baseline_fits"]),
+    log:
+        PATHS.log("fit_baselines"),
+    benchmark:
+        PATHS.benchmark("fit_baselines")
+    resources:
+        turn=1,
+        mem_mb=lambda wildcards, attempt: SIZES.baselines_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.baselines_minutes(attempt),
+    params:
+        request=lambda wildcards: REQUESTS.baselines().text(),
+    message:
+        f"Fitting baselines on {len(PLAN.answering_splits)} splits"
+    script:
+        "../workflow/scripts/fit_baselines.py"
+
+
+rule compare_baselines:
+    input:
+        fits=rules.fit_baselines.output.baseline_fits,
+        trials=rules.collect.output.trials,
+        best=rules.select_best.output.best,
+    output:
+        **table_files(["baselines"]),
+    log:
+        PATHS.log("compare_baselines"),
+    benchmark:
+        PATHS.benchmark("compare_baselines")
+    resources:
+        turn=1,
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
+    params:
+        request=lambda wildcards: REQUESTS.compared_baselines().text(),
+    message:
+        "Comparing the selected configuration with the baselines"
+    script:
+        "../workflow/scripts/compare_baselines.py"

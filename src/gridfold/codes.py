@@ -39,6 +39,9 @@ CAUTION_CODES = {
     "GF209": "the best of many",
     "GF210": "no significant difference",
     "GF211": "combinations that were there already",
+    "GF212": "a simple learner that is as good",
+    "GF213": "configurations that were ended early by their scores",
+    "GF214": "a score above chance with permuted labels",
 }
 """What the report warns of, after training."""
 

@@ -227,6 +227,8 @@ class SplitsRequest(Request):
     measure : str or None
         The ranking measure, if it needs samples with different targets. Only then, so that no other
         change of the measure draws splits anew.
+    inner_fractions : tuple of float or None
+        Shares of the training parts that early stopping looks at; None where it looks at none.
     """
 
     resampling: Mapping[str, Any]
@@ -236,6 +238,7 @@ class SplitsRequest(Request):
     training_fractions: tuple[float, ...] = ()
     confirm: Mapping[str, Any] | None = None
     measure: str | None = None
+    inner_fractions: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -414,7 +417,7 @@ class CollectRequest(Request):
 
 @dataclass(frozen=True)
 class SummaryRequest(Request):
-    """What `summarise` and `select_best` depend on.
+    """What `summarise` depends on.
 
     Attributes
     ----------
@@ -430,7 +433,7 @@ class SummaryRequest(Request):
 
 @dataclass(frozen=True)
 class ComparisonRequest(Request):
-    """What `compare_configurations` depends on, besides tables and predictions.
+    """What `select_best` and `compare_configurations` depend on, besides tables and predictions.
 
     Attributes
     ----------
@@ -456,6 +459,74 @@ class ComparisonRequest(Request):
     def positive_from(self) -> float:
         """From which probability on a sample of a binary problem is predicted as positive."""
         return positive_from(self.threshold)
+
+
+@dataclass(frozen=True)
+class BaselinesRequest(Request):
+    """What `fit_baselines` depends on, besides data and splits.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The baselines that are wanted.
+    problem : str
+        ``problem.type``.
+    splits : tuple of str
+        Those on which configurations are compared in the end.
+    scale_targets : str
+        ``data.scale_targets``: several outputs are scored on the scale of training.
+    missing : mapping
+        What becomes of missing values, as far as the study says so.
+    min_frequency : int
+        ``data.min_frequency``.
+    seed : int
+        Of the draw of samples where all would take too long.
+    versions : mapping of str to str
+        Versions of the packages that decide numbers.
+    own_measures : mapping of str to OwnMeasure, or None
+    threshold : float or None
+        As in :class:`Conditions`.
+    """
+
+    names: tuple[str, ...]
+    problem: str
+    splits: tuple[str, ...]
+    scale_targets: str
+    missing: Mapping[str, Any]
+    min_frequency: int
+    seed: int
+    versions: Mapping[str, str]
+    own_measures: Mapping[str, OwnMeasure] | None = None
+    threshold: float | None = None
+
+    @property
+    def positive_from(self) -> float:
+        """From which probability on a sample of a binary problem is predicted as positive."""
+        return positive_from(self.threshold)
+
+    @property
+    def own_functions(self) -> dict[str, str]:
+        """The references of the measures of the user's own, by their names."""
+        return {name: own.function for name, own in (self.own_measures or {}).items()}
+
+
+@dataclass(frozen=True)
+class ComparedBaselinesRequest(Request):
+    """What `compare_baselines` depends on, besides tables.
+
+    Attributes
+    ----------
+    measure : str
+        What configurations are ranked by.
+    confidence : float
+        Level of all intervals, such as 0.95.
+    problem : str
+        ``problem.type``.
+    """
+
+    measure: str
+    confidence: float
+    problem: str
 
 
 @dataclass(frozen=True)
@@ -511,6 +582,8 @@ class FinalRequest(Request):
         Splits whose models make the ensemble; none without one.
     further_measures : tuple of str or None
         As in :class:`CollectRequest`.
+    by_time : bool or None
+        True where the test set is the last stretch of time, else None.
     """
 
     conditions: Conditions
@@ -519,6 +592,7 @@ class FinalRequest(Request):
     confidence: float
     splits: tuple[str, ...] = ()
     further_measures: tuple[str, ...] | None = None
+    by_time: bool | None = None
 
 
 @dataclass(frozen=True)

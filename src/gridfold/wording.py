@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,31 @@ _MOST_DECIMALS = 6
 def measure_name(measure: str) -> str:
     """Return the name of a measure as people write it."""
     return _MEASURE_NAMES.get(measure, measure.replace("_", " "))
+
+
+# Of two classes, measures that are about one of them; of several, means over the classes.
+_OF_ONE_CLASS = ("roc_auc", "f1", "average_precision", "sensitivity")
+_OVER_CLASSES = ("roc_auc_ovr", "f1_macro", "average_precision_ovr", "balanced_accuracy")
+
+
+def of_classes(measure: str, names: Sequence[str] | None) -> str:
+    """Return of which classes a measure is, in words; empty for measures that are of no class.
+
+    Parameters
+    ----------
+    measure : str
+    names : sequence of str or None
+        Of the classes; of two, the positive one last. None for numbers.
+    """
+    if not names:
+        return ""
+    if measure in _OVER_CLASSES:
+        return f"mean over the {len(names)} classes, each counting the same (macro)"
+    if len(names) > 2:
+        return ""
+    if measure in _OF_ONE_CLASS:
+        return f"positive class {shorten(names[-1], 40)}"
+    return f"negative class {shorten(names[0], 40)}" if measure == "specificity" else ""
 
 
 def direction(measure: str) -> str:
@@ -208,3 +234,9 @@ def shorten(text: str, limit: int) -> str:
         return line
     head = (limit - 1) // 2
     return f"{line[:head]}…{line[len(line) - (limit - 1 - head) :]}"
+
+
+def markdown_text(text: str) -> str:
+    """Return `text` for Markdown: no markup, no HTML, no cell, on one line."""
+    escaped = re.sub(r"[\\`*\[\]<>{}|&~$]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
+    return "".join(character if character.isprintable() else " " for character in escaped)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from gridfold.atomic import replacing
 from gridfold.canonical import derive_seed
 from gridfold.data import group_splits, time_splits
 from gridfold.data.dataset import Dataset
+from gridfold.data.inner import draw_inner
+from gridfold.data.inner import share_of as inner_share_of
 from gridfold.errors import TOLD, DataError
 from gridfold.requests import SplitsRequest
 from gridfold.store.records import intact
@@ -39,18 +41,68 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class Split:
-    """Sample indices of one split, ascending, int64."""
+    """Sample indices of one split, ascending, int64.
+
+    Attributes
+    ----------
+    training, validation : array of int64
+    inner : mapping of str to (array, array)
+        What the training part is trained on, and what early stopping looks at, by the share of the
+        latter; only the shares that configurations ask for.
+    """
 
     training: Array
     validation: Array
+    inner: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of both index lists."""
-        result = hashlib.sha256()
-        for part in (self.training, self.validation):
-            result.update(np.int64(len(part)).tobytes() + np.asarray(part, np.int64).tobytes())
-        return result.hexdigest()
+        """SHA-256 of the lists of training and validation part."""
+        return _digest(self.training, self.validation)
+
+    def watched_digest(self, stopping: Mapping[str, Any] | None) -> str:
+        """Return the SHA-256 of the lists of :meth:`parts`; empty without an inner part.
+
+        Parameters
+        ----------
+        stopping : mapping or None
+            As for :meth:`parts`.
+        """
+        if inner_share_of(stopping) is None or not self.validation.size:
+            return ""
+        return _digest(*self.parts(stopping))
+
+    def parts(self, stopping: Mapping[str, Any] | None) -> tuple[Array, Array]:
+        """Return what is trained on, and what early stopping looks at.
+
+        Parameters
+        ----------
+        stopping : mapping or None
+            The settings ``training.early_stopping`` of a configuration. By default it looks at the
+            validation part. The final model, which has none, is trained on everything.
+
+        Raises
+        ------
+        DataError
+            When the splits were drawn without such an inner part.
+        """
+        share = inner_share_of(stopping)
+        if share is None or not self.validation.size:
+            return self.training, self.validation
+        try:
+            return self.inner[f"{share:g}"]
+        except KeyError:
+            raise DataError(
+                f"the splits have no inner part of a share of {share:g} for early stopping; run "
+                "the study again, which draws it"
+            ) from None
+
+
+def _digest(*parts: Array) -> str:
+    result = hashlib.sha256()
+    for part in parts:
+        result.update(np.int64(len(part)).tobytes() + np.asarray(part, np.int64).tobytes())
+    return result.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -74,6 +126,9 @@ class Splits:
         for name, split in self.by_name.items():
             arrays[f"{name}/training"] = split.training
             arrays[f"{name}/validation"] = split.validation
+            for share, (fitted, inner) in split.inner.items():
+                arrays[f"{name}/inner/{share}/training"] = fitted
+                arrays[f"{name}/inner/{share}/validation"] = inner
         with replacing(file) as temporary:
             np.savez(temporary, allow_pickle=False, **arrays)
 
@@ -93,11 +148,26 @@ class Splits:
             return cls(
                 archive["test"],
                 {
-                    name: Split(archive[f"{name}/training"], archive[f"{name}/validation"])
+                    name: Split(
+                        archive[f"{name}/training"],
+                        archive[f"{name}/validation"],
+                        {
+                            share: (archive[f"{start}/training"], archive[f"{start}/validation"])
+                            for share, start in _inner_parts(archive.files, name)
+                        },
+                    )
                     for name in sorted(names)
                     if only in (None, name)
                 },
             )
+
+
+def _inner_parts(keys: Sequence[str], split: str) -> Iterator[tuple[str, str]]:
+    """Yield the share of each inner part of a split, and how the names of its arrays begin."""
+    for key in keys:
+        start, _, part = key.rpartition("/")
+        if part == "training" and start.startswith(f"{split}/inner/"):
+            yield start.rpartition("/")[2], start
 
 
 def make_splits(dataset: Dataset, request: SplitsRequest) -> Splits:
@@ -136,6 +206,10 @@ def make_splits(dataset: Dataset, request: SplitsRequest) -> Splits:
         raise DataError(
             f"the samples can't be split as data.test_fraction and resampling ask: {error}"
         ) from None
+    by_name = {
+        name: replace(split, inner=_inner(dataset, name, split.training, classes, request))
+        for name, split in by_name.items()
+    }
     by_name[FINAL] = Split(development, everything[:0])
     splits = Splits(test, by_name)
     check(splits, dataset, plan["method"])
@@ -303,6 +377,30 @@ def _draw_confirming(
     return {f"c{name.removeprefix('r')}": split for name, split in drawn}
 
 
+def _inner(
+    dataset: Dataset,
+    name: str,
+    training: Array,
+    classes: Array | None,
+    request: SplitsRequest,
+) -> dict[str, tuple[Array, Array]]:
+    """Return the inner parts of a split's training part, drawn as the splits are."""
+    plan = request.resampling
+    ordered = plan["method"] in ORDERED_METHODS
+    return {
+        f"{share:g}": draw_inner(
+            dataset,
+            training,
+            share,
+            derive_seed(_seed(plan), name, "inner", share),
+            classes=classes,
+            grouped=not ordered and _has_groups(dataset),
+            gap=plan["gap"] if ordered else None,
+        )
+        for share in request.inner_fractions or ()
+    }
+
+
 def _require_strata(dataset: Dataset, labels: Array, share: float, key: str) -> None:
     """Refuse classes that can't all be in both parts of a draw by classes.
 
@@ -406,6 +504,12 @@ def check(splits: Splits, dataset: Dataset, method: str) -> None:
                 dataset.groups[split.training], dataset.groups[split.validation]
             )
             _require(not shared.size, f"{name}: groups stand in both parts")
+        for fitted, inner in split.inner.values():
+            _require(
+                not np.intersect1d(fitted, inner).size
+                and not np.setdiff1d(np.union1d(fitted, inner), split.training).size,
+                f"{name}: the inner part for early stopping is no part of the training part",
+            )
         if share_of(name) == 1:
             validated.setdefault(name.partition("f")[0], []).append(split.validation)
     if method not in ("holdout", "forward"):

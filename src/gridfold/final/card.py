@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from gridfold.atomic import write_text
-from gridfold.store.model_card import ModelCard, ModelData
+from gridfold.store.model_card import CrossValidation, ModelCard, ModelData
 from gridfold.usercode.functions import own_code
-from gridfold.wording import threshold_sentence
+from gridfold.wording import markdown_text, of_classes, threshold_sentence
 
 
 def write_card(card: ModelCard, json_file: Path, markdown_file: Path) -> None:
@@ -24,25 +23,23 @@ def card_markdown(card: ModelCard) -> str:
     """Return the model card as Markdown; names of users are nothing but text in it."""
     validation, test, machine = card.cross_validation, card.test, card.environment
     lines = [
-        f"# Model card: {_text(card.study)}",
+        f"# Model card: {markdown_text(card.study)}",
         "",
-        f"Configuration `{card.configuration.id}`: {_text(card.configuration.label)}",
+        f"Configuration `{card.configuration.id}`: {markdown_text(card.configuration.label)}",
         "",
         "## Scores",
         "",
         "| estimate | measure | value | interval | n |",
         "|---|---|---|---|---|",
-        f"| cross-validation, mean over splits | {_text(validation.measure)} | "
-        f"{_shown(validation.mean)} | {_shown(validation.low)} to "
-        f"{_shown(validation.high)} | {validation.n_splits} splits |",
+        *_over_splits(validation),
     ]
     if test:
         lines.append(
-            f"| held-out test set | {_text(test.measure)} | {_shown(test.score)} | "
+            f"| held-out test set | {markdown_text(test.measure)} | {_shown(test.score)} | "
             f"{_shown(test.low)} to {_shown(test.high)} | {test.samples} samples |"
         )
         lines += [
-            f"| held-out test set | {_text(name)} | {_shown(other.score)} | "
+            f"| held-out test set | {markdown_text(name)} | {_shown(other.score)} | "
             f"{_shown(other.low)} to {_shown(other.high)} | {test.samples} samples |"
             for name, other in test.further.items()
         ]
@@ -50,13 +47,12 @@ def card_markdown(card: ModelCard) -> str:
         together, score = card.tested_ensemble
         lines.append(
             f"| mean of the models of {len(together.members)} splits, held-out test set | "
-            f"{_text(score.measure)} | {_shown(score.score)} | "
+            f"{markdown_text(score.measure)} | {_shown(score.score)} | "
             f"{_shown(score.low)} to {_shown(score.high)} | {score.samples} samples |"
         )
     lines += [
         "",
-        "The cross-validation figure is that of the winner among several and so a little "
-        "optimistic; the test set played no part in the choice.",
+        *_remarks(card),
         "",
         "## How to load it",
         "",
@@ -64,10 +60,13 @@ def card_markdown(card: ModelCard) -> str:
         "",
     ]
     if card.data.classes:
-        lines += [f"Classes: {', '.join(map(_text, card.data.classes))}", ""]
-    lines += [f"It answers with {_text(card.answers)}.", ""]
+        lines += [f"Classes: {', '.join(map(markdown_text, card.data.classes))}", ""]
+    lines += [f"It answers with {markdown_text(card.answers)}.", ""]
     if card.threshold is not None:
-        lines += [_text(threshold_sentence(card.threshold, card.data.classes or [])), ""]
+        lines += [
+            markdown_text(threshold_sentence(card.threshold, card.data.classes or [])),
+            "",
+        ]
     lines += [
         "## Where it comes from",
         "",
@@ -75,7 +74,7 @@ def card_markdown(card: ModelCard) -> str:
         f"- data digest: `{card.data.digest}`",
         f"- code: {machine.git_commit or 'not in a git repository'}",
         f"- versions: {', '.join(f'{name} {number}' for name, number in machine.packages.items())}",
-        f"- machine: {_text(machine.processor)}, {_text(machine.platform)}",
+        f"- machine: {markdown_text(machine.processor)}, {markdown_text(machine.platform)}",
         "",
         "## Settings",
         "",
@@ -85,6 +84,58 @@ def card_markdown(card: ModelCard) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _over_splits(validation: CrossValidation) -> list[str]:
+    """Return the rows of the scores over the splits: the one that is quoted, and as selected."""
+    quoted = validation.quoted
+    plain = (
+        f"| cross-validation, mean over splits{' as selected' * quoted.is_corrected} | "
+        f"{markdown_text(validation.measure)} | {_shown(validation.mean)} | "
+        f"{_shown(validation.low if quoted.is_corrected else quoted.low)} to "
+        f"{_shown(validation.high if quoted.is_corrected else quoted.high)} | "
+        f"{validation.n_splits} splits |"
+    )
+    if not quoted.is_corrected:
+        return [plain]
+    return [
+        f"| cross-validation, corrected for the selection | {markdown_text(validation.measure)} | "
+        f"{_shown(quoted.score)} | {_shown(quoted.low)} to {_shown(quoted.high)} | "
+        f"{validation.n_splits} splits |",
+        plain,
+    ]
+
+
+def _remarks(card: ModelCard) -> list[str]:
+    """Return what the scores are of, and what they don't say."""
+    validation, test = card.cross_validation, card.test
+    classes = of_classes(validation.measure, card.data.classes)
+    lines = [f"{markdown_text(validation.measure)}: {markdown_text(classes)}."] if classes else []
+    best = (
+        f"the best of {validation.tried:,} configurations"
+        if validation.tried > 1
+        else "the best of the configurations of its study"
+    )
+    if validation.quoted.is_corrected:
+        lines.append(
+            f"As selected, the score is that of {best} and so too good. The corrected one takes "
+            "out the luck of this choice, and nothing that was tried before the study."
+        )
+    elif validation.tried != 1:
+        lines.append(
+            f"The cross-validation figure is that of {best} and so too good; it could not be "
+            "corrected."
+        )
+    if test:
+        lines.append(f"The test set played no part in the choice{_used(card)}.")
+    return [line for text in lines for line in (text, "")][:-1]
+
+
+def _used(card: ModelCard) -> str:
+    """Say how often the test set was scored, if more than once."""
+    if not card.tested_ensemble:
+        return ""
+    return "; it was scored twice, by the final model and by the mean of the models of the splits"
 
 
 def _loading_code(data: ModelData, own: Sequence[Path]) -> list[str]:
@@ -133,12 +184,6 @@ def _loading_code(data: ModelData, own: Sequence[Path]) -> list[str]:
             "model.predict(inputs.from_array(samples))",
         ]
     return [*lines, "```"]
-
-
-def _text(text: str) -> str:
-    """Return `text` for Markdown: no markup, no HTML, no cell, on one line."""
-    escaped = re.sub(r"[\\`*\[\]<>{}|&~$]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
-    return "".join(character if character.isprintable() else " " for character in escaped)
 
 
 def _remark(text: str) -> str:

@@ -13,9 +13,11 @@ from gridfold.plan.stages import confirming_plan, training_fractions
 from gridfold.problems import Measure, asks_for_data, depends_on_threshold
 from gridfold.requests import (
     AuditRequest,
+    BaselinesRequest,
     ChoiceRequest,
     CollectedStage,
     CollectRequest,
+    ComparedBaselinesRequest,
     ComparisonRequest,
     Conditions,
     DataRequest,
@@ -35,8 +37,9 @@ from gridfold.requests import (
 from gridfold.space.space import Space, shown_value
 from gridfold.space.starting_points import start_points
 from gridfold.study.command import run_command
-from gridfold.study.monitors import monitors
+from gridfold.study.monitors import inner_fractions, monitors
 from gridfold.study.request import sections_of
+from gridfold.study.sections.resampling import ORDERED_METHODS
 from gridfold.study.sections.tuner import KerasTunerStrategy
 from gridfold.usercode import notebooks
 from gridfold.usercode.digests import code_digest
@@ -82,6 +85,7 @@ class JobRequests:
             tuple(training_fractions(study)),
             confirming_plan(study),
             measure if Measure.of(measure).needs_two_values else None,
+            tuple(inner_fractions(study.training, study.search)) or None,
         )
 
     def audit(self) -> AuditRequest:
@@ -181,12 +185,12 @@ class JobRequests:
         )
 
     def summary(self) -> SummaryRequest:
-        """Return what `summarise` and `select_best` depend on."""
+        """Return what `summarise` depends on."""
         study = self._study
         return SummaryRequest(study.problem.ranking_measure, study.report.confidence)
 
     def comparison(self) -> ComparisonRequest:
-        """Return what `compare_configurations` depends on, besides tables and predictions."""
+        """Return what `select_best` and `compare_configurations` depend on, besides tables."""
         study = self._study
         return ComparisonRequest(
             study.problem.ranking_measure,
@@ -197,6 +201,30 @@ class JobRequests:
             },
             study.problem.own_measures.get(study.problem.ranking_measure),
             study.problem.other_threshold,
+        )
+
+    def baselines(self) -> BaselinesRequest:
+        """Return what `fit_baselines` depends on, besides data and splits."""
+        study = self._study
+        fitted = study.data.preprocessing()
+        return BaselinesRequest(
+            study.report.wanted_baselines,
+            study.problem.type,
+            tuple(self._plan.answering_splits),
+            study.data.scale_targets,
+            fitted.get("missing", {}),
+            fitted.get("min_frequency", 1),
+            study.data.test_seed,
+            self._plan.versions,
+            own_measures(study) or None,
+            study.problem.other_threshold,
+        )
+
+    def compared_baselines(self) -> ComparedBaselinesRequest:
+        """Return what `compare_baselines` depends on, besides tables."""
+        problem = self._study.problem
+        return ComparedBaselinesRequest(
+            problem.ranking_measure, self._study.report.confidence, problem.type
         )
 
     def scaling(self) -> ScalingRequest:
@@ -228,11 +256,16 @@ class JobRequests:
             study.problem.ranking_measure,
             study.report.confidence,
             further_measures=study.problem.further_measures or None,
+            by_time=study.resampling.method in ORDERED_METHODS or None,
         )
 
     def ensemble(self) -> FinalRequest:
         """Return what `fit_ensemble` depends on, besides what was selected."""
         return replace(self.final(), splits=tuple(self._plan.answering_splits))
+
+    def permuted(self) -> FinalRequest:
+        """Return what `train_permuted` depends on, besides what was selected."""
+        return replace(self.final(), splits=tuple(self._plan.answering_splits[:1]))
 
     def report(self) -> ReportRequest:
         """Return what the figures and the report depend on, besides the tables."""

@@ -17,6 +17,7 @@ from gridfold.paths import StudyPaths
 from gridfold.requests import ReportRequest
 from gridfold.statistics.finished import StudyResults
 from gridfold.statistics.result import Comparison
+from gridfold.store.chance import ChanceLevel
 from gridfold.store.model_card import ModelCard
 from gridfold.store.selection import Selection
 from gridfold.tables.trials import StudyTables, read_table
@@ -81,6 +82,10 @@ class ReportInput:
         Without it, the page has no section on it.
     audit : Audit, optional
         What was found about data and splits; without it, the page has no section on it.
+    baselines : DataFrame, optional
+        As of :func:`gridfold.baselines.comparison.compare_baselines`, where the study wants some.
+    chance : ChanceLevel, optional
+        Where the study measures it.
     """
 
     request: ReportRequest
@@ -98,6 +103,8 @@ class ReportInput:
     feature_importance: pd.DataFrame | None = None
     comparison: Comparison | None = None
     audit: Audit | None = None
+    baselines: pd.DataFrame | None = None
+    chance: ChanceLevel | None = None
 
     @classmethod
     def read(
@@ -108,6 +115,8 @@ class ReportInput:
         *,
         with_scaling: bool,
         with_classes: bool,
+        with_baselines: bool,
+        with_chance: bool,
     ) -> ReportInput:
         """Read what the report is written from.
 
@@ -121,6 +130,10 @@ class ReportInput:
             Whether the study compares world sizes; one that did so before may have left the table.
         with_classes : bool
             Whether the study predicts classes.
+        with_baselines : bool
+            Whether the study wants baselines.
+        with_chance : bool
+            Whether it measures the chance level.
         """
         found = StudyResults.read(paths)
         return cls(
@@ -139,6 +152,8 @@ class ReportInput:
             feature_importance=read_table(paths.final_model.importance),
             comparison=found.comparison,
             audit=Audit.read(paths.audit),
+            baselines=read_table(paths.table("baselines")) if with_baselines else None,
+            chance=ChanceLevel.read(paths.chance) if with_chance else None,
         )
 
     @property

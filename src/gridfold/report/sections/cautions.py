@@ -14,16 +14,22 @@ from gridfold.codes import place_of
 from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.report.input import ReportInput, ReportSection
 from gridfold.requests import ReportRequest
-from gridfold.statistics.intervals import (
-    corrected_standard_error,
-    pairs_among,
-    rounding_variance,
-    t_quantile,
-)
+from gridfold.statistics.scored import Scored
+from gridfold.store.chance import ChanceLevel
 from gridfold.store.model_card import ModelCard
+from gridfold.store.selection import Selection
 from gridfold.tables.axes import curve_over_splits, is_ordered, sorted_values
 from gridfold.tables.trials import StudyTables
-from gridfold.wording import counted, decimals, listed, measure_name, number, percent, shorten
+from gridfold.wording import (
+    counted,
+    decimals,
+    listed,
+    measure_name,
+    number,
+    p_value,
+    percent,
+    shorten,
+)
 
 Severity = Literal["warning", "note"]
 
@@ -35,6 +41,8 @@ _STILL_FALLING, _RISING = 0.9, 0.7
 _LEAST_FALL, _LEAST_RISE = 0.03, 0.05
 # So close to the end of a drawn interval counts as its edge.
 _EDGE_OF_INTERVAL = 0.05
+# How much too good accuracy was in docs/statistics.md, “Early stopping”.
+_SIMULATED_PATIENCE, _SIMULATED_BY_SCORE, _SIMULATED_BY_LOSS = 5, "0.07", "0.02"
 _AXES_NAMED = 6
 _SPLITS_NAMED = 8
 
@@ -68,8 +76,17 @@ class Caution:
 
 def cautions(study: ReportInput) -> ReportSection:
     """Return what limits the trust in the answer."""
-    found = find_cautions(study.request, study.tables, study.card)
-    return ReportSection("cautions", "Warnings", "Warnings", {"cautions": found})
+    return ReportSection("cautions", "Warnings", "Warnings", {"cautions": all_cautions(study)})
+
+
+def all_cautions(study: ReportInput) -> list[Caution]:
+    """Return the cautions of a study and those of what it is compared with, warnings first."""
+    found = [
+        *find_cautions(study.request, study.tables, study.card),
+        *_no_better_than_a_baseline(study.baselines, study.best),
+        *_above_chance(study.chance, study.card),
+    ]
+    return sorted(found, key=lambda caution: caution.severity == "note")
 
 
 def find_cautions(request: ReportRequest, tables: StudyTables, card: ModelCard) -> list[Caution]:
@@ -92,11 +109,51 @@ def find_cautions(request: ReportRequest, tables: StudyTables, card: ModelCard) 
         *_edges(configurations, request.study["search"]["space"], selected),
         *_training_length(epochs[epochs["config_id"] == selected], settings),
         *_optimism(configurations, card),
-        *_stopped_by_the_score(settings, card),
+        *_stopped_by_the_score(settings, card, request.study),
         *_no_significance(trials, configurations, card),
         *_duplicates(request.duplicates),
     ]
     return sorted(found, key=lambda caution: caution.severity == "note")
+
+
+def _no_better_than_a_baseline(
+    baselines: pd.DataFrame | None, best: Selection
+) -> Iterator[Caution]:
+    if baselines is None or not len(baselines):
+        return
+    row = baselines.iloc[0]
+    sign = Measure.of(best.measure).sign
+    if not sign * row["difference"] >= 0:
+        return
+    yield Caution(
+        "GF212",
+        "warning",
+        f"A simple learner is at least as good on the same splits: {row['name']} has a mean "
+        f"{measure_name(best.measure)} of {number(row[f'{best.measure}_mean'], best.decimals)}.",
+        "Prefer it, or search further; see “Compared with simple learners”.",
+    )
+
+
+def _above_chance(chance: ChanceLevel | None, card: ModelCard) -> Iterator[Caution]:
+    if chance is None or not chance.is_above_chance:
+        return
+    stopping = card.configuration.settings["training"]["early_stopping"]
+    places = decimals([], [chance.low, chance.high])
+    reason = (
+        "Early stopping follows the validation part, which is one way to it; its size shows here."
+        if stopping
+        else "Look for what hands the validation part to the training: own data, own training "
+        "loops, files that are read."
+    )
+    yield Caution(
+        "GF214",
+        "warning",
+        f"With permuted labels, the selected configuration reaches {number(chance.score, places)} "
+        f"{measure_name(chance.measure)} on {chance.split}, where chance gives "
+        f"{number(chance.low, places)} to {number(chance.high, places)} "
+        f"(p = {p_value(chance.p_value)}): its training has seen the labels that it is scored by.",
+        reason,
+    )
 
 
 def _too_few_splits(card: ModelCard, configurations: pd.DataFrame) -> Iterator[Caution]:
@@ -177,8 +234,13 @@ def _no_test_set(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caut
         yield Caution(
             "GF204",
             "warning",
-            "No test set was held out, so nothing here is free of the selection: the score of "
-            "the selected configuration is optimistic.",
+            "No test set was held out, so nothing here is free of the selection: "
+            + (
+                "the score of the selected configuration is corrected for the choice among these, "
+                "and for nothing that was tried before."
+                if card.cross_validation.quoted.is_corrected
+                else "the score of the selected configuration is optimistic."
+            ),
             remedy,
         )
 
@@ -265,28 +327,48 @@ def _training_length(history: pd.DataFrame, settings: Mapping[str, Any]) -> Iter
         )
 
 
-def _stopped_by_the_score(settings: Mapping[str, Any], card: ModelCard) -> Iterator[Caution]:
-    """Tell of weights that were picked by the very score that they get."""
+def _stopped_by_the_score(
+    settings: Mapping[str, Any], card: ModelCard, study: Mapping[str, Any]
+) -> Iterator[Caution]:
+    """Tell of trainings that were ended, or kept, by the samples that they are scored on."""
     stopping, measure = settings["early_stopping"], card.cross_validation.measure
-    if not stopping or not stopping["restore_best"]:
-        return
-    followed = PROBLEM_KINDS[card.configuration.problem].metric
-    if {"val_metric": followed}.get(stopping["monitor"], stopping["monitor"]) != measure:
-        return
-    yield Caution(
-        "GF208",
-        "note" if card.test else "warning",
-        f"Each trial keeps the weights of the epoch with the best {measure_name(measure)} on its "
-        "validation part and is scored on the same part: the best of many epochs is in part the "
-        "luckiest, so scores over the splits are optimistic.",
-        "Quote the held-out test score, which took no part in it."
-        if card.test
-        else "Hold out a test set with `data.test_fraction`, or stop by `val_loss`.",
-    )
+    if stopping and stopping.get("on", "validation") == "validation":
+        followed = PROBLEM_KINDS[card.configuration.problem].metric
+        watched = {"val_metric": followed}.get(stopping["monitor"], stopping["monitor"])
+        best = "the lowest loss" if watched == "val_loss" else f"the best {measure_name(watched)}"
+        does = "keeps the weights of" if stopping["restore_best"] else "is ended by"
+        yield Caution(
+            "GF208",
+            "note" if card.test else "warning",
+            f"Each trial {does} the epoch with {best} on its validation part and "
+            "is scored on the same part: the best of many epochs is in part the luckiest, so "
+            "scores over the splits are optimistic, and no correction knows of it. With small "
+            f"networks on 100 samples and a patience of {_SIMULATED_PATIENCE}, accuracy was too "
+            "good by "
+            + (
+                f"{_SIMULATED_BY_SCORE} on average."
+                if watched == measure
+                else f"{_SIMULATED_BY_LOSS} on average when the loss decided."
+            ),
+            "Set `training.early_stopping.on: inner`, which looks at a part of the training part."
+            + " The held-out test score took no part in it." * bool(card.test),
+        )
+    strategy = study["search"]["strategy"]
+    if strategy["type"] == "hyperband" or strategy.get("tuner") == "hyperband":
+        yield Caution(
+            "GF213",
+            "note",
+            "Hyperband ends configurations early by their scores on the very splits that the "
+            "others are compared on. The luck in that is part of the luck of the selection.",
+            "Quote the held-out test score."
+            if card.test
+            else "Hold out a test set with `data.test_fraction`.",
+        )
 
 
 def _optimism(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caution]:
-    count, splits = len(configurations), card.cross_validation.n_splits
+    validation = card.cross_validation
+    count, splits = max(validation.tried, len(configurations)), validation.n_splits
     if count <= 2 * splits:
         return
     remedy = (
@@ -294,13 +376,20 @@ def _optimism(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caution
         if card.test
         else "Hold out a test set with `data.test_fraction`, or use more splits."
     )
-    yield Caution(
-        "GF209",
-        "note" if card.test else "warning",
-        f"The selected configuration is the best of {count:,} on {counted(splits, 'split')}; the "
-        "best of many is in part the luckiest, so its score on them is optimistic.",
-        remedy,
+    compared = ""
+    if count > len(configurations):
+        compared = f", {len(configurations):,} of which were compared in the end,"
+    text = (
+        f"The selected configuration is the best of {count:,}{compared} on "
+        f"{counted(splits, 'split')}; the best of many is in part the luckiest, so its score on "
+        "them is optimistic."
     )
+    if validation.quoted.is_corrected:
+        text += (
+            " The score that is quoted is corrected for this choice; scores in the tables and "
+            "figures are as selected."
+        )
+    yield Caution("GF209", "note" if card.test else "warning", text, remedy)
 
 
 def _no_significance(
@@ -312,7 +401,9 @@ def _no_significance(
     if not len(compared) or (compared["p_value"] <= alpha).any():
         return
     measure = validation.measure
-    needed = detectable_difference(trials, configurations, measure, alpha)
+    needed = detectable_difference(
+        Scored.of(trials, configurations, measure, validation.confidence)
+    )
     means = configurations[f"{measure}_mean"]
     places = decimals(configurations[f"{measure}_sd"], means)
     spread = float((means[compared.index] - means.iloc[0]).abs().max())
@@ -328,34 +419,20 @@ def _no_significance(
     )
 
 
-def detectable_difference(
-    trials: pd.DataFrame, configurations: pd.DataFrame, measure: str, alpha: float
-) -> float:
+def detectable_difference(scored: Scored) -> float:
     """Return the difference to the best that a typical comparison would need to be significant.
 
-    The corrected resampled t-test at the level that is left of `alpha` for each of all pairs, with
-    the median standard error over the comparisons.
+    By the test of all tables, adjusted for all pairs, with the median standard error over the
+    comparisons.
 
     Parameters
     ----------
-    trials, configurations : DataFrame
-    measure : str
-    alpha : float
-        One minus the confidence.
+    scored : Scored
+        Of two configurations at least.
     """
-    finished = trials[trials["status"] == "finished"]
-    ratio = float((finished["n_validation"] / finished["n_train"]).mean())
-    scores = finished.pivot(index="split", columns="config_id", values=measure)
-    best = scores[configurations.loc[0, "config_id"]]
-    compared = configurations.loc[configurations["p_value"].notna(), "config_id"]
-    pairs = pairs_among(len(compared))
-    least = 2 * rounding_variance(measure, finished[measure], finished["n_validation"])
-    needed = []
-    for config_id in compared:
-        difference = (scores[config_id] - best).dropna().to_numpy(float)
-        critical = t_quantile(1 - alpha / pairs / 2, len(difference) - 1)
-        needed.append(critical * corrected_standard_error(difference, ratio, least))
-    return float(np.median(needed))
+    names = list(scored.scores.columns)
+    found = scored.differences(names[1:], names[0])
+    return float(np.nanmedian(found.detectable(scored.alpha / scored.test.pairs)))
 
 
 def _duplicates(duplicates: Sequence[Any]) -> Iterator[Caution]:
