@@ -205,13 +205,16 @@ def _undefined(trials: pd.DataFrame, measure: str) -> Iterator[Caution]:
     left = finished["split"].nunique() - len(names)
     if len(names) > _SPLITS_NAMED:
         names[_SPLITS_NAMED:] = [f"{len(names) - _SPLITS_NAMED} more"]
+    of_classes = Measure.of(measure).needs_two_classes
     yield Caution(
         "GF203",
         "warning",
         f"{measure_name(measure)} is not defined on {listed(names)}, whose validation parts have "
-        "too few samples or only one class; means and tests are over the other "
-        f"{counted(left, 'split')}.",
-        "Use `resampling.method: stratified`, fewer folds, or a measure such as `log_loss`.",
+        f"too few samples or only one {'class' if of_classes else 'value'}; means and tests are "
+        f"over the other {counted(left, 'split')}.",
+        "Use `resampling.method: stratified`, fewer folds, or a measure such as `log_loss`."
+        if of_classes
+        else "Use fewer folds, or a measure such as `mae`.",
     )
 
 
