@@ -49,7 +49,7 @@ def against_the_best(table: pd.DataFrame | None, best: Selection) -> list[str]:
     if not math.isfinite(row["difference"]):
         return ["No baseline has a score that the selected configuration could be compared with."]
     advantage = -row["difference"] * Measure.of(best.measure).sign
-    places, level = _places(table, best), percent(best.confidence)
+    places, level = places_of(table, best), percent(best.confidence)
     size = number(abs(row["difference"]), places)
     name, ahead = str(row["name"]), advantage > 0
     if not size.strip("0.,"):
@@ -106,7 +106,8 @@ def _part(row: dict[Any, Any]) -> str:
     )
 
 
-def _places(table: pd.DataFrame, best: Selection) -> int:
+def places_of(table: pd.DataFrame, best: Selection) -> int:
+    """Return how many decimals of the scores of baselines are worth showing."""
     return max(best.decimals, decimals_of(table.head(1).to_dict("records"), best.measure))
 
 
@@ -135,7 +136,7 @@ def _sentences(table: pd.DataFrame, best: Selection) -> Iterator[str]:
 
 
 def _table(table: pd.DataFrame, best: Selection) -> Table:
-    measure, places = best.measure, _places(table, best)
+    measure, places = best.measure, places_of(table, best)
     name, level = measure_name(measure), percent(best.confidence)
 
     def column(title: str, explanation: str, key: str, low: str = "") -> TableColumn:

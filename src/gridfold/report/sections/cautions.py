@@ -12,6 +12,7 @@ import pandas as pd
 
 from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.report.input import ReportInput, ReportSection
+from gridfold.report.sections.baselines import places_of
 from gridfold.requests import ReportRequest
 from gridfold.statistics.intervals import (
     corrected_standard_error,
@@ -118,7 +119,7 @@ def _no_better_than_a_baseline(
     yield Caution(
         "warning",
         f"A simple learner is at least as good on the same splits: {row['name']} has a mean "
-        f"{measure_name(best.measure)} of {number(row[f'{best.measure}_mean'], best.decimals)}.",
+        f"{measure_name(best.measure)} of {number(row[f'{best.measure}_mean'], places_of(baselines, best))}.",
         "Prefer it, or search further; see “Compared with simple learners”.",
     )
 
