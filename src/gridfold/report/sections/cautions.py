@@ -112,14 +112,14 @@ def _no_better_than_a_baseline(
 ) -> Iterator[Caution]:
     if baselines is None or not len(baselines):
         return
-    row = baselines.iloc[0]
-    sign = Measure.of(best.measure).sign
+    row, sign = baselines.iloc[0], Measure.of(best.measure).sign
+    mean = number(row[f"{best.measure}_mean"], places_of(baselines, best))
     if not sign * row["difference"] >= 0:
         return
     yield Caution(
         "warning",
         f"A simple learner is at least as good on the same splits: {row['name']} has a mean "
-        f"{measure_name(best.measure)} of {number(row[f'{best.measure}_mean'], places_of(baselines, best))}.",
+        f"{measure_name(best.measure)} of {mean}.",
         "Prefer it, or search further; see “Compared with simple learners”.",
     )
 
