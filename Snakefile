@@ -20,6 +20,7 @@ include: "rules/search.smk"
 include: "rules/tables.smk"
 include: "rules/final.smk"
 include: "rules/figures.smk"
+include: "rules/audit.smk"
 include: "rules/report.smk"
 
 

@@ -54,6 +54,7 @@ rule report:
         feature_importance=rules.fit_final.output.importance,
         manifest=rules.prepare_data.output.manifest,
         description=rules.prepare_data.output.description,
+        audit=rules.audit_data.output.audit,
         figures=expand(
             PATHS.figure("{name}", "{kind}"), name=FIGURES, kind=["svg", "png"]
         ),

@@ -90,8 +90,17 @@ rule summarise:
 rule select_best:
     input:
         catalogue=rules.collect.output.catalogue,
+        trials=rules.collect.output.trials,
+        search_trials=rules.collect.output.search_trials,
         configurations=rules.summarise.output.configurations,
         predictions=expand(rules.train.output.predictions, shard=PLAN.answering_shards),
+        explored=(
+            expand(rules.train.output.predictions, shard=SHARDS)
+            if PLAN.is_staged
+            else []
+        ),
+        targets=rules.prepare_data.output.targets,
+        groups=rules.prepare_data.output.groups,
     output:
         best=PATHS.best,
         predictions=PATHS.out_of_fold,
@@ -102,10 +111,10 @@ rule select_best:
     priority: 2
     resources:
         turn=1,
-        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        mem_mb=lambda wildcards, attempt: SIZES.comparison_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
-        request=lambda wildcards: REQUESTS.summary().text(),
+        request=lambda wildcards: REQUESTS.comparison().text(),
     message:
         f"Selecting a configuration by {PLAN.study.problem.ranking_measure}"
     script:
@@ -117,9 +126,7 @@ rule compare_configurations:
     input:
         trials=rules.collect.output.trials,
         configurations=rules.summarise.output.configurations,
-        predictions=expand(rules.train.output.predictions, shard=PLAN.answering_shards),
-        targets=rules.prepare_data.output.targets,
-        groups=rules.prepare_data.output.groups,
+        best=rules.select_best.output.best,
     output:
         **figure_files(COMPARISON_FIGURES),
         **table_files(COMPARISON_TABLES),
@@ -130,7 +137,7 @@ rule compare_configurations:
         PATHS.benchmark("compare_configurations")
     resources:
         turn=1,
-        mem_mb=lambda wildcards, attempt: SIZES.comparison_memory(attempt),
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
         request=lambda wildcards: REQUESTS.comparison().text(),

@@ -123,6 +123,16 @@ class StudyPaths:
         return self.root / "splits.npz"
 
     @property
+    def audit(self) -> Path:
+        """What is wrong with data and splits (:class:`gridfold.audit.finding.Audit`)."""
+        return self.root / "audit.json"
+
+    @property
+    def audit_passed(self) -> Path:
+        """Which findings were accepted, of a study that others would stop (`audit.fail_on`)."""
+        return self.root / "audit_passed.json"
+
+    @property
     def runs(self) -> Path:
         """The run store; never declared to Snakemake, which deletes outputs of failed jobs."""
         return self.root / "runs"

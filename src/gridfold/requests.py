@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from gridfold import typed_json
 from gridfold.problems import depends_on_threshold, positive_from, threshold_in
@@ -225,8 +225,10 @@ class SplitsRequest(Request):
     confirm : mapping or None
         How the splits of `search.confirm` are drawn, in the form of the section `resampling`.
     measure : str or None
-        The ranking measure, if it needs samples of two classes. Only then, so that no other change
-        of the measure draws splits anew.
+        The ranking measure, if it needs samples with different targets. Only then, so that no other
+        change of the measure draws splits anew.
+    inner_fractions : tuple of float or None
+        Shares of the training parts that early stopping looks at; None where it looks at none.
     """
 
     resampling: Mapping[str, Any]
@@ -236,6 +238,39 @@ class SplitsRequest(Request):
     training_fractions: tuple[float, ...] = ()
     confirm: Mapping[str, Any] | None = None
     measure: str | None = None
+    inner_fractions: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class AuditRequest(Request):
+    """What `audit_data` depends on, besides data and splits.
+
+    Attributes
+    ----------
+    method : str
+        ``resampling.method``.
+    measure : str
+        What configurations are ranked by.
+    """
+
+    method: str
+    measure: str
+
+
+@dataclass(frozen=True)
+class GateRequest(Request):
+    """What `require_audit` depends on, besides the findings.
+
+    Attributes
+    ----------
+    fail_on : {"error", "warning"}
+        The least severity of a finding that stops a study.
+    accept : mapping of str to str
+        Reasons by the codes of accepted findings.
+    """
+
+    fail_on: Literal["error", "warning"]
+    accept: Mapping[str, str]
 
 
 # -- training and search ---------------------------------------------------------------------------
@@ -382,7 +417,7 @@ class CollectRequest(Request):
 
 @dataclass(frozen=True)
 class SummaryRequest(Request):
-    """What `summarise` and `select_best` depend on.
+    """What `summarise` depends on.
 
     Attributes
     ----------
@@ -398,7 +433,7 @@ class SummaryRequest(Request):
 
 @dataclass(frozen=True)
 class ComparisonRequest(Request):
-    """What `compare_configurations` depends on, besides tables and predictions.
+    """What `select_best` and `compare_configurations` depend on, besides tables and predictions.
 
     Attributes
     ----------
@@ -547,6 +582,8 @@ class FinalRequest(Request):
         Splits whose models make the ensemble; none without one.
     further_measures : tuple of str or None
         As in :class:`CollectRequest`.
+    by_time : bool or None
+        True where the test set is the last stretch of time, else None.
     """
 
     conditions: Conditions
@@ -555,6 +592,7 @@ class FinalRequest(Request):
     confidence: float
     splits: tuple[str, ...] = ()
     further_measures: tuple[str, ...] | None = None
+    by_time: bool | None = None
 
 
 @dataclass(frozen=True)

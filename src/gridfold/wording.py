@@ -36,6 +36,31 @@ def measure_name(measure: str) -> str:
     return _MEASURE_NAMES.get(measure, measure.replace("_", " "))
 
 
+# Of two classes, measures that are about one of them; of several, means over the classes.
+_OF_ONE_CLASS = ("roc_auc", "f1", "average_precision", "sensitivity")
+_OVER_CLASSES = ("roc_auc_ovr", "f1_macro", "average_precision_ovr", "balanced_accuracy")
+
+
+def of_classes(measure: str, names: Sequence[str] | None) -> str:
+    """Return of which classes a measure is, in words; empty for measures that are of no class.
+
+    Parameters
+    ----------
+    measure : str
+    names : sequence of str or None
+        Of the classes; of two, the positive one last. None for numbers.
+    """
+    if not names:
+        return ""
+    if measure in _OVER_CLASSES:
+        return f"mean over the {len(names)} classes, each counting the same (macro)"
+    if len(names) > 2:
+        return ""
+    if measure in _OF_ONE_CLASS:
+        return f"positive class {shorten(names[-1], 40)}"
+    return f"negative class {shorten(names[0], 40)}" if measure == "specificity" else ""
+
+
 def direction(measure: str) -> str:
     """Return in words which end of a measure is the good one."""
     return "lower is better" if Measure.of(measure).lower_is_better else "higher is better"

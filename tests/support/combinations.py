@@ -46,7 +46,7 @@ FACTORS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "threshold": ("usual", "another"),
         "stages": ("none", "refine", "confirm", "all"),
         "distribution": ("none", "mirrored", "horovod"),
-        "stopping": ("off", "best epoch", "last epoch", "own measure"),
+        "stopping": ("off", "best epoch", "last epoch", "own measure", "inner part"),
         "test set": ("drawn", "given", "none"),
         "jobs": ("auto", "one trial each", "tuner's workers"),
         "steps": ("auto", "one by one"),
@@ -133,7 +133,7 @@ REFUSALS = (
     ),
     Refusal({"model": ("loop",), "distribution": _SEVERAL}, "allowed: a world size of 1"),
     Refusal(
-        {"model": ("loop",), "stopping": ("best epoch", "last epoch", "own measure")},
+        {"model": ("loop",), "stopping": ("best epoch", "last epoch", "own measure", "inner part")},
         "trains by itself",
     ),
     Refusal({"model": ("loop",), "training": ("class weights",)}, "trains by itself"),
@@ -299,6 +299,8 @@ def _training(combination: Combination) -> dict[str, Any]:
             "patience": 1,
             "restore_best": combination["stopping"] != "last epoch",
         }
+    if combination["stopping"] == "inner part":
+        training["early_stopping"]["on"] = "inner"
     if combination["steps"] == "one by one":
         training["steps_per_execution"] = 1
     return training

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.statistics.comparison import compare
 from gridfold.statistics.result import Comparison
+from gridfold.statistics.selection import estimate_of_study
 from gridfold.statistics.summary import select, summarise
+from gridfold.store.model_card import CrossValidation
 from gridfold.training.measures import score
 
 
@@ -54,12 +57,18 @@ def predicted(
 def compared(folder: Path, **options: Any) -> tuple[Finished, Comparison]:
     """Return a finished study and its comparison."""
     study, plan, targets = predicted(folder, **options)
-    found = compare(
-        JobRequests(plan).comparison(),
+    request = JobRequests(plan).comparison()
+    predictions = [folder / "predictions.parquet"]
+    estimate = estimate_of_study(
+        request,
         study.trials,
         study.configurations,
+        study.trials.assign(stage="explore"),
         targets=targets,
         groups=np.arange(len(targets)),
-        predictions=[folder / "predictions.parquet"],
+        compared=predictions,
+        explored=[],
     )
-    return study, found
+    study.best = replace(study.best, estimate=estimate)
+    study.card = replace(study.card, cross_validation=CrossValidation.of(study.best))
+    return study, compare(request, study.trials, study.configurations, estimate)

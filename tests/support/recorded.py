@@ -32,7 +32,6 @@ def selected(
         high=None,
         n_splits=1,
         final_epochs=final_epochs,
-        not_distinguishable=0,
         configurations=1,
     )
 
@@ -48,15 +47,7 @@ def model_card(
         study="a study",
         created="2026-01-02T03:04:05+00:00",
         configuration=SelectedConfiguration(best.config_id, best.label, settings),
-        cross_validation=CrossValidation(
-            best.measure,
-            best.mean,
-            best.sd,
-            best.low,
-            best.high,
-            best.n_splits,
-            best.confidence,
-        ),
+        cross_validation=CrossValidation.of(best),
         training=FinalTraining(
             samples=50, epochs=best.final_epochs, final_loss=0.1, fit_seconds=2.5
         ),

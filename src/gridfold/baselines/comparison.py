@@ -10,9 +10,10 @@ import pandas as pd
 from gridfold.baselines.fitting import TEST
 from gridfold.baselines.names import baseline_name
 from gridfold.problems import Measure
-from gridfold.requests import ComparedBaselinesRequest, ComparisonRequest
+from gridfold.requests import ComparedBaselinesRequest
 from gridfold.statistics.intervals import mean_interval, rounding_variance
-from gridfold.statistics.pairwise import Scored, compare_with_selected
+from gridfold.statistics.pairwise import compare_with_selected
+from gridfold.statistics.scored import Scored
 from gridfold.tables.trials import Column, all_measures
 
 BASELINE_COLUMNS = (
@@ -144,7 +145,7 @@ def _paired(
     names = [_SELECTED, *dict.fromkeys(scored["baseline"])]
     complete = pd.DataFrame({"config_id": names, "n_failed": 0, f"{measure}_mean": 0.0})
     table = compare_with_selected(
-        Scored.of(both, complete, ComparisonRequest(measure, request.confidence, {})),
+        Scored.of(both, complete, measure, request.confidence),
         dict.fromkeys(names, ""),
     )
     return table.iloc[1:].rename(columns={"config_id": "baseline"})[["baseline", *_PAIRED]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,15 @@ import numpy as np
 from gridfold.arrays import Array
 from gridfold.atomic import replacing
 from gridfold.canonical import derive_seed
-from gridfold.data import time_splits
+from gridfold.data import group_splits, time_splits
 from gridfold.data.dataset import Dataset
+from gridfold.data.inner import draw_inner
+from gridfold.data.inner import share_of as inner_share_of
 from gridfold.errors import TOLD, DataError
 from gridfold.requests import SplitsRequest
 from gridfold.store.records import intact
 from gridfold.study.sections.resampling import (
+    GROUPED_METHODS,
     ORDERED_METHODS,
     UNGROUPED_METHODS,
     reduced,
@@ -38,18 +41,68 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class Split:
-    """Sample indices of one split, ascending, int64."""
+    """Sample indices of one split, ascending, int64.
+
+    Attributes
+    ----------
+    training, validation : array of int64
+    inner : mapping of str to (array, array)
+        What the training part is trained on, and what early stopping looks at, by the share of the
+        latter; only the shares that configurations ask for.
+    """
 
     training: Array
     validation: Array
+    inner: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of both index lists."""
-        result = hashlib.sha256()
-        for part in (self.training, self.validation):
-            result.update(np.int64(len(part)).tobytes() + np.asarray(part, np.int64).tobytes())
-        return result.hexdigest()
+        """SHA-256 of the lists of training and validation part."""
+        return _digest(self.training, self.validation)
+
+    def watched_digest(self, stopping: Mapping[str, Any] | None) -> str:
+        """Return the SHA-256 of the lists of :meth:`parts`; empty without an inner part.
+
+        Parameters
+        ----------
+        stopping : mapping or None
+            As for :meth:`parts`.
+        """
+        if inner_share_of(stopping) is None or not self.validation.size:
+            return ""
+        return _digest(*self.parts(stopping))
+
+    def parts(self, stopping: Mapping[str, Any] | None) -> tuple[Array, Array]:
+        """Return what is trained on, and what early stopping looks at.
+
+        Parameters
+        ----------
+        stopping : mapping or None
+            The settings ``training.early_stopping`` of a configuration. By default it looks at the
+            validation part. The final model, which has none, is trained on everything.
+
+        Raises
+        ------
+        DataError
+            When the splits were drawn without such an inner part.
+        """
+        share = inner_share_of(stopping)
+        if share is None or not self.validation.size:
+            return self.training, self.validation
+        try:
+            return self.inner[f"{share:g}"]
+        except KeyError:
+            raise DataError(
+                f"the splits have no inner part of a share of {share:g} for early stopping; run "
+                "the study again, which draws it"
+            ) from None
+
+
+def _digest(*parts: Array) -> str:
+    result = hashlib.sha256()
+    for part in parts:
+        result.update(np.int64(len(part)).tobytes() + np.asarray(part, np.int64).tobytes())
+    return result.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -73,6 +126,9 @@ class Splits:
         for name, split in self.by_name.items():
             arrays[f"{name}/training"] = split.training
             arrays[f"{name}/validation"] = split.validation
+            for share, (fitted, inner) in split.inner.items():
+                arrays[f"{name}/inner/{share}/training"] = fitted
+                arrays[f"{name}/inner/{share}/validation"] = inner
         with replacing(file) as temporary:
             np.savez(temporary, allow_pickle=False, **arrays)
 
@@ -92,11 +148,26 @@ class Splits:
             return cls(
                 archive["test"],
                 {
-                    name: Split(archive[f"{name}/training"], archive[f"{name}/validation"])
+                    name: Split(
+                        archive[f"{name}/training"],
+                        archive[f"{name}/validation"],
+                        {
+                            share: (archive[f"{start}/training"], archive[f"{start}/validation"])
+                            for share, start in _inner_parts(archive.files, name)
+                        },
+                    )
                     for name in sorted(names)
                     if only in (None, name)
                 },
             )
+
+
+def _inner_parts(keys: Sequence[str], split: str) -> Iterator[tuple[str, str]]:
+    """Yield the share of each inner part of a split, and how the names of its arrays begin."""
+    for key in keys:
+        start, _, part = key.rpartition("/")
+        if part == "training" and start.startswith(f"{split}/inner/"):
+            yield start.rpartition("/")[2], start
 
 
 def make_splits(dataset: Dataset, request: SplitsRequest) -> Splits:
@@ -121,7 +192,8 @@ def make_splits(dataset: Dataset, request: SplitsRequest) -> Splits:
         groups = len(np.unique(dataset.groups))
         raise DataError(
             f"the data have {groups:,} groups, which resampling.method: {plan['method']} would "
-            "separate; allowed: group or holdout, blocked or forward, or data without groups"
+            "separate; allowed: group, stratified_group or holdout, blocked or forward, or data "
+            "without groups"
         )
     try:
         development, test = _held_out(dataset, everything, classes, request)
@@ -134,15 +206,19 @@ def make_splits(dataset: Dataset, request: SplitsRequest) -> Splits:
         raise DataError(
             f"the samples can't be split as data.test_fraction and resampling ask: {error}"
         ) from None
+    by_name = {
+        name: replace(split, inner=_inner(dataset, name, split.training, classes, request))
+        for name, split in by_name.items()
+    }
     by_name[FINAL] = Split(development, everything[:0])
     splits = Splits(test, by_name)
     check(splits, dataset, plan["method"])
-    if classes is not None and request.measure is not None:
-        _check_classes(splits, classes, request.measure)
+    if request.measure is not None:
+        _check_measure(splits, dataset, request.measure)
     return splits
 
 
-def _check_classes(splits: Splits, classes: Array, measure: str) -> None:
+def _check_measure(splits: Splits, dataset: Dataset, measure: str) -> None:
     """Tell of validation parts on which the ranking measure is not defined.
 
     Raises
@@ -151,25 +227,33 @@ def _check_classes(splits: Splits, classes: Array, measure: str) -> None:
         When that is all of them, and nothing could be ranked.
     """
     scored = {name: split for name, split in splits.by_name.items() if name != FINAL}
-    lacking = [n for n, s in scored.items() if len(np.unique(classes[s.validation])) < 2]
-    remedy = "resampling.method stratified, fewer folds, or another problem.measure"
+    lacking = [n for n, s in scored.items() if _is_constant(dataset.targets[s.validation])]
+    of_classes = dataset.class_names is not None
+    only = "one class only" if of_classes else "one value only"
+    stratified = "stratified_group" if _has_groups(dataset) else "stratified"
+    method = f"resampling.method {stratified}, " if of_classes else ""
+    remedy = f"{method}fewer folds, or another problem.measure"
     if len(lacking) == len(scored):
         raise DataError(
-            f"{measure} is not defined on any split: the validation parts have one class only "
+            f"{measure} is not defined on any split: the validation parts have {only} "
             f"({', '.join(lacking)}); use {remedy}"
         )
     if lacking:
         log.warning(
-            "%s is not defined on %s, whose validation parts have one class only: means are over "
-            "the other splits. %s would mend that.",
+            "%s is not defined on %s, whose validation parts have %s: means are over the other "
+            "splits. %s would mend that.",
             measure,
             ", ".join(lacking),
+            only,
             remedy,
             extra=TOLD,
         )
-    if len(splits.test) and len(np.unique(classes[splits.test])) < 2:
-        text = "%s is not defined on the test set, which has one class only"
-        log.warning(text, measure, extra=TOLD)
+    if len(splits.test) and _is_constant(dataset.targets[splits.test]):
+        log.warning("%s is not defined on the test set, which has %s", measure, only, extra=TOLD)
+
+
+def _is_constant(targets: Array) -> bool:
+    return bool((targets == targets[:1]).all())
 
 
 def _held_out(
@@ -187,14 +271,15 @@ def _held_out(
     seed = derive_seed(request.test_seed, "test")
     splitter: Any
     if _has_groups(dataset):
-        splitter = model_selection.GroupShuffleSplit(1, test_size=fraction, random_state=seed)
-    elif classes is not None:
+        strata = classes if plan["method"] == "stratified_group" else None
+        test = group_splits.held_out(dataset.groups, fraction, seed, strata)
+        return np.setdiff1d(everything, test), test
+    if classes is not None:
         _require_strata(dataset, classes, fraction, "data.test_fraction")
         splitter = model_selection.StratifiedShuffleSplit(1, test_size=fraction, random_state=seed)
     else:
         splitter = model_selection.ShuffleSplit(1, test_size=fraction, random_state=seed)
-    groups = dataset.groups if _has_groups(dataset) else None
-    development, test = next(splitter.split(everything, classes, groups))
+    development, test = next(splitter.split(everything, classes))
     return np.sort(development), np.sort(test)
 
 
@@ -207,8 +292,7 @@ def _draw(
             yield f"r0f{fold}", Split(*parts)
         return
     labels = None if classes is None else classes[development]
-    grouped = plan["method"] == "group" or (plan["method"] == "holdout" and _has_groups(dataset))
-    groups = dataset.groups[development] if grouped else None
+    grouped = _keeps_groups(dataset, plan["method"])
     if plan["method"] == "stratified" and labels is not None:
         _require_members(dataset, labels, plan["folds"])
     if plan["method"] == "holdout" and labels is not None and not grouped:
@@ -216,12 +300,32 @@ def _draw(
         _require_strata(dataset, labels, share, "resampling.validation_fraction")
     for repeat in range(plan["repeats"]):
         seed = derive_seed(_seed(plan), "repeat", repeat)
-        splitter = _splitter(plan, seed, stratify=labels is not None, grouped=grouped)
-        for fold, (training, validation) in enumerate(splitter.split(development, labels, groups)):
+        if grouped:
+            held = _grouped_parts(plan, seed, dataset.groups[development], labels)
+        else:
+            splitter = _splitter(plan, seed, stratify=labels is not None)
+            held = (validation for _, validation in splitter.split(development, labels))
+        for fold, validation in enumerate(held):
+            # Both are ascending.
             yield (
                 f"r{repeat}f{fold}",
-                Split(np.sort(development[training]), np.sort(development[validation])),
+                Split(np.delete(development, validation), development[np.sort(validation)]),
             )
+
+
+def _grouped_parts(
+    plan: Mapping[str, Any], seed: int, groups: Array, labels: Array | None
+) -> Iterator[Array]:
+    """Return the validation part of each fold, which has whole groups."""
+    if plan["method"] == "holdout":
+        return iter([group_splits.held_out(groups, plan["validation_fraction"], seed)])
+    strata = labels if plan["method"] == "stratified_group" else None
+    return group_splits.folds(groups, plan["folds"], seed, strata)
+
+
+def _keeps_groups(dataset: Dataset, method: str) -> bool:
+    """Tell whether the parts of a method have whole groups."""
+    return method in GROUPED_METHODS or (method == "holdout" and _has_groups(dataset))
 
 
 def _seed(plan: Mapping[str, Any]) -> int:
@@ -273,6 +377,30 @@ def _draw_confirming(
     return {f"c{name.removeprefix('r')}": split for name, split in drawn}
 
 
+def _inner(
+    dataset: Dataset,
+    name: str,
+    training: Array,
+    classes: Array | None,
+    request: SplitsRequest,
+) -> dict[str, tuple[Array, Array]]:
+    """Return the inner parts of a split's training part, drawn as the splits are."""
+    plan = request.resampling
+    ordered = plan["method"] in ORDERED_METHODS
+    return {
+        f"{share:g}": draw_inner(
+            dataset,
+            training,
+            share,
+            derive_seed(_seed(plan), name, "inner", share),
+            classes=classes,
+            grouped=not ordered and _has_groups(dataset),
+            gap=plan["gap"] if ordered else None,
+        )
+        for share in request.inner_fractions or ()
+    }
+
+
 def _require_strata(dataset: Dataset, labels: Array, share: float, key: str) -> None:
     """Refuse classes that can't all be in both parts of a draw by classes.
 
@@ -318,21 +446,18 @@ def _require_members(dataset: Dataset, labels: Array, folds: int) -> None:
         )
 
 
-def _splitter(plan: Mapping[str, Any], seed: int, *, stratify: bool, grouped: bool) -> Any:
+def _splitter(plan: Mapping[str, Any], seed: int, *, stratify: bool) -> Any:
     # Imported here: jobs that only read splits need not wait a second for scikit-learn.
     from sklearn import model_selection
 
     if plan["method"] == "holdout":
         kind = model_selection.ShuffleSplit
-        if grouped:
-            kind = model_selection.GroupShuffleSplit
-        elif stratify:
+        if stratify:
             kind = model_selection.StratifiedShuffleSplit
         return kind(1, test_size=plan["validation_fraction"], random_state=seed)
     kind = {
         "kfold": model_selection.KFold,
         "stratified": model_selection.StratifiedKFold,
-        "group": model_selection.GroupKFold,
     }[plan["method"]]
     return kind(plan["folds"], shuffle=True, random_state=seed)
 
@@ -374,11 +499,17 @@ def check(splits: Splits, dataset: Dataset, method: str) -> None:
         )
         used = np.union1d(split.training, split.validation)
         _require(not np.intersect1d(used, splits.test).size, f"{name}: test samples are used")
-        if method == "group" or (method == "holdout" and _has_groups(dataset)):
+        if _keeps_groups(dataset, method):
             shared = np.intersect1d(
                 dataset.groups[split.training], dataset.groups[split.validation]
             )
             _require(not shared.size, f"{name}: groups stand in both parts")
+        for fitted, inner in split.inner.values():
+            _require(
+                not np.intersect1d(fitted, inner).size
+                and not np.setdiff1d(np.union1d(fitted, inner), split.training).size,
+                f"{name}: the inner part for early stopping is no part of the training part",
+            )
         if share_of(name) == 1:
             validated.setdefault(name.partition("f")[0], []).append(split.validation)
     if method not in ("holdout", "forward"):

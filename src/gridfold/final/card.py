@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gridfold.atomic import write_text
-from gridfold.store.model_card import ModelCard, ModelData
+from gridfold.store.model_card import CrossValidation, ModelCard, ModelData
 from gridfold.usercode.functions import own_code
-from gridfold.wording import markdown_text, threshold_sentence
+from gridfold.wording import markdown_text, of_classes, threshold_sentence
 
 
 def write_card(card: ModelCard, json_file: Path, markdown_file: Path) -> None:
@@ -31,9 +31,7 @@ def card_markdown(card: ModelCard) -> str:
         "",
         "| estimate | measure | value | interval | n |",
         "|---|---|---|---|---|",
-        f"| cross-validation, mean over splits | {markdown_text(validation.measure)} | "
-        f"{_shown(validation.mean)} | {_shown(validation.low)} to "
-        f"{_shown(validation.high)} | {validation.n_splits} splits |",
+        *_over_splits(validation),
     ]
     if test:
         lines.append(
@@ -54,8 +52,7 @@ def card_markdown(card: ModelCard) -> str:
         )
     lines += [
         "",
-        "The cross-validation figure is that of the winner among several and so a little "
-        "optimistic; the test set played no part in the choice.",
+        *_remarks(card),
         "",
         "## How to load it",
         "",
@@ -66,7 +63,10 @@ def card_markdown(card: ModelCard) -> str:
         lines += [f"Classes: {', '.join(map(markdown_text, card.data.classes))}", ""]
     lines += [f"It answers with {markdown_text(card.answers)}.", ""]
     if card.threshold is not None:
-        lines += [markdown_text(threshold_sentence(card.threshold, card.data.classes or [])), ""]
+        lines += [
+            markdown_text(threshold_sentence(card.threshold, card.data.classes or [])),
+            "",
+        ]
     lines += [
         "## Where it comes from",
         "",
@@ -84,6 +84,58 @@ def card_markdown(card: ModelCard) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _over_splits(validation: CrossValidation) -> list[str]:
+    """Return the rows of the scores over the splits: the one that is quoted, and as selected."""
+    quoted = validation.quoted
+    plain = (
+        f"| cross-validation, mean over splits{' as selected' * quoted.is_corrected} | "
+        f"{markdown_text(validation.measure)} | {_shown(validation.mean)} | "
+        f"{_shown(validation.low if quoted.is_corrected else quoted.low)} to "
+        f"{_shown(validation.high if quoted.is_corrected else quoted.high)} | "
+        f"{validation.n_splits} splits |"
+    )
+    if not quoted.is_corrected:
+        return [plain]
+    return [
+        f"| cross-validation, corrected for the selection | {markdown_text(validation.measure)} | "
+        f"{_shown(quoted.score)} | {_shown(quoted.low)} to {_shown(quoted.high)} | "
+        f"{validation.n_splits} splits |",
+        plain,
+    ]
+
+
+def _remarks(card: ModelCard) -> list[str]:
+    """Return what the scores are of, and what they don't say."""
+    validation, test = card.cross_validation, card.test
+    classes = of_classes(validation.measure, card.data.classes)
+    lines = [f"{markdown_text(validation.measure)}: {markdown_text(classes)}."] if classes else []
+    best = (
+        f"the best of {validation.tried:,} configurations"
+        if validation.tried > 1
+        else "the best of the configurations of its study"
+    )
+    if validation.quoted.is_corrected:
+        lines.append(
+            f"As selected, the score is that of {best} and so too good. The corrected one takes "
+            "out the luck of this choice, and nothing that was tried before the study."
+        )
+    elif validation.tried != 1:
+        lines.append(
+            f"The cross-validation figure is that of {best} and so too good; it could not be "
+            "corrected."
+        )
+    if test:
+        lines.append(f"The test set played no part in the choice{_used(card)}.")
+    return [line for text in lines for line in (text, "")][:-1]
+
+
+def _used(card: ModelCard) -> str:
+    """Say how often the test set was scored, if more than once."""
+    if not card.tested_ensemble:
+        return ""
+    return "; it was scored twice, by the final model and by the mean of the models of the splits"
 
 
 def _loading_code(data: ModelData, own: Sequence[Path]) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from gridfold.arrays import Array
 from gridfold.data.dataset import Dataset
 from gridfold.data.splits import FINAL, Splits
-from gridfold.final.fit import save_model, with_scaling
+from gridfold.final.fit import save_model, test_times, with_scaling
 from gridfold.final.inputs import ModelInputs
 from gridfold.final.test_score import test_scores
 from gridfold.jobs.work import JobInputs
@@ -106,6 +106,8 @@ def fit_ensemble(
         request.conditions.own_functions,
         request.further_measures or (),
         request.conditions.positive_from,
+        dataset.groups[splits.test],
+        test_times(request, dataset, splits.test),
     )
     return Ensemble(members, EnsembleScore(list(members), scores), request.conditions.loadable)
 
@@ -116,7 +118,8 @@ def _split_model(
     split = job.splits[trial.split]
     with holding(job.paths.trial(trial.config_id, trial.split)):
         task = job.work(trial, wanted).task
-        return fit(task, dataset, split.training, split.validation, lambda row: None)
+        parts = split.parts(wanted.settings["training"]["early_stopping"])
+        return fit(task, dataset, *parts, lambda row: None)
 
 
 def _final_scale(settings: Mapping[str, Any], dataset: Dataset, splits: Splits) -> Affine:

@@ -11,9 +11,11 @@ import keras
 import numpy as np
 import pandas as pd
 
+from gridfold.arrays import Array
 from gridfold.atomic import replacing
 from gridfold.data.dataset import Dataset
 from gridfold.data.splits import FINAL, Splits
+from gridfold.data.time_splits import spans_of
 from gridfold.environment.versions import environment
 from gridfold.errors import summary_of
 from gridfold.final.card import write_card
@@ -118,15 +120,7 @@ def fit_final(
         study=request.study,
         created=fitted.segments[-1]["started"],
         configuration=SelectedConfiguration(config_id, selection.label, settings),
-        cross_validation=CrossValidation(
-            selection.measure,
-            selection.mean,
-            selection.sd,
-            selection.low,
-            selection.high,
-            selection.n_splits,
-            selection.confidence,
-        ),
+        cross_validation=CrossValidation.of(selection),
         training=FinalTraining(
             samples=len(development.training),
             epochs=selection.final_epochs,
@@ -142,6 +136,8 @@ def fit_final(
             request.conditions.own_functions,
             request.further_measures or (),
             request.conditions.positive_from,
+            dataset.groups[splits.test],
+            test_times(request, dataset, splits.test),
         ),
         ensemble=ensemble,
         data=ModelData(
@@ -184,6 +180,11 @@ def fit_final(
         ),
         request.conditions.loadable,
     )
+
+
+def test_times(request: FinalRequest, dataset: Dataset, test: Array) -> Array | None:
+    """Return the points in time at which test samples end; None where time plays no part."""
+    return spans_of(dataset)[test, 1] if request.by_time else None
 
 
 def _answers(fitted: Fitted, dataset: Dataset) -> str:

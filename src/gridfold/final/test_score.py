@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,18 +12,12 @@ from scipy import stats
 
 from gridfold.arrays import Array
 from gridfold.problems import Measure
-from gridfold.statistics.bootstrap import percentiles, scores_of_draws
+from gridfold.statistics.bootstrap import percentiles, scores_of_draws, studentised
+from gridfold.statistics.dependence import Units, unit_interval, units_of
+from gridfold.statistics.shares import SHARES
+from gridfold.statistics.weighted import weighted_score
 from gridfold.store.model_card import FurtherScore, HeldOutScore
 from gridfold.training import measures
-
-# Of how many samples a measure is the share that is right.
-_SHARES: dict[str, Callable[[Array], int]] = {
-    "accuracy": len,
-    "top_3_accuracy": len,
-    "top_5_accuracy": len,
-    "sensitivity": lambda targets: int(np.sum(targets == 1)),
-    "specificity": lambda targets: int(np.sum(targets == 0)),
-}
 
 
 @dataclass(frozen=True)
@@ -33,11 +28,14 @@ class TestInterval:
     ----------
     low, high : float
         NaN where there is none.
-    method : {"wilson", "bootstrap", ""}
+    method : {"wilson", "bootstrap", "bootstrap-t", "groups", "blocks", ""}
     undefined_draws : int
         Bootstrap samples in which the measure is not defined, for want of a class; left out.
     obstacle : str
         Why there is no interval; else empty.
+    units : int
+        Groups of samples or blocks of time that the interval rests on; 0 where samples are
+        independent.
     """
 
     low: float = float("nan")
@@ -45,6 +43,7 @@ class TestInterval:
     method: str = ""
     undefined_draws: int = 0
     obstacle: str = ""
+    units: int = 0
 
 
 def test_scores(
@@ -56,15 +55,22 @@ def test_scores(
     own: Mapping[str, str],
     further: Sequence[str],
     threshold: float,
+    groups: Array | None,
+    times: Array | None,
 ) -> HeldOutScore | None:
     """Score the test set; the ranking measure, and those that are named, with an interval.
 
-    Shares of samples (accuracies, sensitivity, specificity) get Wilson's interval (Wilson, 1927),
-    which has a width when all answers are right.
-    Other measures get the percentile bootstrap (Efron & Tibshirani, 1993, chapter 13): samples are
-    drawn with replacement, so the interval says how much the score depends on which samples were
-    held out. Where every draw has the same score, there is nothing to learn from draws: a score
-    within [0, 1] then gets Wilson's interval for as many samples as the rarest class has.
+    The interval says how much the score depends on which samples were held out.
+
+    - Samples of groups, and of times, depend on each other: Student's t for the number of groups,
+      or of blocks of time (:mod:`gridfold.statistics.dependence`).
+    - Shares of samples (accuracies, sensitivity, specificity) get Wilson's interval (Wilson, 1927),
+      which has a width when all answers are right.
+    - Means of losses that have no upper end, and their root, get the bootstrap-t by their
+      logarithm.
+    - Other measures get the percentile bootstrap (Efron & Tibshirani, 1993, chapter 13). Where
+      every draw has the same score, there is nothing to learn from draws: a score within [0, 1]
+      then gets Wilson's interval for as many samples as the rarest class has.
 
     Parameters
     ----------
@@ -79,6 +85,9 @@ def test_scores(
         Measures with an interval beside the ranking one.
     threshold : float
         From which probability on a sample of a binary problem is predicted as positive.
+    groups, times : array of shape (samples,) or None
+        Group of each sample, and its point in time as a rank where the test set is the last stretch
+        of time.
 
     Returns
     -------
@@ -96,6 +105,14 @@ def test_scores(
 
     def interval(name: str) -> dict[str, Any]:
         scorer = measures.Scorer(name, own.get(name), threshold)
+        if np.isnan(scores[name]):
+            text = f"{name} is not defined on these test samples"
+            return asdict(TestInterval(obstacle=text))
+        of_groups = np.arange(len(targets)) if groups is None else groups
+        units = units_of(of_groups, times, scorer, targets, predictions)
+        if units is not None:
+            found = _by_units(scores[name], targets, predictions, scorer, confidence, units)
+            return asdict(found)
         return asdict(_interval(scores[name], targets, predictions, scorer, confidence))
 
     return HeldOutScore(
@@ -117,12 +134,20 @@ def _interval(
     score: float, targets: Array, predictions: Array, scorer: measures.Scorer, confidence: float
 ) -> TestInterval:
     measure = scorer.measure
-    if np.isnan(score):
-        return TestInterval(obstacle=f"{measure} is not defined on these test samples")
-    if measure in _SHARES:
-        return _wilson(score, _SHARES[measure](targets), confidence)
+    if measure in SHARES:
+        return _wilson(score, int(SHARES[measure](targets).sum()), confidence)
     if len(targets) == 1:
         return TestInterval(obstacle="one test sample says nothing about how scores vary")
+    if scorer.is_mean and Measure.of(measure).high == np.inf:
+        found = studentised(scorer.losses(targets, predictions), confidence)
+        if found is None:
+            return TestInterval(obstacle="all test samples have the same loss")
+        return TestInterval(*found, "bootstrap-t")
+    if measure == "rmse" and predictions.shape[1] == 1:
+        squares = replace(scorer, measure="mse").losses(targets, predictions)
+        found = studentised(squares, confidence)
+        if found is not None:
+            return TestInterval(math.sqrt(found[0]), math.sqrt(found[1]), "bootstrap-t")
     scores = scores_of_draws(scorer, targets, predictions)
     drawn = percentiles(scores, [len(targets)], confidence)
     if drawn.undefined == drawn.draws:
@@ -135,6 +160,25 @@ def _interval(
         return _wilson(score, rarest, confidence, drawn.undefined)
     text = "all bootstrap samples have the same score"
     return TestInterval(undefined_draws=drawn.undefined, obstacle=text)
+
+
+def _by_units(
+    score: float,
+    targets: Array,
+    predictions: Array,
+    scorer: measures.Scorer,
+    confidence: float,
+    units: Units,
+) -> TestInterval:
+    of_weights = weighted_score(scorer, targets, predictions)
+    ends = unit_interval(scorer, score, of_weights, units, confidence)
+    if ends is None:
+        text = f"the test samples are of fewer than two {_UNITS[units.kind]}"
+        return TestInterval(obstacle=text, units=units.count)
+    return TestInterval(*ends, units.kind, units=units.count)
+
+
+_UNITS = {"groups": "groups", "blocks": "stretches of time"}
 
 
 def _wilson(score: float, samples: int, confidence: float, undefined: int = 0) -> TestInterval:

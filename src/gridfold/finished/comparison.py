@@ -6,11 +6,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from scipy import stats
+
+from gridfold.arrays import Array
 from gridfold.errors import Problem, StudyError, TrialFailure
 from gridfold.finished.study import FinishedStudy
+from gridfold.problems import Measure
 from gridfold.statistics.bootstrap import percentiles, scores_of_draws
-from gridfold.statistics.intervals import holm, mean_interval, paired_p_value
-from gridfold.training.measures import Scorer
+from gridfold.statistics.dependence import Units, unit_error
+from gridfold.statistics.intervals import holm, mean_interval, paired_p_value, t_quantile
+from gridfold.statistics.shares import SHARES
+from gridfold.statistics.weighted import weighted_score
+from gridfold.training.measures import Scorer, classes_of
 from gridfold.wording import counted, measure_name
 
 _FEWEST_COMMON = 2
@@ -168,6 +176,20 @@ def _on_test_samples(
             return None
         results.append((scorer, targets, prediction))
     paired = _same_test(reference, study)
+    value = ours.score - theirs.score
+    basis = (
+        f"paired over the same {counted(len(study.test), 'test sample')}"
+        if paired
+        else f"unpaired, on {len(study.test):,} and {len(reference.test):,} different test samples"
+    )
+    depending = _by_units(results, (study, reference), level, paired=paired)
+    if depending is not None:
+        half, how = depending
+        low, high = _within(study.measure, value, half)
+        return Difference(value, low, high, math.nan, f"{basis}, {how}")
+    if study.measure in SHARES:
+        ends = _of_shares(results, paired=paired, level=level)
+        return Difference(value, *ends, math.nan, f"{basis}, Newcombe’s interval")
     score, other_score = (scores_of_draws(*result) for result in results)
     # Efron & Tibshirani (1993), chapter 16: the same samples are drawn for both where these are
     # the same, and separately where they are not.
@@ -177,13 +199,89 @@ def _on_test_samples(
         level,
         paired=paired,
     )
-    value = ours.score - theirs.score
-    basis = (
-        f"paired over the same {counted(len(study.test), 'test sample')}"
-        if paired
-        else f"unpaired, on {len(study.test):,} and {len(reference.test):,} different test samples"
-    )
     return Difference(value, drawn.low, drawn.high, math.nan, f"{basis}, bootstrap")
+
+
+_Result = tuple[Scorer, Array, Array]
+
+
+def _by_units(
+    results: Sequence[_Result],
+    studies: Sequence[FinishedStudy],
+    level: float,
+    *,
+    paired: bool,
+) -> tuple[float, str] | None:
+    """Return half the interval of a difference between samples that depend on each other.
+
+    None where all samples are independent. Whole groups, or blocks of time, are left out: of both
+    studies at once where these have the same samples.
+    """
+    units = [study.test_units(*result) for study, result in zip(studies, results, strict=True)]
+    if all(one is None for one in units):
+        return None
+    scores = [weighted_score(*result) for result in results]
+    each = [
+        one or Units("groups", np.arange(len(targets)))
+        for one, (_, targets, _) in zip(units, results, strict=True)
+    ]
+    if paired:
+        # Of the two, the units that hold more samples together.
+        joined = min(each, key=lambda one: one.count)
+        error, used = unit_error(lambda weights: scores[0](weights) - scores[1](weights), joined)
+        freedom = used - 1
+    else:
+        found = [unit_error(score, one) for score, one in zip(scores, each, strict=True)]
+        error = math.hypot(*(one for one, _ in found))
+        freedom = min(used for _, used in found) - 1
+    if freedom < 1:
+        return math.nan, "without an interval: fewer than two groups or stretches of time"
+    fewest = min(each, key=lambda one: one.count)
+    words = ("group",) if fewest.kind == "groups" else ("block of time", "blocks of time")
+    half = t_quantile((1 + level) / 2, freedom) * error
+    return half, f"by {counted(fewest.count, *words)}"
+
+
+def _within(measure: str, value: float, half: float) -> tuple[float, float]:
+    """Return the ends of an interval, none beyond the largest possible difference."""
+    most = Measure.of(measure).high - Measure.of(measure).low
+    return max(-most, value - half), min(most, value + half)
+
+
+def _of_shares(results: Sequence[_Result], *, paired: bool, level: float) -> tuple[float, float]:
+    """Return the interval of a difference between shares of samples.
+
+    Newcombe (1998), Interval estimation for the difference between independent proportions, method
+    10, and Improved confidence intervals for the difference between binomial proportions based on
+    paired data, method 10: made of the Wilson intervals of both, so it has a width also where all
+    answers are right.
+    """
+    rights, counts = [], []
+    for scorer, targets, prediction in results:
+        asked = SHARES[scorer.measure](targets)
+        rights.append(_right(scorer, targets, prediction)[asked])
+        counts.append(int(asked.sum()))
+    shares = [float(right.mean()) for right in rights]
+    ends = [
+        stats.binomtest(int(right.sum()), count).proportion_ci(level, method="wilson")
+        for right, count in zip(rights, counts, strict=True)
+    ]
+    together = 0.0
+    if paired and all(0 < share < 1 for share in shares):
+        together = float(np.corrcoef(rights[0], rights[1])[0, 1])
+    below = (shares[0] - ends[0].low, ends[1].high - shares[1])
+    above = (ends[0].high - shares[0], shares[1] - ends[1].low)
+    value = shares[0] - shares[1]
+    low, high = (
+        math.sqrt(max(0.0, a * a - 2 * together * a * b + b * b)) for a, b in (below, above)
+    )
+    return value - low, value + high
+
+
+def _right(scorer: Scorer, targets: Array, prediction: Array) -> Array:
+    if scorer.is_mean:
+        return np.asarray(scorer.losses(targets, prediction) > 0)
+    return np.asarray(classes_of(prediction, scorer.threshold) == targets)
 
 
 def conclusion(comparison: StudyComparison, reference: FinishedStudy) -> str:

@@ -170,14 +170,14 @@ def _progress(state: StudyState) -> str:
 
 
 def _score(best: Selection) -> str:
-    places, half = best.decimals, best.half_width
-    text = f"{measure_name(best.measure)} {number(best.mean, places)}"
-    if not math.isfinite(half):
-        return f"{text} ({counted(best.n_splits, 'split')})"
-    return (
-        f"{text} ± {number(half, places)} ({percent(best.confidence)}, "
-        f"{counted(best.n_splits, 'split')})"
-    )
+    places, quoted = best.decimals, best.headline
+    text = f"{measure_name(best.measure)} {number(quoted.score, places)}"
+    over = counted(best.n_splits, "split")
+    if quoted.low is not None and quoted.high is not None:
+        text += f" [{number(quoted.low, places)}, {number(quoted.high, places)}]"
+        over = f"{percent(best.confidence)}, {over}"
+    as_selected = f", as selected {number(best.mean, places)}" * quoted.is_corrected
+    return f"{text} ({over}{as_selected})"
 
 
 def _test_score(best: Selection, card: ModelCard) -> str:
@@ -284,8 +284,10 @@ def _notes(count: int) -> list[str]:
         "Over splits: the corrected resampled t-test (Nadeau & Bengio, 2003) between the selected "
         "configurations, Holm-adjusted. Each was the best of its study on these splits, which "
         "flatters the study that tried more.",
-        "On test samples: percentile bootstrap of the difference between the final models, which "
-        "no study has selected by; the same samples are drawn for both where these are the same.",
+        "On test samples: the difference between the final models, which no study has selected by; "
+        "paired by sample where these are the same. Shares of samples have Newcombe’s interval "
+        "(1998), other measures the percentile bootstrap. Where samples are of groups, or in the "
+        "order of time, whole groups or blocks of time count, by Student’s t for their number.",
     ]
     if count > 1:
         lines.append("Intervals on test samples hold for all comparisons together (Bonferroni).")

@@ -14,9 +14,11 @@ import pandas as pd
 from gridfold.arrays import Array
 from gridfold.data.dataset import Dataset, mapped
 from gridfold.data.splits import FINAL, Splits
+from gridfold.data.time_splits import spans_of
 from gridfold.errors import GridfoldError
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import Ledger
+from gridfold.statistics.dependence import Units, units_of
 from gridfold.statistics.intervals import rounding_variance
 from gridfold.store.answer import Answer
 from gridfold.store.model_card import ModelCard
@@ -24,6 +26,7 @@ from gridfold.store.progress import read_jobs
 from gridfold.store.selection import Selection
 from gridfold.tables.predictions import predicted_samples
 from gridfold.tables.trials import read_table
+from gridfold.training.measures import Scorer
 from gridfold.typed_json import DamagedRecord
 from gridfold.usercode.functions import split_reference
 
@@ -132,6 +135,21 @@ class FinishedStudy:
         targets = mapped(self.paths.array("targets"))
         (found,) = predicted_samples(table.head(0), table, targets, self.card.positive_from)
         return found.truth, found.prediction
+
+    def test_units(self, scorer: Scorer, targets: Array, prediction: Array) -> Units | None:
+        """Return what is independent among the test samples; None where each of them is.
+
+        Parameters
+        ----------
+        scorer : Scorer
+        targets, prediction : array
+            As of :meth:`test_results`.
+        """
+        data = Dataset.load(self.paths.data)
+        told = self.card.test
+        by_time = told is not None and told.method == "blocks"
+        times = spans_of(data)[self.test, 1] if by_time else None
+        return units_of(data.groups[self.test], times, scorer, targets, prediction)
 
 
 @dataclass(frozen=True)

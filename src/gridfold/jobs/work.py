@@ -75,6 +75,9 @@ class JobInputs:
             "code": conditions.code,
             "versions": versions_of_job(conditions.versions),
         }
+        stopping = wanted.settings["training"]["early_stopping"]
+        if inner := self.splits[trial.split].watched_digest(stopping):
+            fingerprint["inner"] = inner
         if conditions.threshold is not None and conditions.trains_by_threshold(wanted.settings):
             fingerprint["threshold"] = conditions.threshold
         own_code = {name: own.code for name, own in (conditions.own_measures or {}).items()}

@@ -12,6 +12,7 @@ from gridfold.plan.stage_names import stage_of
 from gridfold.plan.stages import confirming_plan, training_fractions
 from gridfold.problems import Measure, asks_for_data, depends_on_threshold
 from gridfold.requests import (
+    AuditRequest,
     BaselinesRequest,
     ChoiceRequest,
     CollectedStage,
@@ -21,6 +22,7 @@ from gridfold.requests import (
     Conditions,
     DataRequest,
     FinalRequest,
+    GateRequest,
     NotebookRequest,
     Refinement,
     ReportRequest,
@@ -35,8 +37,9 @@ from gridfold.requests import (
 from gridfold.space.space import Space, shown_value
 from gridfold.space.starting_points import start_points
 from gridfold.study.command import run_command
-from gridfold.study.monitors import monitors
+from gridfold.study.monitors import inner_fractions, monitors
 from gridfold.study.request import sections_of
+from gridfold.study.sections.resampling import ORDERED_METHODS
 from gridfold.study.sections.tuner import KerasTunerStrategy
 from gridfold.usercode import notebooks
 from gridfold.usercode.digests import code_digest
@@ -81,8 +84,19 @@ class JobRequests:
             study.problem.is_classification,
             tuple(training_fractions(study)),
             confirming_plan(study),
-            measure if Measure.of(measure).needs_two_classes else None,
+            measure if Measure.of(measure).needs_two_values else None,
+            tuple(inner_fractions(study.training, study.search)) or None,
         )
+
+    def audit(self) -> AuditRequest:
+        """Return what `audit_data` depends on, besides data and splits."""
+        study = self._study
+        return AuditRequest(study.resampling.method, study.problem.ranking_measure)
+
+    def gate(self) -> GateRequest:
+        """Return what `require_audit` depends on, besides the findings."""
+        asked = self._study.audit
+        return GateRequest(asked.fail_on or "error", asked.accept)
 
     @cached_property
     def conditions(self) -> Conditions:
@@ -171,12 +185,12 @@ class JobRequests:
         )
 
     def summary(self) -> SummaryRequest:
-        """Return what `summarise` and `select_best` depend on."""
+        """Return what `summarise` depends on."""
         study = self._study
         return SummaryRequest(study.problem.ranking_measure, study.report.confidence)
 
     def comparison(self) -> ComparisonRequest:
-        """Return what `compare_configurations` depends on, besides tables and predictions."""
+        """Return what `select_best` and `compare_configurations` depend on, besides tables."""
         study = self._study
         return ComparisonRequest(
             study.problem.ranking_measure,
@@ -242,6 +256,7 @@ class JobRequests:
             study.problem.ranking_measure,
             study.report.confidence,
             further_measures=study.problem.further_measures or None,
+            by_time=study.resampling.method in ORDERED_METHODS or None,
         )
 
     def ensemble(self) -> FinalRequest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -303,10 +302,16 @@ def _in_words(found: Answer, paths: StudyPaths) -> str:
     count = f"{best.configurations} configurations"
     if best.tried is not None:
         count = f"{best.tried} configurations, {best.configurations} compared in full"
-    text = f"Best of {count}: {best.label} ({best.config_id}); {best.measure} {best.mean:.4f}"
-    if math.isfinite(best.half_width):
-        level = f"{best.confidence:.0%} CI over {best.n_splits} splits"
-        text += f" ± {best.half_width:.4f} ({level})"
+    quoted = best.headline
+    text = f"Best of {count}: {best.label} ({best.config_id}); {best.measure} {quoted.score:.4f}"
+    remarks = []
+    if quoted.low is not None and quoted.high is not None:
+        text += f" [{quoted.low:.4f}, {quoted.high:.4f}]"
+        remarks.append(f"{best.confidence:.0%} CI over {counted(best.n_splits, 'split')}")
+    if quoted.is_corrected:
+        remarks.append(f"corrected for the selection; as selected {best.mean:.4f}")
+    if remarks:
+        text += f" ({', '.join(remarks)})"
     if test:
         text += f"; held-out test {test.score:.4f} "
         if test.has_interval:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from gridfold.audit.finding import Audit
 from gridfold.data.description import DataDescription
 from gridfold.data.manifest import Manifest
 from gridfold.paths import StudyPaths
@@ -79,6 +80,8 @@ class ReportInput:
         What each feature is worth to the final model; without rows where that was not measured.
     comparison : Comparison, optional
         Without it, the page has no section on it.
+    audit : Audit, optional
+        What was found about data and splits; without it, the page has no section on it.
     baselines : DataFrame, optional
         As of :func:`gridfold.baselines.comparison.compare_baselines`, where the study wants some.
     chance : ChanceLevel, optional
@@ -99,6 +102,7 @@ class ReportInput:
     search_trials: pd.DataFrame | None = None
     feature_importance: pd.DataFrame | None = None
     comparison: Comparison | None = None
+    audit: Audit | None = None
     baselines: pd.DataFrame | None = None
     chance: ChanceLevel | None = None
 
@@ -147,6 +151,7 @@ class ReportInput:
             search_trials=read_table(paths.table("search_trials")),
             feature_importance=read_table(paths.final_model.importance),
             comparison=found.comparison,
+            audit=Audit.read(paths.audit),
             baselines=read_table(paths.table("baselines")) if with_baselines else None,
             chance=ChanceLevel.read(paths.chance) if with_chance else None,
         )

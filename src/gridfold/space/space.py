@@ -354,15 +354,22 @@ def _effective(section: Section) -> dict[str, Any]:
     """Return the fields of a section that can change a result."""
     kind = type(section)
     return {
-        name: value
-        for name, value in section.model_dump(by_alias=True).items()
-        if affects_result(kind, name)
-        and not (
-            is_late_addition(kind, name)
-            and getattr(section, name)
-            == kind.model_fields[name].get_default(call_default_factory=True)
-        )
+        name: value for name, value in _without_late(section).items() if affects_result(kind, name)
     }
+
+
+def _without_late(section: Section) -> dict[str, Any]:
+    """Return the fields of a section, late additions only where they differ from their default."""
+    kind = type(section)
+    found = {}
+    for name, value in section.model_dump(by_alias=True).items():
+        own = getattr(section, name, None)
+        if is_late_addition(kind, name) and own == kind.model_fields[name].get_default(
+            call_default_factory=True
+        ):
+            continue
+        found[name] = _without_late(own) if isinstance(own, Section) else value
+    return found
 
 
 def with_value(section: dict[str, Any], keys: tuple[str, ...], value: Any) -> dict[str, Any]:

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from gridfold.arrays import Array
+from gridfold.arrays import Array, Scores
 from gridfold.errors import TrialFailure
 from gridfold.training.measures import Scorer
 
 _RESAMPLES = 1000
 # Indices that are held at once: 80 MB.
 _CELLS = 10_000_000
+_ROUNDING = 1e-9
+# A factor of 20,000 either way.
+_MOST_LOGARITHM = 10.0
 
 DrawnScores = Callable[[Array, int], Array]
 """Takes draws (an index for each sample) and the axis along which the samples of a draw lie."""
@@ -85,6 +88,47 @@ def percentiles(
     tail = (1 - confidence) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])
     return Percentiles(float(low), float(high), len(values), len(values) - len(defined))
+
+
+def studentised(losses: Scores, confidence: float) -> tuple[float, float] | None:
+    """Return the bootstrap-t interval of a mean of positive losses, by their logarithm.
+
+    Efron & Tibshirani (1993), chapter 12: of each bootstrap sample the distance of its mean from
+    that of all, in standard errors of its own. So the interval knows that where large losses are
+    missing, both the mean and its error are too small, which percentiles don't.
+
+    Parameters
+    ----------
+    losses : array of shape (samples,)
+        Not below 0.
+    confidence : float
+
+    Returns
+    -------
+    (float, float) or None
+        None where all losses are equal, or 0.
+    """
+    count, mean = len(losses), float(losses.mean())
+    error = float(losses.std(ddof=1)) / np.sqrt(count) if count > 1 else 0.0
+    # What differs by rounding alone differs in nothing.
+    if not mean > 0 or error <= _ROUNDING * mean:
+        return None
+    random = np.random.default_rng(0)
+    distances = []
+    for start in range(0, _RESAMPLES, step := max(1, _CELLS // count)):
+        size = min(step, _RESAMPLES - start)
+        drawn = losses[random.integers(0, count, (size, count))]
+        means = drawn.mean(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            errors = drawn.std(axis=1, ddof=1) / np.sqrt(count) / means
+            distances.append(np.log(means / mean) / np.where(errors > _ROUNDING, errors, np.nan))
+    known = np.concatenate(distances)
+    tail = (1 - confidence) / 2
+    below, above = np.quantile(known[np.isfinite(known)], [tail, 1 - tail])
+    # With few samples a bootstrap sample may be of one alone; no interval is wider than this.
+    most = _MOST_LOGARITHM * mean / error
+    low, high = np.exp(-np.clip([above, below], -most, most) * error / mean) * mean
+    return float(low), float(high)
 
 
 def scores_of_draws(scorer: Scorer, targets: Array, predictions: Array) -> DrawnScores:

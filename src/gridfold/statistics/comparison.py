@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from gridfold.arrays import Array
 from gridfold.requests import ComparisonRequest
 from gridfold.statistics.importance import importance
-from gridfold.statistics.pairwise import Scored, compare_with_selected, wilcoxon_obstacle
-from gridfold.statistics.ranks import rank_test
+from gridfold.statistics.pairwise import compare_with_selected, wilcoxon_obstacle
+from gridfold.statistics.ranks import effective_blocks, rank_test
 from gridfold.statistics.result import Comparison, ComparisonFacts
 from gridfold.statistics.scientific import scientific_values
-from gridfold.statistics.selection import SelectionEstimate, estimate_selection
-from gridfold.training.measures import Scorer
+from gridfold.statistics.scored import Scored
+from gridfold.store.selection import SelectionFacts
 
 _MOST_RANKED = 10
 _FEWEST_RANKED = 2
@@ -29,10 +27,7 @@ def compare(
     request: ComparisonRequest,
     trials: pd.DataFrame,
     configurations: pd.DataFrame,
-    *,
-    targets: Array,
-    groups: Array,
-    predictions: Sequence[Path],
+    selection: SelectionFacts,
 ) -> Comparison:
     """Compare the configurations of a study.
 
@@ -40,22 +35,21 @@ def compare(
     ----------
     request : ComparisonRequest
     trials, configurations : DataFrame
-    targets, groups : array
-        Of all samples.
-    predictions : sequence of Path
-        The shards' tables of predictions.
+    selection : SelectionFacts
+        What is known of the luck of the selection.
     """
-    scored = Scored.of(trials, configurations, request)
+    scored = Scored.of(trials, configurations, request.measure, request.confidence)
     labels = dict(zip(configurations["config_id"], configurations["label"], strict=True))
     table = compare_with_selected(scored, labels)
-    selection = _selection(scored, request, targets, groups, predictions)
-    table["chosen"] = [(selection.chosen or {}).get(i, np.nan) for i in table["config_id"]]
+    unknown = np.nan if selection.corrected is None else 0.0
+    table["chosen"] = [selection.chosen.get(i, unknown) for i in table["config_id"]]
     values = scientific_values(scored, configurations, request.space)
+    splits, count = scored.scores.shape
+    blocks = effective_blocks(splits, scored.ratio) if splits else 0.0
     ranks = [
-        replace(rank_test(scores, scored.blocks, scored.alpha), title=title)
+        replace(rank_test(scores, blocks, scored.alpha), title=title)
         for title, scores in _ranked(scored, labels, values).items()
     ]
-    splits, count = scored.scores.shape
     return Comparison(
         table,
         values,
@@ -63,36 +57,14 @@ def compare(
         ComparisonFacts(
             measure=request.measure,
             confidence=request.confidence,
-            blocks=scored.blocks,
+            blocks=blocks,
             wilcoxon=wilcoxon_obstacle(splits, scored.repeats, count - 1, scored.alpha)
             if count > 1
             else "",
             ranks=ranks,
-            selection=selection.facts(),
+            # Which one is chosen how often stands in the table.
+            selection=replace(selection, chosen={}),
         ),
-    )
-
-
-def _selection(
-    scored: Scored,
-    request: ComparisonRequest,
-    targets: Array,
-    groups: Array,
-    predictions: Sequence[Path],
-) -> SelectionEstimate:
-    candidates = list(map(str, scored.scores.columns))
-    if not candidates:
-        return SelectionEstimate(obstacle="No configuration finished all its trials.")
-    selected = scored.scores[candidates[0]]
-    return estimate_selection(
-        Scorer(scored.measure, request.function, request.positive_from),
-        float(selected.mean()),
-        targets,
-        groups,
-        predictions,
-        candidates,
-        {str(split): float(score) for split, score in selected.items()},
-        scored.confidence,
     )
 
 

@@ -11,31 +11,8 @@ from gridfold.paths import StudyPaths
 from gridfold.statistics.ranks import RankTest
 from gridfold.store.records import Record
 from gridfold.store.seals import sealed
+from gridfold.store.selection import SelectionFacts
 from gridfold.tables.trials import read_table, write
-
-
-@dataclass(frozen=True)
-class SelectionFacts:
-    """The selected configuration's score with the luck of the selection taken out.
-
-    Attributes
-    ----------
-    corrected, optimism, low, high : float or None
-        As in :class:`gridfold.statistics.selection.SelectionEstimate`; None where there is none.
-    samples, candidates, resamples : int
-        Samples with predictions, configurations to choose from, and bootstrap samples.
-    obstacle : str
-        Why there is no estimate; else empty.
-    """
-
-    corrected: float | None
-    optimism: float | None
-    low: float | None
-    high: float | None
-    samples: int
-    candidates: int
-    resamples: int
-    obstacle: str
 
 
 @dataclass(frozen=True)

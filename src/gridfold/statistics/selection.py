@@ -3,265 +3,437 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from gridfold.arrays import Array, Scores
 from gridfold.errors import TrialFailure
 from gridfold.problems import Measure
-from gridfold.statistics.result import SelectionFacts
+from gridfold.requests import ComparisonRequest
+from gridfold.statistics.bounded import interval_within
+from gridfold.statistics.intervals import (
+    corrected_standard_error,
+    rounding_variance,
+    t_quantile,
+)
+from gridfold.statistics.weighted import is_fast, weighted_score
+from gridfold.store.selection import SelectionFacts
 from gridfold.tables.trials import read_table, stacked
 from gridfold.training.measures import Scorer
 
-_RESAMPLES = 500
-# Measures that are no mean over samples are computed anew for every draw, which takes longer.
-_FEWER_RESAMPLES, _FEWER_CANDIDATES = 200, 20
+_MOST_RESAMPLES, _LEAST_RESAMPLES = 500, 200
+_LEAST_CANDIDATES = 20
+# Predictions that are weighted in all: a minute or so for means, and for what is sorted or counted.
+_OPERATIONS_OF_MEANS, _OPERATIONS = 10_000_000_000, 500_000_000
+# The same for measures that are called for each draw, in calls.
+_CALLS = 20_000
 # Draws times samples that are held in memory at once.
 _CELLS = 4_000_000
 
-
 # Samples of the validation part and their predictions, by split.
 _Predictions = dict[str, tuple[Array, Array]]
+# Scores of all candidates, of shape (draws, candidates), from weights of shape (draws, samples).
+_Evaluation = Callable[[Array], Scores]
 
 
 @dataclass(frozen=True)
-class SelectionEstimate:
-    """The selected configuration's score with the luck of the selection taken out.
+class Candidates:
+    """Configurations that a selection could choose from.
 
     Attributes
     ----------
-    corrected : float
-        Its mean over the splits less `optimism`; NaN where that can't be estimated.
-    optimism : float
-        Pooled score of the selected configuration minus the mean score, on samples that a
-        bootstrap sample left out, of the configuration that is best on this bootstrap sample.
-    low, high : float
-        Percentile interval of that mean score's draws, moved by as much as the mean.
-    samples : int
-        Samples with predictions (groups, where samples are grouped).
-    candidates, resamples : int
-    chosen : dict of str to float
-        Share of bootstrap samples on which each configuration is the best.
-    obstacle : str
-        Why there is no estimate; else empty.
+    ids : list of str
+        The best first.
+    splits : list of str
+        On which all of them are scored.
+    files : list of Path
+        Tables of predictions that hold theirs.
     """
 
-    corrected: float = math.nan
-    optimism: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    samples: int = 0
-    candidates: int = 0
-    resamples: int = 0
-    chosen: Mapping[str, float] | None = None
-    obstacle: str = ""
+    ids: list[str]
+    splits: list[str]
+    files: Sequence[Path]
 
-    def facts(self) -> SelectionFacts:
-        """Return what is written beside the tables; ``chosen`` goes into one of them."""
-        ends = (self.corrected, self.optimism, self.low, self.high)
-        corrected, optimism, low, high = (None if math.isnan(value) else value for value in ends)
-        return SelectionFacts(
-            corrected=corrected,
-            optimism=optimism,
-            low=low,
-            high=high,
-            samples=self.samples,
-            candidates=self.candidates,
-            resamples=self.resamples,
-            obstacle=self.obstacle,
-        )
+
+@dataclass(frozen=True)
+class Selected:
+    """The scores of the selected configuration.
+
+    Attributes
+    ----------
+    id : str
+    scores : mapping of str to float
+        By split; NaN where the measure is not defined.
+    ratio : float
+        Validation samples over training samples of a split.
+    least_variance : float
+        That a score has by its resolution alone.
+    samples : int
+        That are validated, each counted once.
+    """
+
+    id: str
+    scores: Mapping[str, float]
+    ratio: float
+    least_variance: float
+    samples: int
+
+    @property
+    def defined(self) -> Scores:
+        """The scores that are one."""
+        values = np.fromiter(self.scores.values(), np.float64)
+        return np.asarray(values[~np.isnan(values)])
 
 
 def estimate_selection(
     scorer: Scorer,
-    mean: float,
+    selected: Selected,
     targets: Array,
     groups: Array,
-    files: Iterable[Path],
-    candidates: list[str],
-    expected: Mapping[str, float],
+    compared: Candidates,
     confidence: float,
-) -> SelectionEstimate:
+    explored: Candidates | None = None,
+) -> SelectionFacts:
     """Return the score of the selected configuration, corrected for having been selected.
 
     Bootstrap bias corrected cross-validation (Tsamardinos, Greasidou & Borboudakis, 2018, Machine
     Learning 107, algorithm 3), from predictions that exist already: draw samples with
-    replacement, select on these, score on the samples that were not drawn. Grouped samples are
-    drawn by groups. With repeats, a configuration's score is the mean over them.
+    replacement, select on these, judge on the samples that were not drawn. Scores are made as the
+    selection made them: split by split, then the mean over the splits. So the selected
+    configuration is the best of what was observed, whatever the measure. Grouped samples are drawn
+    by groups. A split on which the measure is not defined for a draw is left out of it.
+
+    What is lost is the mean difference, on samples that were not drawn, between the selected
+    configuration and the one that the draw selects. For means over samples that is Tsamardinos'
+    estimate; for other measures, whose scores depend on the number of samples, it compares like
+    with like.
 
     Parameters
     ----------
     scorer : Scorer
         Of the ranking measure.
-    mean : float
-        Mean over the splits of the selected configuration.
+    selected : Selected
     targets, groups : array of shape (samples, ...) and (samples,)
         Of all samples.
-    files : iterable of Path
-        The shards' tables of predictions on validation parts.
-    candidates : list of str
-        The complete configurations, best first.
-    expected : mapping of str to float
-        Score of the selected configuration on each split, as the trials table has it.
+    compared : Candidates
+        What was compared in the end, the selected configuration first.
     confidence : float
+    explored : Candidates, optional
+        All that a search in stages has tried, on splits of its own. Its luck counts where it is
+        larger than that of the last comparison.
     """
-    if len(candidates) < 2:
-        return SelectionEstimate(obstacle="With one complete configuration nothing was selected.")
-    if not scorer.is_mean:
-        candidates = candidates[:_FEWER_CANDIDATES]
-    predictions = _predictions(files, candidates, list(expected))
-    if not _reproduces(predictions[0], scorer, targets, expected):
-        return SelectionEstimate(
-            obstacle="The predictions are on another scale than the targets, so the selection "
-            "can’t be repeated on them."
+    mean = float(selected.defined.mean()) if len(selected.defined) else math.nan
+    measure = scorer.measure
+    worth = _worth(scorer, targets, selected.samples)
+    plain = _interval(measure, mean, selected, worth, confidence)
+    if len(compared.ids) < 2 and explored is None:
+        return _without(plain, "With one complete configuration nothing was selected.")
+    predictions = _predictions(compared)
+    if not _reproduces(predictions[0], scorer, targets, selected.scores):
+        return _without(
+            plain,
+            "The predictions are on another scale than the targets, so the selection can’t be "
+            "repeated on them.",
         )
-    samples = np.unique(np.concatenate([part for part, _ in predictions[0].values()]))
-    units = np.unique(groups[samples], return_inverse=True)[1]
-    winners, judged, pooled = _select_again(scorer, targets, samples, units, predictions)
-    if not len(winners):
-        return SelectionEstimate(
-            obstacle=f"{scorer.measure} is not defined on these bootstrap samples."
-        )
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(judged, [tail, 1 - tail]) + (mean - pooled)
-    shares = np.bincount(winners, minlength=len(candidates)) / len(winners)
-    optimism = pooled - float(judged.mean())
-    return SelectionEstimate(
-        corrected=mean - optimism,
+    last = _luck(scorer, targets, groups, compared, predictions, selected.id)
+    before = None
+    if explored is not None:
+        found = _predictions(explored)
+        before = _luck(scorer, targets, groups, explored, found, selected.id)
+    known = [part for part in (last, before) if part is not None]
+    if not known:
+        return _without(plain, f"{measure} is not defined on these bootstrap samples.")
+    sign = Measure.of(measure).sign
+    luck = max(known, key=lambda part: sign * part.optimism)
+    drawn = sign * luck.optimism
+    optimism = max(0.0, drawn)
+    low, high = Measure.of(measure).range
+    corrected = min(max(mean - sign * optimism, low), high)
+    ends = _interval(measure, corrected, selected, worth, confidence)
+    if ends == (None, None):
+        ends = luck.interval(corrected, confidence, measure)
+    shares = np.zeros(0) if last is None else np.bincount(last.winners) / len(last.winners)
+    return SelectionFacts(
+        corrected=corrected,
         optimism=optimism,
-        low=float(low),
-        high=float(high),
-        samples=int(units.max()) + 1,
-        candidates=len(candidates),
-        resamples=len(winners),
-        chosen=dict(zip(candidates, shares.tolist(), strict=True)),
+        low=ends[0],
+        high=ends[1],
+        samples=luck.samples,
+        candidates=luck.candidates,
+        resamples=len(luck.winners),
+        obstacle="",
+        drawn_optimism=drawn,
+        explored=0 if before is None else before.candidates,
+        chosen={compared.ids[i]: float(shares[i]) for i in np.flatnonzero(shares)},
     )
 
 
-def _predictions(
-    files: Iterable[Path], candidates: list[str], splits: list[str]
-) -> list[_Predictions]:
+_Ends = tuple[float | None, float | None]
+
+
+def _without(plain: _Ends, obstacle: str) -> SelectionFacts:
+    return SelectionFacts(None, None, *plain, 0, 0, 0, obstacle)
+
+
+def _worth(scorer: Scorer, targets: Array, samples: int) -> float:
+    """Return how many independent samples a score is worth at most that is a share of them.
+
+    Measures of classes rest on the rarest one.
+    """
+    if scorer.is_mean or targets.ndim > 1:
+        return samples
+    return float(np.unique(targets, return_counts=True)[1].min() / len(targets) * samples)
+
+
+def _interval(
+    measure: str, score: float, selected: Selected, worth: float, confidence: float
+) -> _Ends:
+    """Return the interval of a mean over splits, within the range of the measure."""
+    values = selected.defined
+    if len(values) < 2 or not math.isfinite(score):
+        return None, None
+    error = corrected_standard_error(values, selected.ratio, selected.least_variance)
+    quantile = t_quantile((1 + confidence) / 2, len(values) - 1)
+    return interval_within(measure, score, error, quantile, at_the_end=worth)
+
+
+@dataclass(frozen=True)
+class _Luck:
+    """What selecting on bootstrap samples has found.
+
+    Attributes
+    ----------
+    winners : array of shape (draws,)
+        Position of the best configuration; draws without a score are left out.
+    judged : array of shape (draws,)
+        Its score on the samples that were not drawn.
+    reference : array of shape (draws,)
+        The score of the selected configuration on these.
+    samples, candidates : int
+    """
+
+    winners: Array
+    judged: Scores
+    reference: Scores
+    samples: int
+    candidates: int
+
+    @property
+    def optimism(self) -> float:
+        """What the selected configuration has ahead by luck, in units of the measure."""
+        return float((self.reference - self.judged).mean())
+
+    def interval(self, score: float, confidence: float, measure: str) -> _Ends:
+        """Return the percentile interval around a score."""
+        tail = (1 - confidence) / 2
+        ends = np.quantile(self.judged, [tail, 1 - tail]) - self.judged.mean() + score
+        low, high = np.clip(ends, *Measure.of(measure).range)
+        return float(low), float(high)
+
+
+def _predictions(candidates: Candidates) -> list[_Predictions]:
     """Return what each candidate predicts on each split, of the last shard that has it."""
-    found: dict[str, _Predictions] = {candidate: {} for candidate in candidates}
-    for file in files:
+    found: dict[str, _Predictions] = {candidate: {} for candidate in candidates.ids}
+    for file in candidates.files:
         # A search in stages has other splits in the same tables.
-        table = read_table(file, [("config_id", "in", candidates), ("split", "in", splits)])
+        wanted = [("config_id", "in", candidates.ids), ("split", "in", candidates.splits)]
+        table = read_table(file, wanted)
         for (config_id, split), rows in table.groupby(["config_id", "split"], sort=False):
+            samples = rows["sample"].to_numpy()
+            order = np.argsort(samples, kind="stable")
             # As one array: a list object for each sample would take ten times the memory.
             found[str(config_id)][str(split)] = (
-                rows["sample"].to_numpy(),
-                stacked(rows["prediction"]),
+                samples[order],
+                stacked(rows["prediction"])[order],
             )
-    return [found[candidate] for candidate in candidates]
+    return [found[candidate] for candidate in candidates.ids]
 
 
 def _reproduces(
     predictions: _Predictions, scorer: Scorer, targets: Array, expected: Mapping[str, float]
 ) -> bool:
     """Tell whether predictions and targets give the score that the trials table has."""
-    split, (samples, prediction) = next(iter(predictions.items()))
-    found = scorer.score(targets[samples], prediction)
-    return math.isclose(found, expected[split], rel_tol=1e-4, abs_tol=1e-6)
+    for split, (samples, prediction) in predictions.items():
+        if math.isfinite(expected.get(split, math.nan)):
+            try:
+                found = scorer.score(targets[samples], prediction)
+            except (ValueError, TrialFailure):
+                return False
+            return math.isclose(found, expected[split], rel_tol=1e-4, abs_tol=1e-6)
+    return False
 
 
-def _select_again(
+def _luck(
     scorer: Scorer,
     targets: Array,
-    samples: Array,
-    units: Array,
+    groups: Array,
+    candidates: Candidates,
     predictions: list[_Predictions],
-) -> tuple[Array, Scores, float]:
-    """Select on bootstrap samples.
-
-    Returns
-    -------
-    winners : array of shape (draws,)
-        Position of the best configuration; draws on which a score is not defined are left out.
-    judged : array of shape (draws,)
-        Its score on the samples that were not drawn.
-    pooled : float
-        Score of the first configuration on all samples.
-    """
-    draws = _RESAMPLES if scorer.is_mean else _FEWER_RESAMPLES
-    evaluation = _of_means if scorer.is_mean else _of_sets
-    evaluate = evaluation(scorer, targets, samples, predictions)
+    selected: str,
+) -> _Luck | None:
+    """Select on bootstrap samples, and judge on what they left out; None without any score."""
+    # Where a trial has no predictions, its configuration was no candidate.
+    complete = [i for i, each in enumerate(predictions) if len(each) == len(candidates.splits)]
+    if not complete:
+        return None
+    ids = [candidates.ids[i] for i in complete]
+    per_candidate = sum(len(part) for part, _ in predictions[complete[0]].values())
+    draws, most = _effort(scorer, len(ids), per_candidate, len(candidates.splits))
+    position = ids.index(selected) if selected in ids else 0
+    kept = [*range(most)] if position < most else [*range(most - 1), position]
+    place_of_selected = kept.index(position)
+    predictions = [predictions[complete[i]] for i in kept]
+    parts = {split: predictions[0][split][0] for split in candidates.splits}
+    samples = np.unique(np.concatenate([*parts.values()]))
+    units = np.unique(groups[samples], return_inverse=True)[1]
+    evaluations = [
+        (
+            units[np.searchsorted(samples, part)],
+            _evaluation(scorer, targets[part], [each[split][1] for each in predictions]),
+        )
+        for split, part in parts.items()
+    ]
     random, count = np.random.default_rng(0), int(units.max()) + 1
     sign = Measure.of(scorer.measure).sign
-    winners, judged = [], []
-    step = max(1, _CELLS // len(samples))
+    winners, judged, reference = [], [], []
+    step = max(1, _CELLS // per_candidate)
     for start in range(0, draws, step):
         size = min(step, draws - start)
-        drawn = random.multinomial(count, np.full(count, 1 / count), size=size)[:, units]
-        inside, outside = evaluate(drawn), evaluate((drawn == 0).astype(np.int64))
+        drawn = random.multinomial(count, np.full(count, 1 / count), size=size).astype(np.float64)
+        inside = _mean_over_splits(evaluations, drawn)
+        outside = _mean_over_splits(evaluations, (drawn == 0).astype(np.float64))
         valid = np.isfinite(inside).all(axis=1) & np.isfinite(outside).all(axis=1)
+        # Of equals the one that is ahead in the study.
         best = (sign * inside[valid]).argmax(axis=1)
         winners.append(best)
         judged.append(outside[valid][np.arange(len(best)), best])
-    pooled = float(evaluate(np.ones((1, len(samples)), np.int64))[0, 0])
-    return np.concatenate(winners), np.concatenate(judged), pooled
+        reference.append(outside[valid][:, place_of_selected])
+    found = np.concatenate(winners)
+    if not len(found):
+        return None
+    return _Luck(
+        np.asarray(kept)[found],
+        np.concatenate(judged),
+        np.concatenate(reference),
+        count,
+        len(kept),
+    )
 
 
-# Scores of all configurations, of shape (draws, configurations), from how often each sample is in
-# each draw, of shape (draws, samples).
-_Evaluation = Callable[[Array], Scores]
+def _effort(scorer: Scorer, candidates: int, samples: int, splits: int) -> tuple[int, int]:
+    """Return how many draws and how many of the best candidates there is time for."""
+    if is_fast(scorer):
+        most = _OPERATIONS_OF_MEANS if scorer.is_mean else _OPERATIONS
+        each = 2 * samples
+    else:
+        most, each = _CALLS, 2 * splits
+    draws = min(_MOST_RESAMPLES, max(_LEAST_RESAMPLES, most // (each * candidates)))
+    return draws, min(candidates, max(_LEAST_CANDIDATES, most // (each * draws)))
 
 
-def _of_means(
-    scorer: Scorer, targets: Array, samples: Array, predictions: list[_Predictions]
-) -> _Evaluation:
-    """Return the evaluation of a measure that is a mean over samples."""
-    columns = []
-    for splits in predictions:
-        parts = list(splits.values())
-        place = np.searchsorted(samples, np.concatenate([part for part, _ in parts]))
-        values = np.concatenate([scorer.losses(targets[part], p) for part, p in parts])
-        times = np.bincount(place, minlength=len(samples))
-        columns.append(np.bincount(place, values, len(samples)) / times)
-    each = np.stack(columns, axis=1)
-
-    def evaluate(counts: Array) -> Scores:
-        total = counts.sum(axis=1, keepdims=True)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(counts.astype(np.float64) @ each / total)
-
-    return evaluate
+def _mean_over_splits(evaluations: list[tuple[Array, _Evaluation]], drawn: Array) -> Scores:
+    """Return the mean over the splits on which all candidates have a score."""
+    total: Scores = np.zeros(1)
+    defined: Array = np.zeros(1)
+    for units, evaluate in evaluations:
+        scores = evaluate(drawn[:, units])
+        known = np.isfinite(scores).all(axis=1, keepdims=True)
+        total = total + np.where(known, scores, 0.0)
+        defined = defined + known
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / defined)
 
 
-def _of_sets(
-    scorer: Scorer, targets: Array, samples: Array, predictions: list[_Predictions]
-) -> _Evaluation:
-    """Return the evaluation of a measure of whole sets: the mean over the repeats."""
-    repeats = [_by_repeat(samples, splits) for splits in predictions]
-    truth = targets[samples]
+def _evaluation(scorer: Scorer, targets: Array, predictions: list[Array]) -> _Evaluation:
+    """Return the function that scores all candidates on one split."""
+    if scorer.is_mean:
+        losses = np.stack([scorer.losses(targets, each) for each in predictions], axis=1)
 
-    def one(count: Array, parts: list[tuple[Array, Array]]) -> float:
-        scores = []
-        for place, prediction in parts:
-            taken = np.repeat(np.arange(len(place)), count[place])
-            try:
-                scores.append(scorer.score(truth[place[taken]], prediction[taken]))
-            except (ValueError, TrialFailure):
-                return math.nan
-        return float(np.mean(scores))
+        def means(weights: Array) -> Scores:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                return np.asarray(weights @ losses / weights.sum(axis=1, keepdims=True))
 
-    def evaluate(counts: Array) -> Scores:
-        return np.array([[one(count, parts) for parts in repeats] for count in counts])
-
-    return evaluate
+        return means
+    each = [weighted_score(scorer, targets, prediction) for prediction in predictions]
+    return lambda weights: np.stack([score(weights) for score in each], axis=1)
 
 
-def _by_repeat(samples: Array, splits: _Predictions) -> list[tuple[Array, Array]]:
-    """Return position among `samples` and prediction of what each repeat has predicted."""
-    parts: dict[str, list[tuple[Array, Array]]] = {}
-    for name, part in splits.items():
-        parts.setdefault(name.partition("f")[0], []).append(part)
-    return [
-        (
-            np.searchsorted(samples, np.concatenate([part for part, _ in repeat])),
-            np.concatenate([prediction for _, prediction in repeat]),
-        )
-        for repeat in parts.values()
+def estimate_of_study(
+    request: ComparisonRequest,
+    trials: pd.DataFrame,
+    configurations: pd.DataFrame,
+    search_trials: pd.DataFrame,
+    *,
+    targets: Array,
+    groups: Array,
+    compared: Sequence[Path],
+    explored: Sequence[Path],
+) -> SelectionFacts:
+    """Return the corrected score of the selected configuration of a study.
+
+    Parameters
+    ----------
+    request : ComparisonRequest
+    trials, configurations, search_trials : DataFrame
+        The tables of these names.
+    targets, groups : array
+        Of all samples.
+    compared, explored : sequence of Path
+        Tables of predictions: of the trials that are compared in the end, and of all trials of a
+        search in stages.
+    """
+    measure = request.measure
+    good = trials[trials["status"] == "finished"]
+    best = str(configurations["config_id"].iloc[0])
+    own = good[good["config_id"] == best]
+    repeats = own["split"].str.partition("f")[0].nunique()
+    complete = configurations[
+        (configurations["n_failed"] == 0) & configurations[f"{measure}_mean"].notna()
     ]
+    candidates = complete["config_id"].astype(str).tolist()
+    found = estimate_selection(
+        Scorer(measure, request.function, request.positive_from),
+        Selected(
+            best,
+            dict(zip(own["split"].astype(str), own[measure].astype(float), strict=True)),
+            float((own["n_validation"] / own["n_train"]).mean()),
+            rounding_variance(measure, own[measure], own["n_validation"]),
+            int(own["n_validation"].sum() / max(1, repeats)),
+        ),
+        targets,
+        groups,
+        Candidates(candidates or [best], list(own["split"].astype(str)), compared),
+        request.confidence,
+        _explored(search_trials, set(candidates), measure, explored) if candidates else None,
+    )
+    if candidates:
+        return found
+    return replace(found, obstacle="No configuration finished all its trials.")
+
+
+def _explored(
+    search_trials: pd.DataFrame, compared: set[str], measure: str, files: Sequence[Path]
+) -> Candidates | None:
+    """Return what a search has tried besides what it compared in the end; None if nothing.
+
+    On the splits of its first stage. A configuration of several stages has the score of the last
+    one, which is its longest training.
+    """
+    good = search_trials[search_trials["status"] == "finished"]
+    if not files or not len(good):
+        return None
+    first = good[good["stage"] == good["stage"].iloc[0]]
+    splits = list(dict.fromkeys(first["split"].astype(str)))
+    last = good[good["split"].isin(splits)].drop_duplicates(["config_id", "split"], keep="last")
+    scores = last.pivot(index="config_id", columns="split", values=measure)
+    trained = last.groupby("config_id")["split"].nunique()
+    scores = scores.loc[trained.index[trained == len(splits)]]
+    means = (Measure.of(measure).sign * scores.mean(axis=1)).dropna()
+    ids = [str(config_id) for config_id in means.sort_values(ascending=False, kind="stable").index]
+    if len(ids) < 2 or compared.issuperset(ids):
+        return None
+    return Candidates(ids, splits, files)

@@ -9,6 +9,7 @@ from typing import Any
 from gridfold.environment.versions import Environment
 from gridfold.problems import positive_from
 from gridfold.store.records import Record
+from gridfold.store.selection import Headline, Selection
 
 # How the file begins that lies where a model would be that can't be saved (`final.loadable`).
 NOT_SAVED = "The model can't be saved"
@@ -44,6 +45,12 @@ class CrossValidation:
     ----------
     measure, mean, sd, low, high, n_splits, confidence
         As in :class:`gridfold.store.selection.Selection`.
+    headline : Headline or None
+        The score that is quoted, corrected for the selection where that can be done; None in cards
+        of earlier versions.
+    tried : int
+        Configurations that it is the best of, those of cheaper stages included; 0 in cards of
+        earlier versions.
     """
 
     measure: str
@@ -53,6 +60,29 @@ class CrossValidation:
     high: float | None
     n_splits: int
     confidence: float
+    headline: Headline | None = None
+    tried: int = 0
+
+    @classmethod
+    def of(cls, selection: Selection) -> CrossValidation:
+        """Return what a card says of a selection."""
+        return cls(
+            selection.measure,
+            selection.mean,
+            selection.sd,
+            selection.low,
+            selection.high,
+            selection.n_splits,
+            selection.confidence,
+            selection.headline,
+            selection.explored,
+        )
+
+    @property
+    def quoted(self) -> Headline:
+        """The score that is quoted."""
+        plain = Headline(self.mean, self.low, self.high, is_corrected=False)
+        return self.headline or plain
 
 
 @dataclass(frozen=True)
@@ -83,7 +113,7 @@ class FurtherScore:
 
     Attributes
     ----------
-    score, low, high, method, undefined_draws, obstacle
+    score, low, high, method, undefined_draws, obstacle, units
         As in :class:`HeldOutScore`.
     """
 
@@ -93,6 +123,7 @@ class FurtherScore:
     method: str
     undefined_draws: int
     obstacle: str
+    units: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,11 +140,14 @@ class HeldOutScore:
         Value of the measure; NaN where it is not defined on these samples.
     low, high : float
         Ends of the interval; NaN where there is none.
-    method : {"wilson", "bootstrap", ""}
+    method : {"wilson", "bootstrap", "bootstrap-t", "groups", "blocks", ""}
     undefined_draws : int
         Bootstrap samples in which the measure is not defined, for want of a class; left out.
     obstacle : str
         Why there is no interval; else empty.
+    units : int
+        Groups of samples or blocks of time that the interval rests on; 0 where samples are
+        independent.
     scores : dict of str to float
         All measures of the problem, and the user's own.
     function : str or None
@@ -131,6 +165,7 @@ class HeldOutScore:
     method: str = ""
     undefined_draws: int = 0
     obstacle: str = ""
+    units: int = 0
     scores: dict[str, float] = field(default_factory=dict)
     function: str | None = None
     further: dict[str, FurtherScore] = field(default_factory=dict)

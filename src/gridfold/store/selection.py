@@ -2,11 +2,76 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gridfold.store.records import Record
 from gridfold.wording import decimals, half_width
+
+
+@dataclass(frozen=True)
+class SelectionFacts:
+    """The selected configuration's score with the luck of the selection taken out.
+
+    Attributes
+    ----------
+    corrected : float or None
+        Mean over the splits less `optimism`; None where that can't be estimated.
+    optimism : float or None
+        By how much the selection flatters, never below 0: in the direction of better scores.
+    low, high : float or None
+        Ends of the interval of the corrected score, or of the mean where there is no corrected
+        one, within the range of the measure; None where there is none.
+    samples, candidates, resamples : int
+        Samples with predictions (groups, where samples are grouped), configurations to choose
+        from, and bootstrap samples.
+    obstacle : str
+        Why there is no corrected score; else empty.
+    drawn_optimism : float or None
+        What the bootstrap samples say, which by chance may be below 0.
+    explored : int
+        Configurations of the search, cheaper stages included, that the correction knows of beyond
+        those that were compared in the end; 0 where there are no others.
+    chosen : dict of str to float
+        Share of bootstrap samples on which each configuration is the best; those that never are
+        are left out.
+    """
+
+    corrected: float | None
+    optimism: float | None
+    low: float | None
+    high: float | None
+    samples: int
+    candidates: int
+    resamples: int
+    obstacle: str
+    drawn_optimism: float | None = None
+    explored: int = 0
+    chosen: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The score over the splits as it is to be quoted.
+
+    Attributes
+    ----------
+    score : float
+    low, high : float or None
+        None where there is no interval.
+    is_corrected : bool
+        Whether the luck of the selection is taken out.
+    """
+
+    score: float
+    low: float | None
+    high: float | None
+    is_corrected: bool
+
+    @property
+    def half_width(self) -> float:
+        """The longer half of the interval; NaN where there is none."""
+        return half_width(self.score, self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -30,12 +95,15 @@ class Selection(Record):
         Splits with a score.
     final_epochs : int
         Epochs that the final model is trained.
-    not_distinguishable : int
-        Other configurations that no test tells from it.
     configurations : int
         Configurations that were compared in full.
     tried : int or None
         Configurations that a search in stages tried; None without stages.
+    may_be_best : int or None
+        Configurations that hold the best one with this confidence, this one among them; None in
+        files of earlier versions.
+    estimate : SelectionFacts or None
+        The score with the luck of the selection taken out; None in those of earlier versions.
     """
 
     config_id: str
@@ -48,16 +116,33 @@ class Selection(Record):
     high: float | None
     n_splits: int
     final_epochs: int
-    not_distinguishable: int
     configurations: int
     tried: int | None = None
+    may_be_best: int | None = None
+    estimate: SelectionFacts | None = None
 
     def plain(self) -> dict[str, Any]:
         """Return what is written as JSON; `tried` only of a search in stages."""
         content = super().plain()
-        if self.tried is None:
-            del content["tried"]
+        for name in ("tried", "estimate"):
+            if content[name] is None:
+                del content[name]
         return content
+
+    @property
+    def headline(self) -> Headline:
+        """The score that is quoted: corrected for the selection where that can be done."""
+        found = self.estimate
+        if found is None:
+            return Headline(self.mean, self.low, self.high, is_corrected=False)
+        if found.corrected is None:
+            return Headline(self.mean, found.low, found.high, is_corrected=False)
+        return Headline(found.corrected, found.low, found.high, is_corrected=True)
+
+    @property
+    def explored(self) -> int:
+        """Configurations that were tried, those of cheaper stages included."""
+        return max(self.configurations, self.tried or 0)
 
     @property
     def half_width(self) -> float:
@@ -66,5 +151,6 @@ class Selection(Record):
 
     @property
     def decimals(self) -> int:
-        """How many decimals of the mean are worth showing."""
-        return decimals([self.half_width], [self.mean])
+        """How many decimals of the score are worth showing."""
+        headline = self.headline
+        return decimals([headline.half_width], [headline.score])

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from gridfold.errors import KeyPath
 from gridfold.study.sections.search import Search
-from gridfold.study.sections.training import Training
+from gridfold.study.sections.training import EarlyStopping, Training
 
 _SECTION = "training.early_stopping"
+INNER_FRACTION = f"{_SECTION}.inner_fraction"
 
 
 def monitors(training: Training, search: Search) -> Iterator[tuple[KeyPath, str]]:
@@ -25,3 +26,18 @@ def monitors(training: Training, search: Search) -> Iterator[tuple[KeyPath, str]
             # Anything else has no monitor, or is refused as the value of an axis.
             if isinstance(value, str):
                 yield path, value
+
+
+def inner_fractions(training: Training, search: Search) -> list[float]:
+    """Return the shares of training parts that early stopping may look at, ascending."""
+    own = training.early_stopping or EarlyStopping()
+    found = {own.inner_fraction} if own.on == "inner" else set()
+    for name, axis in search.space.items():
+        for value in axis.grid or axis.choice or []:
+            if name == f"{_SECTION}.on" and value == "inner":
+                found.add(own.inner_fraction)
+            elif name == _SECTION and isinstance(value, Mapping) and value.get("on") == "inner":
+                share = value.get("inner_fraction", EarlyStopping().inner_fraction)
+                # Anything else is refused as the value of an axis.
+                found |= {float(share)} if isinstance(share, int | float) else set()
+    return sorted(found)

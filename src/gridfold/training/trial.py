@@ -165,24 +165,25 @@ def train_trial(
     measures.require_own(task.own_measures.values())
     dataset = Dataset.load(task.data)
     split = Splits.load(task.splits, task.split).by_name[task.split]
+    training, watched = split.parts(task.settings["training"]["early_stopping"])
     if known is not None:
         result, predictions = known
         targets = dataset.targets[split.validation]
         if task.settings["problem"]["type"] == "multi_output":
             kind = task.settings["preprocessing"]["scale_targets"]
-            targets = fit_affine(kind, dataset.targets[split.training]).apply(targets)
+            targets = fit_affine(kind, dataset.targets[training]).apply(targets)
         scores = _scores(task, targets, predictions)
         history = followed_at(result.threshold, result.history, task)
         return replace(result, scores=scores, history=history), predictions
     devices = devices or distribution.start(None, task.threads)
-    fitted = fit(task, dataset, split.training, split.validation, on_epoch, devices)
+    fitted = fit(task, dataset, training, watched, on_epoch, devices)
     predictions = _predicted_by_all(fitted, dataset, split.validation, devices)
     if not np.isfinite(predictions).all():
         raise TrialFailure(DIVERGED, "predictions are not finite (NaN or infinity)")
     fitted.answers.check(task.settings["problem"]["type"], predictions)
     if task.must_be_loadable and task.settings["model"]["family"] in OWN_FAMILIES:
         # After training: what is loaded draws random numbers, too.
-        some = fitted.features.apply(dataset.features[split.training[:_RELOADED]])
+        some = fitted.features.apply(dataset.features[training[:_RELOADED]])
         refuse_unloadable(fitted.model, some, own_code(task.settings["model"]))
     result = TrialResult(
         "finished",
@@ -236,7 +237,9 @@ def fit(
     task : TrialTask
     dataset : Dataset
     training, validation : array of int64
-        Sample indices; `validation` may be empty, then nothing is stopped early.
+        Sample indices: what is trained on, preprocessing and class weights included, and what is
+        followed after each epoch and early stopping looks at, which is the validation part of the
+        split or an inner part of its training part. It may be empty, then nothing is stopped early.
     on_epoch : callable
         Gets the history row of each finished epoch.
     devices : Devices, optional

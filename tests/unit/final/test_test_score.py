@@ -11,9 +11,12 @@ import pytest
 from scipy import stats
 
 from gridfold.final.test_score import test_scores as scored_with
+from gridfold.problems import Measure
 from gridfold.training import measures
 
-scores_of_test_set = partial(scored_with, own={}, further=(), threshold=0.5)
+scores_of_test_set = partial(
+    scored_with, own={}, further=(), threshold=0.5, groups=None, times=None
+)
 
 
 def problem(kind: str, samples: int = 60) -> tuple[Any, Any]:
@@ -35,10 +38,10 @@ def problem(kind: str, samples: int = 60) -> tuple[Any, Any]:
 @pytest.mark.parametrize(
     ("kind", "measure"),
     [
-        *[(kind, m) for kind in ("regression", "multi_output") for m in ("mse", "mae", "rmse")],
-        *[("binary", m) for m in ("roc_auc", "f1", "log_loss", "average_precision")],
-        *[("multiclass", m) for m in ("roc_auc_ovr", "f1_macro", "log_loss", "brier_score")],
-        ("regression", "mape"),
+        ("multi_output", "rmse"),
+        *[("binary", m) for m in ("roc_auc", "f1", "average_precision")],
+        *[("multiclass", m) for m in ("roc_auc_ovr", "f1_macro", "brier_score")],
+        *[("regression", m) for m in ("mape", "r2", "median_absolute_error")],
     ],
 )
 def test_the_interval_is_that_of_a_bootstrap_that_scores_each_draw(kind: str, measure: str) -> None:
@@ -147,7 +150,8 @@ def test_draws_without_a_class_are_left_out_and_counted() -> None:
         ("regression", [[1.0]], "mse", "one test sample says nothing"),
         ("regression", [[1.0]], "r2", "r2 is not defined on these test samples"),
         ("binary", [1, 1, 1], "roc_auc", "roc_auc is not defined on these test samples"),
-        ("regression", [[1.0], [1.0]], "mae", "all bootstrap samples have the same score"),
+        ("regression", [[1.0], [1.0]], "mae", "all test samples have the same loss"),
+        ("regression", [[1.0], [1.0]], "mape", "all bootstrap samples have the same score"),
     ],
 )
 def test_where_there_is_no_interval_the_reason_is_given(
@@ -172,6 +176,8 @@ def test_every_measure_that_a_study_names_has_an_interval(tmp_path: Path) -> Non
         own={"gap_error": f"{tmp_path / 'mine.py'}:gap_error"},
         further=["sensitivity", "roc_auc", "gap_error"],
         threshold=0.5,
+        groups=np.arange(60),
+        times=None,
     )
     assert found is not None
     assert list(found.further) == ["sensitivity", "gap_error"]
@@ -181,3 +187,118 @@ def test_every_measure_that_a_study_names_has_an_interval(tmp_path: Path) -> Non
     assert gap.low < gap.score < gap.high
     assert (gap.method, gap.undefined_draws, gap.obstacle) == ("bootstrap", 0, "")
     assert found.function is None
+
+
+@pytest.mark.parametrize("measure", ["mse", "rmse", "mae"])
+def test_losses_have_an_interval_that_is_longer_towards_more_loss(measure: str) -> None:
+    random = np.random.default_rng(2)
+    errors = random.standard_t(3, 80)[:, None].astype(np.float32)
+    found = scores_of_test_set("regression", np.zeros((80, 1)), errors, measure, 0.95)
+    assert found is not None
+    assert found.method == "bootstrap-t"
+    assert 0 < found.low < found.score < found.high
+    assert found.high - found.score > found.score - found.low
+    # In other units the same interval.
+    scaled = scores_of_test_set("regression", np.zeros((80, 1)), 1000 * errors, measure, 0.95)
+    factor = 1e6 if measure == "mse" else 1e3
+    assert scaled is not None
+    assert (scaled.low, scaled.high) == pytest.approx((factor * found.low, factor * found.high))
+
+
+def test_heavy_tailed_losses_are_covered_more_often_than_by_percentiles() -> None:
+    random, hits, plain = np.random.default_rng(3), 0, 0
+    for _ in range(150):
+        errors = random.standard_t(4, (40, 1))
+        found = scores_of_test_set("regression", np.zeros((40, 1)), errors, "mse", 0.95)
+        assert found is not None
+        hits += found.low <= 2 <= found.high
+        draws = np.square(errors[:, 0])[random.integers(0, 40, (500, 40))].mean(axis=1)
+        plain += np.quantile(draws, 0.025) <= 2 <= np.quantile(draws, 0.975)
+    assert plain / 150 < 0.84
+    assert hits / 150 > plain / 150 + 0.04
+
+
+def grouped_answers(random: np.random.Generator, groups: int, size: int) -> tuple[Any, Any]:
+    """Return answers of which those of a group are right together, 0.75 of them on average."""
+    skill = random.beta(1.5, 0.5, groups)
+    right = random.random((groups, size)) < skill[:, None]
+    return np.repeat(np.arange(groups), size), np.where(right, 0.9, 0.1).reshape(-1, 1)
+
+
+def test_samples_of_groups_are_worth_as_many_as_groups_tell() -> None:
+    random, hits, plain = np.random.default_rng(4), 0, 0
+    for _ in range(200):
+        groups, chances = grouped_answers(random, 12, 20)
+        targets = np.ones(240, int)
+        given = "binary", targets, chances, "accuracy", 0.95
+        found = scores_of_test_set(*given, groups=groups)
+        alone = scores_of_test_set(*given)
+        assert found is not None
+        assert alone is not None
+        assert (found.method, found.units, alone.method, alone.units) == ("groups", 12, "wilson", 0)
+        hits += found.low <= 0.75 <= found.high
+        plain += alone.low <= 0.75 <= alone.high
+    assert plain / 200 < 0.65
+    assert hits / 200 > 0.9
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "roc_auc", "f1", "log_loss", "cohen_kappa"])
+def test_every_measure_has_an_interval_by_groups(measure: str) -> None:
+    targets, predictions = problem("binary")
+    found = scores_of_test_set(
+        "binary", targets, predictions, measure, 0.9, groups=np.arange(60) // 5
+    )
+    assert found is not None
+    assert (found.method, found.units) == ("groups", 12)
+    low, high = Measure.of(measure).range
+    assert low <= found.low < found.score < found.high <= high
+
+
+def test_one_group_says_nothing() -> None:
+    targets, predictions = problem("binary")
+    found = scores_of_test_set(
+        "binary", targets, predictions, "accuracy", 0.9, groups=np.zeros(60, int)
+    )
+    assert found is not None
+    assert np.isnan(found.low)
+    assert found.obstacle == "the test samples are of fewer than two groups"
+
+
+def test_samples_of_groups_that_are_all_right_are_not_certain() -> None:
+    found = scores_of_test_set(
+        "binary", np.ones(60, int), np.full((60, 1), 0.9), "accuracy", 0.95,
+        groups=np.arange(60) // 5,
+    )  # fmt: skip
+    assert found is not None
+    quantile = stats.t.ppf(0.975, 11)
+    # As many samples as groups, and no more.
+    assert found.low == pytest.approx(12 / (12 + quantile**2))
+    assert found.high == 1
+
+
+def wandering(random: np.random.Generator, points: int, memory: float) -> Any:
+    """Return errors of which each remembers the one before."""
+    noise = random.normal(size=points + 50)
+    for place in range(1, len(noise)):
+        noise[place] += memory * noise[place - 1]
+    return noise[50:, None] * np.sqrt(1 - memory**2)
+
+
+def test_samples_in_the_order_of_time_are_worth_as_many_as_blocks_tell() -> None:
+    random, hits, plain, blocks = np.random.default_rng(5), 0, 0, []
+    for _ in range(150):
+        errors = 1 + 0.5 * wandering(random, 150, 0.8)
+        given = "regression", np.zeros((150, 1)), errors, "mae", 0.95
+        found = scores_of_test_set(*given, times=np.arange(150))
+        alone = scores_of_test_set(*given)
+        assert found is not None
+        assert alone is not None
+        assert found.method == "blocks"
+        blocks.append(found.units)
+        # The mean of |1 + N(0, 0.5^2)|.
+        truth = stats.foldnorm.mean(2, scale=0.5)
+        hits += found.low <= truth <= found.high
+        plain += alone.low <= truth <= alone.high
+    assert plain / 150 < 0.7
+    assert hits / 150 > 0.85
+    assert 2 <= min(blocks) <= max(blocks) <= 10

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ondisk import write_finished
+from scipy import stats
 from sklearn.metrics import f1_score
 
 from gridfold.cli.main import main
@@ -76,11 +77,41 @@ def test_studies_with_the_same_splits_are_compared_pair_by_pair(folder: Path) ->
 def test_the_same_test_samples_are_compared_sample_by_sample(folder: Path) -> None:
     (found,) = compared(folder, "base", "worse")
     assert found.test is not None
-    assert found.test.basis == "paired over the same 60 test samples, bootstrap"
+    assert found.test.basis == "paired over the same 60 test samples, Newcombe’s interval"
     assert found.test.low < found.test.value < found.test.high < 0
     (turned,) = compared(folder, "worse", "base")
     assert turned.test is not None
     assert turned.test.value == -found.test.value
+
+
+def test_two_studies_with_all_answers_right_are_not_certain_to_be_equal(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_finished(tmp_path, name, skill=1.0, fade=0.3)
+    (found,) = compare_studies(read(tmp_path, "one", "two"))
+    assert found.test is not None
+    # Both ends of Wilson's interval for 60 of 60, and nothing is known of what they share.
+    lack = 1 - stats.binomtest(60, 60).proportion_ci(0.95, method="wilson").low
+    assert found.test.value == 0
+    assert (found.test.low, found.test.high) == pytest.approx((-lack, lack))
+
+
+def test_test_samples_of_groups_are_compared_by_groups(tmp_path: Path) -> None:
+    rows = [f"{i % 7},{i * 31 % 17},{'abc'[i % 3]},g{i // 10}" for i in range(300)]
+    (tmp_path / "table.csv").write_text("a,b,y,g\n" + "\n".join(rows) + "\n")
+    data = {
+        "source": "csv",
+        "path": str(tmp_path / "table.csv"),
+        "targets": ["y"],
+        "groups": "g",
+        "test_fraction": 0.4,
+    }
+    sections = {"data": data, "resampling": {"method": "group", "folds": 4}}
+    for name, skill in (("good", 0.9), ("poor", 0.5)):
+        write_finished(tmp_path, name, skill=skill, seed=len(name), **sections)
+    (found,) = compare_studies(read(tmp_path, "good", "poor"))
+    assert found.test is not None
+    assert found.test.basis == "paired over the same 120 test samples, by 12 groups"
+    assert found.test.low < found.test.value < found.test.high < 0
 
 
 def test_a_study_does_not_differ_from_one_that_is_alike(folder: Path) -> None:

@@ -18,7 +18,6 @@ from matplotlib.text import Text
 from ondisk import write_finished
 
 from gridfold.cli.main import main
-from gridfold.data.dataset import Dataset
 from gridfold.figures.comparison import draw_comparison
 from gridfold.figures.model import FIGURES as MODEL_FIGURES
 from gridfold.figures.study import FIGURES
@@ -28,6 +27,7 @@ from gridfold.finished.paper import export
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.statistics.comparison import compare
+from gridfold.store.selection import SelectionFacts
 
 EVIL = [
     r"50% & $x_1$ #2 {a} ~ ^ \input{/etc/passwd}",
@@ -45,14 +45,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export")
     paths = write_finished(folder, "paper")
     plan = Plan.load([folder / "paper.yaml"], results=folder / "results")
-    data = Dataset.load(paths.data)
     compare(
         JobRequests(plan).comparison(),
         pd.read_parquet(paths.tables / "trials.parquet"),
         pd.read_parquet(paths.tables / "configurations.parquet"),
-        targets=data.targets,
-        groups=data.groups,
-        predictions=[paths.shards / "s0001.predictions.parquet"],
+        SelectionFacts(0.8, 0.01, 0.7, 0.9, 60, 2, 500, "", 0.01, chosen={}),
     ).write(paths)
     return folder
 

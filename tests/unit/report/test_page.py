@@ -22,10 +22,14 @@ from gridfold import wording
 from gridfold.data.description import ColumnDescription, Count
 from gridfold.figures import study as figures
 from gridfold.report.files import FOLDER, page_files
+from gridfold.report.sections.answer import scores, sentences
 from gridfold.report.sections.cautions import Caution, detectable_difference, edge, find_cautions
 from gridfold.requests import SummaryRequest
+from gridfold.statistics.scored import Scored
 from gridfold.statistics.summary import summarise
 from gridfold.store.job_records import JobRecord
+from gridfold.store.model_card import CrossValidation, EnsembleScore
+from gridfold.store.selection import SelectionFacts
 from gridfold.study import Study
 from gridfold.tables.axes import curve_over_splits, curves_over_splits
 from gridfold.tables.jobs import job_table
@@ -72,20 +76,19 @@ def test_the_answer_comes_first_with_interval_and_test_score(page: Page, study: 
     answer = page.section("answer")
     assert study.best.low is not None
     assert study.best.high is not None
-    half = (study.best.high - study.best.low) / 2
-    assert f"{study.best.mean:.3f} ± {half:.3f}" in answer
-    assert "mean with 95% confidence interval over 5 splits" in answer
+    low, high = study.best.low, study.best.high
+    assert f"{study.best.mean:.3f} 95% confidence interval {low:.3f} to {high:.3f}" in answer
+    assert "over 5 splits; not corrected for being the best of 4 configurations" in answer
     assert "0.875 95% confidence interval 0.750 to 0.938, 12 samples, scored once" in answer
     assert study.best.config_id in answer
     assert [e.attributes["id"] for e in page.all("section")] == [
         "answer",
-        "cautions",
         "errors",
-        "dataset",
+        "cautions",
         "configurations",
         "curves",
         "hyperparameters",
-        "failures",
+        "dataset",
         "cost",
         "provenance",
     ]
@@ -93,12 +96,25 @@ def test_the_answer_comes_first_with_interval_and_test_score(page: Page, study: 
 
 def test_the_answer_names_a_smaller_configuration_that_may_be_as_good(page: Page) -> None:
     text = page.section("answer")
-    assert "None of the 3 other configurations is distinguishable from it" in text
-    assert "The smallest configuration that is not distinguishable is number 4" in text
-    assert "997 instead of 1,000 weights" in text
+    assert (
+        "The best of the 4 configurations is this one or one of 2 others, at 95% confidence" in text
+    )
+    assert (
+        "The smallest configuration that is within one standard error of their difference" in text
+    )
+    assert (
+        "999 instead of 1,000 weights, mean 0.896, difference −0.006 (95% interval −0.026" in text
+    )
 
 
-def test_an_interval_that_ends_at_the_range_shows_its_longer_half(tmp_path: Path) -> None:
+def test_with_a_margin_it_names_the_smallest_that_is_shown_to_lose_less(study: Finished) -> None:
+    for margin, expected in ((0.08, "number 4"), (0.05, "number 3"), (0.01, "")):
+        said = " ".join(sentences(study.configurations, study.best, study.card, margin))
+        named = f"shown to lose less than {margin:g} (`report.margin`) is {expected}"
+        assert (named in said) == bool(expected)
+
+
+def test_an_interval_ends_at_the_range(tmp_path: Path) -> None:
     study = finished(tmp_path)
     ends = {"mean": 0.97, "low": 0.92, "high": 1.0}
     study.best = replace(study.best, **ends)
@@ -106,14 +122,77 @@ def test_an_interval_that_ends_at_the_range_shows_its_longer_half(tmp_path: Path
     for name, value in ends.items():
         study.configurations.loc[best, f"accuracy_{name}"] = value
     page = page_of(study, tmp_path)
-    assert "0.970 ± 0.050" in page.section("answer")
+    assert "0.970 95% confidence interval 0.920 to 1.000 over" in page.section("answer")
     assert "0.970 ± 0.050" in " ".join(page.by_id("ranking").text.split())
+
+
+def corrected(study: Finished, **facts: Any) -> Finished:
+    """Give a study a corrected score."""
+    known = SelectionFacts(0.852, 0.021, 0.781, 0.903, 50, 4, 500, "", 0.021)
+    study.best = replace(study.best, estimate=replace(known, **facts))
+    study.card = replace(study.card, cross_validation=CrossValidation.of(study.best))
+    return study
+
+
+def test_the_large_number_is_corrected_for_the_selection(tmp_path: Path) -> None:
+    study = corrected(finished(tmp_path))
+    answer = page_of(study, tmp_path).section("answer")
+    assert (
+        "0.852 95% confidence interval 0.781 to 0.903 over 5 splits; corrected for being the best "
+        f"of 4 configurations; as selected, the mean is {study.best.mean:.3f}" in answer
+    )
+    assert "The test score is 0.023 better than the corrected estimate" in answer
+    assert "the best of many" not in answer
+
+
+def test_what_the_correction_could_not_repeat_is_said(tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    study.best = replace(study.best, tried=90)
+    answer = page_of(corrected(study, explored=60), tmp_path).section("answer")
+    assert "the best of 90 configurations, of which 60 could be repeated;" in answer
+    caution = next(c for c in cautions_of(study) if "luckiest" in c.sentence)
+    assert "the best of 90, 4 of which were compared in the end, on 5 splits" in caution.sentence
+    assert "The score that is quoted is corrected for this choice" in caution.sentence
+
+
+def test_models_of_unequal_training_are_named(tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    study.trials["n_train"] = [1000 * (1 + i % 5) for i in range(len(study.trials))]
+    answer = page_of(study, tmp_path).section("answer")
+    assert "training parts grow from 1,000 to 5,000 samples" in answer
+
+
+def test_an_ensemble_scores_the_test_set_a_second_time(tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    ensemble = EnsembleScore(["r0f0", "r0f1"], study.card.test)
+    study.card = replace(study.card, ensemble=ensemble)
+    answer = page_of(study, tmp_path).section("answer")
+    assert "scored once by this model and once by the mean of the models of the splits" in answer
+
+
+@pytest.mark.parametrize(
+    ("problem", "measure", "said"),
+    [
+        ("binary", "roc_auc", "positive class class 1"),
+        ("multiclass", "f1_macro", "mean over the 3 classes, each counting the same (macro)"),
+    ],
+)
+def test_of_which_class_a_measure_is_stands_beside_it(
+    tmp_path: Path, problem: str, measure: str, said: str
+) -> None:
+    study = finished(tmp_path, problem)
+    names = ["class 0", "class 1", "class 2"][: 2 if problem == "binary" else 3]
+    study.best = replace(study.best, measure=measure)
+    study.card = replace(study.card, data=replace(study.card.data, classes=names))
+    shown = scores(study.best, study.card, study.trials)
+    assert said in shown[0].basis
+    assert said in shown[1].basis
 
 
 def test_clear_differences_are_called_so(tmp_path: Path) -> None:
     study = finished(tmp_path, step=0.1, spread=0.002)
     text = page_of(study, tmp_path).section("answer")
-    assert "Each of the 3 other configurations is distinguishable from it, and worse," in text
+    assert "It is the best of the 4 configurations, at 95% confidence" in text
     assert "No configuration differs significantly" not in sentences_of(study)
 
 
@@ -156,11 +235,12 @@ def test_a_single_split_is_not_called_cross_validation(tmp_path: Path) -> None:
 
 
 def test_a_single_rival_is_not_counted(tmp_path: Path) -> None:
-    for step, text in ((0.0, "is not distinguishable"), (0.2, "is distinguishable")):
+    for step, text in (
+        (0.0, "The other configuration may be as good or better"),
+        (0.2, "It is the best of the 2 configurations"),
+    ):
         study = finished(tmp_path, space={"mlp.units": [4, 8]}, step=step)
-        assert f"The other configuration {text} from it" in page_of(study, tmp_path).section(
-            "answer"
-        )
+        assert text in page_of(study, tmp_path).section("answer")
 
 
 def test_one_configuration_has_no_comparison(tmp_path: Path) -> None:
@@ -303,8 +383,22 @@ def test_a_configuration_without_any_score_is_ranked_last(tmp_path: Path) -> Non
     assert "nan" not in page.by_id("ranking").text.lower()
 
 
-def test_a_study_without_failures_says_so(page: Page) -> None:
-    assert "None of 20 trials failed." in page.section("failures")
+def test_a_study_without_failures_has_no_section_on_them(page: Page) -> None:
+    assert "failures" not in [e.attributes["id"] for e in page.all("section")]
+    assert "of which 0 failed" in page.section("cost")
+
+
+@pytest.mark.parametrize(("rates", "shown"), [(3, False), (4, True)])
+def test_few_configurations_need_no_figures_of_all_axes(
+    tmp_path: Path, rates: int, shown: bool
+) -> None:
+    grid = [10.0**-power for power in range(1, 1 + rates)]
+    space = {"mlp.units": {"grid": [4, 8]}, "training.learning_rate": {"grid": grid}}
+    ids = [
+        e.attributes.get("id") for e in page_of(finished(tmp_path, space=space), tmp_path).elements
+    ]
+    assert "chart-axes" in ids
+    assert ("chart-pairs" in ids) == ("chart-parallel" in ids) == shown
 
 
 def test_cost_counts_trials_and_names_the_slowest(page: Page, study: Finished) -> None:
@@ -393,8 +487,8 @@ def test_the_page_is_accessible(tmp_path: Path, options: dict[str, Any]) -> None
             assert element.attributes.get(name) in (None, *ids)
         href = str(element.attributes.get("href", ""))
         assert not href.startswith("#") or href[1:] in ids
-    # With fewer than two axes there are no pairs and no parallel coordinates.
-    absent = 2 if options.get("space") == {} else 0
+    # Of four configurations there are no pairs and no parallel coordinates; of one, no axes.
+    absent = 3 if options.get("space") == {} else 2
     assert len(page.all("img")) == len(figures.FIGURES) - absent
     assert all(e.attributes["alt"] for e in page.all("img"))
     assert all(e.attributes["scope"] for e in page.all("th"))
@@ -514,7 +608,8 @@ def test_a_large_figure_comes_as_pixels(study: Finished, tmp_path: Path) -> None
     svg.write_text(svg.read_text() + f"<!--{'x' * 400_000}-->")
     page = Page(study.render_with(figures_in(tmp_path)))
     kinds = [str(e.attributes["src"]).partition(";")[0] for e in page.all("img")]
-    assert kinds == ["data:image/svg+xml", "data:image/png", *["data:image/svg+xml"] * 4]
+    # Errors come first, then the scores.
+    assert kinds == ["data:image/svg+xml", "data:image/png", *["data:image/svg+xml"] * 2]
     assert page.all("img")[1].attributes["width"] == "960"
 
 
@@ -649,21 +744,26 @@ def test_early_stopping_settles_both(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stopping", "told"),
     [
-        ({"monitor": "accuracy"}, True),
-        ({"monitor": "val_metric"}, True),
-        ({"monitor": "accuracy", "restore_best": False}, False),
-        ({"monitor": "f1_macro"}, False),
-        ({"monitor": "val_loss"}, False),
+        ({"monitor": "accuracy"}, "keeps the weights of the epoch with the best accuracy"),
+        ({"monitor": "val_metric"}, "keeps the weights of the epoch with the best accuracy"),
+        (
+            {"monitor": "accuracy", "restore_best": False},
+            "is ended by the epoch with the best",
+        ),
+        ({"monitor": "f1_macro"}, "keeps the weights of the epoch with the best macro F1"),
+        ({"monitor": "val_loss"}, "keeps the weights of the epoch with the lowest loss"),
+        ({"monitor": "val_metric", "on": "inner"}, ""),
     ],
 )
 @pytest.mark.parametrize(("test", "severity"), [(12, "note"), (0, "warning")])
 def test_weights_that_the_score_has_picked_are_told(
-    tmp_path: Path, stopping: dict[str, Any], told: bool, test: int, severity: str
+    tmp_path: Path, stopping: dict[str, Any], told: str, test: int, severity: str
 ) -> None:
     training = {"epochs": 6, "early_stopping": stopping}
     study = finished(tmp_path, training=training, test=test)
-    found = [c for c in cautions_of(study) if "the epoch with the best accuracy" in c.sentence]
-    assert [c.severity for c in found] == [severity] * told
+    found = [c for c in cautions_of(study) if "the best of many epochs" in c.sentence]
+    assert [c.severity for c in found] == [severity] * bool(told)
+    assert all(told in c.sentence and "on: inner" in c.remedy for c in found)
 
 
 def test_a_level_loss_is_no_matter(tmp_path: Path) -> None:
@@ -692,7 +792,8 @@ def test_a_difference_just_above_the_detectable_one_is_significant(tmp_path: Pat
     from gridfold.statistics.summary import summarise
 
     study = finished(tmp_path, space={"mlp.units": [4, 8]}, spread=0.01)
-    needed = detectable_difference(study.trials, study.configurations, "accuracy", 0.05)
+    scored = Scored.of(study.trials, study.configurations, "accuracy", 0.95)
+    needed = detectable_difference(scored)
     worse = study.trials["config_id"] == study.configurations.loc[1, "config_id"]
     present = float(study.configurations.loc[1, "difference"])
     for factor, significant in ((0.99, False), (1.01, True)):

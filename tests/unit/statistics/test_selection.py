@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from gridfold.problems import PROBLEM_KINDS
-from gridfold.statistics.selection import SelectionEstimate, estimate_selection
+from gridfold.problems import PROBLEM_KINDS, Measure
+from gridfold.statistics.selection import Candidates, Selected, estimate_selection
+from gridfold.store.selection import SelectionFacts
 from gridfold.training.measures import Scorer
 
 Floats = npt.NDArray[np.float64]
@@ -30,7 +30,7 @@ def estimate(
     candidates: list[str] | None = None,
     shift: float = 0.0,
     function: str | None = None,
-) -> SelectionEstimate:
+) -> SelectionFacts:
     """Return the estimate of a study whose configurations predict `predictions`, best first."""
     parts = np.array_split(np.arange(len(targets)), folds)
     tables = [
@@ -52,14 +52,14 @@ def estimate(
         f"r0f{fold}": scorer.score(targets[part], first[part]) + shift
         for fold, part in enumerate(parts)
     }
+    ids = candidates or [str(i) for i in range(len(predictions))]
+    size = len(targets) / folds
     return estimate_selection(
         scorer,
-        float(np.mean(list(expected.values()))),
+        Selected(ids[0], expected, 1 / (folds - 1), 1 / size**2 / 12, len(targets)),
         targets,
         np.arange(len(targets)) if groups is None else groups,
-        [file],
-        candidates or [str(i) for i in range(len(predictions))],
-        expected,
+        Candidates(ids, list(expected), [file]),
         0.95,
     )
 
@@ -76,6 +76,8 @@ def test_the_best_of_many_guessers_is_found_to_guess(tmp_path: Path) -> None:
     random, apparent, corrected = np.random.default_rng(0), [], []
     for _ in range(30):
         found = estimate(tmp_path, *guesses(random, 20, 100), "accuracy")
+        assert found.corrected is not None
+        assert found.optimism is not None
         apparent.append(found.corrected + found.optimism)
         corrected.append(found.corrected)
     # Twenty guessers on 100 samples: the best is right in 0.5 + 1.87 x 0.05 of the cases.
@@ -87,8 +89,11 @@ def test_a_clear_winner_needs_no_correction(tmp_path: Path) -> None:
     targets, poor = guesses(np.random.default_rng(1), 5, 200)
     found = estimate(tmp_path, targets, [targets[:, None] * 1.0, *poor], "accuracy")
     assert (found.corrected, found.optimism) == (1, 0)
-    assert found.chosen is not None
-    assert found.chosen["0"] == 1
+    assert found.chosen == {"0": 1}
+    # All right on 200 samples: as much as that, and no certainty.
+    assert found.high == 1
+    assert found.low is not None
+    assert 0.9 < found.low < 0.99
 
 
 def test_the_interval_holds_the_true_skill(tmp_path: Path) -> None:
@@ -137,13 +142,13 @@ def test_grouped_samples_are_drawn_by_groups(tmp_path: Path) -> None:
 
 def test_one_configuration_was_not_selected(tmp_path: Path) -> None:
     found = estimate(tmp_path, *guesses(np.random.default_rng(5), 1, 50), "accuracy")
-    assert math.isnan(found.corrected)
+    assert found.corrected is None
     assert "nothing was selected" in found.obstacle
 
 
 def test_predictions_on_another_scale_are_noticed(tmp_path: Path) -> None:
     found = estimate(tmp_path, *guesses(np.random.default_rng(6), 3, 50), "accuracy", shift=0.1)
-    assert math.isnan(found.corrected)
+    assert found.corrected is None
     assert "another scale" in found.obstacle
 
 
@@ -168,5 +173,121 @@ def test_a_measure_of_the_users_own_is_called_for_each_draw(tmp_path: Path) -> N
         predictions.append(chances[:, None])
     found = estimate(tmp_path, targets, predictions, "top_score", function=reference)
     assert found.obstacle == ""
-    assert 0 < found.resamples <= 200
-    assert found.low <= found.corrected <= found.high
+    assert 0 < found.resamples < 500
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low <= (found.corrected or 0) <= found.high
+
+
+def shifted_by_fold(random: np.random.Generator, samples: int, folds: int) -> tuple[Any, Any]:
+    """Return targets and chances that rank well within each fold, on another scale in each."""
+    targets = random.integers(0, 2, samples)
+    chances = np.clip(0.3 * targets + 0.5 * random.random(samples), 0, 1)
+    for fold, part in enumerate(np.array_split(np.arange(samples), folds)):
+        chances[part] = 0.1 * fold + 0.1 * chances[part]
+    return targets, chances[:, None]
+
+
+def test_scores_are_made_fold_by_fold_as_the_selection_made_them(tmp_path: Path) -> None:
+    random = np.random.default_rng(8)
+    targets, well_ranked = shifted_by_fold(random, 100, 5)
+    # Ranks worse in each fold, and better over all of them, where it has one scale.
+    others = [np.clip(0.2 * targets + random.random(100), 0, 1)[:, None] for _ in range(4)]
+    predictions = [well_ranked, *others]
+    pooled = [Scorer("roc_auc").score(targets, each) for each in predictions]
+    assert np.argmax(pooled) != 0
+    found = estimate(tmp_path, targets, predictions, "roc_auc")
+    assert found.chosen["0"] > 0.95
+    assert found.optimism == pytest.approx(0, abs=0.01)
+    # The mean over the folds, not the area over all of them.
+    assert found.corrected == pytest.approx(0.89, abs=0.05)
+
+
+@pytest.mark.parametrize("measure", ["roc_auc", "f1", "balanced_accuracy", "rmse", "r2", "mse"])
+def test_no_correction_makes_a_score_better(measure: str, tmp_path: Path) -> None:
+    for seed in range(5):
+        random = np.random.default_rng(seed)
+        if measure in ("rmse", "r2", "mse"):
+            targets = random.normal(size=(40, 1))
+            predictions = [targets + random.normal(0, 1, (40, 1)) for _ in range(3)]
+        else:
+            targets = random.integers(0, 2, 40)
+            predictions = [
+                np.clip(0.3 * targets + random.random(40), 0, 1)[:, None] for _ in range(3)
+            ]
+        scorer, sign = Scorer(measure), Measure.of(measure).sign
+        parts = np.array_split(np.arange(40), 5)
+        means = [np.mean([scorer.score(targets[i], p[i]) for i in parts]) for p in predictions]
+        order = np.argsort(-sign * np.array(means))
+        found = estimate(tmp_path, targets, [predictions[i] for i in order], measure)
+        assert found.corrected is not None
+        assert found.optimism is not None
+        assert found.drawn_optimism is not None
+        assert found.optimism == max(0, found.drawn_optimism)
+        assert sign * (means[order[0]] - found.corrected) >= -1e-6
+
+
+def test_a_split_without_a_class_is_left_out(tmp_path: Path) -> None:
+    targets, predictions = guesses(np.random.default_rng(9), 4, 50, skill=0.8)
+    targets[:10] = 0
+    # The order by the mean of those splits on which the area is defined.
+    scorer = Scorer("roc_auc")
+    parts = np.array_split(np.arange(50), 5)[1:]
+    means = [np.mean([scorer.score(targets[i], p[i]) for i in parts]) for p in predictions]
+    ordered = [predictions[i] for i in np.argsort(-np.array(means))]
+    found = estimate(tmp_path, targets, ordered, "roc_auc")
+    assert found.obstacle == ""
+    assert found.resamples > 400
+    assert found.corrected is not None
+    assert found.corrected <= max(means)
+
+
+def test_what_was_explored_counts_where_it_was_luckier(tmp_path: Path) -> None:
+    """A hundred guessers, of which the best five are scored again on other splits."""
+    random, corrected, by_finalists, confirmed = np.random.default_rng(10), [], [], []
+    for _ in range(20):
+        targets, predictions = guesses(random, 100, 80)
+        finalists = list(map(str, range(5)))
+        # New splits of the same samples, after trainings that are luckless by themselves.
+        again = [
+            np.where(random.random((80, 1)) < 0.7, each, random.integers(0, 2, (80, 1)))
+            for each in predictions[:5]
+        ]
+        means = [float(((each[:, 0] > 0.5) == targets).mean()) for each in again]
+        order = np.argsort(-np.array(means), kind="stable")
+        files = {}
+        for prefix, given, ids in (
+            ("r", predictions, list(map(str, range(100)))),
+            ("c", [again[i] for i in order], [finalists[i] for i in order]),
+        ):
+            rows = [
+                pd.DataFrame(
+                    {
+                        "config_id": config_id,
+                        "split": f"{prefix}0f{fold}",
+                        "sample": part,
+                        "prediction": list(np.asarray(each[part], np.float32)),
+                    }
+                )
+                for config_id, each in zip(ids, given, strict=True)
+                for fold, part in enumerate(np.array_split(np.arange(80), 5))
+            ]
+            file = tmp_path / f"{prefix}.parquet"
+            pd.concat(rows).to_parquet(file)
+            files[prefix] = Candidates(ids, [f"{prefix}0f{fold}" for fold in range(5)], [file])
+        best = again[order[0]]
+        expected = {
+            f"c0f{fold}": float(((best[part, 0] > 0.5) == targets[part]).mean())
+            for fold, part in enumerate(np.array_split(np.arange(80), 5))
+        }
+        selected = Selected(files["c"].ids[0], expected, 0.25, 0.0, 80)
+        given = Scorer("accuracy"), selected, targets, np.arange(80), files["c"], 0.95
+        found, alone = estimate_selection(*given, files["r"]), estimate_selection(*given)
+        assert (found.explored, found.candidates, alone.explored) == (100, 100, 0)
+        confirmed.append(means[order[0]])
+        corrected.append(found.corrected)
+        by_finalists.append(alone.corrected)
+    assert np.mean(confirmed) > 0.57
+    # The choice among five finalists explains a part of it, that among all hundred the rest.
+    assert np.mean(corrected) == pytest.approx(0.5, abs=0.02)
+    assert np.mean(by_finalists) > np.mean(corrected) + 0.02

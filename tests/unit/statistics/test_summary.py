@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from recorded import model_card
+from scipy import optimize, stats
 
 from gridfold.paths import StudyPaths
 from gridfold.plan.status import answer
@@ -18,7 +19,9 @@ from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.requests import SummaryRequest
 from gridfold.statistics.intervals import mean_interval, paired_p_value
 from gridfold.statistics.summary import CONFIGURATION_COLUMNS, select, summarise
+from gridfold.store.answer import Answer
 from gridfold.store.model_card import HeldOutScore
+from gridfold.store.selection import Selection, SelectionFacts
 from gridfold.tables.trials import write
 
 FAILED = None
@@ -153,11 +156,16 @@ def test_the_best_is_compared_with_nothing() -> None:
 
 def test_p_values_hold_whichever_was_best() -> None:
     table = summary(a=LOW, b=MIDDLE, c=HIGH)
-    p = {
-        name: paired_p_value(values, HIGH, 10 / 40) for name, values in (("a", LOW), ("b", MIDDLE))
-    }
-    for name, alone in p.items():
-        assert table.loc[name, "p_value"] == pytest.approx(min(1, 3 * alone))
+    for name in ("a", "b"):
+        row = table.loc[name]
+        alone = 2 * stats.t.sf(abs(row["difference"] / row["difference_error"]), freedom_of(row))
+        assert row["p_value"] == pytest.approx(min(1, 3 * alone))
+
+
+def freedom_of(row: pd.Series) -> float:
+    """Return the degrees of freedom that the interval of a difference has."""
+    half = (row["difference_high"] - row["difference_low"]) / 2 / row["difference_error"]
+    return float(optimize.brentq(lambda f: stats.t.ppf(0.975, f) - half, 0.5, 1e6))
 
 
 @pytest.mark.parametrize(("measure", "expected"), [("mse", 0.1), ("accuracy", -0.1)])
@@ -200,14 +208,15 @@ def test_documented_columns_are_there_with_their_types(tmp_path: Path) -> None:
     file = tmp_path / "configurations.parquet"
     write(file, summarise(trials(axes=AXES, a=LOW, b=[FAILED] * 5), request()))
     table = pd.read_parquet(file)
-    kinds = {"int": "i", "float": "f"}
-    for column in CONFIGURATION_COLUMNS:
-        found = table[column.name].dtype
-        if column.type == "string":
-            assert pd.api.types.is_string_dtype(found), column.name
+    kinds = {"int": "i", "float": "f", "bool": "b"}
+    documented = {n: c.type for c in CONFIGURATION_COLUMNS for n in c.name.split(", ")}
+    for name, kind in documented.items():
+        found = table[name].dtype
+        if kind == "string":
+            assert pd.api.types.is_string_dtype(found), name
         else:
-            assert found.kind == kinds[column.type], column.name
-    rest = [c for c in table.columns if c not in {column.name for column in CONFIGURATION_COLUMNS}]
+            assert found.kind == kinds[kind], name
+    rest = [c for c in table.columns if c not in documented]
     intervals = [f"accuracy_{name}" for name in ("mean", "sd", "low", "high")]
     assert rest == ["mlp.units", "training.optimizer", *intervals]
 
@@ -259,7 +268,12 @@ def test_those_that_cannot_be_told_from_the_best_are_counted() -> None:
     close = [value + 0.01 * (-1) ** i for i, value in enumerate(HIGH)]
     assert np.mean(close) > np.mean(HIGH)
     table = summarise(trials(a=LOW, b=HIGH, c=close), request())
-    assert select(table, request()).not_distinguishable == 1
+    assert select(table, request()).may_be_best == 2
+    assert table.set_index("config_id")["may_be_best"].to_dict() == {
+        "a": False,
+        "b": True,
+        "c": True,
+    }
 
 
 @pytest.mark.parametrize("score", [FAILED, math.nan], ids=["all failed", "measure undefined"])
@@ -287,20 +301,42 @@ def test_the_answer_names_configuration_interval_test_score_and_report(tmp_path:
     text = answered(tmp_path, MIDDLE, test)
     half = mean_interval(MIDDLE, 10 / 40, 0.95)
     assert "Best of 1 configurations: mlp a (a); accuracy 0.8040" in text
-    assert f"± {half.high - half.mean:.4f} (95% CI over 5 splits)" in text
+    assert f"[{half.low:.4f}, {half.high:.4f}] (95% CI over 5 splits)" in text
     assert "held-out test 0.8100 [0.7000, 0.9000] on 30 samples" in text
     assert text.endswith(str(tmp_path / "demo" / "report.html"))
 
 
-def test_the_half_width_is_that_of_the_side_that_is_not_cut(tmp_path: Path) -> None:
+def test_the_interval_of_the_answer_ends_at_the_range(tmp_path: Path) -> None:
     scores = [1.0, 0.98, 1.0, 0.97, 1.0]
     plain = mean_interval(scores, 10 / 40, 0.95)
     assert plain.high > 1
-    assert f"± {plain.mean - plain.low:.4f}" in answered(tmp_path, scores)
+    assert f"[{plain.low:.4f}, 1.0000]" in answered(tmp_path, scores)
+
+
+def test_the_answer_is_corrected_for_the_selection_where_that_can_be_done(tmp_path: Path) -> None:
+    estimate = SelectionFacts(0.79, 0.014, 0.71, 0.85, 50, 7, 500, "", 0.014, chosen={"a": 0.4})
+    paths = StudyPaths.of("demo", tmp_path)
+    paths.tables.mkdir(parents=True)
+    paths.final.mkdir()
+    best = select(summarise(trials(a=MIDDLE), request()), request(), 7, estimate)
+    best.write(paths.best)
+    model_card(best, {}, "0123", None).write(paths.final_model.card)
+    assert Selection.read(paths.best) == best
+    assert best.explored == 7
+    assert "Best of 7 configurations, 1 compared in full: mlp a (a); accuracy 0.7900 " in answer(
+        paths
+    )
+    assert (
+        "[0.7100, 0.8500] (95% CI over 5 splits, corrected for the selection; as selected 0.8040)"
+        in answer(paths)
+    )
+    facts = Answer.read(paths).facts(paths)
+    assert (facts["mean"], facts["corrected"]) == (pytest.approx(0.804), 0.79)
+    assert (facts["corrected_low"], facts["corrected_high"]) == (0.71, 0.85)
 
 
 def test_one_split_is_answered_without_an_interval(tmp_path: Path) -> None:
-    assert "±" not in answered(tmp_path, [0.9])
+    assert "[" not in answered(tmp_path, [0.9])
 
 
 def test_an_unfinished_study_has_no_answer(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from workbench import final_state, prepare_bench, without_times
 
 from gridfold.data.splits import FINAL
+from gridfold.training.trial import train_trial
 
 
 def digits(**training: Any) -> dict[str, Any]:
@@ -170,6 +171,7 @@ STATEFUL = {
     "batch norm": digits() | {"model": {"mlp": {"batch_norm": True, "dropout": 0.3}}},
     "schedule": digits(schedule={"kind": "exponential", "rate": 0.7}, warmup_epochs=2),
     "early stopping": digits(early_stopping={"patience": 2, "min_delta": 0.05}),
+    "inner part": digits(early_stopping={"patience": 2, "min_delta": 0.05, "on": "inner"}),
     "mixed precision": digits(mixed_precision=True),
 }
 
@@ -220,6 +222,62 @@ def test_early_stopping_scores_the_best_epoch(tmp_path: Path) -> None:
     best = max(row["val_metric"] for row in result.history)
     assert result.scores["accuracy"] == pytest.approx(best, abs=1e-6)
     assert result.history[result.best_epoch - 1]["val_metric"] == best
+
+
+def test_stopping_by_an_inner_part_never_sees_the_samples_that_are_scored(tmp_path: Path) -> None:
+    study = digits(
+        epochs=60,
+        learning_rate=0.02,
+        class_weights="balanced",
+        early_stopping={"patience": 3, "monitor": "accuracy", "on": "inner"},
+    )
+    bench = prepare_bench(tmp_path / "as it is", study)
+    result = bench.trained()
+    split = bench.splits.by_name["r0f0"]
+    inner = split.parts(study["training"]["early_stopping"])[1]
+    # What is followed is the inner part: its steps are one sample of it.
+    followed = np.array([row["val_metric"] for row in result.history]) * len(inner)
+    np.testing.assert_allclose(followed, np.round(followed), atol=1e-3)
+    assert result.best_epoch == int(followed.argmax()) + 1 == result.epochs_trained - 3
+    assert (result.n_train, result.n_validation) == (len(split.training), len(split.validation))
+    # With other labels on the scored part, the same weights: nothing of it was looked at.
+    other = prepare_bench(tmp_path / "other labels", study)
+    file = other.plan.paths.array("targets")
+    targets = np.load(file)
+    targets[split.validation] = np.roll(targets[split.validation], 1)
+    np.save(file, targets)
+    again = other.trained()
+    assert without_times(again.history) == without_times(result.history)
+    assert again.scores["accuracy"] < result.scores["accuracy"]
+    for one, two in zip(
+        final_state(bench.work().task.folder, 60),
+        final_state(other.work().task.folder, 60),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("method", ["kfold", "forward"])
+def test_scores_of_several_outputs_are_on_the_scale_that_was_fitted_without_the_inner_part(
+    tmp_path: Path, method: str
+) -> None:
+    bench = prepare_bench(
+        tmp_path,
+        {
+            "study": "outputs",
+            "data": {"source": "linnerud", "scale_targets": "minmax", "test_fraction": 0.1},
+            "problem": {"type": "multi_output"},
+            "model": {"mlp": {"units": 8}},
+            "training": {"epochs": 3, "early_stopping": {"on": "inner", "inner_fraction": 0.4}},
+            "resampling": {"method": method, "folds": 2},
+        },
+    )
+    result = bench.trained()
+    work = bench.work()
+    predictions = work.store.predictions(3)
+    assert predictions is not None
+    again, _ = train_trial(work.task, lambda row: None, known=(result, predictions))
+    assert again.scores == pytest.approx(result.scores)
 
 
 def test_a_stopped_trial_stays_stopped_when_epochs_are_raised(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.report.sections.baselines import against_the_best, chance_sentence
+from gridfold.report.sections.cautions import all_cautions
 from gridfold.store.model_card import HeldOutScore, ModelCard
 from gridfold.store.selection import Selection
 from gridfold.wording import (
@@ -19,10 +20,14 @@ from gridfold.wording import (
     counted,
     measure_name,
     number,
+    of_classes,
     percent,
     shorten,
     threshold_sentence,
 )
+
+# So many times more samples in one training part than in another are worth a word.
+_MUCH_MORE = 1.5
 
 
 @dataclass(frozen=True)
@@ -31,13 +36,12 @@ class Score:
 
     Attributes
     ----------
-    name, value, spread, basis : str
-        As in ``accuracy``, ``0.987``, ``0.016`` and what both rest on.
+    name, value, basis : str
+        As in ``Held-out test accuracy``, ``0.987`` and what it rests on, with its interval.
     """
 
     name: str
     value: str
-    spread: str
     basis: str
 
 
@@ -70,31 +74,91 @@ def selected(configurations: pd.DataFrame, best: Selection) -> dict[str, Any]:
 
 def _estimate(best: Selection) -> str:
     """Name the score over the splits; a single split crosses nothing."""
+    if best.headline.is_corrected:
+        return "corrected estimate"
     return "cross-validated mean" if best.n_splits > 1 else "validation score"
 
 
-def scores(best: Selection, card: ModelCard) -> list[Score]:
-    """Return the cross-validated and the held-out score."""
-    name, places, half = measure_name(best.measure), best.decimals, best.half_width
-    level = percent(best.confidence)
+def scores(best: Selection, card: ModelCard, trials: pd.DataFrame) -> list[Score]:
+    """Return the cross-validated and the held-out score.
+
+    Parameters
+    ----------
+    best : Selection
+    card : ModelCard
+    trials : DataFrame
+        Of the study, for how much each of its models was trained on.
+    """
+    name, places = measure_name(best.measure), best.decimals
+    level, quoted = percent(best.confidence), best.headline
+    classes = of_classes(best.measure, card.data.classes)
     kind = "Cross-validated" if best.n_splits > 1 else "Validation"
-    over = counted(best.n_splits, "split")
-    if not math.isfinite(half):
-        basis = f"on {over}; no interval can be given" if best.n_splits < 2 else f"over {over}"
-        spread = ""
-    else:
-        basis, spread = f"mean with {level} confidence interval over {over}", number(half, places)
-    shown = [Score(f"{kind} {name}", number(best.mean, places), spread, basis)]
-    test = card.test
+    basis = [
+        _over_splits(best, level),
+        *_luck(best),
+        *filter(None, [classes]),
+        *_growing(trials[trials["config_id"] == best.config_id]),
+    ]
+    shown = [Score(f"{kind} {name}", number(quoted.score, places), "; ".join(basis))]
+    test, title = card.test, f"Held-out test {name}"
     if not test:
-        shown.append(Score(f"Held-out test {name}", MISSING, "", "no test set was held out"))
+        shown.append(Score(title, MISSING, "no test set was held out"))
         return shown
-    basis = f"{test_interval(test, places, level)}{counted(test.samples, 'sample')}, scored once"
-    shown.append(Score(f"Held-out test {name}", number(test.score, places), "", basis))
+    basis = [
+        f"{test_interval(test, places, level)}{counted(test.samples, 'sample')}, {_used(card)}",
+        *filter(None, [classes]),
+    ]
+    shown.append(Score(title, number(test.score, places), "; ".join(basis)))
     return shown
 
 
-_METHODS = {"wilson": " (Wilson)", "bootstrap": " (bootstrap)"}
+def _over_splits(best: Selection, level: str) -> str:
+    quoted, places = best.headline, best.decimals
+    over = counted(best.n_splits, "split")
+    if quoted.low is None or quoted.high is None:
+        return f"on {over}; no interval can be given" if best.n_splits < 2 else f"over {over}"
+    return (
+        f"{level} confidence interval {number(quoted.low, places)} to "
+        f"{number(quoted.high, places)} over {over}"
+    )
+
+
+def _luck(best: Selection) -> list[str]:
+    """Say what the score is corrected for, or that it is not."""
+    estimate, mean = best.estimate, number(best.mean, best.decimals)
+    if best.explored < 2:
+        return []
+    if estimate is None or estimate.corrected is None:
+        return [f"not corrected for being the best of {best.explored:,} configurations"]
+    known = max(estimate.candidates, min(estimate.explored, best.explored))
+    part = "" if known >= best.explored else f", of which {known:,} could be repeated"
+    return [
+        f"corrected for being the best of {best.explored:,} configurations{part}; as selected, the "
+        f"mean is {mean}"
+    ]
+
+
+def _growing(trials: pd.DataFrame) -> list[str]:
+    """Say where later splits train on much more than earlier ones, as by `forward`."""
+    sizes = trials.loc[trials["n_train"] > 0, "n_train"]
+    if not len(sizes) or sizes.max() < _MUCH_MORE * sizes.min():
+        return []
+    return [
+        f"training parts grow from {int(sizes.min()):,} to {int(sizes.max()):,} samples, so this "
+        "is a mean over models of unequal training"
+    ]
+
+
+def _used(card: ModelCard) -> str:
+    """Say how often the test set was scored."""
+    if card.tested_ensemble is None:
+        return "scored once"
+    return "scored once by this model and once by the mean of the models of the splits"
+
+
+_METHODS = {"wilson": " (Wilson)", "bootstrap": " (bootstrap)", "bootstrap-t": " (bootstrap-t)"}
+# Of fewer, each counts much and the interval is rough.
+_FEW_UNITS = 20
 
 
 def test_interval(test: HeldOutScore, places: int, level: str) -> str:
@@ -112,7 +176,7 @@ def test_interval(test: HeldOutScore, places: int, level: str) -> str:
         return f"no confidence interval: {test.obstacle}; " if test.obstacle else ""
     text = (
         f"{level} confidence interval {number(test.low, places)} to "
-        f"{number(test.high, places)}{_METHODS.get(test.method, '')}, "
+        f"{number(test.high, places)}{_method(test)}, "
     )
     if test.undefined_draws:
         text += (
@@ -122,7 +186,19 @@ def test_interval(test: HeldOutScore, places: int, level: str) -> str:
     return text
 
 
-def sentences(configurations: pd.DataFrame, best: Selection, card: ModelCard) -> list[str]:
+def _method(test: HeldOutScore) -> str:
+    """Return how an interval was made, and what it rests on where samples are not independent."""
+    if not test.units:
+        return _METHODS.get(test.method, "")
+    few = ", so few that it is rough" if test.units < _FEW_UNITS else ""
+    if test.method == "groups":
+        return f" (by {counted(test.units, 'group')}{few})"
+    return f" (by {counted(test.units, 'block')} of time)"
+
+
+def sentences(
+    configurations: pd.DataFrame, best: Selection, card: ModelCard, margin: float | None = None
+) -> list[str]:
     """Return what the scores mean: rivals, a smaller choice, the gap between both estimates.
 
     Where a study has a threshold of its own, also from when on a sample is positive.
@@ -132,10 +208,12 @@ def sentences(configurations: pd.DataFrame, best: Selection, card: ModelCard) ->
     configurations : DataFrame
     best : Selection
     card : ModelCard
+    margin : float, optional
+        How much worse than the selected one a smaller configuration may be.
     """
     return [
         _comparison(configurations, best),
-        *_smallest_equal(configurations, best),
+        *_smallest_equal(configurations, best, margin),
         _gap(best, card),
         *_ensemble(best, card),
         *_threshold(card),
@@ -167,7 +245,6 @@ def _comparison(configurations: pd.DataFrame, best: Selection) -> str:
             f"{counted(len(configurations) - 1, 'configuration')} are as good."
         )
     compared = int(configurations["p_value"].notna().sum())
-    equal = best.not_distinguishable
     lost = int((configurations["n_failed"] > 0).sum())
     note = (
         f" {counted(lost, 'configuration')} with failed trials can't be compared fairly."
@@ -176,46 +253,65 @@ def _comparison(configurations: pd.DataFrame, best: Selection) -> str:
     )
     if not compared:
         return f"No other configuration finished all its trials.{note}"
-    others = f"the {counted(compared, 'other configuration')}"
-    if compared == 1:
-        text = f"The other configuration is {'not ' * equal}distinguishable from it"
-    elif equal == compared:
-        text = f"None of {others} is distinguishable from it"
-    elif equal:
-        text = f"{equal:,} of {others} {'is' if equal == 1 else 'are'} not distinguishable from it"
+    others = int(configurations["may_be_best"].sum()) - 1
+    total = counted(compared + 1, "configuration")
+    if not others:
+        text = f"It is the best of the {total}"
+    elif others < compared:
+        text = f"The best of the {total} is this one or one of {counted(others, 'other')}"
+    elif compared == 1:
+        text = "The other configuration may be as good or better"
     else:
-        text = f"Each of {others} is distinguishable from it, and worse,"
-    test = "paired corrected resampled t-test, adjusted for all pairs"
-    return f"{text} at {level} confidence ({test}).{note}"
+        text = f"Each of the {compared:,} other configurations may be as good or better"
+    test = "paired corrected t-tests with moderated variances, comparisons with the best"
+    return f"{text}, at {level} confidence ({test}).{note}"
 
 
-def _smallest_equal(configurations: pd.DataFrame, best: Selection) -> list[str]:
-    """Name the smallest configuration that may be as good: often the better choice."""
-    equal = configurations[configurations["p_value"] > 1 - best.confidence]
+def _smallest_equal(
+    configurations: pd.DataFrame, best: Selection, margin: float | None
+) -> list[str]:
+    """Name the smallest configuration that is hardly worse: often the better choice."""
     own = configurations.loc[configurations["config_id"] == best.config_id, "parameters"].iloc[0]
-    if not len(equal) or equal["parameters"].min() >= own:
+    sign = Measure.of(best.measure).sign
+    smaller = configurations[configurations["parameters"] < own]
+    if margin is None:
+        near = smaller[-sign * smaller["difference"] <= smaller["difference_error"]]
+        rule = "is within one standard error of their difference"
+    else:
+        ends = smaller["difference_low" if sign > 0 else "difference_high"]
+        near = smaller[-sign * ends < margin]
+        rule = f"is shown to lose less than {margin:g} (`report.margin`)"
+    if not len(near):
         return []
-    row = equal.sort_values("parameters", kind="stable").iloc[0]
+    row = near.sort_values("parameters", kind="stable").iloc[0]
     mean = number(row[f"{best.measure}_mean"], best.decimals)
+    difference, low, high = (
+        number(row[name], best.decimals, signed=True)
+        for name in ("difference", "difference_low", "difference_high")
+    )
     return [
-        f"The smallest configuration that is not distinguishable is number {row['rank']}, "
+        f"The smallest configuration that {rule} is number {row['rank']}, "
         f"“{shorten(row['label'], 90)}”: {row['parameters']:,} instead of {own:,} weights, "
-        f"mean {mean}."
+        f"mean {mean}, difference {difference} ({percent(best.confidence)} interval {low} to "
+        f"{high})."
     ]
 
 
 def _gap(best: Selection, card: ModelCard) -> str:
     test, places = card.test, best.decimals
     estimate, only = _estimate(best), best.configurations == 1
+    score, corrected = best.headline.score, best.headline.is_corrected
     if not test or not math.isfinite(test.score):
         if only:
             return f"There is no held-out test score to set beside the {estimate}."
         return (
-            f"Without a held-out test score, how much of the {estimate} is luck of the selection "
-            "stays unknown."
+            f"There is no held-out test score to set beside the {estimate}."
+            if corrected
+            else f"Without a held-out test score, how much of the {estimate} is luck of the "
+            "selection stays unknown."
         )
-    gap = test.score - best.mean
-    worse = Measure.of(best.measure).is_better(best.mean, test.score)
+    gap = test.score - score
+    worse = Measure.of(best.measure).is_better(score, test.score)
     size = number(abs(gap), places)
     if not number(gap, places).strip("0.,"):
         text = f"The test score equals the {estimate} to the digits shown"
@@ -224,13 +320,15 @@ def _gap(best: Selection, card: ModelCard) -> str:
         how = "worse" if worse else "better"
         text = f"The test score is {size} {how} than the {estimate}"
     if not worse:
+        if corrected:
+            return f"{text}: no sign of an optimism that the correction doesn’t know of."
         return f"{text}: no sign that the selection made the {estimate} look too good."
     if not test.has_interval:
         return f"{text}; without an interval, nothing says whether that is chance."
-    inside = test.low <= best.mean <= test.high
+    inside = test.low <= score <= test.high
     if inside:
         text += f", which is within the uncertainty of {counted(test.samples, 'test sample')}"
-        if only:
+        if only or corrected:
             return f"{text}."
         return (
             f"{text}; a small loss is expected, since the {estimate} is that of the "
@@ -242,6 +340,20 @@ def _gap(best: Selection, card: ModelCard) -> str:
     )
 
 
+def limits(study: ReportInput) -> list[tuple[str, str]]:
+    """Return what limits the answer, counted: the section that has it, and the words."""
+    counts = []
+    if study.audit is not None:
+        left = study.audit.open_findings(study.study.get("audit", {}).get("accept", {}))
+        counts.append(("audit", len(left), "finding of the audit", "findings of the audit"))
+    found = [caution.severity for caution in all_cautions(study)]
+    counts += [
+        ("cautions", found.count("warning"), "warning", "warnings"),
+        ("cautions", found.count("note"), "note", "notes"),
+    ]
+    return [(place, counted(count, one, more)) for place, count, one, more in counts if count]
+
+
 def answer(study: ReportInput) -> ReportSection:
     """Return what was found, in large numbers and few sentences."""
     return ReportSection(
@@ -250,9 +362,15 @@ def answer(study: ReportInput) -> ReportSection:
         "The answer",
         {
             "selected": selected(study.tables.configurations, study.best),
-            "scores": scores(study.best, study.card),
+            "scores": scores(study.best, study.card, study.tables.trials),
+            "limits": limits(study),
             "sentences": [
-                *sentences(study.tables.configurations, study.best, study.card),
+                *sentences(
+                    study.tables.configurations,
+                    study.best,
+                    study.card,
+                    study.study["report"].get("margin"),
+                ),
                 *against_the_best(study.baselines, study.best),
                 *chance_sentence(study.chance, study.best),
             ],

@@ -10,16 +10,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from gridfold.codes import place_of
 from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.report.input import ReportInput, ReportSection
 from gridfold.report.sections.baselines import places_of
 from gridfold.requests import ReportRequest
-from gridfold.statistics.intervals import (
-    corrected_standard_error,
-    pairs_among,
-    rounding_variance,
-    t_quantile,
-)
+from gridfold.statistics.scored import Scored
 from gridfold.store.chance import ChanceLevel
 from gridfold.store.model_card import ModelCard
 from gridfold.store.selection import Selection
@@ -46,6 +42,8 @@ _STILL_FALLING, _RISING = 0.9, 0.7
 _LEAST_FALL, _LEAST_RISE = 0.03, 0.05
 # So close to the end of a drawn interval counts as its edge.
 _EDGE_OF_INTERVAL = 0.05
+# How much too good accuracy was in docs/statistics.md, “Early stopping”.
+_SIMULATED_PATIENCE, _SIMULATED_BY_SCORE, _SIMULATED_BY_LOSS = 5, "0.07", "0.02"
 _AXES_NAMED = 6
 _SPLITS_NAMED = 8
 
@@ -56,6 +54,8 @@ class Caution:
 
     Attributes
     ----------
+    code : str
+        One of :data:`gridfold.codes.CAUTION_CODES`.
     severity : {"warning", "note"}
         A warning can change the conclusion; a note can't, or is expected.
     sentence : str
@@ -64,20 +64,30 @@ class Caution:
         What to do about it.
     """
 
+    code: str
     severity: Severity
     sentence: str
     remedy: str
 
+    @property
+    def link(self) -> str:
+        """Where the documentation explains it."""
+        return place_of(self.code)
+
 
 def cautions(study: ReportInput) -> ReportSection:
     """Return what limits the trust in the answer."""
+    return ReportSection("cautions", "Warnings", "Warnings", {"cautions": all_cautions(study)})
+
+
+def all_cautions(study: ReportInput) -> list[Caution]:
+    """Return the cautions of a study and those of what it is compared with, warnings first."""
     found = [
         *find_cautions(study.request, study.tables, study.card),
         *_no_better_than_a_baseline(study.baselines, study.best),
         *_above_chance(study.chance, study.card),
     ]
-    found.sort(key=lambda caution: caution.severity == "note")
-    return ReportSection("cautions", "Warnings", "Warnings", {"cautions": found})
+    return sorted(found, key=lambda caution: caution.severity == "note")
 
 
 def find_cautions(request: ReportRequest, tables: StudyTables, card: ModelCard) -> list[Caution]:
@@ -100,7 +110,7 @@ def find_cautions(request: ReportRequest, tables: StudyTables, card: ModelCard) 
         *_edges(configurations, request.study["search"]["space"], selected),
         *_training_length(epochs[epochs["config_id"] == selected], settings),
         *_optimism(configurations, card),
-        *_stopped_by_the_score(settings, card),
+        *_stopped_by_the_score(settings, card, request.study),
         *_no_significance(trials, configurations, card),
         *_duplicates(request.duplicates),
     ]
@@ -117,6 +127,7 @@ def _no_better_than_a_baseline(
     if not sign * row["difference"] >= 0:
         return
     yield Caution(
+        "GF212",
         "warning",
         f"A simple learner is at least as good on the same splits: {row['name']} has a mean "
         f"{measure_name(best.measure)} of {mean}.",
@@ -136,6 +147,7 @@ def _above_chance(chance: ChanceLevel | None, card: ModelCard) -> Iterator[Cauti
         "loops, files that are read."
     )
     yield Caution(
+        "GF214",
         "warning",
         f"With permuted labels, the selected configuration reaches {number(chance.score, places)} "
         f"{measure_name(chance.measure)} on {chance.split}, where chance gives "
@@ -152,10 +164,14 @@ def _too_few_splits(card: ModelCard, configurations: pd.DataFrame) -> Iterator[C
         if len(configurations) > 1:
             sentence += " and no two configurations can be compared by a test"
         yield Caution(
-            "warning", f"{sentence}.", "Use k-fold resampling or `repeats`, at least five splits."
+            "GF201",
+            "warning",
+            f"{sentence}.",
+            "Use k-fold resampling or `repeats`, at least five splits.",
         )
     elif splits < _FEW_SPLITS:
         yield Caution(
+            "GF201",
             "warning",
             f"With {splits} splits the spread of the scores is itself poorly known, so intervals "
             "are wide and rough.",
@@ -172,6 +188,7 @@ def _failures(
     kinds = listed(f"{count} {kind}" for kind, count in failed["failure"].value_counts().items())
     lost = configurations[configurations["n_failed"] > 0]
     yield Caution(
+        "GF202",
         "warning",
         f"{len(failed)} of {counted(len(trials), 'trial')} failed ({kinds}), which leaves "
         f"{counted(len(lost), 'configuration')} without comparable scores; they are ranked last."
@@ -190,6 +207,7 @@ def _undefined(trials: pd.DataFrame, measure: str) -> Iterator[Caution]:
     if len(names) > _SPLITS_NAMED:
         names[_SPLITS_NAMED:] = [f"{len(names) - _SPLITS_NAMED} more"]
     yield Caution(
+        "GF203",
         "warning",
         f"{measure_name(measure)} is not defined on {listed(names)}, whose validation parts have "
         "too few samples or only one class; means and tests are over the other "
@@ -212,12 +230,18 @@ def _no_test_set(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caut
         return
     remedy = "Set `data.test_fraction`, or bring a test set of your own."
     if len(configurations) == 1:
-        yield Caution("note", "No test set was held out.", remedy)
+        yield Caution("GF204", "note", "No test set was held out.", remedy)
     else:
         yield Caution(
+            "GF204",
             "warning",
-            "No test set was held out, so nothing here is free of the selection: the score of "
-            "the selected configuration is optimistic.",
+            "No test set was held out, so nothing here is free of the selection: "
+            + (
+                "the score of the selected configuration is corrected for the choice among these, "
+                "and for nothing that was tried before."
+                if card.cross_validation.quoted.is_corrected
+                else "the score of the selected configuration is optimistic."
+            ),
             remedy,
         )
 
@@ -242,6 +266,7 @@ def _edges(
         if more > 0:
             at_edge[_AXES_NAMED:] = [f"{more} more"]
         yield Caution(
+            "GF205",
             "warning",
             f"The selected configuration lies at the edge of the search space: "
             f"{listed(at_edge)}. Better values may lie beyond it.",
@@ -286,6 +311,7 @@ def _training_length(history: pd.DataFrame, settings: Mapping[str, Any]) -> Iter
     stopping = settings["early_stopping"]
     if lowest >= _STILL_FALLING * last and fall > _LEAST_FALL and not stopping:
         yield Caution(
+            "GF206",
             "note",
             f"The validation loss of the selected configuration was still falling at the end, by "
             f"{percent(round(fall, 2))} over the last {percent(round(1 - _RISING, 2))} of its "
@@ -294,6 +320,7 @@ def _training_length(history: pd.DataFrame, settings: Mapping[str, Any]) -> Iter
         )
     elif lowest <= _RISING * last and rise > _LEAST_RISE and not stopping:
         yield Caution(
+            "GF207",
             "warning",
             f"The validation loss of the selected configuration was lowest in epoch {lowest} of "
             f"{last} and is {percent(round(rise, 2))} higher at the end: it overfits.",
@@ -301,27 +328,48 @@ def _training_length(history: pd.DataFrame, settings: Mapping[str, Any]) -> Iter
         )
 
 
-def _stopped_by_the_score(settings: Mapping[str, Any], card: ModelCard) -> Iterator[Caution]:
-    """Tell of weights that were picked by the very score that they get."""
+def _stopped_by_the_score(
+    settings: Mapping[str, Any], card: ModelCard, study: Mapping[str, Any]
+) -> Iterator[Caution]:
+    """Tell of trainings that were ended, or kept, by the samples that they are scored on."""
     stopping, measure = settings["early_stopping"], card.cross_validation.measure
-    if not stopping or not stopping["restore_best"]:
-        return
-    followed = PROBLEM_KINDS[card.configuration.problem].metric
-    if {"val_metric": followed}.get(stopping["monitor"], stopping["monitor"]) != measure:
-        return
-    yield Caution(
-        "note" if card.test else "warning",
-        f"Each trial keeps the weights of the epoch with the best {measure_name(measure)} on its "
-        "validation part and is scored on the same part: the best of many epochs is in part the "
-        "luckiest, so scores over the splits are optimistic.",
-        "Quote the held-out test score, which took no part in it."
-        if card.test
-        else "Hold out a test set with `data.test_fraction`, or stop by `val_loss`.",
-    )
+    if stopping and stopping.get("on", "validation") == "validation":
+        followed = PROBLEM_KINDS[card.configuration.problem].metric
+        watched = {"val_metric": followed}.get(stopping["monitor"], stopping["monitor"])
+        best = "the lowest loss" if watched == "val_loss" else f"the best {measure_name(watched)}"
+        does = "keeps the weights of" if stopping["restore_best"] else "is ended by"
+        yield Caution(
+            "GF208",
+            "note" if card.test else "warning",
+            f"Each trial {does} the epoch with {best} on its validation part and "
+            "is scored on the same part: the best of many epochs is in part the luckiest, so "
+            "scores over the splits are optimistic, and no correction knows of it. With small "
+            f"networks on 100 samples and a patience of {_SIMULATED_PATIENCE}, accuracy was too "
+            "good by "
+            + (
+                f"{_SIMULATED_BY_SCORE} on average."
+                if watched == measure
+                else f"{_SIMULATED_BY_LOSS} on average when the loss decided."
+            ),
+            "Set `training.early_stopping.on: inner`, which looks at a part of the training part."
+            + " The held-out test score took no part in it." * bool(card.test),
+        )
+    strategy = study["search"]["strategy"]
+    if strategy["type"] == "hyperband" or strategy.get("tuner") == "hyperband":
+        yield Caution(
+            "GF213",
+            "note",
+            "Hyperband ends configurations early by their scores on the very splits that the "
+            "others are compared on. The luck in that is part of the luck of the selection.",
+            "Quote the held-out test score."
+            if card.test
+            else "Hold out a test set with `data.test_fraction`.",
+        )
 
 
 def _optimism(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caution]:
-    count, splits = len(configurations), card.cross_validation.n_splits
+    validation = card.cross_validation
+    count, splits = max(validation.tried, len(configurations)), validation.n_splits
     if count <= 2 * splits:
         return
     remedy = (
@@ -329,12 +377,20 @@ def _optimism(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caution
         if card.test
         else "Hold out a test set with `data.test_fraction`, or use more splits."
     )
-    yield Caution(
-        "note" if card.test else "warning",
-        f"The selected configuration is the best of {count:,} on {counted(splits, 'split')}; the "
-        "best of many is in part the luckiest, so its score on them is optimistic.",
-        remedy,
+    compared = ""
+    if count > len(configurations):
+        compared = f", {len(configurations):,} of which were compared in the end,"
+    text = (
+        f"The selected configuration is the best of {count:,}{compared} on "
+        f"{counted(splits, 'split')}; the best of many is in part the luckiest, so its score on "
+        "them is optimistic."
     )
+    if validation.quoted.is_corrected:
+        text += (
+            " The score that is quoted is corrected for this choice; scores in the tables and "
+            "figures are as selected."
+        )
+    yield Caution("GF209", "note" if card.test else "warning", text, remedy)
 
 
 def _no_significance(
@@ -346,11 +402,14 @@ def _no_significance(
     if not len(compared) or (compared["p_value"] <= alpha).any():
         return
     measure = validation.measure
-    needed = detectable_difference(trials, configurations, measure, alpha)
+    needed = detectable_difference(
+        Scored.of(trials, configurations, measure, validation.confidence)
+    )
     means = configurations[f"{measure}_mean"]
     places = decimals(configurations[f"{measure}_sd"], means)
     spread = float((means[compared.index] - means.iloc[0]).abs().max())
     yield Caution(
+        "GF210",
         "note",
         f"No configuration differs significantly from the best. With "
         f"{counted(validation.n_splits, 'split')} and {counted(len(compared), 'comparison')}, "
@@ -361,39 +420,26 @@ def _no_significance(
     )
 
 
-def detectable_difference(
-    trials: pd.DataFrame, configurations: pd.DataFrame, measure: str, alpha: float
-) -> float:
+def detectable_difference(scored: Scored) -> float:
     """Return the difference to the best that a typical comparison would need to be significant.
 
-    The corrected resampled t-test at the level that is left of `alpha` for each of all pairs, with
-    the median standard error over the comparisons.
+    By the test of all tables, adjusted for all pairs, with the median standard error over the
+    comparisons.
 
     Parameters
     ----------
-    trials, configurations : DataFrame
-    measure : str
-    alpha : float
-        One minus the confidence.
+    scored : Scored
+        Of two configurations at least.
     """
-    finished = trials[trials["status"] == "finished"]
-    ratio = float((finished["n_validation"] / finished["n_train"]).mean())
-    scores = finished.pivot(index="split", columns="config_id", values=measure)
-    best = scores[configurations.loc[0, "config_id"]]
-    compared = configurations.loc[configurations["p_value"].notna(), "config_id"]
-    pairs = pairs_among(len(compared))
-    least = 2 * rounding_variance(measure, finished[measure], finished["n_validation"])
-    needed = []
-    for config_id in compared:
-        difference = (scores[config_id] - best).dropna().to_numpy(float)
-        critical = t_quantile(1 - alpha / pairs / 2, len(difference) - 1)
-        needed.append(critical * corrected_standard_error(difference, ratio, least))
-    return float(np.median(needed))
+    names = list(scored.scores.columns)
+    found = scored.differences(names[1:], names[0])
+    return float(np.nanmedian(found.detectable(scored.alpha / scored.test.pairs)))
 
 
 def _duplicates(duplicates: Sequence[Any]) -> Iterator[Caution]:
     if duplicates:
         yield Caution(
+            "GF211",
             "note",
             f"{counted(len(duplicates), 'combination')} of axis values led to a configuration "
             "that was there already, and was left out.",

@@ -97,9 +97,16 @@ def optimism(steps: pd.DataFrame, selected: str, measure: str) -> Iterator[str]:
     if not len(confirmed):
         yield (
             "No stage confirms the winner on splits of its own, so its score is the best of many "
-            "and a little optimistic; `search.confirm` would show by how much."
+            "and optimistic; `search.confirm` would take out the luck with the splits."
         )
         return
+    yield (
+        "The confirmation draws new splits of the same samples. It takes out the luck that a "
+        "configuration had with the old splits and the starts of its trainings, and not the luck "
+        "that it had with these samples, by which it became a finalist: confirmed scores are still "
+        "those of the best of all that were tried. The corrected score counts all of these; only "
+        "samples that the search never saw, as a held-out test set, are free of it."
+    )
     earlier = steps[(steps["stage"] != CONFIRM) & steps["config_id"].isin(confirmed.index)]
     before = earlier.dropna(subset="score").groupby("config_id").last().reindex(confirmed.index)
     sign = Measure.of(measure).sign

@@ -9,7 +9,7 @@ from gridfold.csvfiles.numbers import is_named
 from gridfold.errors import KeyPath, Problem
 from gridfold.problems import MEASURES, OWN_ENDINGS, RENAMED, is_own_measure
 from gridfold.study.checks import table
-from gridfold.study.monitors import monitors
+from gridfold.study.monitors import INNER_FRACTION, monitors
 from gridfold.study.sections.explain import shown, unknown_key
 from gridfold.usercode.functions import problem_with, split_reference
 
@@ -40,6 +40,13 @@ def monitor_problems(problem: Any, training: Any, search: Any) -> Iterator[Probl
     for path, name in monitors(training, search):
         if name not in allowed:
             yield unknown_measure(path, name, problem.type, allowed)
+    if INNER_FRACTION in search.space:
+        yield Problem(
+            ("search", "space", INNER_FRACTION),
+            "an axis that splits depend on",
+            f"allowed: one value, as `{INNER_FRACTION}`, or whole values of "
+            "`training.early_stopping`",
+        )
 
 
 def _own_measure_problems(path: KeyPath, reference: str, problem: Any) -> Iterator[Problem]:

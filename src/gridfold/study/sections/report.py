@@ -24,6 +24,12 @@ class Report(Section):
         "gridfold, or your own, `file.ipynb`.",
     )
     curves: PositiveInt = Field(5, description="Configurations in the learning-curve figure.")
+    margin: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="How much worse than the selected configuration a smaller one may be, in units "
+        "of the measure that ranks. The answer names the smallest one whose difference is below it "
+        "with the study's confidence; left out, the smallest within one standard error.",
+    )
     baselines: bool | list[Baseline] = Field(
         True,
         description="Simple learners on the same splits, which the selected configuration is "

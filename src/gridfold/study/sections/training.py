@@ -69,6 +69,7 @@ Schedule = Annotated[
 ]
 
 
+OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 _Followed = Annotated[str, Field(json_schema_extra={"enum": ["val_loss", "val_metric"]})]
 
 
@@ -84,6 +85,17 @@ class EarlyStopping(Section):
     patience: PositiveInt = Field(10, description="Epochs without improvement before stopping.")
     min_delta: NonNegativeFloat = Field(0.0, description="Smaller changes do not count.")
     restore_best: bool = Field(True, description="Score the weights of the best epoch.")
+    on: Literal["validation", "inner"] = late_addition(
+        "validation",
+        description="`inner`: look at a part of the training part, which is not trained on, so "
+        "that the score is of samples that took no part in the training; `validation`: look at "
+        "the very samples that are scored, which makes scores too good.",
+    )
+    inner_fraction: OpenFraction = late_addition(
+        0.2,
+        description="Share of the training part for `on: inner`, drawn as the splits are: by "
+        "class, by group, or the last stretch of time. No axis.",
+    )
 
 
 class Distribution(Section):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from gridfold.data.dataset import mapped
 from gridfold.figures.comparison import draw_comparison
 from gridfold.figures.study import save_all
 from gridfold.jobs.script import RuleJob
 from gridfold.paths import StudyPaths
 from gridfold.requests import ComparisonRequest
 from gridfold.statistics.comparison import compare
+from gridfold.store.selection import Selection, SelectionFacts
 from gridfold.tables.trials import read_table
 
 
@@ -19,9 +19,13 @@ def run(job: RuleJob) -> None:
         request,
         read_table(job.input("trials")),
         read_table(job.input("configurations")),
-        targets=mapped(job.input("targets")),
-        groups=mapped(job.input("groups")),
-        predictions=job.inputs["predictions"],
+        _estimate(job),
     )
     found.write(StudyPaths(job.output("facts").parents[1]))
     save_all(draw_comparison(found), job.output("importance_svg").parent)
+
+
+def _estimate(job: RuleJob) -> SelectionFacts:
+    estimate = Selection.read(job.input("best")).estimate
+    assert estimate is not None
+    return estimate
