@@ -138,13 +138,12 @@ def train_permuted(
         request.conditions, paths, {PERMUTED: split}, f"{dataset.digest}/{PERMUTED}", threads
     )
     wanted = read_catalogue(paths)[selection.config_id].wanted
+    training, watched = split.parts(wanted.settings["training"]["early_stopping"])
     try:
         with holding(paths.trial(selection.config_id, PERMUTED)):
             work = inputs.work(TrialKey(selection.config_id, PERMUTED), wanted)
             permuted = replace(dataset, targets=targets)
-            fitted = fit(
-                work.task.absolute(), permuted, split.training, split.validation, lambda row: None
-            )
+            fitted = fit(work.task.absolute(), permuted, training, watched, lambda row: None)
         predictions = fitted.predict(dataset.features, split.validation)
         truth = fitted.scored_targets(targets[split.validation])
         scorer = Scorer(

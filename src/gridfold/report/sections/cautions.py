@@ -142,7 +142,7 @@ def _above_chance(chance: ChanceLevel | None, card: ModelCard) -> Iterator[Cauti
     places = decimals([], [chance.low, chance.high])
     reason = (
         "Early stopping follows the validation part, which is one way to it; its size shows here."
-        if stopping
+        if stopping and stopping.get("on", "validation") == "validation"
         else "Look for what hands the validation part to the training: own data, own training "
         "loops, files that are read."
     )
