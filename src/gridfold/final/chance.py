@@ -151,13 +151,15 @@ def train_permuted(
             request.conditions.own_functions.get(request.measure),
             request.conditions.positive_from,
         )
-        level = _compared(level, scorer, shuffle, truth, predictions, split.validation, generator)
+        level = against_chance(
+            level, scorer, shuffle, truth, predictions, split.validation, generator
+        )
     except (TrialFailure, ValueError) as error:
         level = replace(level, obstacle=str(error).splitlines()[0])
     return replace(level, seconds=time.perf_counter() - started)
 
 
-def _compared(
+def against_chance(
     level: ChanceLevel,
     scorer: Scorer,
     shuffle: Shuffle,
@@ -166,7 +168,21 @@ def _compared(
     rows: Array,
     generator: np.random.Generator,
 ) -> ChanceLevel:
-    """Score predictions, and the same with the labels permuted again and again."""
+    """Score predictions, and the same with the labels permuted again and again.
+
+    Parameters
+    ----------
+    level : ChanceLevel
+        Without scores.
+    scorer : Scorer
+    shuffle : Shuffle
+    truth : array of shape (rows, ...)
+        The permuted labels that the predictions are scored by.
+    predictions : array of shape (rows, outputs)
+    rows : array of int64
+        The validation samples.
+    generator : numpy.random.Generator
+    """
     score = scorer.score(truth, predictions)
     drawn = np.array(
         [

@@ -75,7 +75,9 @@ def against_the_best(table: pd.DataFrame | None, best: Selection) -> list[str]:
     return [f"{text}, {level} interval {interval}: {verdict}.{_part(row)}"]
 
 
-def chance_sentence(chance: ChanceLevel | None, best: Selection) -> list[str]:
+def chance_sentence(
+    chance: ChanceLevel | None, best: Selection, wanted: str | bool = "auto"
+) -> list[str]:
     """Return what the selected configuration reaches with permuted labels.
 
     Parameters
@@ -83,9 +85,16 @@ def chance_sentence(chance: ChanceLevel | None, best: Selection) -> list[str]:
     chance : ChanceLevel or None
         None where it is not measured.
     best : Selection
+    wanted : bool or "auto"
+        ``report.chance_level``.
     """
     if chance is None:
-        return []
+        if wanted is not True:
+            return []
+        return [
+            "The chance level is not measured: some configurations train on several processes or "
+            "devices, and the training with permuted labels would have one."
+        ]
     if chance.score is None:
         return [f"The chance level could not be measured: {chance.obstacle}."]
     places = best.decimals
