@@ -372,7 +372,7 @@ def answer(study: ReportInput) -> ReportSection:
                     study.study["report"].get("margin"),
                 ),
                 *against_the_best(study.baselines, study.best),
-                *chance_sentence(study.chance, study.best),
+                *chance_sentence(study.chance, study.best, study.study["report"]["chance_level"]),
             ],
             "card_file": BESIDE.final_model.card_text,
             "model_file": BESIDE.final_model.model,

@@ -13,6 +13,7 @@ import pandas as pd
 from gridfold.codes import place_of
 from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.report.input import ReportInput, ReportSection
+from gridfold.report.sections.baselines import places_of
 from gridfold.requests import ReportRequest
 from gridfold.statistics.scored import Scored
 from gridfold.store.chance import ChanceLevel
@@ -121,15 +122,15 @@ def _no_better_than_a_baseline(
 ) -> Iterator[Caution]:
     if baselines is None or not len(baselines):
         return
-    row = baselines.iloc[0]
-    sign = Measure.of(best.measure).sign
+    row, sign = baselines.iloc[0], Measure.of(best.measure).sign
+    mean = number(row[f"{best.measure}_mean"], places_of(baselines, best))
     if not sign * row["difference"] >= 0:
         return
     yield Caution(
         "GF212",
         "warning",
         f"A simple learner is at least as good on the same splits: {row['name']} has a mean "
-        f"{measure_name(best.measure)} of {number(row[f'{best.measure}_mean'], best.decimals)}.",
+        f"{measure_name(best.measure)} of {mean}.",
         "Prefer it, or search further; see “Compared with simple learners”.",
     )
 
@@ -141,7 +142,7 @@ def _above_chance(chance: ChanceLevel | None, card: ModelCard) -> Iterator[Cauti
     places = decimals([], [chance.low, chance.high])
     reason = (
         "Early stopping follows the validation part, which is one way to it; its size shows here."
-        if stopping
+        if stopping and stopping.get("on", "validation") == "validation"
         else "Look for what hands the validation part to the training: own data, own training "
         "loops, files that are read."
     )
