@@ -155,6 +155,29 @@ def power(studies: int = 200) -> None:
             )
 
 
+def coverage(studies: int = 500) -> None:
+    """Print how often the set of those that may be the best holds a given one of equally good ones.
+
+    No other truth is harder: each of them is the best one.
+    """
+    cases = [(2, 1.0), (3, 1.0), (4, 1.0), (8, 1.0), (4, 4.0), (8, 4.0)]
+    heads = [f"{count}, one of 4 SD" if sd > 1 else f"{count}" for count, sd in cases]
+    print(f"| resampling | {' | '.join(heads)} |")
+    print(f"|---|{'---:|' * len(cases)}", flush=True)
+    for resampling in RESAMPLINGS[:4]:
+        cells = []
+        for count, sd in cases:
+            random, sds = np.random.default_rng(5), np.ones(count)
+            # Not that of the one that is looked for.
+            sds[1] = sd
+            found = [
+                _outcome(gaussian(resampling, sds, random), resampling, False).holds
+                for _ in range(studies)
+            ]
+            cells.append(_percent(np.mean(found)))
+        print(f"| {resampling} | {' | '.join(cells)} |", flush=True)
+
+
 def choice(studies: int = 300) -> None:
     """Print how much worse the smallest is that each rule names, and how often the set is right.
 
