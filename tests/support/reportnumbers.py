@@ -42,7 +42,7 @@ MEASURES = {
 }
 TITLES = {title.capitalize(): title for title in MEASURES}
 LOSSES = ("mse", "mae", "rmse", "log_loss", "brier_score")
-NUMBER = r"([−+]?[\d,]+(?:\.\d+)?)"
+NUMBER = r"([−+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)"
 NOTHING = ("–", "")
 
 
