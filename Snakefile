@@ -20,6 +20,7 @@ include: "rules/search.smk"
 include: "rules/tables.smk"
 include: "rules/final.smk"
 include: "rules/figures.smk"
+include: "rules/audit.smk"
 include: "rules/report.smk"
 
 
@@ -27,7 +28,7 @@ rule all:
     default_target: True
     input:
         report=rules.report.output.html,
-        model=rules.fit_final.output.model,
+        crate=rules.describe_run.output.crate,
 
 
 # All rules are known here.

@@ -65,6 +65,11 @@ wildcard_constraints:
     stage=STAGE_PATTERN,
 
 
+# What training waits for besides data and splits. (Not as `ancient`: Snakemake would forget all that
+# follows training while this is made again.)
+GATE = PATHS.audit_passed if PLAN.study.audit.fail_on else []
+
+
 def placement(shard):
     """Return what the distributed job of a shard asks for on this site."""
     return PLAN.placement(shard, site(workflow, "train_distributed"))

@@ -51,6 +51,33 @@ FINAL_TRAINING = (
 )
 
 
+# One more training, on one split and with permuted labels: what there is to reach by chance.
+rule train_permuted:
+    input:
+        best=rules.select_best.output.best,
+        catalogue=rules.collect.output.catalogue,
+        data=rules.prepare_data.output.features,
+        splits=rules.make_splits.output.splits,
+    output:
+        chance=PATHS.chance,
+    log:
+        PATHS.log("train_permuted"),
+    benchmark:
+        PATHS.benchmark("train_permuted")
+    threads: PLAN.study.execution.threads_per_worker
+    resources:
+        turn=1,
+        trial_timeout=PLAN.study.execution.trial_timeout or 0,
+        mem_mb=lambda wildcards, attempt: SIZES.final_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.final_minutes(attempt),
+    params:
+        request=lambda wildcards: REQUESTS.permuted().text(),
+    message:
+        "Training the selected configuration once with permuted labels"
+    script:
+        "../workflow/scripts/train_permuted.py"
+
+
 # The models of the splits come from their checkpoints; run only where the study asks for them.
 rule fit_ensemble:
     input:

@@ -1,4 +1,4 @@
-"""The report: one self-contained page, and the notebook that a study may bring."""
+"""The report, a notebook that a study may bring, and what describes the run for others."""
 
 from gridfold.report.files import page_files
 
@@ -54,6 +54,7 @@ rule report:
         feature_importance=rules.fit_final.output.importance,
         manifest=rules.prepare_data.output.manifest,
         description=rules.prepare_data.output.description,
+        audit=rules.audit_data.output.audit,
         figures=expand(
             PATHS.figure("{name}", "{kind}"), name=FIGURES, kind=["svg", "png"]
         ),
@@ -70,6 +71,12 @@ rule report:
         scaling=rules.measure_scaling.output.table if PLAN.compares_world_sizes else [],
         search=rules.collect.output.search,
         search_trials=rules.collect.output.search_trials,
+        baselines=(
+            rules.compare_baselines.output.baselines
+            if PLAN.study.report.wanted_baselines
+            else []
+        ),
+        chance=rules.train_permuted.output.chance if PLAN.measures_chance else [],
         notebook=rules.run_notebook.output.html if PLAN.study.report.notebook else [],
         page=page_files(),
     output:
@@ -93,3 +100,74 @@ rule report:
         "Writing {output.html}"
     script:
         "../workflow/scripts/report.py"
+
+
+# What belongs to the workflow itself, for the crate.
+WORKFLOW = [
+    SCRIPTS.parent.parent / "Snakefile",
+    *sorted((SCRIPTS.parent.parent / "rules").glob("*.smk")),
+]
+# What the run makes for others; only where the study makes it.
+HANDED_ON = [
+    rules.prepare_data.output.description,
+    rules.prepare_data.output.manifest,
+    rules.make_splits.output.splits,
+    rules.audit_data.output.audit,
+    *rules.collect.output,
+    *rules.summarise.output,
+    *rules.select_best.output,
+    *rules.compare_configurations.output,
+    *rules.fit_final.output,
+    *rules.draw_search_figures.output,
+    *rules.draw_test_figures.output,
+    *rules.draw_model.output,
+    *(rules.draw_classes.output if PLAN.study.problem.is_classification else ()),
+    *(rules.measure_scaling.output if PLAN.compares_world_sizes else ()),
+    *(rules.fit_baselines.output if PLAN.study.report.wanted_baselines else ()),
+    *(rules.compare_baselines.output if PLAN.study.report.wanted_baselines else ()),
+    *(rules.train_permuted.output if PLAN.measures_chance else ()),
+    *(rules.run_notebook.output if PLAN.study.report.notebook else ()),
+]
+
+
+rule describe_run:
+    input:
+        report=rules.report.output.html,
+        baselines=(
+            rules.compare_baselines.output.baselines
+            if PLAN.study.report.wanted_baselines
+            else []
+        ),
+        results=HANDED_ON,
+        workflow=WORKFLOW,
+    output:
+        reforms=report(
+            PATHS.checklist("reforms"),
+            caption="../workflow/report/checklists.rst",
+            category="Report",
+            labels={"file": "REFORMS checklist"},
+        ),
+        neurips=report(
+            PATHS.checklist("neurips"),
+            caption="../workflow/report/checklists.rst",
+            category="Report",
+            labels={"file": "NeurIPS checklist"},
+        ),
+        readme=PATHS.readme,
+        croissant=PATHS.croissant,
+        crate=PATHS.crate,
+        workflow=[PATHS.workflow_copy(file) for file in WORKFLOW],
+    log:
+        PATHS.log("describe_run"),
+    benchmark:
+        PATHS.benchmark("describe_run")
+    resources:
+        turn=1,
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.drawing_minutes(attempt),
+    params:
+        request=lambda wildcards: REQUESTS.report().text(),
+    message:
+        "Describing the run: checklists and crate"
+    script:
+        "../workflow/scripts/describe_run.py"

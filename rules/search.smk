@@ -48,6 +48,7 @@ rule tune:
         data=rules.prepare_data.output.features,
         manifest=rules.prepare_data.output.manifest,
         splits=rules.make_splits.output.splits,
+        gate=GATE,
     output:
         chosen=PATHS.stage("explore"),
         trials=PATHS.shards / "explore-001.trials.parquet",

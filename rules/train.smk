@@ -8,6 +8,7 @@ rule train:
         data=rules.prepare_data.output.features,
         manifest=rules.prepare_data.output.manifest,
         splits=rules.make_splits.output.splits,
+        gate=GATE,
     output:
         trials=PATHS.shards / "{shard}.trials.parquet",
         epochs=PATHS.shards / "{shard}.epochs.parquet",
@@ -50,6 +51,7 @@ rule train_distributed:
         data=rules.prepare_data.output.features,
         manifest=rules.prepare_data.output.manifest,
         splits=rules.make_splits.output.splits,
+        gate=GATE,
     output:
         trials=PATHS.shards / "{shard}.trials.parquet",
         epochs=PATHS.shards / "{shard}.epochs.parquet",

@@ -123,6 +123,16 @@ class StudyPaths:
         return self.root / "splits.npz"
 
     @property
+    def audit(self) -> Path:
+        """What is wrong with data and splits (:class:`gridfold.audit.finding.Audit`)."""
+        return self.root / "audit.json"
+
+    @property
+    def audit_passed(self) -> Path:
+        """Which findings were accepted, of a study that others would stop (`audit.fail_on`)."""
+        return self.root / "audit_passed.json"
+
+    @property
     def runs(self) -> Path:
         """The run store; never declared to Snakemake, which deletes outputs of failed jobs."""
         return self.root / "runs"
@@ -228,6 +238,11 @@ class StudyPaths:
         return self.tables / "best.json"
 
     @property
+    def chance(self) -> Path:
+        """What it reaches by chance (:class:`gridfold.store.chance.ChanceLevel`)."""
+        return self.tables / "chance.json"
+
+    @property
     def out_of_fold(self) -> Path:
         """What the models of the selected configuration say about their validation parts."""
         return self.table("best_predictions")
@@ -285,6 +300,30 @@ class StudyPaths:
     def report(self) -> Path:
         """The report."""
         return self.root / "report.html"
+
+    @property
+    def readme(self) -> Path:
+        """What lies where, and how it is made again."""
+        return self.root / "README.md"
+
+    def checklist(self, name: str) -> Path:
+        """Return where a checklist lies, filled in."""
+        return self.root / "checklists" / f"{name}.md"
+
+    @property
+    def croissant(self) -> Path:
+        """Metadata of the data, in the form of Croissant."""
+        return self.root / "croissant.json"
+
+    @property
+    def crate(self) -> Path:
+        """Metadata of the run, which make its folder a crate."""
+        return self.root / "ro-crate-metadata.json"
+
+    def workflow_copy(self, file: Path) -> Path:
+        """Return where the crate keeps a file of the workflow: the Snakefile, or rules."""
+        folder = self.root / "workflow"
+        return folder / "rules" / file.name if file.suffix else folder / file.name
 
     @property
     def logs(self) -> Path:

@@ -153,6 +153,15 @@ class Measure:
         return _own_measure(name) if is_own_measure(name) else MEASURES[name]
 
     @property
+    def needs_two_values(self) -> bool:
+        """Whether it is not defined on samples whose targets are all equal.
+
+        There scikit-learn gives R² and explained variance the value 0, however near the predictions
+        are.
+        """
+        return self.needs_two_classes or self.name in ("r2", "explained_variance")
+
+    @property
     def range(self) -> tuple[float, float]:
         """The smallest and the largest possible value."""
         return self.low, self.high

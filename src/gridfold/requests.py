@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from gridfold import typed_json
 from gridfold.problems import depends_on_threshold, positive_from, threshold_in
@@ -225,8 +225,8 @@ class SplitsRequest(Request):
     confirm : mapping or None
         How the splits of `search.confirm` are drawn, in the form of the section `resampling`.
     measure : str or None
-        The ranking measure, if it needs samples of two classes. Only then, so that no other change
-        of the measure draws splits anew.
+        The ranking measure, if it needs samples with different targets. Only then, so that no other
+        change of the measure draws splits anew.
     inner_fractions : tuple of float or None
         Shares of the training parts that early stopping looks at; None where it looks at none.
     """
@@ -239,6 +239,38 @@ class SplitsRequest(Request):
     confirm: Mapping[str, Any] | None = None
     measure: str | None = None
     inner_fractions: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class AuditRequest(Request):
+    """What `audit_data` depends on, besides data and splits.
+
+    Attributes
+    ----------
+    method : str
+        ``resampling.method``.
+    measure : str
+        What configurations are ranked by.
+    """
+
+    method: str
+    measure: str
+
+
+@dataclass(frozen=True)
+class GateRequest(Request):
+    """What `require_audit` depends on, besides the findings.
+
+    Attributes
+    ----------
+    fail_on : {"error", "warning"}
+        The least severity of a finding that stops a study.
+    accepted : tuple of str
+        Codes of accepted findings; not the reasons, so that another wording lets nothing run again.
+    """
+
+    fail_on: Literal["error", "warning"]
+    accepted: tuple[str, ...]
 
 
 # -- training and search ---------------------------------------------------------------------------
@@ -427,6 +459,74 @@ class ComparisonRequest(Request):
     def positive_from(self) -> float:
         """From which probability on a sample of a binary problem is predicted as positive."""
         return positive_from(self.threshold)
+
+
+@dataclass(frozen=True)
+class BaselinesRequest(Request):
+    """What `fit_baselines` depends on, besides data and splits.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The baselines that are wanted.
+    problem : str
+        ``problem.type``.
+    splits : tuple of str
+        Those on which configurations are compared in the end.
+    scale_targets : str
+        ``data.scale_targets``: several outputs are scored on the scale of training.
+    missing : mapping
+        What becomes of missing values, as far as the study says so.
+    min_frequency : int
+        ``data.min_frequency``.
+    seed : int
+        Of the draw of samples where all would take too long.
+    versions : mapping of str to str
+        Versions of the packages that decide numbers.
+    own_measures : mapping of str to OwnMeasure, or None
+    threshold : float or None
+        As in :class:`Conditions`.
+    """
+
+    names: tuple[str, ...]
+    problem: str
+    splits: tuple[str, ...]
+    scale_targets: str
+    missing: Mapping[str, Any]
+    min_frequency: int
+    seed: int
+    versions: Mapping[str, str]
+    own_measures: Mapping[str, OwnMeasure] | None = None
+    threshold: float | None = None
+
+    @property
+    def positive_from(self) -> float:
+        """From which probability on a sample of a binary problem is predicted as positive."""
+        return positive_from(self.threshold)
+
+    @property
+    def own_functions(self) -> dict[str, str]:
+        """The references of the measures of the user's own, by their names."""
+        return {name: own.function for name, own in (self.own_measures or {}).items()}
+
+
+@dataclass(frozen=True)
+class ComparedBaselinesRequest(Request):
+    """What `compare_baselines` depends on, besides tables.
+
+    Attributes
+    ----------
+    measure : str
+        What configurations are ranked by.
+    confidence : float
+        Level of all intervals, such as 0.95.
+    problem : str
+        ``problem.type``.
+    """
+
+    measure: str
+    confidence: float
+    problem: str
 
 
 @dataclass(frozen=True)

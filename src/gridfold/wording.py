@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -233,3 +234,9 @@ def shorten(text: str, limit: int) -> str:
         return line
     head = (limit - 1) // 2
     return f"{line[:head]}…{line[len(line) - (limit - 1 - head) :]}"
+
+
+def markdown_text(text: str) -> str:
+    """Return `text` for Markdown: no markup, no HTML, no cell, on one line."""
+    escaped = re.sub(r"[\\`*\[\]<>{}|&~$]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
+    return "".join(character if character.isprintable() else " " for character in escaped)

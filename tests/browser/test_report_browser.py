@@ -5,14 +5,17 @@ Pictures of every page in both themes are kept in ``tests/artefacts/report``.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from axe_core_python.selenium import Axe
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -22,6 +25,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 from synthetic import finished
 from workbench import ROOT
+from workspaces import Workspace
 
 FLAGS = (
     "--headless=new",
@@ -240,7 +244,7 @@ def picture(page: webdriver.Chrome, name: str) -> None:
 
 def test_all_figures_are_shown(page: webdriver.Chrome) -> None:
     images = page.find_elements(By.TAG_NAME, "img")
-    assert len(images) == 6
+    assert len(images) == 4
     assert all(page.execute_script("return arguments[0].naturalWidth > 0", i) for i in images)
 
 
@@ -532,15 +536,15 @@ def visible(page: webdriver.Chrome, selector: str) -> list[bool]:
 
 
 def test_the_screen_shows_each_chart_once(page: webdriver.Chrome) -> None:
-    assert visible(page, "figure.chart") == [True] * 5
-    assert visible(page, ".drawn") == [False] * 5
+    assert visible(page, "figure.chart") == [True] * 3
+    assert visible(page, ".drawn") == [False] * 3
 
 
 def test_paper_shows_drawn_figures_and_no_controls(
     page: webdriver.Chrome, emulate: Callable[..., None]
 ) -> None:
     emulate(media="print", theme="dark")
-    assert visible(page, ".drawn") == [True] * 5
+    assert visible(page, ".drawn") == [True] * 3
     assert not any(visible(page, "figure.chart"))
     for control in (".controls", ".selection", ".pick", "summary", "nav", ".skip"):
         assert not any(visible(page, control)), control
@@ -549,11 +553,31 @@ def test_paper_shows_drawn_figures_and_no_controls(
     assert all(visible(page, "#ranking tbody tr"))
 
 
-def test_a_printed_page_opens_what_is_folded(page: webdriver.Chrome) -> None:
-    printed = page.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})
-    assert len(printed["data"]) > 50_000
-    # And folds it again.
-    assert not page.find_elements(By.CSS_SELECTOR, "details[open]")
+def test_paper_leaves_out_what_is_folded(
+    page: webdriver.Chrome, emulate: Callable[..., None]
+) -> None:
+    """Notes and settings are as long as all the rest; who wants them there opens them first."""
+    emulate(media="print")
+    folded = page.find_elements(By.CSS_SELECTOR, "details:not([open])")
+    assert len(folded) > 1
+    assert not any(visible(page, "details"))
+    page.execute_script("arguments[0].open = true", folded[0])
+    assert folded[0].is_displayed()
+    page.execute_script("arguments[0].open = false", folded[0])
+
+
+def test_the_report_of_the_demo_takes_six_sheets(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    """All its configurations, on fewer samples, splits and epochs."""
+    study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    study["data"]["subset"] = 300
+    study["resampling"]["folds"] = 3
+    study["training"]["epochs"] = 1
+    Workspace(tmp_path).snakemake(study)
+    page = opened(browser, tmp_path / "results" / "demo" / "report.html")
+    a4 = {"paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": False}
+    printed = base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", a4)["data"])
+    sheets = len(re.findall(rb"/Type\s*/Page\b", printed))
+    assert 3 <= sheets <= 6
 
 
 def test_without_javascript_answer_table_and_figures_are_there(
@@ -578,7 +602,7 @@ def test_where_a_chart_fails_its_drawn_figure_stays(
     added = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": source})
     try:
         page = opened(browser, report)
-        assert visible(page, ".drawn") == [True] * 5
+        assert visible(page, ".drawn") == [True] * 3
         assert not any(visible(page, "figure.chart"))
         # What needs no chart works on.
         header(page, "Rank").click()

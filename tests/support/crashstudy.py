@@ -51,7 +51,7 @@ _NEWS = {
     "training": tuple(f"results/s/shards/s0001.{name}.parquet" for name in SHARD_TABLES),
     "more-training": tuple(f"results/s/shards/s0002.{name}.parquet" for name in SHARD_TABLES),
     "tables": ("collect", "summarise", "select_best"),
-    "comparison": ("compare_configurations", "draw_search_figures"),
+    "comparison": ("compare_configurations", "compare_baselines", "draw_search_figures"),
     "final": ("fit_final",),
     "figures": ("draw_model", "draw_test_figures", "draw_classes"),
     "report": ("all",),
@@ -63,6 +63,7 @@ PATIENCE = 150.0
 _OF_THE_RUN = re.compile(
     r"(\w+_)?(seconds|hours|memory_mb)(_mean|_sum)?|started|ended|created|host|usage|cpu_efficiency|cores"
     r"|resumptions|segments|shared_object_id|checksum"
+    r"|(start|end)Time|datePublished|contentSize|sha256"
 )
 # Written anew by each run, as many as there were.
 _OF_RUNS = re.compile(r"(^|/)(logs|benchmarks|jobs|progress)/|(^|/)(jobs|search)\.(csv|parquet)$")

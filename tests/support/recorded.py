@@ -32,7 +32,6 @@ def selected(
         high=None,
         n_splits=1,
         final_epochs=final_epochs,
-        not_distinguishable=0,
         configurations=1,
     )
 

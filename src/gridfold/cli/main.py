@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import click
 
-from gridfold.cli import after_study, before_study, during_study, project
+from gridfold.cli import after_study, auditing, before_study, during_study, project
 from gridfold.cli.verbs import Verbs
 from gridfold.errors import GridfoldError
 
@@ -30,7 +30,12 @@ The verbs here begin a study, and look at it before, while and after it runs."""
 _gridfold = click.version_option(package_name="gridfold", message="%(prog)s %(version)s")(
     Verbs(
         {
-            "Begin a study": [before_study.new, before_study.validate, before_study.plan],
+            "Begin a study": [
+                before_study.new,
+                before_study.validate,
+                before_study.plan,
+                auditing.audit,
+            ],
             "Look at a study": [during_study.status, during_study.show, during_study.profile],
             "Use a finished study": [
                 after_study.predict,
@@ -66,8 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, 1 after an error that was explained, 2 for arguments that no verb takes, or 130 after an
-        interruption.
+        0, 1 after an error that was explained, 2 for arguments that no verb takes, 3 after findings
+        of an audit, or 130 after an interruption.
     """
     try:
         # What click returns is the exit code of `--help` and its like, and None after a verb.

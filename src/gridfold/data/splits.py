@@ -15,7 +15,7 @@ import numpy as np
 from gridfold.arrays import Array
 from gridfold.atomic import replacing
 from gridfold.canonical import derive_seed
-from gridfold.data import time_splits
+from gridfold.data import group_splits, time_splits
 from gridfold.data.dataset import Dataset
 from gridfold.data.inner import draw_inner
 from gridfold.data.inner import share_of as inner_share_of
@@ -23,6 +23,7 @@ from gridfold.errors import TOLD, DataError
 from gridfold.requests import SplitsRequest
 from gridfold.store.records import intact
 from gridfold.study.sections.resampling import (
+    GROUPED_METHODS,
     ORDERED_METHODS,
     UNGROUPED_METHODS,
     reduced,
@@ -191,7 +192,8 @@ def make_splits(dataset: Dataset, request: SplitsRequest) -> Splits:
         groups = len(np.unique(dataset.groups))
         raise DataError(
             f"the data have {groups:,} groups, which resampling.method: {plan['method']} would "
-            "separate; allowed: group or holdout, blocked or forward, or data without groups"
+            "separate; allowed: group, stratified_group or holdout, blocked or forward, or data "
+            "without groups"
         )
     try:
         development, test = _held_out(dataset, everything, classes, request)
@@ -211,12 +213,12 @@ def make_splits(dataset: Dataset, request: SplitsRequest) -> Splits:
     by_name[FINAL] = Split(development, everything[:0])
     splits = Splits(test, by_name)
     check(splits, dataset, plan["method"])
-    if classes is not None and request.measure is not None:
-        _check_classes(splits, classes, request.measure)
+    if request.measure is not None:
+        _check_measure(splits, dataset, request.measure)
     return splits
 
 
-def _check_classes(splits: Splits, classes: Array, measure: str) -> None:
+def _check_measure(splits: Splits, dataset: Dataset, measure: str) -> None:
     """Tell of validation parts on which the ranking measure is not defined.
 
     Raises
@@ -225,25 +227,33 @@ def _check_classes(splits: Splits, classes: Array, measure: str) -> None:
         When that is all of them, and nothing could be ranked.
     """
     scored = {name: split for name, split in splits.by_name.items() if name != FINAL}
-    lacking = [n for n, s in scored.items() if len(np.unique(classes[s.validation])) < 2]
-    remedy = "resampling.method stratified, fewer folds, or another problem.measure"
+    lacking = [n for n, s in scored.items() if _is_constant(dataset.targets[s.validation])]
+    of_classes = dataset.class_names is not None
+    only = "one class only" if of_classes else "one value only"
+    stratified = "stratified_group" if _has_groups(dataset) else "stratified"
+    method = f"resampling.method {stratified}, " if of_classes else ""
+    remedy = f"{method}fewer folds, or another problem.measure"
     if len(lacking) == len(scored):
         raise DataError(
-            f"{measure} is not defined on any split: the validation parts have one class only "
+            f"{measure} is not defined on any split: the validation parts have {only} "
             f"({', '.join(lacking)}); use {remedy}"
         )
     if lacking:
         log.warning(
-            "%s is not defined on %s, whose validation parts have one class only: means are over "
-            "the other splits. %s would mend that.",
+            "%s is not defined on %s, whose validation parts have %s: means are over the other "
+            "splits. This would mend it: %s.",
             measure,
             ", ".join(lacking),
+            only,
             remedy,
             extra=TOLD,
         )
-    if len(splits.test) and len(np.unique(classes[splits.test])) < 2:
-        text = "%s is not defined on the test set, which has one class only"
-        log.warning(text, measure, extra=TOLD)
+    if len(splits.test) and _is_constant(dataset.targets[splits.test]):
+        log.warning("%s is not defined on the test set, which has %s", measure, only, extra=TOLD)
+
+
+def _is_constant(targets: Array) -> bool:
+    return bool((targets == targets[:1]).all())
 
 
 def _held_out(
@@ -261,14 +271,15 @@ def _held_out(
     seed = derive_seed(request.test_seed, "test")
     splitter: Any
     if _has_groups(dataset):
-        splitter = model_selection.GroupShuffleSplit(1, test_size=fraction, random_state=seed)
-    elif classes is not None:
+        strata = classes if plan["method"] == "stratified_group" else None
+        test = group_splits.held_out(dataset.groups, fraction, seed, strata)
+        return np.setdiff1d(everything, test), test
+    if classes is not None:
         _require_strata(dataset, classes, fraction, "data.test_fraction")
         splitter = model_selection.StratifiedShuffleSplit(1, test_size=fraction, random_state=seed)
     else:
         splitter = model_selection.ShuffleSplit(1, test_size=fraction, random_state=seed)
-    groups = dataset.groups if _has_groups(dataset) else None
-    development, test = next(splitter.split(everything, classes, groups))
+    development, test = next(splitter.split(everything, classes))
     return np.sort(development), np.sort(test)
 
 
@@ -281,8 +292,7 @@ def _draw(
             yield f"r0f{fold}", Split(*parts)
         return
     labels = None if classes is None else classes[development]
-    grouped = plan["method"] == "group" or (plan["method"] == "holdout" and _has_groups(dataset))
-    groups = dataset.groups[development] if grouped else None
+    grouped = _keeps_groups(dataset, plan["method"])
     if plan["method"] == "stratified" and labels is not None:
         _require_members(dataset, labels, plan["folds"])
     if plan["method"] == "holdout" and labels is not None and not grouped:
@@ -290,12 +300,32 @@ def _draw(
         _require_strata(dataset, labels, share, "resampling.validation_fraction")
     for repeat in range(plan["repeats"]):
         seed = derive_seed(_seed(plan), "repeat", repeat)
-        splitter = _splitter(plan, seed, stratify=labels is not None, grouped=grouped)
-        for fold, (training, validation) in enumerate(splitter.split(development, labels, groups)):
+        if grouped:
+            held = _grouped_parts(plan, seed, dataset.groups[development], labels)
+        else:
+            splitter = _splitter(plan, seed, stratify=labels is not None)
+            held = (validation for _, validation in splitter.split(development, labels))
+        for fold, validation in enumerate(held):
+            # Both are ascending.
             yield (
                 f"r{repeat}f{fold}",
-                Split(np.sort(development[training]), np.sort(development[validation])),
+                Split(np.delete(development, validation), development[np.sort(validation)]),
             )
+
+
+def _grouped_parts(
+    plan: Mapping[str, Any], seed: int, groups: Array, labels: Array | None
+) -> Iterator[Array]:
+    """Return the validation part of each fold, which has whole groups."""
+    if plan["method"] == "holdout":
+        return iter([group_splits.held_out(groups, plan["validation_fraction"], seed)])
+    strata = labels if plan["method"] == "stratified_group" else None
+    return group_splits.folds(groups, plan["folds"], seed, strata)
+
+
+def _keeps_groups(dataset: Dataset, method: str) -> bool:
+    """Tell whether the parts of a method have whole groups."""
+    return method in GROUPED_METHODS or (method == "holdout" and _has_groups(dataset))
 
 
 def _seed(plan: Mapping[str, Any]) -> int:
@@ -416,21 +446,18 @@ def _require_members(dataset: Dataset, labels: Array, folds: int) -> None:
         )
 
 
-def _splitter(plan: Mapping[str, Any], seed: int, *, stratify: bool, grouped: bool) -> Any:
+def _splitter(plan: Mapping[str, Any], seed: int, *, stratify: bool) -> Any:
     # Imported here: jobs that only read splits need not wait a second for scikit-learn.
     from sklearn import model_selection
 
     if plan["method"] == "holdout":
         kind = model_selection.ShuffleSplit
-        if grouped:
-            kind = model_selection.GroupShuffleSplit
-        elif stratify:
+        if stratify:
             kind = model_selection.StratifiedShuffleSplit
         return kind(1, test_size=plan["validation_fraction"], random_state=seed)
     kind = {
         "kfold": model_selection.KFold,
         "stratified": model_selection.StratifiedKFold,
-        "group": model_selection.GroupKFold,
     }[plan["method"]]
     return kind(plan["folds"], shuffle=True, random_state=seed)
 
@@ -472,7 +499,7 @@ def check(splits: Splits, dataset: Dataset, method: str) -> None:
         )
         used = np.union1d(split.training, split.validation)
         _require(not np.intersect1d(used, splits.test).size, f"{name}: test samples are used")
-        if method == "group" or (method == "holdout" and _has_groups(dataset)):
+        if _keeps_groups(dataset, method):
             shared = np.intersect1d(
                 dataset.groups[split.training], dataset.groups[split.validation]
             )

@@ -17,6 +17,7 @@ from gridfold.tables.predictions import PredictedSamples, repeats_note
 from gridfold.wording import counted, percent, shorten
 
 _BINS = 10
+_DRAWS = 200
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Reliability:
     counts : array of int64
     error : float
         Expected calibration error: the mean distance of both, weighted by counts.
+    of_chance : float
+        What the error of these samples would be on average if each chance were the true one.
     """
 
     confidence: Array
@@ -38,12 +41,15 @@ class Reliability:
     high: Array
     counts: Array
     error: float
+    of_chance: float
 
 
 def reliability(came_true: Array, chance: Array, level: float) -> Reliability:
     """Compare predicted chances with what came true.
 
-    Expected calibration error: Naeini et al. (2015). Intervals: Wilson (1927).
+    Expected calibration error: Naeini et al. (2015). It is above 0 for a perfectly calibrated
+    model, too, the more so the fewer samples there are; how far is found from 200 draws in which
+    each sample comes true with its predicted chance (seed 0). Intervals: Wilson (1927).
 
     Parameters
     ----------
@@ -63,9 +69,16 @@ def reliability(came_true: Array, chance: Array, level: float) -> Reliability:
         stats.binomtest(round(s * n), int(n)).proportion_ci(level, "wilson")
         for s, n in zip(share, counts, strict=True)
     ]
-    error = float(np.sum(counts * np.abs(share - confidence)) / counts.sum())
+    error = float(np.abs(came - sums).sum() / len(chance))
+    random = np.random.default_rng(0)
+    of_chance = [
+        np.abs(np.bincount(bins, random.random(len(chance)) < chance, _BINS) - sums).sum()
+        for _ in range(_DRAWS)
+    ]
     low, high = np.array([[i.low, i.high] for i in intervals]).T
-    return Reliability(confidence, share, low, high, counts, error)
+    return Reliability(
+        confidence, share, low, high, counts, error, float(np.mean(of_chance)) / len(chance)
+    )
 
 
 def draw_calibration(parts: list[PredictedSamples], names: list[str], level: float) -> Drawing:
@@ -96,7 +109,7 @@ def draw_calibration(parts: list[PredictedSamples], names: list[str], level: flo
         found = reliability(came_true, chance, level)
         _draw_reliability(upper, lower, found)
         _label(upper, lower, of_class)
-        score = f"ECE {found.error:.3f}"
+        score = f"ECE {found.error:.3f} (by chance {found.of_chance:.3f})"
         if of_class:
             brier = brier_score_loss(came_true, np.clip(chance, 0, 1), pos_label=1)
             score += f", Brier score {brier:.3f}"
@@ -156,7 +169,8 @@ def _caption(parts: list[PredictedSamples], of_class: str, level: float) -> str:
         f"{what}, in {_BINS} bins of equal width, at the mean of each; dashed is perfect. Bars are "
         f"{percent(level)} confidence intervals (Wilson). Below, the samples in each bin, on a "
         "logarithmic scale. ECE: expected calibration error, the mean distance from the dashed "
-        f"line weighted by samples; few samples in a bin make it larger.{repeats_note(parts)}"
+        "line weighted by samples; “by chance” is what a perfectly calibrated model would show on "
+        f"as many samples.{repeats_note(parts)}"
     )
 
 
@@ -165,7 +179,8 @@ def _alt(part: PredictedSamples, found: Reliability) -> str:
     over = found.confidence[worst] > found.share[worst]
     return (
         f"{part.title[0].upper()}{part.title[1:]}: expected calibration error {found.error:.3f} "
-        f"over {counted(len(found.counts), 'bin')}; what adds most to it is too "
+        f"over {counted(len(found.counts), 'bin')}, {found.of_chance:.3f} by chance alone; "
+        "what adds most to it is too "
         f"{'much' if over else 'little'} confidence at {found.confidence[worst]:.2f}, where "
         f"{percent(round(float(found.share[worst]), 3))} of "
         f"{counted(int(found.counts[worst]), 'sample')} came true."

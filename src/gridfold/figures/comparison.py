@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from gridfold.figures.style import BLUE, GREY, ORANGE, WIDTH, Drawing, message, panels, style
 from gridfold.statistics.ranks import RankTest
@@ -25,7 +24,7 @@ def draw_comparison(comparison: Comparison) -> dict[str, Drawing]:
     with style():
         return {
             "critical_difference": draw_critical_differences(comparison.rank_tests()),
-            "importance": draw_importance(comparison.importance),
+            "importance": draw_importance(comparison.importance, 1 - comparison.facts.confidence),
         }
 
 
@@ -95,7 +94,8 @@ def _draw_ranks(axes: Axes, title: str, test: RankTest) -> None:
         va="bottom",
         fontsize=9,
     )
-    axes.set_title(f"{title}: Friedman’s test p = {p_value(test.p_value)}", loc="left")
+    verdict = f"p = {p_value(test.p_value)}" if test.can_reject else "can’t find differences"
+    axes.set_title(f"{title}: Friedman’s test {verdict}", loc="left")
 
 
 def _ranks_alt(title: str, test: RankTest) -> str:
@@ -118,42 +118,46 @@ def _short_names(axes: list[str]) -> list[str]:
     return [shorten(name, 34) for name in (short if len(set(short)) == len(short) else axes)]
 
 
-def draw_importance(table: pd.DataFrame) -> Drawing:
-    """Draw the importance of each axis by both methods, a panel for each scope."""
+def draw_importance(table: pd.DataFrame, alpha: float) -> Drawing:
+    """Draw the share of each axis in the variance of the scores, a panel for each scope.
+
+    Parameters
+    ----------
+    table : DataFrame
+        :data:`gridfold.statistics.importance.IMPORTANCE_COLUMNS`.
+    alpha : float
+        Axes whose p-value is above this are drawn hollow.
+    """
     scopes = list(table.groupby("scope", sort=False))
     if not scopes:
         text = "Too few configurations or axes to say how much an axis matters."
         return Drawing(message(text), "Importance of the axes.", text)
-    most = max(len(rows) for _, rows in scopes)
-    figure, grid = panels(len(scopes), 2, 0.9 + 0.42 * most)
+    most = max(len(rows) for _, rows in scopes) + 1
+    figure, grid = panels(len(scopes), 2, 0.9 + 0.32 * most)
     for axes, (scope, rows) in zip(grid[0], scopes, strict=True):
-        for shift, column, colour in ((-0.19, "fanova", BLUE), (0.19, "ped_anova", ORANGE)):
-            places = [row + shift for row in range(len(rows))]
-            axes.barh(places, 100 * rows[column], height=0.36, color=colour)
-        axes.set_yticks(range(len(rows)), _short_names(rows["axis"].tolist()))
+        shown = rows["p_value"] <= alpha
+        places = range(len(rows))
+        faces = [BLUE if found else "none" for found in shown]
+        axes.barh(places, 100 * rows["share"], 0.6, color=faces, edgecolor=BLUE, lw=1)
+        axes.barh(len(rows), 100 * rows["rest"].iloc[0], 0.6, color=GREY, alpha=0.5)
+        names = [*_short_names(rows["axis"].tolist()), "interactions and noise"]
+        axes.set_yticks(range(len(rows) + 1), names)
         axes.set_ylim(most - 0.4, -0.6)
         axes.set_xlim(0, 105)
         axes.grid(axis="y", visible=False)
-        axes.set_xlabel("importance (%)")
+        axes.set_xlabel("share of the variance (%)")
         count = counted(int(rows["n_configurations"].iloc[0]), "configuration")
         axes.set_title(f"{shorten(str(scope), 40)} ({count})", loc="left")
-    figure.legend(
-        handles=[
-            Line2D([], [], color=BLUE, lw=6, label="fANOVA"),
-            Line2D([], [], color=ORANGE, lw=6, label="PED-ANOVA"),
-        ],
-        loc="outside upper left",
-        ncols=2,
-    )
     caption = (
         "How much each axis matters for the mean score, among the configurations in which it is "
-        "defined. fANOVA is its share of the variance over the whole space, PED-ANOVA its share in "
-        "what sets the best tenth apart. Both describe the ranges of this study and have no "
-        "interval: an axis can seem unimportant because its range is narrow."
+        "defined: the share of its main effect in the variance of the scores (epsilon squared). "
+        "Hollow bars can’t be told from no effect "
+        f"(F-test, Holm, level {alpha:.2g}). Shares are those of the ranges of this study: an axis "
+        "can seem unimportant because its range is narrow."
     )
     leaders = [
         f"{shorten(str(scope), 40)}: {rows['axis'].iloc[0]} "
-        f"({percent(round(float(rows['fanova'].iloc[0]), 2))} by fANOVA)"
+        f"({percent(round(float(rows['share'].iloc[0]), 2))})"
         for scope, rows in scopes
     ]
     return Drawing(figure, caption, f"Most important axis of each scope. {'; '.join(leaders)}.")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from gridfold.atomic import write_text
 from gridfold.store.model_card import CrossValidation, ModelCard, ModelData
 from gridfold.usercode.functions import own_code
-from gridfold.wording import of_classes, threshold_sentence
+from gridfold.wording import markdown_text, of_classes, threshold_sentence
 
 
 def write_card(card: ModelCard, json_file: Path, markdown_file: Path) -> None:
@@ -24,9 +23,9 @@ def card_markdown(card: ModelCard) -> str:
     """Return the model card as Markdown; names of users are nothing but text in it."""
     validation, test, machine = card.cross_validation, card.test, card.environment
     lines = [
-        f"# Model card: {_text(card.study)}",
+        f"# Model card: {markdown_text(card.study)}",
         "",
-        f"Configuration `{card.configuration.id}`: {_text(card.configuration.label)}",
+        f"Configuration `{card.configuration.id}`: {markdown_text(card.configuration.label)}",
         "",
         "## Scores",
         "",
@@ -36,11 +35,11 @@ def card_markdown(card: ModelCard) -> str:
     ]
     if test:
         lines.append(
-            f"| held-out test set | {_text(test.measure)} | {_shown(test.score)} | "
+            f"| held-out test set | {markdown_text(test.measure)} | {_shown(test.score)} | "
             f"{_shown(test.low)} to {_shown(test.high)} | {test.samples} samples |"
         )
         lines += [
-            f"| held-out test set | {_text(name)} | {_shown(other.score)} | "
+            f"| held-out test set | {markdown_text(name)} | {_shown(other.score)} | "
             f"{_shown(other.low)} to {_shown(other.high)} | {test.samples} samples |"
             for name, other in test.further.items()
         ]
@@ -48,7 +47,7 @@ def card_markdown(card: ModelCard) -> str:
         together, score = card.tested_ensemble
         lines.append(
             f"| mean of the models of {len(together.members)} splits, held-out test set | "
-            f"{_text(score.measure)} | {_shown(score.score)} | "
+            f"{markdown_text(score.measure)} | {_shown(score.score)} | "
             f"{_shown(score.low)} to {_shown(score.high)} | {score.samples} samples |"
         )
     lines += [
@@ -61,10 +60,13 @@ def card_markdown(card: ModelCard) -> str:
         "",
     ]
     if card.data.classes:
-        lines += [f"Classes: {', '.join(map(_text, card.data.classes))}", ""]
-    lines += [f"It answers with {_text(card.answers)}.", ""]
+        lines += [f"Classes: {', '.join(map(markdown_text, card.data.classes))}", ""]
+    lines += [f"It answers with {markdown_text(card.answers)}.", ""]
     if card.threshold is not None:
-        lines += [_text(threshold_sentence(card.threshold, card.data.classes or [])), ""]
+        lines += [
+            markdown_text(threshold_sentence(card.threshold, card.data.classes or [])),
+            "",
+        ]
     lines += [
         "## Where it comes from",
         "",
@@ -72,7 +74,7 @@ def card_markdown(card: ModelCard) -> str:
         f"- data digest: `{card.data.digest}`",
         f"- code: {machine.git_commit or 'not in a git repository'}",
         f"- versions: {', '.join(f'{name} {number}' for name, number in machine.packages.items())}",
-        f"- machine: {_text(machine.processor)}, {_text(machine.platform)}",
+        f"- machine: {markdown_text(machine.processor)}, {markdown_text(machine.platform)}",
         "",
         "## Settings",
         "",
@@ -89,7 +91,7 @@ def _over_splits(validation: CrossValidation) -> list[str]:
     quoted = validation.quoted
     plain = (
         f"| cross-validation, mean over splits{' as selected' * quoted.is_corrected} | "
-        f"{_text(validation.measure)} | {_shown(validation.mean)} | "
+        f"{markdown_text(validation.measure)} | {_shown(validation.mean)} | "
         f"{_shown(validation.low if quoted.is_corrected else quoted.low)} to "
         f"{_shown(validation.high if quoted.is_corrected else quoted.high)} | "
         f"{validation.n_splits} splits |"
@@ -97,7 +99,7 @@ def _over_splits(validation: CrossValidation) -> list[str]:
     if not quoted.is_corrected:
         return [plain]
     return [
-        f"| cross-validation, corrected for the selection | {_text(validation.measure)} | "
+        f"| cross-validation, corrected for the selection | {markdown_text(validation.measure)} | "
         f"{_shown(quoted.score)} | {_shown(quoted.low)} to {_shown(quoted.high)} | "
         f"{validation.n_splits} splits |",
         plain,
@@ -108,7 +110,7 @@ def _remarks(card: ModelCard) -> list[str]:
     """Return what the scores are of, and what they don't say."""
     validation, test = card.cross_validation, card.test
     classes = of_classes(validation.measure, card.data.classes)
-    lines = [f"{_text(validation.measure)}: {_text(classes)}."] if classes else []
+    lines = [f"{markdown_text(validation.measure)}: {markdown_text(classes)}."] if classes else []
     best = (
         f"the best of {validation.tried:,} configurations"
         if validation.tried > 1
@@ -182,12 +184,6 @@ def _loading_code(data: ModelData, own: Sequence[Path]) -> list[str]:
             "model.predict(inputs.from_array(samples))",
         ]
     return [*lines, "```"]
-
-
-def _text(text: str) -> str:
-    """Return `text` for Markdown: no markup, no HTML, no cell, on one line."""
-    escaped = re.sub(r"[\\`*\[\]<>{}|&~$]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
-    return "".join(character if character.isprintable() else " " for character in escaped)
 
 
 def _remark(text: str) -> str:

@@ -42,6 +42,29 @@ def fit_final(
         fitted.save(files)
 
 
+def train_permuted(
+    log_file: str,
+    request: str,
+    inputs: Mapping[str, str],
+    threads: int,
+    output: str,
+    trial_timeout: float | None,
+) -> None:
+    """Find the chance level of the selected configuration, in `trial_timeout` seconds."""
+    with job(log_file, request, [Path(output)]):
+        with lasting():
+            from gridfold.final import chance
+
+        with deadline(trial_timeout, "the training with permuted labels"):
+            level = chance.train_permuted(
+                FinalRequest.parse(request),
+                Selection.read(Path(inputs["best"])),
+                StudyPaths(Path(inputs["splits"]).parent),
+                threads,
+            )
+        level.write(Path(output))
+
+
 def fit_ensemble(
     log_file: str,
     request: str,

@@ -190,7 +190,8 @@ def _caption(
         text += (
             " Difference, p and Cohen’s d_z refer to the first row; d_z, of the paired "
             "differences, is above 0 where the first row is better. p is two-sided, of the "
-            "corrected resampled t-test, Bonferroni-adjusted for all pairs of "
+            "corrected resampled t-test with variances moderated by those of all pairs (Smyth, "
+            "2004), Bonferroni-adjusted for all pairs of "
             f"{len(comparison.comparisons):,} configurations, since the first row was picked by "
             f"these scores. {_about_stars(shown)}"
         )

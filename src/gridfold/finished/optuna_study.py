@@ -14,8 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gridfold.atomic import replacing
 from gridfold.errors import NotWritten
+from gridfold.finished.optuna_parameter import Parameter, optuna_direction
 from gridfold.paths import StudyPaths
-from gridfold.statistics.optuna_parameter import Parameter, optuna_direction
 from gridfold.tables.axes import curve_over_splits
 from gridfold.tables.trials import StudyTables, axis_columns
 

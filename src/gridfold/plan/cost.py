@@ -23,6 +23,10 @@ _SECONDS_PER_EPOCH = 0.02
 _SECONDS_PER_TRIAL = 1.5
 # Forward pass, gradients of activations, gradients of weights.
 _TRAINING_PASSES = 3
+SECONDS_PER_BASELINE = 30.0
+"""That fitting one baseline on all splits may take, of one core; by sizes, not by the clock."""
+MOST_BASELINE_NUMBERS = 100_000_000
+"""Features of all samples together that a baseline is fitted on."""
 
 
 @dataclass(frozen=True)

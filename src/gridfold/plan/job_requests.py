@@ -12,13 +12,17 @@ from gridfold.plan.stage_names import stage_of
 from gridfold.plan.stages import confirming_plan, training_fractions
 from gridfold.problems import Measure, asks_for_data, depends_on_threshold
 from gridfold.requests import (
+    AuditRequest,
+    BaselinesRequest,
     ChoiceRequest,
     CollectedStage,
     CollectRequest,
+    ComparedBaselinesRequest,
     ComparisonRequest,
     Conditions,
     DataRequest,
     FinalRequest,
+    GateRequest,
     NotebookRequest,
     Refinement,
     ReportRequest,
@@ -80,9 +84,19 @@ class JobRequests:
             study.problem.is_classification,
             tuple(training_fractions(study)),
             confirming_plan(study),
-            measure if Measure.of(measure).needs_two_classes else None,
+            measure if Measure.of(measure).needs_two_values else None,
             tuple(inner_fractions(study.training, study.search)) or None,
         )
+
+    def audit(self) -> AuditRequest:
+        """Return what `audit_data` depends on, besides data and splits."""
+        study = self._study
+        return AuditRequest(study.resampling.method, study.problem.ranking_measure)
+
+    def gate(self) -> GateRequest:
+        """Return what `require_audit` depends on, besides the findings."""
+        asked = self._study.audit
+        return GateRequest(asked.fail_on or "error", tuple(sorted(asked.accept)))
 
     @cached_property
     def conditions(self) -> Conditions:
@@ -189,6 +203,30 @@ class JobRequests:
             study.problem.other_threshold,
         )
 
+    def baselines(self) -> BaselinesRequest:
+        """Return what `fit_baselines` depends on, besides data and splits."""
+        study = self._study
+        fitted = study.data.preprocessing()
+        return BaselinesRequest(
+            study.report.wanted_baselines,
+            study.problem.type,
+            tuple(self._plan.answering_splits),
+            study.data.scale_targets,
+            fitted.get("missing", {}),
+            fitted.get("min_frequency", 1),
+            study.data.test_seed,
+            self._plan.versions,
+            own_measures(study) or None,
+            study.problem.other_threshold,
+        )
+
+    def compared_baselines(self) -> ComparedBaselinesRequest:
+        """Return what `compare_baselines` depends on, besides tables."""
+        problem = self._study.problem
+        return ComparedBaselinesRequest(
+            problem.ranking_measure, self._study.report.confidence, problem.type
+        )
+
     def scaling(self) -> ScalingRequest:
         """Return what `measure_scaling` depends on, besides the tables."""
         cases = []
@@ -224,6 +262,10 @@ class JobRequests:
     def ensemble(self) -> FinalRequest:
         """Return what `fit_ensemble` depends on, besides what was selected."""
         return replace(self.final(), splits=tuple(self._plan.answering_splits))
+
+    def permuted(self) -> FinalRequest:
+        """Return what `train_permuted` depends on, besides what was selected."""
+        return replace(self.final(), splits=tuple(self._plan.answering_splits[:1]))
 
     def report(self) -> ReportRequest:
         """Return what the figures and the report depend on, besides the tables."""

@@ -36,6 +36,8 @@ from gridfold.study.command import run_command
 SHARD_PATTERN = rf"{SINGLE}[0-9]+|{SLOT_PATTERN}"
 DISTRIBUTED_SHARD_PATTERN = rf"{DISTRIBUTED}[0-9]+"
 _DEFAULT_JOB_CORES = 4
+# Beside so many trainings, one more costs a tenth.
+_MANY_TRAININGS = 10
 
 
 @dataclass(frozen=True)
@@ -312,6 +314,23 @@ class Plan:
         if cores is None or self.tuner_processes == 1:
             return self.threads(cores)
         return cores
+
+    @property
+    def measures_chance(self) -> bool:
+        """Whether the selected configuration is trained once more, with permuted labels.
+
+        One more training is cheap beside ten. On several processes or devices none is.
+        """
+        wanted = self.study.report.chance_level
+        if self.is_distributed:
+            return False
+        return self._full_trainings >= _MANY_TRAININGS if wanted == "auto" else wanted
+
+    @property
+    def _full_trainings(self) -> float:
+        """How many full trainings the search is worth, at most."""
+        full = max(map(self.all_epochs, self.configurations))
+        return sum(stage.trials * (stage.epochs or full) / full for stage in self.stages)
 
     # -- what jobs ask for -------------------------------------------------------------------------
 

@@ -18,7 +18,12 @@ from functools import cached_property
 
 from gridfold.data.shapes import sample_shape
 from gridfold.paths import result_file
-from gridfold.plan.cost import layers, seconds_per_trial
+from gridfold.plan.cost import (
+    MOST_BASELINE_NUMBERS,
+    SECONDS_PER_BASELINE,
+    layers,
+    seconds_per_trial,
+)
 from gridfold.plan.plan import Plan
 from gridfold.plan.stage_names import EXPLORE, stage_of
 from gridfold.plan.stages import Stage
@@ -29,7 +34,7 @@ from gridfold.space.space import Configuration
 # one trial of the smallest model. Slurm's polling accounting counts shared pages in each process.
 _SNAKEMAKE = 400
 _BOOKKEEPING = 600
-# SciPy's and optuna's share on top of that.
+# SciPy's and scikit-learn's share on top of that.
 _LIBRARIES = 300
 _FORK_SERVER = 700
 _TRIAL = 500
@@ -39,6 +44,8 @@ _DATA_COPIES = 4
 _READ_DATA = 500.0
 _PIECES = 1000.0
 _READ_IN_PIECES = ("images", "npy")
+# MB of an audit of any data, measured by benchmarks/audit.py.
+_AUDIT = 600
 # Of a weight: itself, gradient, two moments, the best epoch's, and those two checkpoints hold.
 _WEIGHT_COPIES = 10
 # Of an activation: itself and its gradient.
@@ -235,10 +242,24 @@ class JobSizes:
         megabytes = 4 * math.prod(self._shape) / _MB
         return _minutes(megabytes / 10) * attempt
 
+    def audit_memory(self, attempt: int) -> int:
+        """Return the MB of the job that looks at data and splits, in pieces."""
+        return _rounded(_SNAKEMAKE + _BOOKKEEPING + _LIBRARIES + _AUDIT, 100) * attempt
+
     def drawing_minutes(self, attempt: int) -> int:
         """Return the minutes of a job that reads the data, which are prepared, and draws some."""
         megabytes = 4 * math.prod(self._shape) / _MB
         return _minutes(megabytes / 10, _LEAST_SHARED_MINUTES) * attempt
+
+    def baselines_memory(self, attempt: int) -> int:
+        """Return the MB of the job that fits baselines, which takes no more than it can hold."""
+        held = 3 * 4 * min(math.prod(self._shape), MOST_BASELINE_NUMBERS) / _MB
+        return self.data_memory(attempt) + _rounded(_LIBRARIES + held, 100) * attempt
+
+    def baselines_minutes(self, attempt: int) -> int:
+        """Return the minutes of the job that fits baselines, whose costs are bounded."""
+        megabytes = 4 * math.prod(self._shape) / _MB
+        return _minutes(megabytes / 10 + 4 * SECONDS_PER_BASELINE) * attempt
 
     def table_memory(self, attempt: int) -> int:
         """Return the MB of a job that reads the tables of all trials."""

@@ -62,6 +62,15 @@ search:
   exclude:
     - {mlp.units: 128, mlp.dropout: 0.0}
 ```""",
+    "audit": """\
+What the [audit](audit.md) finds about data and splits is told before anything is trained. Findings
+that are as they should be are accepted with a reason:
+
+```yaml
+audit:
+  accept: {GF103: "two readers have labelled these images, by design"}
+  fail_on: error
+```""",
     "resampling": """\
 The same splits serve every configuration, so that comparisons are paired. `method` decides which
 other keys there are; those of the first table go with every method.""",

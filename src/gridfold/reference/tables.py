@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gridfold.atomic import write_text
+from gridfold.baselines.comparison import BASELINE_COLUMNS
+from gridfold.baselines.fitting import BASELINE_FIT_COLUMNS
 from gridfold.figures.architecture import LAYER_COLUMNS
 from gridfold.figures.misclassified import MISTAKE_COLUMNS
 from gridfold.figures.scaling import SCALING_COLUMNS
@@ -81,6 +83,17 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
         "One row for each configuration without a failed trial: how it compares with the selected\n"
         "one, which stands first. How each figure is made: [statistics](statistics.md).",
         COMPARISON_COLUMNS,
+    ),
+    (
+        "`tables/baselines.csv`, `tables/baselines.parquet`",
+        "One row for each [baseline](statistics.md#baselines), the best first: how it compares\n"
+        "with the selected configuration. Not where `report.baselines` is false.",
+        (*BASELINE_COLUMNS, *_SUMMARIES),
+    ),
+    (
+        "`tables/baseline_fits.csv`, `tables/baseline_fits.parquet`",
+        "One row for each baseline and split, and one for the test set.",
+        (*BASELINE_FIT_COLUMNS, _MEASURES),
     ),
     (
         "`tables/scientific.csv`, `tables/scientific.parquet`",

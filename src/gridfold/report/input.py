@@ -10,12 +10,14 @@ from typing import Any
 
 import pandas as pd
 
+from gridfold.audit.finding import Audit
 from gridfold.data.description import DataDescription
 from gridfold.data.manifest import Manifest
 from gridfold.paths import StudyPaths
 from gridfold.requests import ReportRequest
 from gridfold.statistics.finished import StudyResults
 from gridfold.statistics.result import Comparison
+from gridfold.store.chance import ChanceLevel
 from gridfold.store.model_card import ModelCard
 from gridfold.store.selection import Selection
 from gridfold.tables.trials import StudyTables, read_table
@@ -78,6 +80,12 @@ class ReportInput:
         What each feature is worth to the final model; without rows where that was not measured.
     comparison : Comparison, optional
         Without it, the page has no section on it.
+    audit : Audit, optional
+        What was found about data and splits; without it, the page has no section on it.
+    baselines : DataFrame, optional
+        As of :func:`gridfold.baselines.comparison.compare_baselines`, where the study wants some.
+    chance : ChanceLevel, optional
+        Where the study measures it.
     """
 
     request: ReportRequest
@@ -94,6 +102,9 @@ class ReportInput:
     search_trials: pd.DataFrame | None = None
     feature_importance: pd.DataFrame | None = None
     comparison: Comparison | None = None
+    audit: Audit | None = None
+    baselines: pd.DataFrame | None = None
+    chance: ChanceLevel | None = None
 
     @classmethod
     def read(
@@ -104,6 +115,8 @@ class ReportInput:
         *,
         with_scaling: bool,
         with_classes: bool,
+        with_baselines: bool,
+        with_chance: bool,
     ) -> ReportInput:
         """Read what the report is written from.
 
@@ -117,6 +130,10 @@ class ReportInput:
             Whether the study compares world sizes; one that did so before may have left the table.
         with_classes : bool
             Whether the study predicts classes.
+        with_baselines : bool
+            Whether the study wants baselines.
+        with_chance : bool
+            Whether it measures the chance level.
         """
         found = StudyResults.read(paths)
         return cls(
@@ -134,6 +151,9 @@ class ReportInput:
             search_trials=read_table(paths.table("search_trials")),
             feature_importance=read_table(paths.final_model.importance),
             comparison=found.comparison,
+            audit=Audit.read(paths.audit),
+            baselines=read_table(paths.table("baselines")) if with_baselines else None,
+            chance=ChanceLevel.read(paths.chance) if with_chance else None,
         )
 
     @property

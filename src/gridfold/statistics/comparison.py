@@ -10,10 +10,11 @@ import pandas as pd
 
 from gridfold.requests import ComparisonRequest
 from gridfold.statistics.importance import importance
-from gridfold.statistics.pairwise import Scored, compare_with_selected, wilcoxon_obstacle
-from gridfold.statistics.ranks import rank_test
+from gridfold.statistics.pairwise import compare_with_selected, wilcoxon_obstacle
+from gridfold.statistics.ranks import effective_blocks, rank_test
 from gridfold.statistics.result import Comparison, ComparisonFacts
 from gridfold.statistics.scientific import scientific_values
+from gridfold.statistics.scored import Scored
 from gridfold.store.selection import SelectionFacts
 
 _MOST_RANKED = 10
@@ -37,17 +38,18 @@ def compare(
     selection : SelectionFacts
         What is known of the luck of the selection.
     """
-    scored = Scored.of(trials, configurations, request)
+    scored = Scored.of(trials, configurations, request.measure, request.confidence)
     labels = dict(zip(configurations["config_id"], configurations["label"], strict=True))
     table = compare_with_selected(scored, labels)
     unknown = np.nan if selection.corrected is None else 0.0
     table["chosen"] = [selection.chosen.get(i, unknown) for i in table["config_id"]]
     values = scientific_values(scored, configurations, request.space)
+    splits, count = scored.scores.shape
+    blocks = effective_blocks(splits, scored.ratio) if splits else 0.0
     ranks = [
-        replace(rank_test(scores, scored.blocks, scored.alpha), title=title)
+        replace(rank_test(scores, blocks, scored.alpha), title=title)
         for title, scores in _ranked(scored, labels, values).items()
     ]
-    splits, count = scored.scores.shape
     return Comparison(
         table,
         values,
@@ -55,7 +57,7 @@ def compare(
         ComparisonFacts(
             measure=request.measure,
             confidence=request.confidence,
-            blocks=scored.blocks,
+            blocks=blocks,
             wilcoxon=wilcoxon_obstacle(splits, scored.repeats, count - 1, scored.alpha)
             if count > 1
             else "",

@@ -49,7 +49,7 @@ def rounding_variance(measure: str, scores: Any, n_validation: Any) -> float:
     Returns
     -------
     float
-        Its mean over the trials; that of a difference of two scores is twice as large.
+        Of a typical trial; that of a difference of two scores is twice as large.
     """
     values, samples = np.asarray(scores, np.float64), np.asarray(n_validation, np.float64)
     known = np.isfinite(values) & (samples > 0)
@@ -57,15 +57,19 @@ def rounding_variance(measure: str, scores: Any, n_validation: Any) -> float:
         return 0.0
     values, samples = values[known], samples[known]
     counted = Measure.of(measure).counts
-    if counted == "samples":
-        step = 1 / samples
-    elif counted == "pairs":
-        # One over the pairs of a positive and a negative sample, most where both are as many.
-        step = 4 / np.square(samples)
-    else:
-        # Predictions are kept in 32 bit.
-        step = np.finfo(np.float32).eps * np.abs(values)
+    if not counted:
+        return float_variance(values)
+    # Of pairs: one over those of a positive and a negative sample, most where both are as many.
+    step = 1 / samples if counted == "samples" else 4 / np.square(samples)
     return float(np.mean(np.square(step)) / 12)
+
+
+def float_variance(scores: Scores) -> float:
+    """Return the variance that scores have since the predictions behind them are kept in 32 bit.
+
+    By the median of the scores: a configuration that diverges must not hide what the others show.
+    """
+    return float((np.finfo(np.float32).eps * np.median(np.abs(scores))) ** 2 / 12)
 
 
 def corrected_standard_error(
@@ -129,24 +133,23 @@ def paired_p_value(a: Any, b: Any, test_train_ratio: float, least_variance: floa
         Scores of two configurations on the same splits.
     test_train_ratio : float
     least_variance : float
-        Of a difference, as for :func:`corrected_standard_error`.
+        Of a difference, as for :func:`corrected_standard_error`; never taken to be smaller than
+        what 32-bit numbers of this size resolve.
 
     Returns
     -------
     float
-        1 where all differences are zero; NaN with fewer than two pairs.
+        NaN with fewer than two pairs.
     """
-    difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
-    difference = difference[np.isfinite(difference)]
-    if difference.size < 2:
+    one, other = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    known = np.isfinite(one) & np.isfinite(other)
+    one, other = one[known], other[known]
+    if one.size < 2:
         return math.nan
-    if not difference.any():
-        return 1.0
-    error = corrected_standard_error(difference, test_train_ratio, least_variance)
-    if error == 0:
-        return 0.0
-    t = float(difference.mean()) / error
-    return 2 * _t_probability(-abs(t), difference.size - 1)
+    least = max(least_variance, float_variance(one) + float_variance(other))
+    error = corrected_standard_error(one - other, test_train_ratio, least)
+    t = float((one - other).mean()) / error if error > 0 else 0.0
+    return 2 * _t_probability(-abs(t), one.size - 1)
 
 
 # scipy.stats takes half a second to import; Student's t is in scipy.special too. That is imported
@@ -175,19 +178,3 @@ def holm(p_values: Any) -> Scores:
     factors = len(order) - np.arange(len(order))
     adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * factors))
     return adjusted
-
-
-def pairs_among(compared: int) -> int:
-    """Return the number of pairs among what was compared with a reference, and the reference."""
-    return math.comb(compared + 1, 2)
-
-
-def of_all_pairs(p_values: Any) -> Scores:
-    """Return p-values against a reference that was picked by the same scores; NaN stays NaN.
-
-    The best of many equally good ones is ahead by luck, which Holm's procedure doesn't know of.
-    Bonferroni's correction for the pairs of all, the reference among them, holds whichever was
-    picked.
-    """
-    p = np.asarray(p_values, np.float64)
-    return np.minimum(1, p * pairs_among(int(np.isfinite(p).sum())))

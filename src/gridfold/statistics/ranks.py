@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,19 @@ class RankTest:
     title: str = ""
 
     @property
+    def least_p_value(self) -> float:
+        """Friedman's p-value where all splits rank alike; it can't be smaller."""
+        from scipy import stats
+
+        others = len(self.ranks) - 1
+        return float(stats.chi2.sf(self.blocks * others, others))
+
+    @property
+    def can_reject(self) -> bool:
+        """Whether Friedman's test can find differences at all."""
+        return self.least_p_value <= self.alpha
+
+    @property
     def can_separate(self) -> bool:
         """Whether any two mean ranks can be further apart than the critical difference."""
         return self.critical_difference < len(self.ranks) - 1
@@ -55,6 +69,19 @@ class RankTest:
         q = np.abs(ranks[:, None] - ranks) / error * math.sqrt(2)
         p = stats.studentized_range.sf(q, len(ranks), np.inf)
         return pd.DataFrame(np.clip(p, 0, 1), list(self.ranks), list(self.ranks))
+
+
+def effective_blocks(splits: int, test_train_ratio: float) -> float:
+    """Return how many independent splits the ranks of splits that share training samples are worth.
+
+    Nadeau & Bengio (2003) assume that the scores of a configuration correlate between splits by
+    ``q / (1 + q)``, with ``q = n_test/n_train``. The variance of a mean rank is then that of one
+    rank, times ``q/(1 + q) + 1/(1 + q)/n``; a mean of as many independent ranks as this returns,
+    ``(1 + q) / (1/n + q)``, has the same. That is more than ``1 / (1/n + q)``, since the variance
+    that ranks have under the null hypothesis is known and not estimated from the splits, whose
+    spread lacks what they have in common.
+    """
+    return (1 + test_train_ratio) / (1 / splits + test_train_ratio)
 
 
 def mean_ranks(scores: Scores) -> Scores:
@@ -79,7 +106,7 @@ def rank_test(scores: pd.DataFrame, blocks: float, alpha: float) -> RankTest:
         Larger is better.
     blocks : float
         How many independent rows these are worth: their number, where each is a data set of its
-        own as in Demšar (2006); :attr:`Scored.blocks` for splits of one data set, which share
+        own as in Demšar (2006); :func:`effective_blocks` for splits of one data set, which share
         training samples. With their plain number, splits whose scores correlate as Nadeau &
         Bengio assume would separate equal configurations far too often.
     alpha : float
@@ -96,7 +123,7 @@ def rank_test(scores: pd.DataFrame, blocks: float, alpha: float) -> RankTest:
     chi = 12 * blocks / (k * (k + 1)) * (float(np.square(ranks).sum()) - k * (k + 1) ** 2 / 4)
     chi = max(0.0, chi)
     left = blocks * (k - 1) - chi
-    q = float(stats.studentized_range.ppf(1 - alpha, k, np.inf)) / math.sqrt(2)
+    q = _range_quantile(1 - alpha, k) / math.sqrt(2)
     return RankTest(
         ranks=dict(zip(map(str, scores.columns), ranks.tolist(), strict=True)),
         blocks=blocks,
@@ -106,3 +133,11 @@ def rank_test(scores: pd.DataFrame, blocks: float, alpha: float) -> RankTest:
         critical_difference=q * math.sqrt(k * (k + 1) / (6 * blocks)),
         alpha=alpha,
     )
+
+
+@cache
+def _range_quantile(probability: float, count: int) -> float:
+    """Return the quantile of the studentized range of so many; SciPy takes its time."""
+    from scipy import stats
+
+    return float(stats.studentized_range.ppf(probability, count, np.inf))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridfold.statistics.intervals import of_all_pairs
-from gridfold.statistics.pairwise import Scored, column_names, mean_difference
+from gridfold.statistics.pairwise import column_names, mean_differences
+from gridfold.statistics.scored import Scored
 from gridfold.tables.axes import is_ordered, sorted_values
 from gridfold.tables.trials import Column
 
@@ -22,12 +22,14 @@ SCIENTIFIC_COLUMNS = (
     Column("mean", "float", "", "Its mean of the ranking measure over the splits"),
     Column("low, high", "float", "", "Its corrected confidence interval"),
     Column("difference", "float", "", "Mean minus that at the best value of the axis"),
+    Column("difference_error", "float", "", "Its corrected standard error, variance moderated"),
     Column("difference_low, difference_high", "float", "", "Its corrected confidence interval"),
     Column(
         "p_any_pair",
         "float",
         "",
-        "Corrected t-test with the best value, times the number of all pairs of the axis",
+        "Corrected t-test against the best value, adjusted for all pairs of the study: what stands "
+        "at a value is the best of many",
     ),
 )
 _MOST_VALUES = 50
@@ -96,12 +98,8 @@ def _values_of(
         )
     table = pd.DataFrame(rows)
     top = int((scored.sign * table["mean"]).argmax())
-    reference = scored.scores[best[top]].to_numpy(float)
-    tests = [
-        mean_difference((scored.scores[config].to_numpy(float) - reference), scored)
-        for config in best
-    ]
-    compared = pd.DataFrame(tests)
-    compared.loc[top, ["difference_low", "difference_high", "p_value"]] = np.nan
-    table = table.join(compared.drop(columns="p_value"))
-    return table.assign(p_any_pair=of_all_pairs(compared["p_value"]))
+    found = scored.differences(best, best[top])
+    compared = pd.DataFrame(mean_differences(found, scored.confidence))
+    compared["p_any_pair"] = scored.test.of_any_pair(found.p_values)
+    compared.loc[top, list(compared.columns[1:])] = np.nan
+    return table.join(compared)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from gridfold.problems import Measure
 from gridfold.requests import SummaryRequest
-from gridfold.statistics.intervals import (
-    mean_interval,
-    of_all_pairs,
-    paired_p_value,
-    rounding_variance,
-)
+from gridfold.statistics.intervals import mean_interval, rounding_variance
+from gridfold.statistics.pairwise import mean_differences
+from gridfold.statistics.scored import Scored
 from gridfold.store.selection import Selection, SelectionFacts
 from gridfold.tables.trials import USAGE_COLUMNS, Column, all_measures, axis_columns
 
@@ -26,11 +20,24 @@ CONFIGURATION_COLUMNS = (
     Column("model", "string", "", "Model family"),
     Column("difference", "float", "", "Mean of the ranking measure minus that of the best"),
     Column(
+        "difference_error",
+        "float",
+        "",
+        "Its corrected standard error, variance moderated; empty where trials failed",
+    ),
+    Column("difference_low, difference_high", "float", "", "Its corrected confidence interval"),
+    Column(
         "p_value",
         "float",
         "",
-        "Corrected resampled t-test against the best, adjusted for all pairs; empty where trials "
-        "failed",
+        "Corrected t-test against the best, adjusted for all pairs, as `p_any_pair` in "
+        "comparisons.csv",
+    ),
+    Column(
+        "may_be_best",
+        "bool",
+        "",
+        "Whether it may be the best one, as in comparisons.csv; never where trials failed",
     ),
     Column("n_splits", "int", "", "Splits with a score"),
     Column("n_failed", "int", "", "Trials that failed"),
@@ -70,7 +77,7 @@ def summarise(trials: pd.DataFrame, request: SummaryRequest) -> pd.DataFrame:
     missing = dict.fromkeys(set(USAGE_COLUMNS) - set(trials.columns), np.nan)
     trials = trials.assign(**missing)
     measures, axes = all_measures(trials), axis_columns(trials)
-    rows, scores = [], {}
+    rows = []
     for config_id, group in trials.groupby("config_id", sort=False):
         good = group[group["status"] == "finished"]
         ratio = float((good["n_validation"] / good["n_train"]).mean()) if len(good) else 0.0
@@ -88,7 +95,6 @@ def summarise(trials: pd.DataFrame, request: SummaryRequest) -> pd.DataFrame:
             "fit_seconds_mean": good["fit_seconds"].mean(),
             "fit_seconds_sum": good["fit_seconds"].sum(),
             **_cost(group),
-            "test_train_ratio": ratio,
         }
         for name in measures:
             least = rounding_variance(name, good[name], good["n_validation"])
@@ -101,13 +107,9 @@ def summarise(trials: pd.DataFrame, request: SummaryRequest) -> pd.DataFrame:
                 f"{name}_high": high,
             }
         rows.append(row)
-        scores[config_id] = good.set_index("split")[measure] if len(good) else pd.Series()
     # Whole numbers stay whole although configurations without this axis have none.
     table = pd.DataFrame(rows).astype({axis: trials[axis].dtype for axis in axes})
-    table = _ranked(table, measure)
-    finished = trials[trials["status"] == "finished"]
-    least = 2 * rounding_variance(measure, finished[measure], finished["n_validation"])
-    return _compared(table, scores, measure, least)
+    return _compared(_ranked(table, measure), trials, request)
 
 
 def _cost(trials: pd.DataFrame) -> dict[str, float]:
@@ -139,28 +141,30 @@ def _ranked(table: pd.DataFrame, measure: str) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def _compared(
-    table: pd.DataFrame, scores: Mapping[Any, pd.Series], measure: str, least_variance: float
-) -> pd.DataFrame:
-    """Add difference and adjusted p-value against the first row."""
-    best = scores[table.loc[0, "config_id"]]
-    p_values = []
-    for position, row in table.iterrows():
-        pair = pd.concat([scores[row["config_id"]], best], axis=1, join="inner")
-        # A mean over the splits that happened to survive can't be compared fairly.
-        left_out = position == 0 or not len(pair) or row["n_failed"]
-        p_values.append(
-            np.nan
-            if left_out
-            else paired_p_value(
-                pair.iloc[:, 0], pair.iloc[:, 1], row["test_train_ratio"], least_variance
-            )
-        )
-    means = table[f"{measure}_mean"].astype(float)
+def _compared(table: pd.DataFrame, trials: pd.DataFrame, request: SummaryRequest) -> pd.DataFrame:
+    """Add how the configurations compare with the first one, by the test of all tables."""
+    scored = Scored.of(trials, table, request.measure, request.confidence)
+    names = list(scored.scores.columns)
+    compared = pd.DataFrame(columns=[*_COMPARED, "p_value"], index=names, dtype=float)
+    if len(names) > 1:
+        found = scored.differences(names, names[0])
+        for name, values in mean_differences(found, request.confidence).items():
+            compared[name] = values
+        compared["p_value"] = scored.test.of_any_pair(found.p_values)
+        compared.iloc[0] = np.nan
+    means = table[f"{request.measure}_mean"].astype(float)
     place = list(table.columns).index("model") + 1
     table.insert(place, "difference", means - means.iloc[0])
-    table.insert(place + 1, "p_value", of_all_pairs(p_values))
-    return table.drop(columns="test_train_ratio")
+    # A mean over the splits that happened to survive can't be compared fairly.
+    for shift, name in enumerate((*_COMPARED, "p_value"), 1):
+        table.insert(place + shift, name, compared[name].reindex(table["config_id"]).to_numpy())
+    place = list(table.columns).index("p_value") + 1
+    may_be_best = table["config_id"].isin(scored.may_be_best.index[scored.may_be_best])
+    table.insert(place, "may_be_best", may_be_best)
+    return table
+
+
+_COMPARED = ("difference_error", "difference_low", "difference_high")
 
 
 def select(
@@ -189,7 +193,6 @@ def select(
     best, measure = table.iloc[0], request.measure
     if np.isnan(best[f"{measure}_mean"]):
         raise ValueError(f"no trial of the study has a score ({measure}); see trials.csv")
-    ties = table[table["p_value"] > 1 - request.confidence]
     return Selection(
         config_id=str(best["config_id"]),
         label=str(best["label"]),
@@ -202,9 +205,9 @@ def select(
         n_splits=int(best["n_splits"]),
         # Without validation data nothing can stop the final fit, so it takes the typical epoch.
         final_epochs=max(1, round(float(best["best_epoch_median"]))),
-        not_distinguishable=len(ties),
         configurations=len(table),
         tried=tried if tried > len(table) else None,
+        may_be_best=int(table["may_be_best"].sum()),
         estimate=estimate,
     )
 

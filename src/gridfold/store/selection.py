@@ -95,12 +95,13 @@ class Selection(Record):
         Splits with a score.
     final_epochs : int
         Epochs that the final model is trained.
-    not_distinguishable : int
-        Other configurations that no test tells from it.
     configurations : int
         Configurations that were compared in full.
     tried : int or None
         Configurations that a search in stages tried; None without stages.
+    may_be_best : int or None
+        Configurations that hold the best one with this confidence, this one among them; None in
+        files of earlier versions.
     estimate : SelectionFacts or None
         The score with the luck of the selection taken out; None in those of earlier versions.
     """
@@ -115,9 +116,9 @@ class Selection(Record):
     high: float | None
     n_splits: int
     final_epochs: int
-    not_distinguishable: int
     configurations: int
     tried: int | None = None
+    may_be_best: int | None = None
     estimate: SelectionFacts | None = None
 
     def plain(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from gridfold.study.sections.audit import Audit
 from gridfold.study.sections.base import Section, StudyName
 from gridfold.study.sections.data import Data
 from gridfold.study.sections.execution import Execution
@@ -34,4 +35,5 @@ class Study(Section):
     )
     execution: Execution = Field(default_factory=Execution, description=Execution.__doc__)
     final: Final = Field(default_factory=Final, description=Final.__doc__)
+    audit: Audit = Field(default_factory=Audit, description=Audit.__doc__)
     report: Report = Field(default_factory=Report, description=Report.__doc__)

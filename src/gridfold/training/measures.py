@@ -252,7 +252,7 @@ class Scorer:
             return own_score(self.function, targets, prediction)
         of = Measure.of(self.measure)
         too_few = of.least_classes > 2 and prediction.shape[1] < of.least_classes
-        if too_few or (of.needs_two_classes and len(np.unique(targets)) < 2):
+        if too_few or (of.needs_two_values and np.all(targets == targets[:1])):
             return float("nan")
         # Squares of large errors overflow in 32 bit.
         given = np.asarray(targets), np.asarray(prediction, np.float64)

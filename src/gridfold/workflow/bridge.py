@@ -49,7 +49,7 @@ _TAKEN: list[Path] = []
 # Rules whose cores, where a profile sets them, bound those of other rules that could use several.
 _TRAINING_RULES = ("train", "tune")
 # Rules whose jobs fork what needs TensorFlow.
-_FORKING_RULES = frozenset({"train", "tune", "fit_final", "fit_ensemble"})
+_FORKING_RULES = frozenset({"train", "tune", "fit_final", "fit_ensemble", "train_permuted"})
 
 
 def load_plan(workflow: Any, config: Mapping[str, Any]) -> Plan:

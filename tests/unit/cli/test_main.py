@@ -129,6 +129,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 VERBS = sorted(
     [
+        "audit",
         "compare",
         "doctor",
         "export",
@@ -165,7 +166,7 @@ def test_help_lists_every_verb_in_its_group(capsys: pytest.CaptureFixture[str]) 
     listed = {title: re.findall(r"^  (\w+)  ", body, re.M) for title, body in groups}
     del listed["Options"]
     assert sorted(verb for verbs in listed.values() for verb in verbs) == VERBS
-    assert listed["Begin a study"] == ["new", "validate", "plan"]
+    assert listed["Begin a study"] == ["new", "validate", "plan", "audit"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -246,6 +246,20 @@ def test_calibration_is_perfect_where_chances_come_true_and_wrong_by_what_they_m
     # Half of all chances lie above the truth by 0.2.
     wrong = reliability(came_true, np.where(chance < 0.5, chance, chance + 0.2), 0.95)
     assert wrong.error == pytest.approx(0.1, abs=0.04)
+    assert wrong.error > 5 * wrong.of_chance
+
+
+def test_the_calibration_error_of_a_perfect_model_is_what_is_called_chance() -> None:
+    """Few samples have an error though every chance is true; its mean is foretold."""
+    random = np.random.default_rng(1)
+    errors, foretold = [], []
+    for _ in range(200):
+        chance = random.beta(4, 1, 60)
+        found = reliability(random.random(60) < chance, chance, 0.95)
+        errors.append(found.error)
+        foretold.append(found.of_chance)
+    assert np.mean(errors) > 0.05
+    assert np.mean(foretold) == pytest.approx(np.mean(errors), rel=0.1)
 
 
 def test_calibration_is_told_in_numbers_and_refused_for_what_is_no_probability(
@@ -257,7 +271,8 @@ def test_calibration_is_told_in_numbers_and_refused_for_what_is_no_probability(
     drawing = draw_classes(study, features).drawings["calibration"]
     part = study.samples[0]
     found = reliability(part.predicted == part.truth, part.confidence, 0.95)
-    assert f"ECE {found.error:.3f}" in drawing.figure.axes[0].get_title(loc="left")
+    told = f"ECE {found.error:.3f} (by chance {found.of_chance:.3f})"
+    assert told in drawing.figure.axes[0].get_title(loc="left")
     shown = [int(text.get_text()) for text in drawing.figure.axes[2].texts]
     assert shown == found.counts.tolist()
     assert sum(shown) == len(part.samples)
@@ -446,7 +461,10 @@ def test_the_report_tells_classes_and_features_beside_the_errors(tmp_path: Path)
     section = page[page.index('<section id="errors"') :].split("</section>")[0]
     rows = re.findall(r"<tr><td.*?</tr>", section)
     assert len(rows) == 6
-    assert ["held-out" in row for row in rows] == [True] * 3 + [False] * 3
+    # The test set stands open, what was selected by is folded.
+    order = [">Held-out test set<", rows[0], rows[2], "<details>", ">Out of fold<", rows[3]]
+    places = [section.index(text) for text in order]
+    assert places == sorted(places)
     assert [">NA<" in row for row in rows] == [True, False, False] * 2
     assert "&lt;i&gt;" in rows[1]
     first = study.classes[study.classes["part"] == TEST].iloc[0]

@@ -22,9 +22,10 @@ from gridfold import wording
 from gridfold.data.description import ColumnDescription, Count
 from gridfold.figures import study as figures
 from gridfold.report.files import FOLDER, page_files
-from gridfold.report.sections.answer import scores
+from gridfold.report.sections.answer import scores, sentences
 from gridfold.report.sections.cautions import Caution, detectable_difference, edge, find_cautions
 from gridfold.requests import SummaryRequest
+from gridfold.statistics.scored import Scored
 from gridfold.statistics.summary import summarise
 from gridfold.store.job_records import JobRecord
 from gridfold.store.model_card import CrossValidation, EnsembleScore
@@ -82,13 +83,12 @@ def test_the_answer_comes_first_with_interval_and_test_score(page: Page, study: 
     assert study.best.config_id in answer
     assert [e.attributes["id"] for e in page.all("section")] == [
         "answer",
-        "cautions",
         "errors",
-        "dataset",
+        "cautions",
         "configurations",
         "curves",
         "hyperparameters",
-        "failures",
+        "dataset",
         "cost",
         "provenance",
     ]
@@ -96,9 +96,23 @@ def test_the_answer_comes_first_with_interval_and_test_score(page: Page, study: 
 
 def test_the_answer_names_a_smaller_configuration_that_may_be_as_good(page: Page) -> None:
     text = page.section("answer")
-    assert "None of the 3 other configurations is distinguishable from it" in text
-    assert "The smallest configuration that is not distinguishable is number 4" in text
-    assert "997 instead of 1,000 weights" in text
+    assert (
+        "The best of the 4 configurations is this one or one of 2 others, at 95% confidence" in text
+    )
+    assert (
+        "The smallest configuration within one standard error of the selected one is number 2"
+        in text
+    )
+    assert (
+        "999 instead of 1,000 weights, mean 0.896, difference −0.006 (95% interval −0.026" in text
+    )
+
+
+def test_with_a_margin_it_names_the_smallest_that_is_shown_to_lose_less(study: Finished) -> None:
+    for margin, expected in ((0.08, "number 4"), (0.05, "number 3"), (0.01, "")):
+        said = " ".join(sentences(study.configurations, study.best, study.card, margin))
+        named = f"shown to lose less than {margin:g} (report.margin) is {expected}"
+        assert (named in said) == bool(expected)
 
 
 def test_an_interval_ends_at_the_range(tmp_path: Path) -> None:
@@ -179,7 +193,7 @@ def test_of_which_class_a_measure_is_stands_beside_it(
 def test_clear_differences_are_called_so(tmp_path: Path) -> None:
     study = finished(tmp_path, step=0.1, spread=0.002)
     text = page_of(study, tmp_path).section("answer")
-    assert "Each of the 3 other configurations is distinguishable from it, and worse," in text
+    assert "It is the best of the 4 configurations, at 95% confidence" in text
     assert "No configuration differs significantly" not in sentences_of(study)
 
 
@@ -222,11 +236,12 @@ def test_a_single_split_is_not_called_cross_validation(tmp_path: Path) -> None:
 
 
 def test_a_single_rival_is_not_counted(tmp_path: Path) -> None:
-    for step, text in ((0.0, "is not distinguishable"), (0.2, "is distinguishable")):
+    for step, text in (
+        (0.0, "The other configuration may be as good or better"),
+        (0.2, "It is the best of the 2 configurations"),
+    ):
         study = finished(tmp_path, space={"mlp.units": [4, 8]}, step=step)
-        assert f"The other configuration {text} from it" in page_of(study, tmp_path).section(
-            "answer"
-        )
+        assert text in page_of(study, tmp_path).section("answer")
 
 
 def test_one_configuration_has_no_comparison(tmp_path: Path) -> None:
@@ -369,8 +384,22 @@ def test_a_configuration_without_any_score_is_ranked_last(tmp_path: Path) -> Non
     assert "nan" not in page.by_id("ranking").text.lower()
 
 
-def test_a_study_without_failures_says_so(page: Page) -> None:
-    assert "None of 20 trials failed." in page.section("failures")
+def test_a_study_without_failures_has_no_section_on_them(page: Page) -> None:
+    assert "failures" not in [e.attributes["id"] for e in page.all("section")]
+    assert "of which 0 failed" in page.section("cost")
+
+
+@pytest.mark.parametrize(("rates", "shown"), [(3, False), (4, True)])
+def test_few_configurations_need_no_figures_of_all_axes(
+    tmp_path: Path, rates: int, shown: bool
+) -> None:
+    grid = [10.0**-power for power in range(1, 1 + rates)]
+    space = {"mlp.units": {"grid": [4, 8]}, "training.learning_rate": {"grid": grid}}
+    ids = [
+        e.attributes.get("id") for e in page_of(finished(tmp_path, space=space), tmp_path).elements
+    ]
+    assert "chart-axes" in ids
+    assert ("chart-pairs" in ids) == ("chart-parallel" in ids) == shown
 
 
 def test_cost_counts_trials_and_names_the_slowest(page: Page, study: Finished) -> None:
@@ -459,8 +488,8 @@ def test_the_page_is_accessible(tmp_path: Path, options: dict[str, Any]) -> None
             assert element.attributes.get(name) in (None, *ids)
         href = str(element.attributes.get("href", ""))
         assert not href.startswith("#") or href[1:] in ids
-    # With fewer than two axes there are no pairs and no parallel coordinates.
-    absent = 2 if options.get("space") == {} else 0
+    # Of four configurations there are no pairs and no parallel coordinates; of one, no axes.
+    absent = 3 if options.get("space") == {} else 2
     assert len(page.all("img")) == len(figures.FIGURES) - absent
     assert all(e.attributes["alt"] for e in page.all("img"))
     assert all(e.attributes["scope"] for e in page.all("th"))
@@ -580,7 +609,8 @@ def test_a_large_figure_comes_as_pixels(study: Finished, tmp_path: Path) -> None
     svg.write_text(svg.read_text() + f"<!--{'x' * 400_000}-->")
     page = Page(study.render_with(figures_in(tmp_path)))
     kinds = [str(e.attributes["src"]).partition(";")[0] for e in page.all("img")]
-    assert kinds == ["data:image/svg+xml", "data:image/png", *["data:image/svg+xml"] * 4]
+    # Errors come first, then the scores.
+    assert kinds == ["data:image/svg+xml", "data:image/png", *["data:image/svg+xml"] * 2]
     assert page.all("img")[1].attributes["width"] == "960"
 
 
@@ -763,7 +793,8 @@ def test_a_difference_just_above_the_detectable_one_is_significant(tmp_path: Pat
     from gridfold.statistics.summary import summarise
 
     study = finished(tmp_path, space={"mlp.units": [4, 8]}, spread=0.01)
-    needed = detectable_difference(study.trials, study.configurations, "accuracy", 0.05)
+    scored = Scored.of(study.trials, study.configurations, "accuracy", 0.95)
+    needed = detectable_difference(scored)
     worse = study.trials["config_id"] == study.configurations.loc[1, "config_id"]
     present = float(study.configurations.loc[1, "difference"])
     for factor, significant in ((0.99, False), (1.01, True)):

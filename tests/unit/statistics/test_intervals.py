@@ -13,7 +13,6 @@ from gridfold.statistics.intervals import (
     corrected_standard_error,
     holm,
     mean_interval,
-    of_all_pairs,
     paired_p_value,
     rounding_variance,
 )
@@ -84,7 +83,7 @@ def test_equal_scores_are_not_different() -> None:
 
 
 def test_a_constant_advantage_is_as_significant_as_can_be() -> None:
-    assert paired_p_value([3, 4, 5], [2, 3, 4], FIVE_FOLDS) == 0
+    assert 0 < paired_p_value([3, 4, 5], [2, 3, 4], FIVE_FOLDS) < 1e-12
 
 
 @pytest.mark.parametrize(
@@ -118,7 +117,7 @@ def test_rounding_gives_scores_the_variance_that_it_is_credited_with() -> None:
 def test_differences_that_agree_up_to_rounding_are_not_certain() -> None:
     # Of 40 samples each, one more right on each split; the last bits of the differences differ.
     best, other = np.array([37, 35, 33]) / 40, np.array([36, 34, 32]) / 40
-    assert paired_p_value(best, other, 1 / 2) < 1e-20
+    assert paired_p_value(best, other, 1 / 2) < 1e-10
     least = 2 * rounding_variance("accuracy", np.r_[best, other], np.full(6, 40))
     p = paired_p_value(best, other, 1 / 2, least)
     # By hand: SD 1/40/sqrt(6), so t = sqrt(6) / sqrt(1/3 + 1/2) with two degrees of freedom.
@@ -263,12 +262,6 @@ def test_holm_never_exceeds_1_and_never_reorders() -> None:
     assert (adjusted >= p).all()
     assert adjusted.max() <= 1
     assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
-
-
-def test_all_pairs_by_hand() -> None:
-    adjusted = of_all_pairs([math.nan, 0.01, 0.04, 0.2])
-    np.testing.assert_allclose(adjusted, [math.nan, 0.06, 0.24, 1.0])
-    assert np.isnan(of_all_pairs([math.nan])).all()
 
 
 def test_holm_does_not_count_what_was_not_compared() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from recorded import model_card
+from scipy import optimize, stats
 
 from gridfold.paths import StudyPaths
 from gridfold.plan.status import answer
@@ -155,11 +156,16 @@ def test_the_best_is_compared_with_nothing() -> None:
 
 def test_p_values_hold_whichever_was_best() -> None:
     table = summary(a=LOW, b=MIDDLE, c=HIGH)
-    p = {
-        name: paired_p_value(values, HIGH, 10 / 40) for name, values in (("a", LOW), ("b", MIDDLE))
-    }
-    for name, alone in p.items():
-        assert table.loc[name, "p_value"] == pytest.approx(min(1, 3 * alone))
+    for name in ("a", "b"):
+        row = table.loc[name]
+        alone = 2 * stats.t.sf(abs(row["difference"] / row["difference_error"]), freedom_of(row))
+        assert row["p_value"] == pytest.approx(min(1, 3 * alone))
+
+
+def freedom_of(row: pd.Series) -> float:
+    """Return the degrees of freedom that the interval of a difference has."""
+    half = (row["difference_high"] - row["difference_low"]) / 2 / row["difference_error"]
+    return float(optimize.brentq(lambda f: stats.t.ppf(0.975, f) - half, 0.5, 1e6))
 
 
 @pytest.mark.parametrize(("measure", "expected"), [("mse", 0.1), ("accuracy", -0.1)])
@@ -202,14 +208,15 @@ def test_documented_columns_are_there_with_their_types(tmp_path: Path) -> None:
     file = tmp_path / "configurations.parquet"
     write(file, summarise(trials(axes=AXES, a=LOW, b=[FAILED] * 5), request()))
     table = pd.read_parquet(file)
-    kinds = {"int": "i", "float": "f"}
-    for column in CONFIGURATION_COLUMNS:
-        found = table[column.name].dtype
-        if column.type == "string":
-            assert pd.api.types.is_string_dtype(found), column.name
+    kinds = {"int": "i", "float": "f", "bool": "b"}
+    documented = {n: c.type for c in CONFIGURATION_COLUMNS for n in c.name.split(", ")}
+    for name, kind in documented.items():
+        found = table[name].dtype
+        if kind == "string":
+            assert pd.api.types.is_string_dtype(found), name
         else:
-            assert found.kind == kinds[column.type], column.name
-    rest = [c for c in table.columns if c not in {column.name for column in CONFIGURATION_COLUMNS}]
+            assert found.kind == kinds[kind], name
+    rest = [c for c in table.columns if c not in documented]
     intervals = [f"accuracy_{name}" for name in ("mean", "sd", "low", "high")]
     assert rest == ["mlp.units", "training.optimizer", *intervals]
 
@@ -261,7 +268,12 @@ def test_those_that_cannot_be_told_from_the_best_are_counted() -> None:
     close = [value + 0.01 * (-1) ** i for i, value in enumerate(HIGH)]
     assert np.mean(close) > np.mean(HIGH)
     table = summarise(trials(a=LOW, b=HIGH, c=close), request())
-    assert select(table, request()).not_distinguishable == 1
+    assert select(table, request()).may_be_best == 2
+    assert table.set_index("config_id")["may_be_best"].to_dict() == {
+        "a": False,
+        "b": True,
+        "c": True,
+    }
 
 
 @pytest.mark.parametrize("score", [FAILED, math.nan], ids=["all failed", "measure undefined"])

@@ -76,8 +76,8 @@ def test_what_lies_on_disk_has_the_keys_that_people_know() -> None:
         "high",
         "n_splits",
         "final_epochs",
-        "not_distinguishable",
         "configurations",
+        "may_be_best",
         "checksum",
     ]
     assert json.loads(replace(selected("abc"), tried=9).text())["tried"] == 9

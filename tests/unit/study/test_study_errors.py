@@ -858,7 +858,7 @@ def test_groups_are_not_silently_separated(tmp_path: Path, method: str) -> None:
     file.write_text("x,y,patient\n1,0,a\n2,1,b\n")
     data = {"source": "csv", "path": str(file), "targets": ["y"], "groups": "patient"}
     study = tiny_study(data=data, resampling={"method": method, "folds": 2})
-    with pytest.raises(StudyError, match=r"would separate groups\n +allowed: group or holdout"):
+    with pytest.raises(StudyError, match=r"would separate groups\n +allowed: group, strat"):
         load_study([write_study(tmp_path / "study.yaml", study)])
 
 

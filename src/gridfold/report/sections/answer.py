@@ -11,6 +11,8 @@ import pandas as pd
 
 from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
+from gridfold.report.sections.baselines import against_the_best, chance_sentence
+from gridfold.report.sections.cautions import all_cautions
 from gridfold.store.model_card import HeldOutScore, ModelCard
 from gridfold.store.selection import Selection
 from gridfold.wording import (
@@ -194,7 +196,9 @@ def _method(test: HeldOutScore) -> str:
     return f" (by {counted(test.units, 'block')} of time)"
 
 
-def sentences(configurations: pd.DataFrame, best: Selection, card: ModelCard) -> list[str]:
+def sentences(
+    configurations: pd.DataFrame, best: Selection, card: ModelCard, margin: float | None = None
+) -> list[str]:
     """Return what the scores mean: rivals, a smaller choice, the gap between both estimates.
 
     Where a study has a threshold of its own, also from when on a sample is positive.
@@ -204,10 +208,12 @@ def sentences(configurations: pd.DataFrame, best: Selection, card: ModelCard) ->
     configurations : DataFrame
     best : Selection
     card : ModelCard
+    margin : float, optional
+        How much worse than the selected one a smaller configuration may be.
     """
     return [
         _comparison(configurations, best),
-        *_smallest_equal(configurations, best),
+        *_smallest_equal(configurations, best, margin),
         _gap(best, card),
         *_ensemble(best, card),
         *_threshold(card),
@@ -239,7 +245,6 @@ def _comparison(configurations: pd.DataFrame, best: Selection) -> str:
             f"{counted(len(configurations) - 1, 'configuration')} are as good."
         )
     compared = int(configurations["p_value"].notna().sum())
-    equal = best.not_distinguishable
     lost = int((configurations["n_failed"] > 0).sum())
     note = (
         f" {counted(lost, 'configuration')} with failed trials can't be compared fairly."
@@ -248,31 +253,47 @@ def _comparison(configurations: pd.DataFrame, best: Selection) -> str:
     )
     if not compared:
         return f"No other configuration finished all its trials.{note}"
-    others = f"the {counted(compared, 'other configuration')}"
-    if compared == 1:
-        text = f"The other configuration is {'not ' * equal}distinguishable from it"
-    elif equal == compared:
-        text = f"None of {others} is distinguishable from it"
-    elif equal:
-        text = f"{equal:,} of {others} {'is' if equal == 1 else 'are'} not distinguishable from it"
+    others = int(configurations["may_be_best"].sum()) - 1
+    total = counted(compared + 1, "configuration")
+    if not others:
+        text = f"It is the best of the {total}"
+    elif others < compared:
+        text = f"The best of the {total} is this one or one of {counted(others, 'other')}"
+    elif compared == 1:
+        text = "The other configuration may be as good or better"
     else:
-        text = f"Each of {others} is distinguishable from it, and worse,"
-    test = "paired corrected resampled t-test, adjusted for all pairs"
-    return f"{text} at {level} confidence ({test}).{note}"
+        text = f"Each of the {compared:,} other configurations may be as good or better"
+    test = "paired corrected t-tests with moderated variances, comparisons with the best"
+    return f"{text}, at {level} confidence ({test}).{note}"
 
 
-def _smallest_equal(configurations: pd.DataFrame, best: Selection) -> list[str]:
-    """Name the smallest configuration that may be as good: often the better choice."""
-    equal = configurations[configurations["p_value"] > 1 - best.confidence]
+def _smallest_equal(
+    configurations: pd.DataFrame, best: Selection, margin: float | None
+) -> list[str]:
+    """Name the smallest configuration that is hardly worse: often the better choice."""
     own = configurations.loc[configurations["config_id"] == best.config_id, "parameters"].iloc[0]
-    if not len(equal) or equal["parameters"].min() >= own:
+    sign = Measure.of(best.measure).sign
+    smaller = configurations[configurations["parameters"] < own]
+    if margin is None:
+        near = smaller[-sign * smaller["difference"] <= smaller["difference_error"]]
+        rule = "within one standard error of the selected one"
+    else:
+        ends = smaller["difference_low" if sign > 0 else "difference_high"]
+        near = smaller[-sign * ends < margin]
+        rule = f"shown to lose less than {margin:g} (report.margin)"
+    if not len(near):
         return []
-    row = equal.sort_values("parameters", kind="stable").iloc[0]
+    row = near.sort_values("parameters", kind="stable").iloc[0]
     mean = number(row[f"{best.measure}_mean"], best.decimals)
+    difference, low, high = (
+        number(row[name], best.decimals, signed=True)
+        for name in ("difference", "difference_low", "difference_high")
+    )
     return [
-        f"The smallest configuration that is not distinguishable is number {row['rank']}, "
+        f"The smallest configuration {rule} is number {row['rank']}, "
         f"“{shorten(row['label'], 90)}”: {row['parameters']:,} instead of {own:,} weights, "
-        f"mean {mean}."
+        f"mean {mean}, difference {difference} ({percent(best.confidence)} interval {low} to "
+        f"{high})."
     ]
 
 
@@ -319,6 +340,20 @@ def _gap(best: Selection, card: ModelCard) -> str:
     )
 
 
+def limits(study: ReportInput) -> list[tuple[str, str]]:
+    """Return what limits the answer, counted: the section that has it, and the words."""
+    counts = []
+    if study.audit is not None:
+        left = study.audit.open_findings(study.study.get("audit", {}).get("accept", {}))
+        counts.append(("audit", len(left), "finding of the audit", "findings of the audit"))
+    found = [caution.severity for caution in all_cautions(study)]
+    counts += [
+        ("cautions", found.count("warning"), "warning", "warnings"),
+        ("cautions", found.count("note"), "note", "notes"),
+    ]
+    return [(place, counted(count, one, more)) for place, count, one, more in counts if count]
+
+
 def answer(study: ReportInput) -> ReportSection:
     """Return what was found, in large numbers and few sentences."""
     return ReportSection(
@@ -328,7 +363,17 @@ def answer(study: ReportInput) -> ReportSection:
         {
             "selected": selected(study.tables.configurations, study.best),
             "scores": scores(study.best, study.card, study.tables.trials),
-            "sentences": sentences(study.tables.configurations, study.best, study.card),
+            "limits": limits(study),
+            "sentences": [
+                *sentences(
+                    study.tables.configurations,
+                    study.best,
+                    study.card,
+                    study.study["report"].get("margin"),
+                ),
+                *against_the_best(study.baselines, study.best),
+                *chance_sentence(study.chance, study.best, study.study["report"]["chance_level"]),
+            ],
             "card_file": BESIDE.final_model.card_text,
             "model_file": BESIDE.final_model.model,
         },

@@ -10,19 +10,27 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from gridfold.codes import place_of
 from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.report.input import ReportInput, ReportSection
+from gridfold.report.sections.baselines import places_of
 from gridfold.requests import ReportRequest
-from gridfold.statistics.intervals import (
-    corrected_standard_error,
-    pairs_among,
-    rounding_variance,
-    t_quantile,
-)
+from gridfold.statistics.scored import Scored
+from gridfold.store.chance import ChanceLevel
 from gridfold.store.model_card import ModelCard
+from gridfold.store.selection import Selection
 from gridfold.tables.axes import curve_over_splits, is_ordered, sorted_values
 from gridfold.tables.trials import StudyTables
-from gridfold.wording import counted, decimals, listed, measure_name, number, percent, shorten
+from gridfold.wording import (
+    counted,
+    decimals,
+    listed,
+    measure_name,
+    number,
+    p_value,
+    percent,
+    shorten,
+)
 
 Severity = Literal["warning", "note"]
 
@@ -46,6 +54,8 @@ class Caution:
 
     Attributes
     ----------
+    code : str
+        One of :data:`gridfold.codes.CAUTION_CODES`.
     severity : {"warning", "note"}
         A warning can change the conclusion; a note can't, or is expected.
     sentence : str
@@ -54,15 +64,30 @@ class Caution:
         What to do about it.
     """
 
+    code: str
     severity: Severity
     sentence: str
     remedy: str
 
+    @property
+    def link(self) -> str:
+        """Where the documentation explains it."""
+        return place_of(self.code)
+
 
 def cautions(study: ReportInput) -> ReportSection:
     """Return what limits the trust in the answer."""
-    found = find_cautions(study.request, study.tables, study.card)
-    return ReportSection("cautions", "Warnings", "Warnings", {"cautions": found})
+    return ReportSection("cautions", "Warnings", "Warnings", {"cautions": all_cautions(study)})
+
+
+def all_cautions(study: ReportInput) -> list[Caution]:
+    """Return the cautions of a study and those of what it is compared with, warnings first."""
+    found = [
+        *find_cautions(study.request, study.tables, study.card),
+        *_no_better_than_a_baseline(study.baselines, study.best),
+        *_above_chance(study.chance, study.card),
+    ]
+    return sorted(found, key=lambda caution: caution.severity == "note")
 
 
 def find_cautions(request: ReportRequest, tables: StudyTables, card: ModelCard) -> list[Caution]:
@@ -92,6 +117,46 @@ def find_cautions(request: ReportRequest, tables: StudyTables, card: ModelCard) 
     return sorted(found, key=lambda caution: caution.severity == "note")
 
 
+def _no_better_than_a_baseline(
+    baselines: pd.DataFrame | None, best: Selection
+) -> Iterator[Caution]:
+    if baselines is None or not len(baselines):
+        return
+    row, sign = baselines.iloc[0], Measure.of(best.measure).sign
+    mean = number(row[f"{best.measure}_mean"], places_of(baselines, best))
+    if not sign * row["difference"] >= 0:
+        return
+    yield Caution(
+        "GF212",
+        "warning",
+        f"A simple learner is at least as good on the same splits: {row['name']} has a mean "
+        f"{measure_name(best.measure)} of {mean}.",
+        "Prefer it, or search further; see “Compared with simple learners”.",
+    )
+
+
+def _above_chance(chance: ChanceLevel | None, card: ModelCard) -> Iterator[Caution]:
+    if chance is None or not chance.is_above_chance:
+        return
+    stopping = card.configuration.settings["training"]["early_stopping"]
+    places = decimals([], [chance.low, chance.high])
+    reason = (
+        "Early stopping follows the validation part, which is one way to it; its size shows here."
+        if stopping and stopping.get("on", "validation") == "validation"
+        else "Look for what hands the validation part to the training: own data, own training "
+        "loops, files that are read."
+    )
+    yield Caution(
+        "GF214",
+        "warning",
+        f"With permuted labels, the selected configuration reaches {number(chance.score, places)} "
+        f"{measure_name(chance.measure)} on {chance.split}, where chance gives "
+        f"{number(chance.low, places)} to {number(chance.high, places)} "
+        f"(p = {p_value(chance.p_value)}): its training has seen the labels that it is scored by.",
+        reason,
+    )
+
+
 def _too_few_splits(card: ModelCard, configurations: pd.DataFrame) -> Iterator[Caution]:
     splits = card.cross_validation.n_splits
     if splits < 2:
@@ -99,10 +164,14 @@ def _too_few_splits(card: ModelCard, configurations: pd.DataFrame) -> Iterator[C
         if len(configurations) > 1:
             sentence += " and no two configurations can be compared by a test"
         yield Caution(
-            "warning", f"{sentence}.", "Use k-fold resampling or `repeats`, at least five splits."
+            "GF201",
+            "warning",
+            f"{sentence}.",
+            "Use k-fold resampling or `repeats`, at least five splits.",
         )
     elif splits < _FEW_SPLITS:
         yield Caution(
+            "GF201",
             "warning",
             f"With {splits} splits the spread of the scores is itself poorly known, so intervals "
             "are wide and rough.",
@@ -119,6 +188,7 @@ def _failures(
     kinds = listed(f"{count} {kind}" for kind, count in failed["failure"].value_counts().items())
     lost = configurations[configurations["n_failed"] > 0]
     yield Caution(
+        "GF202",
         "warning",
         f"{len(failed)} of {counted(len(trials), 'trial')} failed ({kinds}), which leaves "
         f"{counted(len(lost), 'configuration')} without comparable scores; they are ranked last."
@@ -136,12 +206,16 @@ def _undefined(trials: pd.DataFrame, measure: str) -> Iterator[Caution]:
     left = finished["split"].nunique() - len(names)
     if len(names) > _SPLITS_NAMED:
         names[_SPLITS_NAMED:] = [f"{len(names) - _SPLITS_NAMED} more"]
+    of_classes = Measure.of(measure).needs_two_classes
     yield Caution(
+        "GF203",
         "warning",
         f"{measure_name(measure)} is not defined on {listed(names)}, whose validation parts have "
-        "too few samples or only one class; means and tests are over the other "
-        f"{counted(left, 'split')}.",
-        "Use `resampling.method: stratified`, fewer folds, or a measure such as `log_loss`.",
+        f"too few samples or only one {'class' if of_classes else 'value'}; means and tests are "
+        f"over the other {counted(left, 'split')}.",
+        "Use `resampling.method: stratified`, fewer folds, or a measure such as `log_loss`."
+        if of_classes
+        else "Use fewer folds, or a measure such as `mae`.",
     )
 
 
@@ -159,9 +233,10 @@ def _no_test_set(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caut
         return
     remedy = "Set `data.test_fraction`, or bring a test set of your own."
     if len(configurations) == 1:
-        yield Caution("note", "No test set was held out.", remedy)
+        yield Caution("GF204", "note", "No test set was held out.", remedy)
     else:
         yield Caution(
+            "GF204",
             "warning",
             "No test set was held out, so nothing here is free of the selection: "
             + (
@@ -194,6 +269,7 @@ def _edges(
         if more > 0:
             at_edge[_AXES_NAMED:] = [f"{more} more"]
         yield Caution(
+            "GF205",
             "warning",
             f"The selected configuration lies at the edge of the search space: "
             f"{listed(at_edge)}. Better values may lie beyond it.",
@@ -238,6 +314,7 @@ def _training_length(history: pd.DataFrame, settings: Mapping[str, Any]) -> Iter
     stopping = settings["early_stopping"]
     if lowest >= _STILL_FALLING * last and fall > _LEAST_FALL and not stopping:
         yield Caution(
+            "GF206",
             "note",
             f"The validation loss of the selected configuration was still falling at the end, by "
             f"{percent(round(fall, 2))} over the last {percent(round(1 - _RISING, 2))} of its "
@@ -246,6 +323,7 @@ def _training_length(history: pd.DataFrame, settings: Mapping[str, Any]) -> Iter
         )
     elif lowest <= _RISING * last and rise > _LEAST_RISE and not stopping:
         yield Caution(
+            "GF207",
             "warning",
             f"The validation loss of the selected configuration was lowest in epoch {lowest} of "
             f"{last} and is {percent(round(rise, 2))} higher at the end: it overfits.",
@@ -264,6 +342,7 @@ def _stopped_by_the_score(
         best = "the lowest loss" if watched == "val_loss" else f"the best {measure_name(watched)}"
         does = "keeps the weights of" if stopping["restore_best"] else "is ended by"
         yield Caution(
+            "GF208",
             "note" if card.test else "warning",
             f"Each trial {does} the epoch with {best} on its validation part and "
             "is scored on the same part: the best of many epochs is in part the luckiest, so "
@@ -281,6 +360,7 @@ def _stopped_by_the_score(
     strategy = study["search"]["strategy"]
     if strategy["type"] == "hyperband" or strategy.get("tuner") == "hyperband":
         yield Caution(
+            "GF213",
             "note",
             "Hyperband ends configurations early by their scores on the very splits that the "
             "others are compared on. The luck in that is part of the luck of the selection.",
@@ -313,7 +393,7 @@ def _optimism(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caution
             " The score that is quoted is corrected for this choice; scores in the tables and "
             "figures are as selected."
         )
-    yield Caution("note" if card.test else "warning", text, remedy)
+    yield Caution("GF209", "note" if card.test else "warning", text, remedy)
 
 
 def _no_significance(
@@ -325,54 +405,44 @@ def _no_significance(
     if not len(compared) or (compared["p_value"] <= alpha).any():
         return
     measure = validation.measure
-    needed = detectable_difference(trials, configurations, measure, alpha)
+    needed = detectable_difference(
+        Scored.of(trials, configurations, measure, validation.confidence)
+    )
     means = configurations[f"{measure}_mean"]
     places = decimals(configurations[f"{measure}_sd"], means)
     spread = float((means[compared.index] - means.iloc[0]).abs().max())
     yield Caution(
+        "GF210",
         "note",
-        f"No configuration differs significantly from the best. With "
+        f"No configuration differs significantly from the best, all pairs counted. With "
         f"{counted(validation.n_splits, 'split')} and {counted(len(compared), 'comparison')}, "
         f"the smallest p-value would pass only at a difference of about {number(needed, places)} "
         f"{measure_name(measure)}; the largest found is {number(spread, places)}.",
-        "More repeats find smaller differences; fewer configurations need less correction. Until "
-        "then choose among them by cost or simplicity.",
+        "More repeats find smaller differences; fewer configurations need less correction. That "
+        "no difference is shown does not show that there is none: see the intervals.",
     )
 
 
-def detectable_difference(
-    trials: pd.DataFrame, configurations: pd.DataFrame, measure: str, alpha: float
-) -> float:
+def detectable_difference(scored: Scored) -> float:
     """Return the difference to the best that a typical comparison would need to be significant.
 
-    The corrected resampled t-test at the level that is left of `alpha` for each of all pairs, with
-    the median standard error over the comparisons.
+    By the test of all tables, adjusted for all pairs, with the median standard error over the
+    comparisons.
 
     Parameters
     ----------
-    trials, configurations : DataFrame
-    measure : str
-    alpha : float
-        One minus the confidence.
+    scored : Scored
+        Of two configurations at least.
     """
-    finished = trials[trials["status"] == "finished"]
-    ratio = float((finished["n_validation"] / finished["n_train"]).mean())
-    scores = finished.pivot(index="split", columns="config_id", values=measure)
-    best = scores[configurations.loc[0, "config_id"]]
-    compared = configurations.loc[configurations["p_value"].notna(), "config_id"]
-    pairs = pairs_among(len(compared))
-    least = 2 * rounding_variance(measure, finished[measure], finished["n_validation"])
-    needed = []
-    for config_id in compared:
-        difference = (scores[config_id] - best).dropna().to_numpy(float)
-        critical = t_quantile(1 - alpha / pairs / 2, len(difference) - 1)
-        needed.append(critical * corrected_standard_error(difference, ratio, least))
-    return float(np.median(needed))
+    names = list(scored.scores.columns)
+    found = scored.differences(names[1:], names[0])
+    return float(np.nanmedian(found.detectable(scored.alpha / scored.test.pairs)))
 
 
 def _duplicates(duplicates: Sequence[Any]) -> Iterator[Caution]:
     if duplicates:
         yield Caution(
+            "GF211",
             "note",
             f"{counted(len(duplicates), 'combination')} of axis values led to a configuration "
             "that was there already, and was left out.",

@@ -17,6 +17,7 @@ from gridfold.report.tables import (
     table_of,
     text_column,
 )
+from gridfold.statistics.ranks import RankTest
 from gridfold.statistics.result import Comparison, ComparisonFacts
 from gridfold.store.model_card import ModelCard
 from gridfold.store.selection import Selection
@@ -30,7 +31,9 @@ from gridfold.wording import (
     percent,
 )
 
-_MOST_ROWS = 20
+_MOST_ROWS = 10
+# Of fewer configurations, shares of variance say more about these few than about the axes.
+_FEWEST_FOR_IMPORTANCE = 10
 
 
 def comparison(study: ReportInput) -> ReportSection | None:
@@ -52,13 +55,24 @@ def comparison(study: ReportInput) -> ReportSection | None:
             *_ranks(found),
         ],
         "comparisons": _comparisons(found) if compared else None,
-        "scientific": _scientific(found) if len(found.scientific) else None,
+        # Where each value has one configuration, the table above has said it all.
+        "scientific": (
+            _scientific(found) if (found.scientific["n_configurations"] > 1).any() else None
+        ),
+        "ranks_differ": any(_separates(test) for test in found.facts.ranks),
+        "ranked": bool(found.facts.ranks),
+        "matters": len(found.comparisons) >= _FEWEST_FOR_IMPORTANCE and len(found.importance) > 0,
         "notes": _notes(found) if compared else [],
         "files": [
             (name, BESIDE.table_csv(name)) for name in ("comparisons", "scientific", "importance")
         ],
     }
     return ReportSection("comparison", "Comparison", "How sure is the choice?", content)
+
+
+def _separates(test: RankTest) -> bool:
+    """Tell whether any two mean ranks are further apart than the critical difference."""
+    return max(test.ranks.values()) - min(test.ranks.values()) > test.critical_difference
 
 
 def _estimates(facts: ComparisonFacts, best: Selection, card: ModelCard) -> Table:
@@ -151,8 +165,15 @@ def _significance(comparison: Comparison) -> list[str]:
 def _ranks(comparison: Comparison) -> list[str]:
     lines = []
     for title, test in comparison.rank_tests().items():
-        first = f"{title}: Friedman’s test {'finds' if test.p_value <= test.alpha else 'finds no'}"
-        text = f"{first} differences (p {_p_text(test.p_value)})"
+        if not test.can_reject:
+            lines.append(
+                f"{title}: Friedman’s test can’t find differences here, however large: splits that "
+                f"share training samples count as {test.blocks:.2g} independent ones, and ranks "
+                f"that agree on all of them have p {_p_text(test.least_p_value)}."
+            )
+            continue
+        verdict = "finds" if test.p_value <= test.alpha else "finds no"
+        text = f"{title}: Friedman’s test {verdict} differences (p {_p_text(test.p_value)})"
         if not test.can_separate:
             text += (
                 f". Nemenyi’s test can’t tell any two apart: the critical difference, "
@@ -187,8 +208,12 @@ def _comparisons(comparison: Comparison) -> Table:
         (Heading("p", "alone"), lambda row: Cell(p_value(row["p_value"]))),
         (Heading("p, Holm"), lambda row: Cell(p_value(row["p_holm"]))),
         (
-            Heading("p, any pair", "counts that the selected one was picked by these scores"),
+            Heading("p, any pair", "against the selected one, for all pairs of the study"),
             lambda row: Cell(p_value(row["p_any_pair"])),
+        ),
+        (
+            Heading("May be best", f"the best one is among those that may, at {level} confidence"),
+            lambda row: Cell("yes" if row["may_be_best"] else "no"),
         ),
         (
             Heading("Effect", "Cohen’s d of the paired differences, with its interval"),
@@ -215,7 +240,7 @@ def _effect(row: Any) -> str:
 def _scientific(comparison: Comparison) -> Table:
     table = comparison.scientific
     places = decimals(table["high"] - table["mean"], table["mean"])
-    name = measure_name(comparison.facts.measure)
+    name, level = measure_name(comparison.facts.measure), percent(comparison.facts.confidence)
     columns: list[TableColumn] = [
         text_column("axis", "Axis"),
         text_column("value", "Value"),
@@ -223,7 +248,7 @@ def _scientific(comparison: Comparison) -> Table:
         (Heading("Best configuration", numeric=False), configuration_cell),
         (Heading(f"{name[0].upper()}{name[1:]}"), lambda row: Cell(number(row["mean"], places))),
         (
-            Heading(f"{percent(comparison.facts.confidence)} interval", numeric=False),
+            Heading(f"{level} interval", "of the mean", numeric=False),
             lambda row: Cell(_between(row["low"], row["high"], places)),
         ),
         (
@@ -231,7 +256,11 @@ def _scientific(comparison: Comparison) -> Table:
             lambda row: Cell(number(row["difference"], places, signed=True)),
         ),
         (
-            Heading("p, any pair", "against the best value"),
+            Heading(f"{level} interval", "of the difference, corrected", numeric=False),
+            lambda row: Cell(_between(row["difference_low"], row["difference_high"], places)),
+        ),
+        (
+            Heading("p, any pair", "against the best value, for all pairs of the study"),
             lambda row: Cell(p_value(row["p_any_pair"])),
         ),
     ]
@@ -240,11 +269,16 @@ def _scientific(comparison: Comparison) -> Table:
 
 def _notes(comparison: Comparison) -> list[str]:
     lines = [
-        "All tests are two-sided and paired by split, and take into account that splits share "
-        "training samples (Nadeau & Bengio, 2003; Bouckaert & Frank, 2004 for repeats).",
+        "All p-values are two-sided, of tests that are paired by split and take into account that "
+        "splits share training samples (Nadeau & Bengio, 2003; Bouckaert & Frank, 2004 for "
+        "repeats). How much a difference varies is learnt from all pairs together (moderated "
+        "variances; Smyth, 2004).",
         "“p, Holm” corrects for the number of comparisons, but not for picking the reference: the "
         "best of many is better than it deserves. “p, any pair” is corrected for all pairs "
-        "(Bonferroni), whichever is picked; claim significance by this one.",
+        "of the study (Bonferroni), whichever is picked; claim significance by this one.",
+        "“May be best” is no for a configuration that another one beats, by one-sided tests that "
+        "are corrected for as many as there are others (Hsu, 1984). It asks less than “p, any "
+        "pair”, and so can be no where that is not significant.",
         "The effect is the mean over the standard deviation of the differences by split, positive "
         "where the selected configuration is better. It says how regular an advantage is, not how "
         "large.",

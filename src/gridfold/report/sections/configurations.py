@@ -108,7 +108,7 @@ def configurations_table(
     if several and intervals:
         columns.append(
             (
-                Heading("p", "p-value against the selected configuration, for all pairs"),
+                Heading("p, any pair", "against the selected one, for all pairs of the study"),
                 lambda row: numeric_cell(row["p_value"], p_value(row["p_value"])),
             )
         )

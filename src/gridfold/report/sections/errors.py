@@ -16,29 +16,24 @@ def errors(study: ReportInput) -> ReportSection:
     """Return where the selected configuration is wrong, of classes with the scores of each."""
     content = {
         "threshold": threshold_sentence(study.card.positive_from, study.manifest.names),
-        "classes": None if study.classes is None else _class_table(study.classes),
+        "classes": {} if study.classes is None else _class_tables(study.classes),
         "classes_file": BESIDE.table_csv("classes"),
     }
     return ReportSection("errors", "Errors", "Errors of the selected configuration", content)
 
 
-def _class_table(classes: pd.DataFrame) -> Table | None:
-    """Return precision, recall and F1 of each class, those of the test set first.
+def _class_tables(classes: pd.DataFrame) -> dict[str, Table]:
+    """Return precision, recall and F1 of each class, by what was predicted; the test set first.
 
-    Of very many classes, the first ones.
+    Nothing was selected by it.
     """
-    if not len(classes):
-        return None
-    parts = classes["part"].unique()
-    # The test set comes first: nothing was selected by it.
-    shown = classes.sort_values(
-        "part", key=lambda part: part != TEST, kind="stable", ignore_index=True
-    )
-    total = len(shown)
-    if total > _MOST_CLASSES * len(parts):
-        shown = shown.groupby("part", sort=False).head(_MOST_CLASSES)
+    parts = sorted(classes["part"].unique(), key=lambda part: part != TEST)
+    return {part: _class_table(classes[classes["part"] == part]) for part in parts}
+
+
+def _class_table(classes: pd.DataFrame) -> Table:
+    """Return a row for each class; of very many, for the first ones."""
     columns = [
-        text_column("part", "Samples of"),
         text_column("class", "Class"),
         count_column("samples", "n", "samples of this class"),
         number_column("precision", "Precision", "share of it among samples predicted so", 3),
@@ -47,4 +42,4 @@ def _class_table(classes: pd.DataFrame) -> Table | None:
         number_column("average_precision", "AP", "precision averaged over recall", 3),
         number_column("roc_auc", "ROC AUC", "this class against the others", 3),
     ]
-    return table_of(columns, shown, total)
+    return table_of(columns, classes.head(_MOST_CLASSES), len(classes))

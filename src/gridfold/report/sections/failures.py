@@ -23,11 +23,14 @@ _MOST_FAILURES = 200
 _LONGEST_REASON = 400
 
 
-def failures(study: ReportInput) -> ReportSection:
-    """Return the failed trials with their reasons."""
+def failures(study: ReportInput) -> ReportSection | None:
+    """Return the failed trials with their reasons; None where there are none."""
     trials = study.all_trials
+    failed = _table(trials)
+    if not failed.total:
+        return None
     content = {
-        "failures": _table(trials),
+        "failures": failed,
         "trials_file": BESIDE.table_csv("trials"),
         "trial_count": len(trials),
     }

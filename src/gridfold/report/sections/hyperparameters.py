@@ -11,15 +11,21 @@ from gridfold.report.input import ReportInput, ReportSection
 from gridfold.tables.axes import compared_axes, is_logarithmic, is_ordered, sorted_values
 from gridfold.wording import direction, measure_name, shorten
 
+# Of fewer configurations, pairs of values and lines between axes show what the table says already.
+_FEWEST_TOGETHER = 8
 
-def hyperparameters(study: ReportInput) -> ReportSection:
-    """Return the scores over the search space."""
+
+def hyperparameters(study: ReportInput) -> ReportSection | None:
+    """Return the scores over the search space; None where nothing in it varies."""
     measure, table = study.request.measure, study.tables.configurations
-    axes = compared_axes(table[table["n_splits"] > 0], study.study["search"]["space"])
+    scored = table[table["n_splits"] > 0]
+    axes = compared_axes(scored, study.study["search"]["space"])
+    if not axes:
+        return None
     content = {
         "measure": measure_name(measure),
         "direction": direction(measure),
-        "several_axes": len(axes) > 1,
+        "together": len(axes) > 1 and len(scored) >= _FEWEST_TOGETHER,
     }
     return ReportSection("hyperparameters", "Hyperparameters", "Hyperparameters", content)
 

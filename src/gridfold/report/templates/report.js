@@ -118,15 +118,6 @@ const gridfold = (() => {
     const apply = () => (document.documentElement.dataset.theme = theme.value);
     theme.addEventListener("change", apply);
     apply();
-    // Paper can't be unfolded; what was closed is closed again after it.
-    let opened = [];
-    window.addEventListener("beforeprint", () => {
-      opened = Array.from(document.querySelectorAll("details:not([open]):not(.numbers)"));
-      opened.forEach((details) => (details.open = true));
-    });
-    window.addEventListener("afterprint", () =>
-      opened.forEach((details) => (details.open = false)),
-    );
   });
 
   return {

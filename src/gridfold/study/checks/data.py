@@ -13,7 +13,11 @@ from gridfold.imagefolders import parts_of
 from gridfold.study.checks import table
 from gridfold.study.sections.data import EMBEDDED_SHAPES
 from gridfold.study.sections.explain import shown
-from gridfold.study.sections.resampling import ORDERED_METHODS, UNGROUPED_METHODS
+from gridfold.study.sections.resampling import (
+    GROUPED_METHODS,
+    ORDERED_METHODS,
+    UNGROUPED_METHODS,
+)
 from gridfold.usercode.functions import problem_with
 
 # Which problems the targets of an embedded data set can serve.
@@ -124,15 +128,17 @@ def target_problems(data: Any, problem: Any) -> Iterator[Problem]:
 def resampling_data_problems(data: Any, resampling: Any) -> Iterator[Problem]:
     """Yield splits that the data don't allow."""
     has_groups = data.source == "python" or getattr(data, "groups", None) is not None
-    if resampling.method == "group" and not has_groups:
+    if resampling.method in GROUPED_METHODS and not has_groups:
         yield Problem(
-            ("resampling", "method"), "`group` without `data.groups`", "allowed: name the groups"
+            ("resampling", "method"),
+            f"`{resampling.method}` without `data.groups`",
+            "allowed: name the groups",
         )
     if getattr(data, "groups", None) is not None and resampling.method in UNGROUPED_METHODS:
         yield Problem(
             ("resampling", "method"),
             f"`{resampling.method}` with `data.groups: {data.groups}` would separate groups",
-            "allowed: group or holdout, blocked or forward, or no data.groups",
+            "allowed: group, stratified_group or holdout, blocked or forward, or no data.groups",
         )
     elif getattr(data, "sequence", None) is not None and not (
         resampling.method in ORDERED_METHODS or data.groups is not None
@@ -156,10 +162,10 @@ def resampling_data_problems(data: Any, resampling: Any) -> Iterator[Problem]:
 
 def resampling_problem_problems(problem: Any, resampling: Any) -> Iterator[Problem]:
     """Yield splits that the type of the problem does not allow."""
-    if resampling.method == "stratified" and not problem.is_classification:
+    if resampling.method.startswith("stratified") and not problem.is_classification:
         yield Problem(
             ("resampling", "method"),
-            f"`stratified` with `problem.type: {problem.type}`",
+            f"`{resampling.method}` with `problem.type: {problem.type}`",
             "allowed: kfold, holdout or group; strata need classes",
         )
 

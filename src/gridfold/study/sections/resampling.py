@@ -17,6 +17,8 @@ from gridfold.study.sections.base import (
 MOST_SPLITS = 100_000
 # Methods by time, which draw nothing.
 ORDERED_METHODS = ("blocked", "forward")
+# Methods of k parts that have whole groups.
+GROUPED_METHODS = ("group", "stratified_group")
 # Methods that know no groups, and would separate their samples.
 UNGROUPED_METHODS = ("kfold", "stratified")
 
@@ -67,9 +69,16 @@ class Stratified(_Plan):
 
 
 class Group(_Plan):
-    """k parts that never separate samples of one group (needs `data.groups`)."""
+    """k parts of about equal size that never separate a group's samples (needs `data.groups`)."""
 
     method: Literal["group"]
+    folds: FoldCount = Field(5, description="Number of parts.")
+
+
+class StratifiedGroup(_Plan):
+    """The same, as near to the class proportions of the whole as groups allow (classes only)."""
+
+    method: Literal["stratified_group"]
     folds: FoldCount = Field(5, description="Number of parts.")
 
 
@@ -104,7 +113,7 @@ class Forward(_Ordered):
     method: Literal["forward"]
 
 
-Plan = Holdout | KFold | Stratified | Group | Blocked | Forward
+Plan = Holdout | KFold | Stratified | Group | StratifiedGroup | Blocked | Forward
 Resampling = Annotated[Plan, Field(discriminator="method")]
 
 

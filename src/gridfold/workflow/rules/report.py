@@ -20,5 +20,7 @@ def run(job: RuleJob) -> None:
         job.inputs["words"],
         with_scaling=bool(job.inputs["scaling"]),
         with_classes=bool(job.inputs["classes"]),
+        with_baselines=bool(job.inputs["baselines"]),
+        with_chance=bool(job.inputs["chance"]),
     )
     write_text(html, render(study))

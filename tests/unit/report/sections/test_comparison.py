@@ -89,7 +89,7 @@ def test_with_five_splits_the_report_says_what_no_test_can_find(tmp_path: Path) 
     text = words(*compared(tmp_path, space=SPACE, folds=5), tmp_path)
     assert "Wilcoxon’s signed-rank test can’t reach significance" in text
     assert "smallest p-value is 0.0625, above 0.05" in text
-    assert "Nemenyi’s test can’t tell any two apart: the critical difference" in text
+    assert "Friedman’s test can’t find differences here, however large" in text
 
 
 def test_clear_differences_are_significant_by_the_strictest_count(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_study_that_lost_a_trial_of_every_configuration_still_has_a_report(
 def test_what_stands_in_labels_is_text(tmp_path: Path) -> None:
     study, comparison = compared(tmp_path, labels=EVIL, space={"mlp.units": [4, 8, 16, 32]})
     page = page_of(study, comparison, tmp_path)
-    assert EVIL[0] in page.by_id("comparison").text
+    assert all(label in page.by_id("comparison").text for label in EVIL[1:])
     assert not [e for e in page.all("script") if "section" in e.inside]
 
 

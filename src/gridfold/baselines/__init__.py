@@ -1,0 +1,1 @@
+"""Baselines: what the simplest learners reach on the same splits, beside the winner of a study."""

@@ -1,0 +1,1 @@
+"""What a study hands to referees and archives: checklists, and a crate with all its files."""
