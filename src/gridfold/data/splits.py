@@ -372,10 +372,11 @@ def _held_back(
     """Return what a search sees, and what only its confirmation is scored on, if anything."""
     from sklearn import model_selection
 
-    share = (request.confirm or {}).get("held_back")
+    confirm = request.confirm or {}
+    share = confirm.get("held_back")
     if share is None:
         return development, development[:0]
-    seed = derive_seed(_seed(request.resampling), "held back", request.confirm["confirm_seed"])
+    seed = derive_seed(_seed(request.resampling), "held back", confirm["confirm_seed"])
     if _has_groups(dataset):
         grouped = request.resampling["method"] == "stratified_group"
         strata = classes[development] if classes is not None and grouped else None
