@@ -28,7 +28,6 @@ rule all:
     default_target: True
     input:
         report=rules.report.output.html,
-        model=rules.fit_final.output.model,
         crate=rules.describe_run.output.crate,
 
 

@@ -18,6 +18,8 @@ SIMULATIONS = {
     "noise": ("statistics_comparisons", "noise"),
     "power": ("statistics_comparisons", "power"),
     "choice": ("statistics_comparisons", "choice"),
+    "baselines": ("statistics_baselines", "favour"),
+    "chance": ("statistics_baselines", "chance"),
     "ranks": ("statistics_comparisons", "ranks"),
 }
 

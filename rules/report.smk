@@ -112,6 +112,7 @@ HANDED_ON = [
     rules.prepare_data.output.description,
     rules.prepare_data.output.manifest,
     rules.make_splits.output.splits,
+    rules.audit_data.output.audit,
     *rules.collect.output,
     *rules.summarise.output,
     *rules.select_best.output,

@@ -93,7 +93,10 @@ _ONE_OF_MANY = (
 )
 _ASKED_FOR = ("runs/", "data/", "splits")
 # What a run with the run store alone does not have.
-_MADE_OF_IT = ("shards", "tables", "final", "figures", "search", "report.html")
+_MADE_OF_IT = (
+    *("shards", "tables", "final", "figures", "search", "report.html", "README.md"),
+    *("checklists", "workflow", "croissant.json", "ro-crate-metadata.json"),
+)
 
 
 def kind_of(file: Path) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from crates import complaints, records
 from workbench import ROOT
 from workspaces import Workspace, tiny
 
@@ -83,6 +84,17 @@ def test_a_study_ends_in_a_report_and_one_line(finished: Workspace) -> None:
     assert best["mean"] == pytest.approx(means.max())
     answer = finished.snakemake(tiny())
     assert "Nothing to be done" in answer.stderr
+
+
+def test_the_folder_of_a_study_is_a_crate(finished: Workspace, tmp_path: Path) -> None:
+    results = finished.folder / "results" / "tiny"
+    assert complaints(results, tmp_path / "cache") == set()
+    assert len(records(results / "croissant.json", "classes")) == 10
+    for checklist in ("reforms", "neurips"):
+        text = (results / "checklists" / f"{checklist}.md").read_text()
+        links = re.findall(r"\]\(\.\./([^)]+)\)", text)
+        assert len(links) > 10
+        assert [link for link in links if not (results / link).exists()] == []
 
 
 def test_jobs_on_one_machine_share_an_import_that_ends_with_the_run(finished: Workspace) -> None:
@@ -312,7 +324,7 @@ def test_snakemakes_own_report_holds_every_figure_and_table(finished: Workspace)
             for name, entry in entries.items()
         }
     files = [*root.glob("figures/*.svg"), *root.glob("tables/*.csv")]
-    files += [root / "report.html", root / "final" / "card.md"]
+    files += [root / "report.html", root / "final" / "card.md", *root.glob("checklists/*.md")]
     assert len(files) > 10
     assert set(held) == {file.relative_to(root) for file in files}
     for file in files:

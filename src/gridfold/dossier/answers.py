@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from gridfold.codes import AUDIT_CODES
 from gridfold.dossier.facts import RunFacts
 from gridfold.tables.trials import all_measures
 from gridfold.wording import (
@@ -22,6 +23,11 @@ from gridfold.wording import (
 )
 
 _NAMED = 20
+# Kinds of findings of the audit.
+_LEAKS = ("GF101", "GF102", "GF104", "GF106")
+_DEPENDENCES = ("GF101", "GF102", "GF103", "GF104", "GF105", "GF106", "GF107")
+_FEATURES = ("GF108", "GF109", "GF110")
+_AUDIT = "audit.json"
 _REPORT = "report.html"
 _CARD = "final/card.json"
 _CRATE = "ro-crate-metadata.json"
@@ -321,8 +327,13 @@ def separation(facts: RunFacts) -> Answer:
         "part in neither training nor selection."
     )
     if stopping:
-        text += f" Early stopping follows {stopping['monitor']} while a trial trains."
-    return Answer(text, ("final/preprocessing.json", "splits.npz"))
+        where = "an inner part of the training part"
+        if stopping.get("on", "validation") == "validation":
+            where = "the validation part that is scored, which makes scores over splits optimistic"
+        text += f" Early stopping looks at {where} ({stopping['monitor']})."
+    return Answer(
+        f"{text} {_audited(facts, _LEAKS)}", ("final/preprocessing.json", "splits.npz", _AUDIT)
+    )
 
 
 def dependencies(facts: RunFacts) -> Answer:
@@ -338,7 +349,34 @@ def dependencies(facts: RunFacts) -> Answer:
         text = "The study names no groups of samples that depend on each other"
     if method in ("forward", "blocked"):
         text += f"; splits follow the order of time ({method})"
-    return Answer(f"{text}.", ("splits.npz",))
+    return Answer(f"{text}. {_audited(facts, _DEPENDENCES)}", ("splits.npz", _AUDIT))
+
+
+def features(facts: RunFacts) -> Answer:
+    """Tell what was found about features that give the target away."""
+    return Answer(_audited(facts, _FEATURES), (_AUDIT,))
+
+
+def _audited(facts: RunFacts, codes: Sequence[str]) -> str:
+    """Say what the audit has found of these kinds."""
+    checked = [code for code in codes if code in facts.audit.checked]
+    found = [finding for finding in facts.audit.findings if finding.code in codes]
+    accepted = facts.request.study["audit"]["accept"]
+    told = [
+        f"{finding.code} ({finding.severity}): {markdown_text(finding.sentence)}"
+        + (
+            f" Accepted: {markdown_text(accepted[finding.code])}"
+            if finding.code in accepted
+            else ""
+        )
+        for finding in found
+    ]
+    if told:
+        return f"The audit has found: {' '.join(told)}"
+    if not checked:
+        return "None of the checks of the audit applies to these data."
+    kinds = "; ".join(AUDIT_CODES[code] for code in checked)
+    return f"The audit has found none of: {kinds}."
 
 
 # -- numbers ---------------------------------------------------------------------------------------
@@ -359,12 +397,14 @@ def uncertainty(facts: RunFacts) -> Answer:
     """Give the intervals, and how they are made."""
     best, test = facts.results.answer.best, facts.results.answer.card.test
     level, places = percent(best.confidence), best.decimals
+    quoted = best.headline
+    corrected = ", corrected for the selection" * quoted.is_corrected
     parts = [
-        f"Mean over {counted(best.n_splits, 'split')}: {number(best.mean, places)}"
+        f"Mean over {counted(best.n_splits, 'split')}{corrected}: {number(quoted.score, places)}"
         + (
-            f", {level} interval {number(best.low, places)} to {number(best.high, places)} "
-            "(Student's t, corrected for shared training samples)"
-            if best.low is not None
+            f", {level} interval {number(quoted.low, places)} to {number(quoted.high, places)} "
+            "(with the training samples counted that splits share)"
+            if quoted.low is not None
             else ", without an interval"
         )
     ]
@@ -387,8 +427,8 @@ def tests(facts: RunFacts) -> Answer:
         return Answer("One configuration: none is compared with another.", (_REPORT,))
     return Answer(
         "Paired over the splits, with a correction for the training samples that splits share "
-        "(Nadeau & Bengio, 2003), adjusted for the number of comparisons; what each needs stands "
-        "beside its numbers.",
+        "(Nadeau & Bengio, 2003), variances moderated over all pairs (Smyth, 2004), adjusted for "
+        "the number of pairs; what each needs stands beside its numbers.",
         ("tables/comparisons.csv", _REPORT),
     )
 

@@ -142,7 +142,7 @@ REFORMS = Checklist(
                 answers.dependencies,
                 "whether samples depend on each other in any other way",
             ),
-            Item("6c", "Why each feature is legitimate"),
+            Item("6c", "Why each feature is legitimate", answers.features, "the reasons"),
         ),
         "7 Metrics and uncertainty": (
             Item("7a", "Metrics", answers.measures, "why the ranking measure suits the task"),

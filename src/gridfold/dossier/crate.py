@@ -43,6 +43,7 @@ _MEANINGS = {
     "final/card.json": "The model card, for programs",
     "final/card.md": "The model card",
     "tables/best.json": "The selected configuration",
+    "audit.json": "What the audit has found about data and splits",
     "splits.npz": "The splits and the held-out test set",
     "croissant.json": "Croissant metadata of the data",
     "checklists/reforms.md": "The REFORMS checklist, filled in",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from gridfold.audit.finding import Audit
 from gridfold.data.description import DataDescription
 from gridfold.paths import StudyPaths
 from gridfold.requests import ReportRequest
@@ -33,6 +34,7 @@ class RunFacts:
         Of all stages, each once.
     baselines : DataFrame or None
         As of :func:`gridfold.baselines.comparison.compare_baselines`.
+    audit : Audit
     files : tuple of Path
         What the run has made and hands on, relative to `root`.
     """
@@ -44,6 +46,7 @@ class RunFacts:
     jobs: pd.DataFrame
     all_trials: pd.DataFrame
     baselines: pd.DataFrame | None
+    audit: Audit
     files: tuple[Path, ...]
 
     @classmethod
@@ -82,6 +85,7 @@ class RunFacts:
             read_table(paths.table("jobs")),
             trials.drop_duplicates(["config_id", "split"], keep="last"),
             read_table(paths.table("baselines")) if with_baselines else None,
+            Audit.read(paths.audit),
             tuple(sorted({file.relative_to(paths.root) for file in files})),
         )
 

@@ -26,14 +26,16 @@ def readme(facts: RunFacts) -> str:
     facts : RunFacts
     """
     best, card = facts.results.answer.best, facts.results.answer.card
-    score = number(best.mean, best.decimals)
+    quoted = best.headline
+    score = number(quoted.score, best.decimals)
+    score += " (corrected for the selection)" * quoted.is_corrected
     lines = [
         f"# {markdown_text(facts.title)}",
         "",
         f"The run of a study with gridfold {card.environment.packages['gridfold']}, of "
         f"{card.created[:10]}. Data: {markdown_text(facts.data.source)}. Selected: "
-        f"{markdown_text(best.label)}, with a mean {measure_name(best.measure)} of {score} over "
-        f"{counted(best.n_splits, 'split')}.",
+        f"{markdown_text(best.label)}, with a mean {measure_name(best.measure)} of {score} "
+        f"over {counted(best.n_splits, 'split')}.",
         "",
         "| here | what it is |",
         "| --- | --- |",

@@ -138,13 +138,12 @@ def train_permuted(
         request.conditions, paths, {PERMUTED: split}, f"{dataset.digest}/{PERMUTED}", threads
     )
     wanted = read_catalogue(paths)[selection.config_id].wanted
+    training, watched = split.parts(wanted.settings["training"]["early_stopping"])
     try:
         with holding(paths.trial(selection.config_id, PERMUTED)):
             work = inputs.work(TrialKey(selection.config_id, PERMUTED), wanted)
             permuted = replace(dataset, targets=targets)
-            fitted = fit(
-                work.task.absolute(), permuted, split.training, split.validation, lambda row: None
-            )
+            fitted = fit(work.task.absolute(), permuted, training, watched, lambda row: None)
         predictions = fitted.predict(dataset.features, split.validation)
         truth = fitted.scored_targets(targets[split.validation])
         scorer = Scorer(
@@ -152,13 +151,15 @@ def train_permuted(
             request.conditions.own_functions.get(request.measure),
             request.conditions.positive_from,
         )
-        level = _compared(level, scorer, shuffle, truth, predictions, split.validation, generator)
+        level = against_chance(
+            level, scorer, shuffle, truth, predictions, split.validation, generator
+        )
     except (TrialFailure, ValueError) as error:
         level = replace(level, obstacle=str(error).splitlines()[0])
     return replace(level, seconds=time.perf_counter() - started)
 
 
-def _compared(
+def against_chance(
     level: ChanceLevel,
     scorer: Scorer,
     shuffle: Shuffle,
@@ -167,7 +168,21 @@ def _compared(
     rows: Array,
     generator: np.random.Generator,
 ) -> ChanceLevel:
-    """Score predictions, and the same with the labels permuted again and again."""
+    """Score predictions, and the same with the labels permuted again and again.
+
+    Parameters
+    ----------
+    level : ChanceLevel
+        Without scores.
+    scorer : Scorer
+    shuffle : Shuffle
+    truth : array of shape (rows, ...)
+        The permuted labels that the predictions are scored by.
+    predictions : array of shape (rows, outputs)
+    rows : array of int64
+        The validation samples.
+    generator : numpy.random.Generator
+    """
     score = scorer.score(truth, predictions)
     drawn = np.array(
         [

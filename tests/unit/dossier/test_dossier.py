@@ -16,6 +16,7 @@ from crates import complaints, records
 from pages import EVIL
 from synthetic import Finished
 
+from gridfold.audit.finding import Audit, Finding
 from gridfold.dossier.checklists import NEURIPS, REFORMS, Checklist
 from gridfold.dossier.crate import crate_text
 from gridfold.dossier.croissant import croissant_text
@@ -28,6 +29,7 @@ from gridfold.store.answer import Answer
 FILES = (
     "README.md",
     "report.html",
+    "audit.json",
     "run.json",
     "splits.npz",
     "croissant.json",
@@ -51,6 +53,8 @@ FILES = (
     "workflow/rules/data.smk",
 )
 
+SAME = Finding("GF101", "error", "3 samples are in two parts.", "Remove them.", rows=(1, 2, 3))
+
 
 def facts_of(study: Finished, comparison: Comparison, root: Path) -> RunFacts:
     for name in FILES:
@@ -66,6 +70,7 @@ def facts_of(study: Finished, comparison: Comparison, root: Path) -> RunFacts:
         study.jobs,
         study.trials,
         pd.DataFrame({"name": ["logistic regression"]}),
+        Audit((SAME,), ("GF101", "GF108", "GF109"), 62),
         tuple(map(Path, FILES)),
     )
 
@@ -111,6 +116,8 @@ def test_numbers_of_the_checklists_are_those_of_the_run(facts: RunFacts) -> None
     assert "class 0: 40, class 1: 25" in text
     assert "height 12.5%" in text
     assert "40 core-hours" in text
+    assert re.search(r"6b .*GF101 \(error\): 3 samples are in two parts", text)
+    assert re.search(r"6c .*none of: a feature that predicts the target alone", text)
 
 
 def test_without_test_set_baselines_and_rivals_the_checklists_say_so(
@@ -123,7 +130,7 @@ def test_without_test_set_baselines_and_rivals_the_checklists_say_so(
         results=replace(
             facts.results,
             answer=Answer(
-                replace(answer.best, configurations=1, low=None, high=None),
+                replace(answer.best, configurations=1, low=None, high=None, estimate=None),
                 replace(answer.card, test=None),
             ),
         ),

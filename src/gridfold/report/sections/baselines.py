@@ -49,7 +49,7 @@ def against_the_best(table: pd.DataFrame | None, best: Selection) -> list[str]:
     if not math.isfinite(row["difference"]):
         return ["No baseline has a score that the selected configuration could be compared with."]
     advantage = -row["difference"] * Measure.of(best.measure).sign
-    places, level = _places(table, best), percent(best.confidence)
+    places, level = places_of(table, best), percent(best.confidence)
     size = number(abs(row["difference"]), places)
     name, ahead = str(row["name"]), advantage > 0
     if not size.strip("0.,"):
@@ -75,7 +75,9 @@ def against_the_best(table: pd.DataFrame | None, best: Selection) -> list[str]:
     return [f"{text}, {level} interval {interval}: {verdict}.{_part(row)}"]
 
 
-def chance_sentence(chance: ChanceLevel | None, best: Selection) -> list[str]:
+def chance_sentence(
+    chance: ChanceLevel | None, best: Selection, wanted: str | bool = "auto"
+) -> list[str]:
     """Return what the selected configuration reaches with permuted labels.
 
     Parameters
@@ -83,9 +85,16 @@ def chance_sentence(chance: ChanceLevel | None, best: Selection) -> list[str]:
     chance : ChanceLevel or None
         None where it is not measured.
     best : Selection
+    wanted : bool or "auto"
+        ``report.chance_level``.
     """
     if chance is None:
-        return []
+        if wanted is not True:
+            return []
+        return [
+            "The chance level is not measured: some configurations train on several processes or "
+            "devices, and the training with permuted labels would have one."
+        ]
     if chance.score is None:
         return [f"The chance level could not be measured: {chance.obstacle}."]
     places = best.decimals
@@ -106,7 +115,8 @@ def _part(row: dict[Any, Any]) -> str:
     )
 
 
-def _places(table: pd.DataFrame, best: Selection) -> int:
+def places_of(table: pd.DataFrame, best: Selection) -> int:
+    """Return how many decimals of the scores of baselines are worth showing."""
     return max(best.decimals, decimals_of(table.head(1).to_dict("records"), best.measure))
 
 
@@ -135,7 +145,7 @@ def _sentences(table: pd.DataFrame, best: Selection) -> Iterator[str]:
 
 
 def _table(table: pd.DataFrame, best: Selection) -> Table:
-    measure, places = best.measure, _places(table, best)
+    measure, places = best.measure, places_of(table, best)
     name, level = measure_name(measure), percent(best.confidence)
 
     def column(title: str, explanation: str, key: str, low: str = "") -> TableColumn:

@@ -13,6 +13,7 @@ import pandas as pd
 from gridfold.codes import place_of
 from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.report.input import ReportInput, ReportSection
+from gridfold.report.sections.baselines import places_of
 from gridfold.requests import ReportRequest
 from gridfold.statistics.scored import Scored
 from gridfold.store.chance import ChanceLevel
@@ -42,7 +43,7 @@ _LEAST_FALL, _LEAST_RISE = 0.03, 0.05
 # So close to the end of a drawn interval counts as its edge.
 _EDGE_OF_INTERVAL = 0.05
 # How much too good accuracy was in docs/statistics.md, “Early stopping”.
-_SIMULATED_PATIENCE, _SIMULATED_BY_SCORE, _SIMULATED_BY_LOSS = 5, "0.07", "0.02"
+_SIMULATED_PATIENCE, _SIMULATED_BY_SCORE, _SIMULATED_BY_LOSS = 5, "0.07 to 0.08", "0.02 to 0.03"
 _AXES_NAMED = 6
 _SPLITS_NAMED = 8
 
@@ -121,15 +122,15 @@ def _no_better_than_a_baseline(
 ) -> Iterator[Caution]:
     if baselines is None or not len(baselines):
         return
-    row = baselines.iloc[0]
-    sign = Measure.of(best.measure).sign
+    row, sign = baselines.iloc[0], Measure.of(best.measure).sign
+    mean = number(row[f"{best.measure}_mean"], places_of(baselines, best))
     if not sign * row["difference"] >= 0:
         return
     yield Caution(
         "GF212",
         "warning",
         f"A simple learner is at least as good on the same splits: {row['name']} has a mean "
-        f"{measure_name(best.measure)} of {number(row[f'{best.measure}_mean'], best.decimals)}.",
+        f"{measure_name(best.measure)} of {mean}.",
         "Prefer it, or search further; see “Compared with simple learners”.",
     )
 
@@ -141,7 +142,7 @@ def _above_chance(chance: ChanceLevel | None, card: ModelCard) -> Iterator[Cauti
     places = decimals([], [chance.low, chance.high])
     reason = (
         "Early stopping follows the validation part, which is one way to it; its size shows here."
-        if stopping
+        if stopping and stopping.get("on", "validation") == "validation"
         else "Look for what hands the validation part to the training: own data, own training "
         "loops, files that are read."
     )
@@ -413,12 +414,12 @@ def _no_significance(
     yield Caution(
         "GF210",
         "note",
-        f"No configuration differs significantly from the best. With "
+        f"No configuration differs significantly from the best, all pairs counted. With "
         f"{counted(validation.n_splits, 'split')} and {counted(len(compared), 'comparison')}, "
         f"the smallest p-value would pass only at a difference of about {number(needed, places)} "
         f"{measure_name(measure)}; the largest found is {number(spread, places)}.",
-        "More repeats find smaller differences; fewer configurations need less correction. Until "
-        "then choose among them by cost or simplicity.",
+        "More repeats find smaller differences; fewer configurations need less correction. That "
+        "no difference is shown does not show that there is none: see the intervals.",
     )
 
 

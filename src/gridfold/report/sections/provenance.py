@@ -24,6 +24,12 @@ def provenance(study: ReportInput) -> ReportSection:
         "command": study.request.command or run_command(study.request.files),
         "settings": _settings_text(study.study),
         "card_file": BESIDE.final_model.card_text,
+        "dossier": {
+            "REFORMS checklist": BESIDE.checklist("reforms"),
+            "NeurIPS checklist": BESIDE.checklist("neurips"),
+            "Crate (RO-Crate)": BESIDE.crate,
+            "Metadata of the data (Croissant)": BESIDE.croissant,
+        },
     }
     return ReportSection("provenance", "Provenance", "Provenance", content)
 
