@@ -58,16 +58,14 @@ def _outcome(scores: Array, resampling: Resampling, counted: bool, best: int = 0
     return Outcome(own, moderated, holds, float(possible.mean()))
 
 
-def _percent(share: float) -> str:
+def _percent(share: Any) -> str:
     return f"{100 * share:.1f}%"
 
 
-def level(studies: int = 300) -> None:
+def level(studies: int = 200) -> None:
     """Print how often equally good trained learners seem to differ."""
-    print(
-        "| resampling | equally good learners | configurations | own variance | moderated | set |"
-    )
-    print("|---|---|---:|---:|---:|---:|")
+    print("| resampling | equally good learners | studies | configurations | before | now | set |")
+    print("|---|---|---:|---:|---:|---:|---:|", flush=True)
     for resampling in RESAMPLINGS:
         number = max(1, studies // _FEWER[resampling.splits])
         for name, learn in LEARNERS.items():
@@ -86,7 +84,7 @@ def level(studies: int = 300) -> None:
 
 
 # Studies of many splits take long.
-_FEWER = {2: 1, 3: 1, 5: 1, 10: 2, 100: 10}
+_FEWER = {2: 1, 3: 1, 5: 1, 10: 2, 100: 5}
 
 _NOISE = {
     "equal": lambda count, random: np.ones(count),
@@ -100,7 +98,7 @@ _NOISE = {
 }
 
 
-def noise(studies: int = 1000) -> None:
+def noise(studies: int = 200) -> None:
     """Print how often equally good configurations of unequal noise seem to differ."""
     counts = (2, 3, 4, 6, 16, 40)
     print(f"| resampling | SDs | {' | '.join(map(str, counts))} |")
@@ -122,7 +120,7 @@ def noise(studies: int = 1000) -> None:
             print(f"| {resampling} | {name} | {' | '.join(cells)} |", flush=True)
 
 
-def power(studies: int = 500) -> None:
+def power(studies: int = 200) -> None:
     """Print how often one configuration is found better than each of the others, which are equal.
 
     By differences in standard deviations of a score over the splits.
@@ -156,7 +154,7 @@ def power(studies: int = 500) -> None:
             )
 
 
-def choice(studies: int = 1000) -> None:
+def choice(studies: int = 300) -> None:
     """Print how much worse the smallest is that each rule names, and how often the set is right.
 
     Means of the configurations are drawn from a normal distribution whose standard deviation is
@@ -205,7 +203,7 @@ def _lost(scores: Array, truth: Array, resampling: Resampling) -> list[float]:
     return [float(truth.max() - truth[pick]) for pick in picks]
 
 
-def ranks(studies: int = 1000) -> None:
+def ranks(studies: int = 300) -> None:
     """Print how often rank tests find differences between equally good configurations."""
     counts = (3, 5, 10)
     print("| resampling | scores | blocks | " + " | ".join(map(str, counts)) + " |")

@@ -265,12 +265,12 @@ class GateRequest(Request):
     ----------
     fail_on : {"error", "warning"}
         The least severity of a finding that stops a study.
-    accept : mapping of str to str
-        Reasons by the codes of accepted findings.
+    accepted : tuple of str
+        Codes of accepted findings; not the reasons, so that another wording lets nothing run again.
     """
 
     fail_on: Literal["error", "warning"]
-    accept: Mapping[str, str]
+    accepted: tuple[str, ...]
 
 
 # -- training and search ---------------------------------------------------------------------------

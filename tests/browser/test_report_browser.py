@@ -5,14 +5,17 @@ Pictures of every page in both themes are kept in ``tests/artefacts/report``.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from axe_core_python.selenium import Axe
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -22,6 +25,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 from synthetic import finished
 from workbench import ROOT
+from workspaces import Workspace
 
 FLAGS = (
     "--headless=new",
@@ -560,6 +564,20 @@ def test_paper_leaves_out_what_is_folded(
     page.execute_script("arguments[0].open = true", folded[0])
     assert folded[0].is_displayed()
     page.execute_script("arguments[0].open = false", folded[0])
+
+
+def test_the_report_of_the_demo_takes_six_sheets(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    """All its configurations, on fewer samples, splits and epochs."""
+    study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    study["data"]["subset"] = 300
+    study["resampling"]["folds"] = 3
+    study["training"]["epochs"] = 1
+    Workspace(tmp_path).snakemake(study)
+    page = opened(browser, tmp_path / "results" / "demo" / "report.html")
+    a4 = {"paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": False}
+    printed = base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", a4)["data"])
+    sheets = len(re.findall(rb"/Type\s*/Page\b", printed))
+    assert 3 <= sheets <= 6
 
 
 def test_without_javascript_answer_table_and_figures_are_there(

@@ -52,7 +52,7 @@ def test_jobs_between_tables_import_only_what_reads_tables(module: str) -> None:
 
 
 def test_the_snakefile_is_thin() -> None:
-    assert len((ROOT / "Snakefile").read_text().splitlines()) <= 50
+    assert len((ROOT / "Snakefile").read_text().splitlines()) <= 55
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -160,8 +160,7 @@ def _undefined(material: Material) -> Iterator[Finding]:
         "Use `resampling.method: stratified` (with groups `stratified_group`), fewer folds, or "
         "another `problem.measure`."
         if material.is_classification
-        else "Use `resampling.method: kfold` if the order of the samples means nothing, fewer "
-        "folds, or another `problem.measure`, such as `mae`.",
+        else "Use fewer folds, or another `problem.measure`, such as `mae`.",
         splits=tuple(lacking),
     )
 

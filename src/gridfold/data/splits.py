@@ -241,7 +241,7 @@ def _check_measure(splits: Splits, dataset: Dataset, measure: str) -> None:
     if lacking:
         log.warning(
             "%s is not defined on %s, whose validation parts have %s: means are over the other "
-            "splits. %s would mend that.",
+            "splits. This would mend it: %s.",
             measure,
             ", ".join(lacking),
             only,

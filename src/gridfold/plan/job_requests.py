@@ -96,7 +96,7 @@ class JobRequests:
     def gate(self) -> GateRequest:
         """Return what `require_audit` depends on, besides the findings."""
         asked = self._study.audit
-        return GateRequest(asked.fail_on or "error", asked.accept)
+        return GateRequest(asked.fail_on or "error", tuple(sorted(asked.accept)))
 
     @cached_property
     def conditions(self) -> Conditions:

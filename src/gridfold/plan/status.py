@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -313,7 +314,8 @@ def _in_words(found: Answer, paths: StudyPaths) -> str:
     if remarks:
         text += f" ({', '.join(remarks)})"
     if test:
-        text += f"; held-out test {test.score:.4f} "
+        score = "not defined" if math.isnan(test.score) else f"{test.score:.4f}"
+        text += f"; held-out test {score} "
         if test.has_interval:
             text += f"[{test.low:.4f}, {test.high:.4f}] "
         text += f"on {counted(test.samples, 'sample')}"

@@ -113,7 +113,7 @@ def _plain(key: Key, given: Mapping[str, Any]) -> list[str]:
         remarks.append("Required.")
     elif value != key.default and key.default is not None:
         remarks.append(f"Default: {as_yaml(key.default)}.")
-    return [*_comment(" ".join(filter(None, remarks))), f"{key.name}: {as_yaml(value)}"]
+    return [*_comment(" ".join(filter(None, remarks))), f"{as_yaml(key.name)}: {as_yaml(value)}"]
 
 
 def _instead(

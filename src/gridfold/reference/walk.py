@@ -90,6 +90,9 @@ def summary(section: type[BaseModel]) -> str:
     return sentence(section.__doc__ or "")
 
 
+_SWITCHES = ("on", "off", "yes", "no")
+
+
 def as_yaml(value: Any) -> str:
     """Return `value` in YAML on one line."""
     if isinstance(value, dict):
@@ -97,7 +100,8 @@ def as_yaml(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(as_yaml, value)) + "]"
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w./-]*", value):
-        return value
+        # Readers of YAML 1.1 take these words for true and false.
+        return json.dumps(value) if value.lower() in _SWITCHES else value
     return json.dumps(value)
 
 

@@ -20,6 +20,8 @@ from gridfold.statistics.intervals import float_variance, t_quantile
 
 # So many configurations, the best, tell enough of how much differences vary.
 _MOST_IN_PRIOR = 300
+# A variance that only so small a share of variances would exceed is taken as it is.
+_UNUSUAL = 0.1
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,18 @@ class VariancePrior:
     freedom: float
 
     def moderate(self, variances: Scores, freedom: Scores) -> Scores:
-        """Return `variances` that are drawn up to the prior variance, never down.
+        """Return `variances` drawn to the prior variance, but for those far above it.
 
-        A pair that varies more than the others may do so by nature: its own variance counts.
+        A pair that varies more than nine of ten would by this prior may do so by nature, as that
+        of a configuration whose training is not stable: its own variance counts.
         """
+        from scipy import special
+
         if self.freedom == 0:
             return variances
         drawn = (self.freedom * self.variance + freedom * variances) / (self.freedom + freedom)
-        return np.maximum(variances, drawn)
+        chance = special.fdtrc(freedom, self.freedom, variances / self.variance)
+        return np.where(chance < _UNUSUAL, variances, drawn)
 
 
 NO_PRIOR = VariancePrior(math.nan, 0)

@@ -77,7 +77,7 @@ def compare_with_selected(scored: Scored, labels: Mapping[str, str]) -> pd.DataF
     if not names:
         return pd.DataFrame(columns=column_names(COMPARISON_COLUMNS))
     found = scored.differences(names, names[0])
-    oriented = scored.scores.to_numpy(float) * scored.sign
+    ahead = _ahead(scored)
     p_values = found.p_values
     effects = paired_effects(found, -scored.sign, scored.confidence)
     table = pd.DataFrame(
@@ -89,16 +89,16 @@ def compare_with_selected(scored: Scored, labels: Mapping[str, str]) -> pd.DataF
             **mean_differences(found, scored.confidence),
             "p_value": p_values,
             **dict(zip(("effect_size", "effect_low", "effect_high"), effects, strict=True)),
-            "superiority": _superiority(oriented),
-            "mean_rank": mean_ranks(oriented),
+            "superiority": _superiority(ahead),
+            "mean_rank": mean_ranks(scored.scores.to_numpy(float) * scored.sign),
         }
     )
     table.loc[0, list(_NOT_OF_ITSELF)] = math.nan
-    place = table.columns.get_loc("p_value") + 1
+    place = list(table.columns).index("p_value") + 1
     table.insert(place, "p_holm", holm(table["p_value"]))
     table.insert(place + 1, "p_any_pair", scored.test.of_any_pair(table["p_value"]))
     table.insert(place + 2, "may_be_best", scored.may_be_best.to_numpy())
-    table.insert(place + 3, "wilcoxon_p", _wilcoxon(scored))
+    table.insert(place + 3, "wilcoxon_p", _wilcoxon(scored, ahead))
     return table
 
 
@@ -125,13 +125,25 @@ def mean_differences(found: Differences, confidence: float) -> dict[str, Scores]
     }
 
 
-def _superiority(oriented: Scores) -> Scores:
-    """Return on which share of the splits the first column is larger; a tie is half a win."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ahead = oriented[:, [0]] - oriented
-        known = np.isfinite(ahead)
-        won = ((ahead > 0) & known).sum(axis=0) + ((ahead == 0) & known).sum(axis=0) / 2
-        return np.asarray(won / known.sum(axis=0))
+def _ahead(scored: Scored) -> Scores:
+    """Return by how much the first configuration is better on each split, ties as 0.
+
+    Less than half a step of the scores is a tie: equal shares of samples differ in their last bit.
+    """
+    scores = scored.scores.to_numpy(float) * scored.sign
+    with np.errstate(invalid="ignore"):
+        ahead = scores[:, [0]] - scores
+    step = math.sqrt(6 * scored.test.least_variance)
+    ahead[np.abs(ahead) < step / 2] = 0
+    return ahead
+
+
+def _superiority(ahead: Scores) -> Scores:
+    """Return on which share of the splits the first one is better; a tie is half a win."""
+    known = np.isfinite(ahead)
+    won = ((ahead > 0) & known).sum(axis=0) + ((ahead == 0) & known).sum(axis=0) / 2
+    with np.errstate(invalid="ignore"):
+        return np.asarray(won / known.sum(axis=0), np.float64)
 
 
 def paired_effects(
@@ -212,16 +224,13 @@ def wilcoxon_obstacle(splits: int, repeats: int, comparisons: int, alpha: float)
     return ""
 
 
-def _wilcoxon(scored: Scored) -> Scores:
+def _wilcoxon(scored: Scored, ahead: Scores) -> Scores:
     splits, count = scored.scores.shape
     nothing = np.full(count, np.nan)
     if count < 2 or wilcoxon_obstacle(splits, scored.repeats, count - 1, scored.alpha):
         return nothing
-    scores = scored.scores.to_numpy(float)
     for column in range(1, count):
-        pairs = scores[np.isfinite(scores[:, [0, column]]).all(axis=1)]
-        if (pairs[:, 0] != pairs[:, column]).any():
-            nothing[column] = stats.wilcoxon(pairs[:, 0], pairs[:, column]).pvalue
-        else:
-            nothing[column] = 1.0
+        differences = ahead[np.isfinite(ahead[:, column]), column]
+        # Without a difference there is nothing to rank.
+        nothing[column] = stats.wilcoxon(differences).pvalue if np.any(differences) else 1.0
     return holm(nothing)

@@ -168,7 +168,7 @@ def test_the_example_is_a_study_that_runs() -> None:
 
 def test_the_example_shows_every_key() -> None:
     text = generated_files()["config/reference.yaml"]
-    shown = set(re.findall(r"^[# ]*([a-z_0-9]+):(?: |$)", text, flags=re.MULTILINE))
+    shown = set(re.findall(r'^[# ]*"?([a-z_0-9]+)"?:(?: |$)', text, flags=re.MULTILINE))
     assert _keys() <= shown
 
 

@@ -100,7 +100,8 @@ def test_the_answer_names_a_smaller_configuration_that_may_be_as_good(page: Page
         "The best of the 4 configurations is this one or one of 2 others, at 95% confidence" in text
     )
     assert (
-        "The smallest configuration that is within one standard error of their difference" in text
+        "The smallest configuration within one standard error of the selected one is number 2"
+        in text
     )
     assert (
         "999 instead of 1,000 weights, mean 0.896, difference −0.006 (95% interval −0.026" in text
@@ -110,7 +111,7 @@ def test_the_answer_names_a_smaller_configuration_that_may_be_as_good(page: Page
 def test_with_a_margin_it_names_the_smallest_that_is_shown_to_lose_less(study: Finished) -> None:
     for margin, expected in ((0.08, "number 4"), (0.05, "number 3"), (0.01, "")):
         said = " ".join(sentences(study.configurations, study.best, study.card, margin))
-        named = f"shown to lose less than {margin:g} (`report.margin`) is {expected}"
+        named = f"shown to lose less than {margin:g} (report.margin) is {expected}"
         assert (named in said) == bool(expected)
 
 

@@ -82,14 +82,17 @@ def test_configurations_with_equal_scores_count_once() -> None:
     assert fit_prior(np.repeat(scores, 7, axis=1), 0.0) == fit_prior(scores, 0.0)
 
 
-def test_no_variance_is_drawn_down_or_below_the_resolution() -> None:
+def test_variances_are_drawn_to_the_prior_but_for_those_far_above_it() -> None:
     scores = noise(5, 10, seed=7, sd=np.r_[5.0, np.full(9, 1.0)])
-    found = PairedTest.of(scores, FIVE_FOLDS, 0.3).differences(scores, scores[:, 1])
-    own = np.var(scores - scores[:, [1]], axis=0, ddof=1)
-    assert (found.variance >= own).all()
-    assert (found.variance >= 0.3).all()
+    test = PairedTest.of(scores, FIVE_FOLDS, 0.3)
+    found = test.differences(scores, scores[:, 1])
+    own = np.maximum(np.var(scores - scores[:, [1]], axis=0, ddof=1), 0.3)
+    chance = stats.f.sf(own / test.prior.variance, 4, test.prior.freedom)
+    assert chance[0] < 0.1 < chance[2:].min(), "the noisy one is unusual, the others are not"
     assert found.variance[0] == pytest.approx(own[0])
-    assert (found.variance[2:] > own[2:]).any()
+    weights = np.array([test.prior.freedom, 4]) / (test.prior.freedom + 4)
+    drawn = weights @ [np.full(10, test.prior.variance), own]
+    np.testing.assert_allclose(found.variance[1:], drawn[1:])
 
 
 def test_the_number_of_configurations_is_bounded_and_bad_ones_do_not_matter() -> None:

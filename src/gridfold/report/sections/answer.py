@@ -276,11 +276,11 @@ def _smallest_equal(
     smaller = configurations[configurations["parameters"] < own]
     if margin is None:
         near = smaller[-sign * smaller["difference"] <= smaller["difference_error"]]
-        rule = "is within one standard error of their difference"
+        rule = "within one standard error of the selected one"
     else:
         ends = smaller["difference_low" if sign > 0 else "difference_high"]
         near = smaller[-sign * ends < margin]
-        rule = f"is shown to lose less than {margin:g} (`report.margin`)"
+        rule = f"shown to lose less than {margin:g} (report.margin)"
     if not len(near):
         return []
     row = near.sort_values("parameters", kind="stable").iloc[0]
@@ -290,7 +290,7 @@ def _smallest_equal(
         for name in ("difference", "difference_low", "difference_high")
     )
     return [
-        f"The smallest configuration that {rule} is number {row['rank']}, "
+        f"The smallest configuration {rule} is number {row['rank']}, "
         f"“{shorten(row['label'], 90)}”: {row['parameters']:,} instead of {own:,} weights, "
         f"mean {mean}, difference {difference} ({percent(best.confidence)} interval {low} to "
         f"{high})."

@@ -43,7 +43,7 @@ _LEAST_FALL, _LEAST_RISE = 0.03, 0.05
 # So close to the end of a drawn interval counts as its edge.
 _EDGE_OF_INTERVAL = 0.05
 # How much too good accuracy was in docs/statistics.md, “Early stopping”.
-_SIMULATED_PATIENCE, _SIMULATED_BY_SCORE, _SIMULATED_BY_LOSS = 5, "0.07", "0.02"
+_SIMULATED_PATIENCE, _SIMULATED_BY_SCORE, _SIMULATED_BY_LOSS = 5, "0.07 to 0.08", "0.02 to 0.03"
 _AXES_NAMED = 6
 _SPLITS_NAMED = 8
 
@@ -206,13 +206,16 @@ def _undefined(trials: pd.DataFrame, measure: str) -> Iterator[Caution]:
     left = finished["split"].nunique() - len(names)
     if len(names) > _SPLITS_NAMED:
         names[_SPLITS_NAMED:] = [f"{len(names) - _SPLITS_NAMED} more"]
+    of_classes = Measure.of(measure).needs_two_classes
     yield Caution(
         "GF203",
         "warning",
         f"{measure_name(measure)} is not defined on {listed(names)}, whose validation parts have "
-        "too few samples or only one class; means and tests are over the other "
-        f"{counted(left, 'split')}.",
-        "Use `resampling.method: stratified`, fewer folds, or a measure such as `log_loss`.",
+        f"too few samples or only one {'class' if of_classes else 'value'}; means and tests are "
+        f"over the other {counted(left, 'split')}.",
+        "Use `resampling.method: stratified`, fewer folds, or a measure such as `log_loss`."
+        if of_classes
+        else "Use fewer folds, or a measure such as `mae`.",
     )
 
 
@@ -411,12 +414,12 @@ def _no_significance(
     yield Caution(
         "GF210",
         "note",
-        f"No configuration differs significantly from the best. With "
+        f"No configuration differs significantly from the best, all pairs counted. With "
         f"{counted(validation.n_splits, 'split')} and {counted(len(compared), 'comparison')}, "
         f"the smallest p-value would pass only at a difference of about {number(needed, places)} "
         f"{measure_name(measure)}; the largest found is {number(spread, places)}.",
-        "More repeats find smaller differences; fewer configurations need less correction. Until "
-        "then choose among them by cost or simplicity.",
+        "More repeats find smaller differences; fewer configurations need less correction. That "
+        "no difference is shown does not show that there is none: see the intervals.",
     )
 
 

@@ -212,7 +212,7 @@ def _comparisons(comparison: Comparison) -> Table:
             lambda row: Cell(p_value(row["p_any_pair"])),
         ),
         (
-            Heading("May be best", "those that may are the best one with the study’s confidence"),
+            Heading("May be best", f"the best one is among those that may, at {level} confidence"),
             lambda row: Cell("yes" if row["may_be_best"] else "no"),
         ),
         (

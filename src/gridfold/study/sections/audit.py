@@ -30,7 +30,7 @@ _Accepted = Annotated[
 
 
 class Audit(Section):
-    """What becomes of findings about data and splits. Nothing here trains anything again."""
+    """What becomes of findings about data and splits. Nothing here trains a trial again."""
 
     accept: _Accepted = Field(
         default_factory=dict,

@@ -14,7 +14,7 @@ def run(job: RuleJob) -> None:
     """Do the work of a job of the rule."""
     request = job.request(GateRequest)
     audit = Audit.read(job.input("audit"))
-    stopping = audit.stopping(request.accept, request.fail_on)
+    stopping = audit.stopping(request.accepted, request.fail_on)
     if stopping:
         found = "".join(f"\n  - {f.code} {f.severity}: {f.sentence}" for f in stopping)
         raise DataError(
@@ -22,4 +22,4 @@ def run(job: RuleJob) -> None:
             f"{request.fail_on} does not let pass; nothing is trained.{found}\n"
             "Mend what is wrong, or give the reason why it is right in `audit.accept`."
         )
-    typed_json.write(job.output("passed"), dict(request.accept))
+    typed_json.write(job.output("passed"), list(request.accepted))
