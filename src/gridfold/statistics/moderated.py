@@ -182,6 +182,16 @@ class Differences:
         """Return half the width of the interval of each mean."""
         return self.error * self._quantiles((1 + confidence) / 2)
 
+    def columns(self, confidence: float) -> dict[str, Scores]:
+        """Return the columns of the tables that tell of differences, intervals each alone."""
+        half = self.half_widths(confidence)
+        return {
+            "difference": self.mean,
+            "difference_error": self.error,
+            "difference_low": self.mean - half,
+            "difference_high": self.mean + half,
+        }
+
     def detectable(self, level: float) -> Scores:
         """Return how large each mean would have to be for a two-sided p-value of `level`."""
         return self.error * self._quantiles(1 - level / 2)

@@ -86,7 +86,7 @@ def compare_with_selected(scored: Scored, labels: Mapping[str, str]) -> pd.DataF
             "config_id": names,
             "label": [labels[name] for name in names],
             "n_splits": found.splits.astype(int),
-            **mean_differences(found, scored.confidence),
+            **found.columns(scored.confidence),
             "p_value": p_values,
             **dict(zip(("effect_size", "effect_low", "effect_high"), effects, strict=True)),
             "superiority": _superiority(ahead),
@@ -112,17 +112,6 @@ _NOT_OF_ITSELF = (
     "effect_high",
     "superiority",
 )
-
-
-def mean_differences(found: Differences, confidence: float) -> dict[str, Scores]:
-    """Return mean differences with their standard errors and their intervals, each alone."""
-    half = found.half_widths(confidence)
-    return {
-        "difference": found.mean,
-        "difference_error": found.error,
-        "difference_low": found.mean - half,
-        "difference_high": found.mean + half,
-    }
 
 
 def _ahead(scored: Scored) -> Scores:

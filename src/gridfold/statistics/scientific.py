@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridfold.statistics.pairwise import column_names, mean_differences
+from gridfold.statistics.pairwise import column_names
 from gridfold.statistics.scored import Scored
 from gridfold.tables.axes import is_ordered, sorted_values
 from gridfold.tables.trials import Column
@@ -99,7 +99,7 @@ def _values_of(
     table = pd.DataFrame(rows)
     top = int((scored.sign * table["mean"]).argmax())
     found = scored.differences(best, best[top])
-    compared = pd.DataFrame(mean_differences(found, scored.confidence))
+    compared = pd.DataFrame(found.columns(scored.confidence))
     compared["p_any_pair"] = scored.test.of_any_pair(found.p_values)
     compared.loc[top, list(compared.columns[1:])] = np.nan
     return table.join(compared)

@@ -10,7 +10,6 @@ import pandas as pd
 from gridfold.problems import Measure
 from gridfold.requests import SummaryRequest
 from gridfold.statistics.intervals import mean_interval, rounding_variance
-from gridfold.statistics.pairwise import mean_differences
 from gridfold.statistics.scored import Scored
 from gridfold.store.selection import Selection, SelectionFacts
 from gridfold.tables.trials import USAGE_COLUMNS, Column, all_measures, axis_columns
@@ -167,7 +166,7 @@ def _compared(table: pd.DataFrame, trials: pd.DataFrame, request: SummaryRequest
     compared = pd.DataFrame(columns=[*_COMPARED, "p_value"], index=names, dtype=float)
     if len(names) > 1:
         found = scored.differences(names, names[0])
-        for name, values in mean_differences(found, request.confidence).items():
+        for name, values in found.columns(request.confidence).items():
             compared[name] = values
         compared["p_value"] = scored.test.of_any_pair(found.p_values)
         compared.iloc[0] = np.nan
