@@ -68,8 +68,8 @@ def _numbers(random: np.random.Generator, samples: int, tail: float = 0.0) -> Ar
 
 def _grouped(random: np.random.Generator, samples: int, size: int) -> Arrays:
     """Draw groups that share a shift of their features, and a tendency of their labels."""
-    count = samples // size
-    groups = np.repeat(np.arange(count), size)
+    count = -(-samples // size)
+    groups = np.repeat(np.arange(count), size)[:samples]
     own = random.normal(size=(count, 8))
     leaning = random.normal(size=count)
     y = (random.normal(size=samples) + leaning[groups] > 0).astype(np.int64)
