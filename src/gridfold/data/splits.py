@@ -197,11 +197,12 @@ def make_splits(dataset: Dataset, request: SplitsRequest) -> Splits:
         )
     try:
         development, test = _held_out(dataset, everything, classes, request)
-        by_name = dict(_draw(dataset, development, classes, plan))
+        searched, held_back = _held_back(dataset, development, classes, request)
+        by_name = dict(_draw(dataset, searched, classes, plan))
         for share in request.training_fractions:
             by_name |= _reduced(dataset, by_name, classes, _seed(plan), share)
         if request.confirm is not None:
-            by_name |= _draw_confirming(dataset, development, classes, request.confirm)
+            by_name |= _draw_confirming(dataset, searched, held_back, classes, request.confirm)
     except ValueError as error:
         raise DataError(
             f"the samples can't be split as data.test_fraction and resampling ask: {error}"
@@ -212,7 +213,7 @@ def make_splits(dataset: Dataset, request: SplitsRequest) -> Splits:
     }
     by_name[FINAL] = Split(development, everything[:0])
     splits = Splits(test, by_name)
-    check(splits, dataset, plan["method"])
+    check(splits, dataset, plan["method"], held_back)
     if request.measure is not None:
         _check_measure(splits, dataset, request.measure)
     return splits
@@ -365,16 +366,53 @@ def _reduced(
     }
 
 
+def _held_back(
+    dataset: Dataset, development: Array, classes: Array | None, request: SplitsRequest
+) -> tuple[Array, Array]:
+    """Return what a search sees, and what only its confirmation is scored on, if anything."""
+    from sklearn import model_selection
+
+    confirm = request.confirm or {}
+    share = confirm.get("held_back")
+    if share is None:
+        return development, development[:0]
+    seed = derive_seed(_seed(request.resampling), "held back", confirm["confirm_seed"])
+    if _has_groups(dataset):
+        grouped = request.resampling["method"] == "stratified_group"
+        strata = classes[development] if classes is not None and grouped else None
+        found = group_splits.held_out(dataset.groups[development], share, seed, strata)
+        return np.delete(development, found), development[found]
+    labels = None if classes is None else classes[development]
+    splitter: Any = model_selection.ShuffleSplit(1, test_size=share, random_state=seed)
+    if labels is not None:
+        _require_strata(dataset, labels, share, "search.confirm.fraction")
+        splitter = model_selection.StratifiedShuffleSplit(1, test_size=share, random_state=seed)
+    searched, held_back = next(splitter.split(development, labels))
+    return np.sort(development[searched]), np.sort(development[held_back])
+
+
 def _draw_confirming(
-    dataset: Dataset, development: Array, classes: Array | None, plan: Mapping[str, Any]
+    dataset: Dataset,
+    searched: Array,
+    held_back: Array,
+    classes: Array | None,
+    plan: Mapping[str, Any],
 ) -> dict[str, Split]:
-    """Return the splits of the confirming stage, drawn apart from those of the search."""
+    """Return the splits of the confirming stage, drawn apart from those of the search.
+
+    Of samples that are held back, if there are any: then what the search has seen is trained on in
+    each split.
+    """
     if plan["method"] == "folds":
         stratified = "kfold" if classes is None else "stratified"
         plan = {**plan, "method": "group" if _has_groups(dataset) else stratified}
     plan = {**plan, "seed": derive_seed(_seed(plan), "confirm", plan["confirm_seed"])}
-    drawn = _draw(dataset, development, classes, plan)
-    return {f"c{name.removeprefix('r')}": split for name, split in drawn}
+    drawn = _draw(dataset, held_back if len(held_back) else searched, classes, plan)
+    also = searched if len(held_back) else searched[:0]
+    return {
+        f"c{name.removeprefix('r')}": Split(np.union1d(split.training, also), split.validation)
+        for name, split in drawn
+    }
 
 
 def _inner(
@@ -466,8 +504,17 @@ def _has_groups(dataset: Dataset) -> bool:
     return bool(len(np.unique(dataset.groups)) < len(dataset.groups))
 
 
-def check(splits: Splits, dataset: Dataset, method: str) -> None:
+def check(splits: Splits, dataset: Dataset, method: str, held_back: Array | None = None) -> None:
     """Verify what every comparison rests on.
+
+    Parameters
+    ----------
+    splits : Splits
+    dataset : Dataset
+    method : str
+        ``resampling.method``.
+    held_back : array of int64, optional
+        What only the confirmation of a search is scored on.
 
     Raises
     ------
@@ -499,6 +546,9 @@ def check(splits: Splits, dataset: Dataset, method: str) -> None:
         )
         used = np.union1d(split.training, split.validation)
         _require(not np.intersect1d(used, splits.test).size, f"{name}: test samples are used")
+        if held_back is not None and not name.startswith("c"):
+            seen = np.intersect1d(used, held_back)
+            _require(not seen.size, f"{name}: samples are used that are held back")
         if _keeps_groups(dataset, method):
             shared = np.intersect1d(
                 dataset.groups[split.training], dataset.groups[split.validation]
@@ -514,8 +564,12 @@ def check(splits: Splits, dataset: Dataset, method: str) -> None:
             validated.setdefault(name.partition("f")[0], []).append(split.validation)
     if method not in ("holdout", "forward"):
         for repeat, parts in validated.items():
+            expected = development
+            if held_back is not None and held_back.size:
+                is_confirming = repeat.startswith("c")
+                expected = held_back if is_confirming else np.setdiff1d(development, held_back)
             _require(
-                np.array_equal(np.sort(np.concatenate(parts)), development),
+                np.array_equal(np.sort(np.concatenate(parts)), expected),
                 f"{repeat}: not every sample is validated exactly once",
             )
 

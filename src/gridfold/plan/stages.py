@@ -114,7 +114,8 @@ def confirming_plan(study: Study) -> dict[str, Any] | None:
             # With groups or classes as the data has them, see `splits`.
             plan["method"] = "folds"
     plan["repeats"] = wanted.repeats or study.resampling.repeats
-    return {**plan, "confirm_seed": wanted.seed}
+    held_back = {"held_back": wanted.fraction} if wanted.samples == "held_back" else {}
+    return {**plan, "confirm_seed": wanted.seed, **held_back}
 
 
 def confirming_splits(study: Study) -> tuple[str, ...]:

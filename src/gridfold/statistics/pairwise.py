@@ -132,7 +132,7 @@ def _ahead(scored: Scored) -> Scores:
     """
     scores = scored.scores.to_numpy(float) * scored.sign
     with np.errstate(invalid="ignore"):
-        ahead = scores[:, [0]] - scores
+        ahead: Scores = scores[:, [0]] - scores
     step = math.sqrt(6 * scored.test.least_variance)
     ahead[np.abs(ahead) < step / 2] = 0
     return ahead

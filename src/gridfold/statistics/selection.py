@@ -140,9 +140,11 @@ def estimate_selection(
             "repeated on them.",
         )
     last = _luck(scorer, targets, groups, compared, predictions, selected.id)
-    before = None
+    before, unseen = None, False
     if explored is not None:
         found = _predictions(explored)
+        unseen = not np.intersect1d(_samples(predictions), _samples(found)).size
+    if explored is not None and not unseen:
         before = _luck(scorer, targets, groups, explored, found, selected.id)
     known = [part for part in (last, before) if part is not None]
     if not known:
@@ -169,6 +171,7 @@ def estimate_selection(
         drawn_optimism=drawn,
         explored=0 if before is None else before.candidates,
         chosen={compared.ids[i]: float(shares[i]) for i in np.flatnonzero(shares)},
+        unseen=unseen,
     )
 
 
@@ -251,6 +254,12 @@ def _predictions(candidates: Candidates) -> list[_Predictions]:
                 stacked(rows["prediction"])[order],
             )
     return [found[candidate] for candidate in candidates.ids]
+
+
+def _samples(predictions: Sequence[_Predictions]) -> Array:
+    """Return the samples that are predicted, of the candidate that has most of them."""
+    parts = max(predictions, key=len, default={})
+    return np.unique(np.concatenate([part for part, _ in parts.values()] or [np.arange(0)]))
 
 
 def _reproduces(

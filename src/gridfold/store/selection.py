@@ -35,6 +35,9 @@ class SelectionFacts:
     chosen : dict of str to float
         Share of bootstrap samples on which each configuration is the best; those that never are
         are left out.
+    unseen : bool
+        Whether the scores that were compared are of samples that the search before never saw, so
+        that only the luck of the finalists counts.
     """
 
     corrected: float | None
@@ -48,6 +51,7 @@ class SelectionFacts:
     drawn_optimism: float | None = None
     explored: int = 0
     chosen: dict[str, float] = field(default_factory=dict)
+    unseen: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,9 @@ class Selection(Record):
 
     @property
     def explored(self) -> int:
-        """Configurations that were tried, those of cheaper stages included."""
+        """Configurations that its score is the best of: all that were tried on its samples."""
+        if self.estimate is not None and self.estimate.unseen:
+            return self.configurations
         return max(self.configurations, self.tried or 0)
 
     @property

@@ -146,6 +146,14 @@ def test_the_large_number_is_corrected_for_the_selection(tmp_path: Path) -> None
     assert "the best of many" not in answer
 
 
+def test_the_ranking_says_that_its_scores_are_as_selected(tmp_path: Path) -> None:
+    study = finished(tmp_path)
+    assert "Scores are as selected" not in page_of(study, tmp_path).section("configurations")
+    section = page_of(corrected(study), tmp_path).section("configurations")
+    assert "Scores are as selected: that of the first configuration is the best of all" in section
+    assert "mean over the 3 classes, each counting the same (macro)" in section
+
+
 def test_what_the_correction_could_not_repeat_is_said(tmp_path: Path) -> None:
     study = finished(tmp_path)
     study.best = replace(study.best, tried=90)

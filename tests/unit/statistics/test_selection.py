@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -291,3 +292,33 @@ def test_what_was_explored_counts_where_it_was_luckier(tmp_path: Path) -> None:
     # The choice among five finalists explains a part of it, that among all hundred the rest.
     assert np.mean(corrected) == pytest.approx(0.5, abs=0.02)
     assert np.mean(by_finalists) > np.mean(corrected) + 0.02
+
+
+def test_what_was_explored_on_other_samples_flatters_nobody(tmp_path: Path) -> None:
+    random = np.random.default_rng(11)
+    targets, predictions = guesses(random, 10, 60)
+    rows: dict[str, list[pd.DataFrame]] = {"r": [], "c": []}
+    for position, each in enumerate(predictions):
+        for stage, first in (("r", 0), ("c", 30)):
+            for fold, part in enumerate(np.array_split(np.arange(first, first + 30), 3)):
+                if stage == "r" or position < 3:
+                    identity = {"config_id": str(position), "split": f"{stage}0f{fold}"}
+                    found = list(np.asarray(each[part], np.float32))
+                    table = pd.DataFrame({**identity, "sample": part, "prediction": found})
+                    rows[stage].append(table)
+    candidates = {}
+    for stage, tables in rows.items():
+        pd.concat(tables).to_parquet(tmp_path / f"{stage}.parquet")
+        ids = [str(i) for i in range(10 if stage == "r" else 3)]
+        splits = [f"{stage}0f{fold}" for fold in range(3)]
+        candidates[stage] = Candidates(ids, splits, [tmp_path / f"{stage}.parquet"])
+    parts = np.array_split(np.arange(30, 60), 3)
+    expected = {
+        f"c0f{fold}": float(((predictions[0][part, 0] > 0.5) == targets[part]).mean())
+        for fold, part in enumerate(parts)
+    }
+    selected = Selected("0", expected, 0.5, 0.0, 30)
+    given = Scorer("accuracy"), selected, targets, np.arange(60), candidates["c"], 0.95
+    found = estimate_selection(*given, candidates["r"])
+    assert found == replace(estimate_selection(*given), unseen=True)
+    assert (found.explored, found.candidates) == (0, 3)

@@ -126,15 +126,20 @@ def _over_splits(best: Selection, level: str) -> str:
 def _luck(best: Selection) -> list[str]:
     """Say what the score is corrected for, or that it is not."""
     estimate, mean = best.estimate, number(best.mean, best.decimals)
+    unseen = estimate is not None and estimate.unseen
+    before = [
+        f"on samples that the search of {best.tried or 0:,} configurations never saw"
+    ] * unseen
     if best.explored < 2:
-        return []
+        return before
     if estimate is None or estimate.corrected is None:
-        return [f"not corrected for being the best of {best.explored:,} configurations"]
+        return [*before, f"not corrected for being the best of {best.explored:,} configurations"]
     known = max(estimate.candidates, min(estimate.explored, best.explored))
     part = "" if known >= best.explored else f", of which {known:,} could be repeated"
     return [
+        *before,
         f"corrected for being the best of {best.explored:,} configurations{part}; as selected, the "
-        f"mean is {mean}"
+        f"mean is {mean}",
     ]
 
 

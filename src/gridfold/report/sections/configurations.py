@@ -36,6 +36,7 @@ from gridfold.wording import (
     measure_name,
     memory,
     number,
+    of_classes,
     p_value,
     percent,
     shorten,
@@ -54,7 +55,10 @@ def configurations(study: ReportInput) -> ReportSection:
         "Configurations",
         {
             "table": configurations_table(
-                study.tables.configurations, study.best, all_measures(trials)
+                study.tables.configurations,
+                study.best,
+                all_measures(trials),
+                study.manifest.class_names,
             ),
             "table_file": BESIDE.table_csv("configurations"),
             "methods": [
@@ -68,7 +72,10 @@ def configurations(study: ReportInput) -> ReportSection:
 
 
 def configurations_table(
-    configurations: pd.DataFrame, best: Selection, measures: Sequence[str]
+    configurations: pd.DataFrame,
+    best: Selection,
+    measures: Sequence[str],
+    classes: Sequence[str] | None = None,
 ) -> Table:
     """Return the ranking, at most 500 rows of it.
 
@@ -78,6 +85,8 @@ def configurations_table(
     best : Selection
     measures : sequence of str
         All measures; those that do not rank become extra columns.
+    classes : sequence of str, optional
+        Names of the classes; of two, the positive one last.
     """
     shown = configurations.head(MOST_ROWS)
     measure = best.measure
@@ -87,7 +96,7 @@ def configurations_table(
         (Heading("Rank"), lambda row: numeric_cell(row["rank"], str(row["rank"]))),
         (Heading("Configuration", numeric=False), configuration_cell),
         *_axis_columns(shown),
-        _mean_column(shown, measure, intervals),
+        _mean_column(shown, measure, intervals, classes),
     ]
     places = decimals_of(shown.to_dict("records"), measure)
     if (shown["n_failed"] > 0).any():
@@ -127,7 +136,7 @@ def configurations_table(
         ),
     ]
     others = [name for name in measures if name != measure]
-    columns += [_mean_column(shown, name, intervals, extra=True) for name in others]
+    columns += [_mean_column(shown, name, intervals, classes, extra=True) for name in others]
     columns += _cost_columns(shown)
     return table_of(columns, shown, len(configurations))
 
@@ -185,7 +194,12 @@ def _short(value: float) -> str:
 
 
 def _mean_column(
-    shown: pd.DataFrame, measure: str, intervals: bool, *, extra: bool = False
+    shown: pd.DataFrame,
+    measure: str,
+    intervals: bool,
+    classes: Sequence[str] | None,
+    *,
+    extra: bool = False,
 ) -> TableColumn:
     places = decimals_of(shown.to_dict("records"), measure)
 
@@ -197,6 +211,8 @@ def _mean_column(
         return numeric_cell(mean, text)
 
     explanation = "mean over splits" + (" ± half its confidence interval" if intervals else "")
+    if of := of_classes(measure, classes):
+        explanation += f"; {of}"
     name = measure_name(measure)
     return Heading(f"{name[0].upper()}{name[1:]}", explanation, extra=extra), cell
 
@@ -208,6 +224,11 @@ def _methods(best: Selection, trials: pd.DataFrame) -> list[str]:
         f"Ranked by the mean of {name} over the splits ({direction(best.measure)}); "
         "configurations that lost trials come last. All configurations share the same splits."
     ]
+    if best.headline.is_corrected:
+        lines.append(
+            "Scores are as selected: that of the first configuration is the best of all, and the "
+            "answer above quotes it corrected for that."
+        )
     if trials["split"].nunique() > 1:
         lines += [
             f"± is half the {level} confidence interval of the mean: Student's t with the variance "

@@ -23,7 +23,12 @@ def search(study: ReportInput) -> ReportSection | None:
     content = {
         "sentences": [
             _effort(study.search, stages),
-            *optimism(study.search, study.best.config_id, measure),
+            *optimism(
+                study.search,
+                study.best.config_id,
+                measure,
+                unseen=study.best.estimate is not None and study.best.estimate.unseen,
+            ),
         ],
         "stages": _table(stages, measure),
         "search_file": BESIDE.table_csv("search"),
@@ -82,7 +87,9 @@ def _effort(steps: pd.DataFrame, stages: pd.DataFrame) -> str:
     )
 
 
-def optimism(steps: pd.DataFrame, selected: str, measure: str) -> Iterator[str]:
+def optimism(
+    steps: pd.DataFrame, selected: str, measure: str, *, unseen: bool = False
+) -> Iterator[str]:
     """Say how the search's own estimates compare with the confirmed ones.
 
     Parameters
@@ -92,6 +99,8 @@ def optimism(steps: pd.DataFrame, selected: str, measure: str) -> Iterator[str]:
     selected : str
         Id of the selected configuration.
     measure : str
+    unseen : bool
+        Whether confirmed scores are of samples that the search never saw.
     """
     confirmed = steps[steps["stage"] == CONFIRM].set_index("config_id")["score"].dropna()
     if not len(confirmed):
@@ -101,7 +110,10 @@ def optimism(steps: pd.DataFrame, selected: str, measure: str) -> Iterator[str]:
         )
         return
     yield (
-        "The confirmation draws new splits of the same samples. It takes out the luck that a "
+        "The confirmation scores the finalists on samples that the search never saw, so only the "
+        "choice among the finalists flatters their best one."
+        if unseen
+        else "The confirmation draws new splits of the same samples. It takes out the luck that a "
         "configuration had with the old splits and the starts of its trainings, and not the luck "
         "that it had with these samples, by which it became a finalist: confirmed scores are still "
         "those of the best of all that were tried. The corrected score counts all of these; only "

@@ -79,6 +79,13 @@ def _confirm_problems(search: Any, resampling: Any) -> Iterator[Problem]:
     confirm, method = search.confirm, resampling.method
     if confirm is None or method not in ORDERED_METHODS:
         return
+    if confirm.samples == "held_back":
+        yield Problem(
+            ("search", "confirm", "samples"),
+            f"held_back with `resampling.method: {method}`, whose search would know later times "
+            "than the samples that are held back, or earlier ones",
+            "allowed: all",
+        )
     if confirm.folds in (None, resampling.folds):
         yield Problem(
             ("search", "confirm", "folds"),

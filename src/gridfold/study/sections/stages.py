@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -71,3 +71,12 @@ class Confirm(Section):
         None, description="Repetitions; default those of `resampling`."
     )
     seed: NonNegativeInt = Field(0, description="Seed of the splits, with that of `resampling`.")
+    samples: Literal["all", "held_back"] = Field(
+        "all",
+        description="`all`: new splits of all samples but the test set, on which the finalists "
+        "have had their luck already; `held_back`: the search never sees a part of the samples, "
+        "and the finalists are scored on these alone, after training on all others.",
+    )
+    fraction: OpenShare = Field(
+        0.3, description="Share of the samples, test set left out, for `samples: held_back`."
+    )
