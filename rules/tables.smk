@@ -137,7 +137,7 @@ rule compare_configurations:
         PATHS.benchmark("compare_configurations")
     resources:
         turn=1,
-        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        mem_mb=lambda wildcards, attempt: SIZES.comparison_memory(attempt),
         runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
     params:
         request=lambda wildcards: REQUESTS.comparison().text(),

@@ -270,7 +270,7 @@ def _answer(report: Report) -> None:
         (rf"Each of the {NUMBER} other configurations may be as good or better, .*", _all_may_be),
         (r"It is the best of the (\d+) configurations, .*", _none_may_be),
         (
-            rf"The smallest configuration that is within one standard error of their difference is "
+            rf"The smallest configuration within one standard error of the selected one is "
             rf"number (\d+), “(.*)”: {NUMBER} instead of {NUMBER} weights, mean {NUMBER}, "
             rf"difference {NUMBER} \(95% interval {NUMBER} to {NUMBER}\)\.",
             _smallest,
