@@ -1,7 +1,7 @@
-"""Measures an audit: how long it takes, how much memory, and how often it alarms without reason.
+"""Measures an audit: time, memory, how often it alarms without reason, what copies it sees.
 
-Run by hand: ``python benchmarks/audit.py sizes`` and ``python benchmarks/audit.py alarms``. What
-docs/audit.md says of both is what it has printed.
+Run by hand: ``python benchmarks/audit.py sizes``, ``alarms`` and ``power``. What docs/audit.md says
+of them is what it has printed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from sklearn import datasets
 
+from gridfold.audit import neighbours
 from gridfold.audit.audit import audit
 from gridfold.audit.material import Material
 from gridfold.data.dataset import Dataset, prepare
@@ -171,16 +172,55 @@ def alarms() -> None:
     print(f"{dict(counts) or 'none'} in {total} audits")
 
 
+def power() -> None:
+    """Print how often near copies are found, by their number and by how near they are."""
+    print("| data | copies | noise [SD] | found |", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("breast_cancer", "digits", "diabetes"):
+            features, targets = getattr(datasets, f"load_{name}")(return_X_y=True)
+            of_numbers = name == "diabetes"
+            problem = "regression" if of_numbers else "multiclass"
+            shape = (-1, 8, 8, 1) if name == "digits" else features.shape
+            for share in (0.02, 0.05, 0.1):
+                for noise in (0.03, 0.1, 0.2):
+                    found = 0
+                    for seed in range(SEEDS):
+                        rng = np.random.default_rng(seed)
+                        copied = rng.permutation(len(features))[: int(share * len(features))]
+                        spread = features.std() if name == "digits" else features.std(axis=0)
+                        copies = features[copied]
+                        copies = copies + noise * spread * rng.normal(size=copies.shape)
+                        file = Path(folder) / "copies.npz"
+                        x = np.concatenate([features, copies]).astype(np.float32)
+                        y = np.concatenate([targets, targets[copied]])
+                        np.savez(
+                            file,
+                            x=x.reshape(-1, *shape[1:]),
+                            y=y[:, np.newaxis] if of_numbers else y,
+                        )
+                        dataset = prepare(section(file), problem)
+                        assert dataset.description is not None
+                        plan = resampling(problem)
+                        how = SplitsRequest(plan, 0.2, seed, classification=not of_numbers)
+                        request = AuditRequest(plan["method"], "mse" if of_numbers else "accuracy")
+                        splits = make_splits(dataset, how)
+                        material = Material(dataset, splits, request, dataset.description)
+                        found += bool([*neighbours.check(material)])
+                    print(f"| {name} | {share:.0%} | {noise} | {found} of {SEEDS} |", flush=True)
+
+
 def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("sizes", "alarms", "one"))
+    parser.add_argument("what", choices=("sizes", "alarms", "power", "one"))
     parser.add_argument("folder", type=Path, nargs="?", help="Of a prepared study, for `one`.")
     options = parser.parse_args()
     if options.what == "sizes":
         sizes()
     elif options.what == "alarms":
         alarms()
+    elif options.what == "power":
+        power()
     else:
         measure(options.folder)
 

@@ -17,6 +17,7 @@ SIMULATIONS = {
     "level": ("statistics_comparisons", "level"),
     "noise": ("statistics_comparisons", "noise"),
     "power": ("statistics_comparisons", "power"),
+    "coverage": ("statistics_comparisons", "coverage"),
     "choice": ("statistics_comparisons", "choice"),
     "baselines": ("statistics_baselines", "favour"),
     "chance": ("statistics_baselines", "chance"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +87,7 @@ def level(studies: int = 200) -> None:
 # Studies of many splits take long.
 _FEWER = {2: 1, 3: 1, 5: 1, 10: 2, 100: 5}
 
-_NOISE = {
+_NOISE: dict[str, Callable[[int, np.random.Generator], Array]] = {
     "equal": lambda count, random: np.ones(count),
     "1 to 4, log-uniform": lambda count, random: np.exp(random.uniform(0, math.log(4), count)),
     "one of 4, others 1": lambda count, random: np.r_[4.0, np.ones(count - 1)],
@@ -98,12 +99,12 @@ _NOISE = {
 }
 
 
-def noise(studies: int = 200) -> None:
+def noise(studies: int = 300) -> None:
     """Print how often equally good configurations of unequal noise seem to differ."""
-    counts = (2, 3, 4, 6, 16, 40)
+    counts = (3, 6, 16)
     print(f"| resampling | SDs | {' | '.join(map(str, counts))} |")
     print(f"|---|---|{'---:|' * len(counts)}", flush=True)
-    for resampling in RESAMPLINGS:
+    for resampling in RESAMPLINGS[:4]:
         for name, sds in _NOISE.items():
             cells = []
             for count in counts:
@@ -114,7 +115,7 @@ def noise(studies: int = 200) -> None:
                         resampling,
                         False,
                     )
-                    for _ in range(studies if count < 40 else studies // 2)
+                    for _ in range(studies)
                 ]
                 cells.append(_percent(np.mean([f.moderated for f in found])))
             print(f"| {resampling} | {name} | {' | '.join(cells)} |", flush=True)
@@ -152,6 +153,29 @@ def power(studies: int = 200) -> None:
                 f"| {resampling} | {count} | {' | '.join(cells)} | {np.mean(sizes):.1f} |",
                 flush=True,
             )
+
+
+def coverage(studies: int = 500) -> None:
+    """Print how often the set of those that may be the best holds a given one of equally good ones.
+
+    No other truth is harder: each of them is the best one.
+    """
+    cases = [(2, 1.0), (3, 1.0), (4, 1.0), (8, 1.0), (4, 4.0), (8, 4.0)]
+    heads = [f"{count}, one of 4 SD" if sd > 1 else f"{count}" for count, sd in cases]
+    print(f"| resampling | {' | '.join(heads)} |")
+    print(f"|---|{'---:|' * len(cases)}", flush=True)
+    for resampling in RESAMPLINGS[:4]:
+        cells = []
+        for count, sd in cases:
+            random, sds = np.random.default_rng(5), np.ones(count)
+            # Not that of the one that is looked for.
+            sds[1] = sd
+            found = [
+                _outcome(gaussian(resampling, sds, random), resampling, False).holds
+                for _ in range(studies)
+            ]
+            cells.append(_percent(np.mean(found)))
+        print(f"| {resampling} | {' | '.join(cells)} |", flush=True)
 
 
 def choice(studies: int = 300) -> None:

@@ -80,3 +80,20 @@ def test_a_single_test_sample_has_a_score_and_no_interval(tmp_path: Path) -> Non
     assert "on 1 sample\n" in said
     page, _ = page_and_card(workspace)
     assert "no confidence interval: one test sample says nothing" in page
+
+
+def test_folds_of_a_single_value_have_no_r2_and_are_named(tmp_path: Path) -> None:
+    """With repeats; the test set has one value, too."""
+    numbers = random.Random(3)
+    rows = [f"{numbers.gauss(0, 1):.4f},{2.5 if i in (3, 40, 70) else 0}" for i in range(90)]
+    (tmp_path / "flat.csv").write_text("\n".join(["a,y", *rows]) + "\n")
+    workspace = Workspace(tmp_path)
+    data = {"source": "csv", "path": "flat.csv", "targets": ["y"], "test_fraction": 0.1}
+    wanted = study(data, "regression", "r2", method="kfold", folds=5, repeats=2)
+    said = workspace.snakemake(wanted).stderr
+    assert "r2 is not defined on r0f" in said
+    assert "which has one value only" in said
+    assert "held-out test not defined on 9 samples" in said
+    page, card = page_and_card(workspace)
+    assert "R² is not defined on r0f" in page
+    assert card["cross_validation"]["n_splits"] < 10

@@ -20,7 +20,7 @@ from gridfold.study.sections.resampling import ORDERED_METHODS, share_of
 from gridfold.wording import first_of, shorten
 
 # Numbers of the features that a check holds at once, 4 bytes each.
-_MOST_NUMBERS = 20_000_000
+_MOST_NUMBERS = 10_000_000
 # Samples from which a check draws.
 _MOST_SAMPLES = 20_000
 # Below these many samples, nothing can be told from chance.

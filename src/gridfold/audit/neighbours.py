@@ -17,7 +17,7 @@ _QUERIES = 1000
 _NEIGHBOURS, _BLOCKS = 10, 200
 # A neighbour is suspiciously near at this share of the distance to the tenth one, or at less where
 # more than one in a thousand samples would come so near by chance.
-_NEAR, _CHANCE = 0.1, 1e-3
+_NEAR, _CHANCE = 0.25, 1e-3
 # Shares of the looked-at samples that matter: for an error, and for a warning.
 _MANY, _SOME = 0.05, 0.01
 _LEAST = 3

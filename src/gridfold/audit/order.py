@@ -90,9 +90,9 @@ def _serial(material: Material) -> Iterator[Finding]:
         "GF107",
         "warning",
         f"Rows that follow each other are alike: the typical feature differs between them by "
-        f"{percent(round(typical, 2))} of what it does ten rows apart. They seem to be measured "
-        f"one after another, and `resampling.method: {material.request.method}` puts neighbours on "
-        "both sides of each split.",
+        f"{percent(round(typical, 2))} of what it does ten rows apart. They seem to be listed or "
+        f"measured one after another, and `resampling.method: {material.request.method}` puts "
+        "neighbours on both sides of each split.",
         "Name the column of time in `data.time` and use `resampling.method: blocked` or `forward`, "
         "or name in `data.groups` what was measured in one go.",
     )

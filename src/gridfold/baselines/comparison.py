@@ -11,9 +11,9 @@ from gridfold.baselines.fitting import TEST
 from gridfold.baselines.names import baseline_name
 from gridfold.problems import Measure
 from gridfold.requests import ComparedBaselinesRequest
-from gridfold.statistics.intervals import mean_interval, rounding_variance
 from gridfold.statistics.pairwise import compare_with_selected
 from gridfold.statistics.scored import Scored
+from gridfold.statistics.summary import scores_over_splits
 from gridfold.tables.trials import Column, all_measures
 
 BASELINE_COLUMNS = (
@@ -88,7 +88,6 @@ def compare_baselines(
     for baseline, own in baselines.groupby("baseline", sort=False):
         on_test, on_splits = own[own["split"] == TEST], own[own["split"] != TEST]
         good = on_splits[on_splits["status"] == "finished"]
-        ratio = float((good["n_validation"] / good["n_train"]).mean()) if len(good) else 0.0
         reasons = on_splits.loc[on_splits["reason"] != "", "reason"]
         row: dict[str, Any] = {
             "baseline": baseline,
@@ -100,17 +99,8 @@ def compare_baselines(
             "test_score": on_test[measure].mean(),
             "seconds": own["seconds"].sum(),
         }
-        for name in dict.fromkeys([measure, *names]):
-            least = rounding_variance(name, good[name], good["n_validation"])
-            interval = mean_interval(good[name], ratio, request.confidence, least)
-            low, high = np.clip([interval.low, interval.high], *Measure.of(name).range)
-            row |= {
-                f"{name}_mean": interval.mean,
-                f"{name}_sd": interval.sd,
-                f"{name}_low": low,
-                f"{name}_high": high,
-            }
-        rows.append(row)
+        known = dict.fromkeys([measure, *names])
+        rows.append(row | scores_over_splits(good, known, request.confidence))
     table = pd.DataFrame(rows, columns=None if rows else ["baseline", f"{measure}_mean"])
     table = table.merge(_paired(request, selected, baselines), on="baseline", how="left")
     table["n_splits"] = table["n_splits"].fillna(0).astype("int64")

@@ -20,6 +20,8 @@ _TREE, _TREE_NUMBER = 2e-3, 2e-8
 _MOST_ITERATIONS, _LEAST_ITERATIONS = 100, 20
 # A learner that is fitted on fewer samples than this, for want of time, says nothing.
 LEAST_SAMPLES = 200
+# Scoring takes up to a tenth of a second.
+MOST_SPLITS = 200
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ class Samples:
 
 
 def predict(name: str, samples: Samples, rows: Array) -> Array:
-    """Fit a baseline and predict others samples with it.
+    """Fit a baseline and predict other samples with it.
 
     Parameters
     ----------

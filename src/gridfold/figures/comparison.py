@@ -103,7 +103,7 @@ def _ranks_alt(title: str, test: RankTest) -> str:
     (first, best), (last, worst) = ordered[0], ordered[-1]
     verdict = (
         "which the test can’t tell apart"
-        if worst - best < test.critical_difference
+        if worst - best < test.critical_difference or not test.can_reject
         else "which differ significantly"
     )
     return (

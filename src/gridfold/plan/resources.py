@@ -45,7 +45,7 @@ _READ_DATA = 500.0
 _PIECES = 1000.0
 _READ_IN_PIECES = ("images", "npy")
 # MB of an audit of any data, measured by benchmarks/audit.py.
-_AUDIT = 600
+_AUDIT = 900
 # Of a weight: itself, gradient, two moments, the best epoch's, and those two checkpoints hold.
 _WEIGHT_COPIES = 10
 # Of an activation: itself and its gradient.

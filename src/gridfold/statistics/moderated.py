@@ -281,11 +281,11 @@ class PairedTest:
         Returns
         -------
         array of bool of shape (configurations,)
-            Where nothing can be tested, all.
+            Where nothing can be tested, all but those that are infinitely bad.
         """
         values = np.asarray(scores, np.float64)
         count = values.shape[1]
-        found = np.ones(count, bool)
+        found = ~np.isneginf(values).any(axis=0)
         level = (1 - confidence) / max(1, count - 1)
         for place in range(min(count, _MOST_IN_PRIOR)):
             ahead = self.differences(values, values[:, place])

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
 
 from gridfold.arrays import Scores
 from gridfold.statistics.intervals import holm
@@ -132,7 +131,7 @@ def _ahead(scored: Scored) -> Scores:
     """
     scores = scored.scores.to_numpy(float) * scored.sign
     with np.errstate(invalid="ignore"):
-        ahead = scores[:, [0]] - scores
+        ahead: Scores = scores[:, [0]] - scores
     step = math.sqrt(6 * scored.test.least_variance)
     ahead[np.abs(ahead) < step / 2] = 0
     return ahead
@@ -187,6 +186,8 @@ _LARGEST_NONCENTRALITY = 1e6
 
 def _noncentrality(t: float, freedom: float, level: float) -> float:
     """Return the noncentrality at which `t` is the quantile `level` of noncentral t, or NaN."""
+    from scipy import special
+
     found = float(special.nctdtrinc(freedom, level, t))
     return found if abs(found) < _LARGEST_NONCENTRALITY else math.nan
 
@@ -225,6 +226,8 @@ def wilcoxon_obstacle(splits: int, repeats: int, comparisons: int, alpha: float)
 
 
 def _wilcoxon(scored: Scored, ahead: Scores) -> Scores:
+    from scipy import stats
+
     splits, count = scored.scores.shape
     nothing = np.full(count, np.nan)
     if count < 2 or wilcoxon_obstacle(splits, scored.repeats, count - 1, scored.alpha):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -80,7 +82,6 @@ def summarise(trials: pd.DataFrame, request: SummaryRequest) -> pd.DataFrame:
     rows = []
     for config_id, group in trials.groupby("config_id", sort=False):
         good = group[group["status"] == "finished"]
-        ratio = float((good["n_validation"] / good["n_train"]).mean()) if len(good) else 0.0
         first = group.iloc[0]
         row = {
             "config_id": config_id,
@@ -96,20 +97,38 @@ def summarise(trials: pd.DataFrame, request: SummaryRequest) -> pd.DataFrame:
             "fit_seconds_sum": good["fit_seconds"].sum(),
             **_cost(group),
         }
-        for name in measures:
-            least = rounding_variance(name, good[name], good["n_validation"])
-            interval = mean_interval(good[name], ratio, request.confidence, least)
-            low, high = np.clip([interval.low, interval.high], *Measure.of(name).range)
-            row |= {
-                f"{name}_mean": interval.mean,
-                f"{name}_sd": interval.sd,
-                f"{name}_low": low,
-                f"{name}_high": high,
-            }
-        rows.append(row)
+        rows.append(row | scores_over_splits(good, measures, request.confidence))
     # Whole numbers stay whole although configurations without this axis have none.
     table = pd.DataFrame(rows).astype({axis: trials[axis].dtype for axis in axes})
     return _compared(_ranked(table, measure), trials, request)
+
+
+def scores_over_splits(
+    scored: pd.DataFrame, measures: Iterable[str], confidence: float
+) -> dict[str, float]:
+    """Return ``<measure>_mean``, ``_sd``, ``_low`` and ``_high`` of scores over the splits.
+
+    Parameters
+    ----------
+    scored : DataFrame
+        A row for each split that has scores, with ``n_train`` and ``n_validation``.
+    measures : iterable of str
+        Its columns of scores. Intervals end at the range of the measure.
+    confidence : float
+    """
+    ratio = float((scored["n_validation"] / scored["n_train"]).mean()) if len(scored) else 0.0
+    found: dict[str, float] = {}
+    for name in measures:
+        least = rounding_variance(name, scored[name], scored["n_validation"])
+        interval = mean_interval(scored[name], ratio, confidence, least)
+        low, high = np.clip([interval.low, interval.high], *Measure.of(name).range)
+        found |= {
+            f"{name}_mean": interval.mean,
+            f"{name}_sd": interval.sd,
+            f"{name}_low": low,
+            f"{name}_high": high,
+        }
+    return found
 
 
 def _cost(trials: pd.DataFrame) -> dict[str, float]:

@@ -287,3 +287,12 @@ def test_iterations_follow_the_number_of_trees() -> None:
     assert many.iterations * 500 * 2e-3 > SECONDS_PER_BASELINE / 6
     assert many.samples("gradient_boosting") == 0
     assert LEAST_SAMPLES == 200
+
+
+def test_many_splits_are_not_all_fitted(tmp_path: Path) -> None:
+    asked = {"baselines": ["constant"]}
+    folds = {"method": "kfold", "folds": 3, "repeats": 100}
+    table, _, _ = fitted(tmp_path, report=asked, resampling=folds)
+    names = [name for name in table["split"] if name != TEST]
+    assert len(set(names)) == len(names) == 200
+    assert {"r0f0", "r99f1"} <= set(names)

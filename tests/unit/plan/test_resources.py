@@ -94,6 +94,8 @@ def test_every_attempt_asks_for_more(tmp_path: Path) -> None:
         asked.data_memory,
         asked.data_minutes,
         asked.table_memory,
+        asked.baselines_memory,
+        asked.baselines_minutes,
         asked.table_minutes,
     ):
         assert ask(2) == 2 * ask(1)

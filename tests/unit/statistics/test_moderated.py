@@ -170,6 +170,13 @@ def test_where_nothing_can_be_told_all_may_be(scores: Floats) -> None:
     assert len(PairedTest.of(scores[:, :0], FIVE_FOLDS).may_be_best(scores[:, :0], 0.95)) == 0
 
 
+def test_what_diverges_is_not_the_best() -> None:
+    scores = noise(5, 4, seed=16)
+    scores[:, 2], scores[1, 3] = -math.inf, -math.inf
+    found = PairedTest.of(scores, FIVE_FOLDS).may_be_best(scores, 0.95)
+    assert found.tolist() == [True, True, False, False]
+
+
 @pytest.mark.parametrize(("folds", "gap"), [(5, 0.0), (5, 1.0), (10, 1.0)])
 def test_the_set_holds_the_best_as_often_as_it_promises(folds: int, gap: float) -> None:
     random, rho = np.random.default_rng(14), 1 / folds

@@ -131,6 +131,9 @@ def _sentences(table: pd.DataFrame, best: Selection) -> Iterator[str]:
         "of the choice of the selected one among "
         f"{counted(best.tried or best.configurations, 'configuration')}, which favours it."
     )
+    most = int(table["n_splits"].max())
+    if 0 < most < best.n_splits:
+        yield f"They are compared on {most:,} of {counted(best.n_splits, 'split')}."
     for row in table.to_dict("records"):
         if row["n_failed"]:
             yield (
