@@ -11,6 +11,7 @@ from scipy import stats
 
 from gridfold.arrays import Array, Scores
 from gridfold.errors import TrialFailure
+from gridfold.statistics.weighted import is_fast, weighted_score
 from gridfold.training.measures import Scorer
 
 _RESAMPLES = 1000
@@ -134,7 +135,7 @@ def studentised(losses: Scores, confidence: float) -> tuple[float, float] | None
 def scores_of_draws(scorer: Scorer, targets: Array, predictions: Array) -> DrawnScores:
     """Return a function that scores draws of samples; NaN or infinite where there is no score.
 
-    Many draws at once where the measure is a mean over samples or an area under the ROC curve:
+    Many draws at once where the measure allows it (:mod:`gridfold.statistics.weighted`):
     scikit-learn scores one at a time, and a thousand take up to ten seconds.
 
     Parameters
@@ -143,40 +144,24 @@ def scores_of_draws(scorer: Scorer, targets: Array, predictions: Array) -> Drawn
     targets, predictions
         As in :func:`gridfold.training.measures.score`.
     """
-    if scorer.measure in ("roc_auc", "roc_auc_ovr"):
-        return _rank_areas(targets, predictions)
-    if scorer.is_mean:
-        losses = scorer.losses(targets, predictions)
-        return lambda draws, axis: losses[draws].mean(axis)
+    if not is_fast(scorer):
 
-    def score(draw: Array) -> float:
-        try:
-            return scorer.score(targets[draw], predictions[draw])
-        except (ValueError, TrialFailure):
-            return float("nan")
+        def one(draw: Array) -> float:
+            try:
+                return scorer.score(targets[draw], predictions[draw])
+            except (ValueError, TrialFailure):
+                return float("nan")
 
-    return lambda draws, axis: np.apply_along_axis(score, axis, draws)
+        return lambda draws, axis: np.apply_along_axis(one, axis, draws)
+    score, samples = weighted_score(scorer, targets, predictions), len(targets)
 
+    def of_draws(draws: Array, axis: int) -> Array:
+        rows = np.moveaxis(np.asarray(draws), axis, -1)
+        flat = rows.reshape(-1, rows.shape[-1])
+        # How often each sample is in each draw, counted in one array of all draws.
+        places = flat + samples * np.arange(len(flat))[:, np.newaxis]
+        counts = np.bincount(places.ravel(), minlength=len(flat) * samples)
+        found = score(counts.reshape(-1, samples).astype(np.float64))
+        return np.asarray(found.reshape(rows.shape[:-1]))
 
-def _rank_areas(targets: Array, predictions: Array) -> DrawnScores:
-    """Return what reckons areas under ROC curves by sums of ranks (Mann & Whitney, 1947)."""
-    codes = [1] if predictions.shape[1] == 1 else range(predictions.shape[1])
-
-    def areas(draws: Array, axis: int) -> Array:
-        one_by_one = []
-        for column, code in enumerate(codes):
-            positive = targets[draws] == code
-            n = positive.sum(axis)
-            ranks = stats.rankdata(predictions[draws, column], axis=axis)
-            with np.errstate(invalid="ignore"):
-                # A class that a draw misses, or that is all of it, has no area.
-                area = (np.where(positive, ranks, 0).sum(axis) - n * (n + 1) / 2) / (
-                    n * (draws.shape[axis] - n)
-                )
-            one_by_one.append(area)
-        known = np.isfinite(one_by_one)
-        total = np.where(known, one_by_one, 0).sum(0)
-        with np.errstate(invalid="ignore"):
-            return np.asarray(total / known.sum(0))
-
-    return areas
+    return of_draws

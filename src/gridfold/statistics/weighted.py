@@ -155,7 +155,9 @@ def _confused(scorer: Scorer, targets: Array, predictions: Array) -> WeightedSco
     true = np.asarray(targets)[:, np.newaxis] == codes
     told = classes_of(predictions, scorer.threshold)[:, np.newaxis] == codes
     indicators = [part.astype(np.float64) for part in (true & told, true, told)]
-    of_counts = _OF_CONFUSION[scorer.measure]
+    # Studies of several classes that were finished before `f1_macro` have `f1`.
+    several = scorer.measure == "f1" and predictions.shape[1] > 1
+    of_counts = _OF_CONFUSION["f1_macro" if several else scorer.measure]
     least = 2 if Measure.of(scorer.measure).needs_two_classes else 1
 
     def score(weights: Array) -> Scores:

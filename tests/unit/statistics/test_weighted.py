@@ -61,6 +61,13 @@ def test_without_samples_there_is_no_score(kind: str, measure: str) -> None:
     assert np.isnan(weighted_score(Scorer(measure), targets, predictions)(nothing)).all()
 
 
+@pytest.mark.parametrize("measure", ["f1", "roc_auc"])
+def test_several_classes_may_have_the_measures_of_earlier_versions(measure: str) -> None:
+    targets, predictions = predicted("multiclass")
+    found = weighted_score(Scorer(measure), targets, predictions)(np.ones((1, 40)))
+    assert found[0] == pytest.approx(Scorer(measure).score(targets, predictions))
+
+
 def test_r2_of_one_value_is_none() -> None:
     targets, predictions = predicted("regression")
     weights = np.zeros((1, 40))
