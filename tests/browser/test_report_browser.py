@@ -586,7 +586,7 @@ def test_without_javascript_answer_table_and_figures_are_there(
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         page = opened(browser, report)
-        assert visible(page, ".drawn img") == [True] * 5
+        assert visible(page, ".drawn img") == [True] * 3
         assert not any(visible(page, "figure.chart"))
         assert not any(visible(page, ".controls"))
         assert all(visible(page, "#ranking tbody tr"))

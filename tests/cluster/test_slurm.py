@@ -211,7 +211,7 @@ def test_a_load_of_short_trials_is_trained_once_each(
     jobs = [
         (row["Comment"], row["State"])
         for row in cluster.jobs("JobIDRaw", "Comment", "State")
-        if int(row["JobIDRaw"]) > since and row["Comment"].startswith("rule_train_")
+        if int(row["JobIDRaw"]) > since and row["Comment"].startswith("rule_train_wildcards")
     ]
     shards = [f"s{number:04d}" for number in range(1, 9)]
     assert sorted(jobs) == [(f"rule_train_wildcards_{shard}", "COMPLETED") for shard in shards]

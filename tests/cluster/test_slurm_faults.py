@@ -113,8 +113,8 @@ def test_a_hyperband_search_fits_nodes_as_large_as_a_training_job(
     clone, output = silenced
     jobs = submissions(output, clone)
     asked = {name: int(flag(line, "--cpus-per-task")) for name, line in jobs.items()}
-    assert {n for name, n in asked.items() if "rule_train_" in name} == {CORES}
-    assert {n for name, n in asked.items() if "rule_train_" not in name} == {1}
+    assert {n for name, n in asked.items() if "rule_train_wildcards" in name} == {CORES}
+    assert {n for name, n in asked.items() if "rule_train_wildcards" not in name} == {1}
     # Data, splits and what the brackets explore are one job; each decision is another.
     assert sum(name.startswith("rule_data_") for name in jobs) == 1
     assert sum(name.startswith("rule_choose_") for name in jobs) == 1

@@ -120,7 +120,7 @@ def test_the_answer_is_printed_when_a_run_ends(copy_of_finished: Workspace) -> N
     study = tiny(report={"title": "Another title"})
     answer = copy_of_finished.snakemake(study)
     assert re.search(
-        r"Best of 2 configurations: mlp units=\d+ .* accuracy 0\.\d+ ± .* held-out test 0\.\d+",
+        r"Best of 2 configurations: mlp units=\d+ .* accuracy 0\.\d+ \[.* held-out test 0\.\d+",
         answer.stderr,
     )
     assert "results/tiny/report.html" in answer.stderr

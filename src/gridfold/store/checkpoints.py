@@ -9,6 +9,7 @@ it is used.
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,7 +102,9 @@ def newest(folder: Path, epochs: int, identity: str = "") -> Checkpoint | None:
             raise
         # One flipped bit can look like encryption or an unknown compression.
         except Exception as error:
-            set_aside(file, error, "the one before it is used")
+            # Who only looks on may meet a file that the job has just removed after a newer one.
+            if os.path.lexists(file):
+                set_aside(file, error, "the one before it is used")
     return None
 
 

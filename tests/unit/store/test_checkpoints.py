@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +65,27 @@ def test_the_newest_two_are_kept(tmp_path: Path) -> None:
     assert sorted(f.name for f in tmp_path.iterdir()) == [
         "checkpoint-00003.npz",
         "checkpoint-00004.npz",
+    ]
+
+
+def test_who_only_looks_on_disturbs_no_job_that_writes(tmp_path: Path) -> None:
+    """What the job has removed meanwhile is not damaged, and nothing is set aside."""
+    done = threading.Event()
+
+    def look_on() -> None:
+        while not done.is_set():
+            checkpoints.newest(tmp_path, 1000)
+
+    with ThreadPoolExecutor(2) as pool:
+        watchers = [pool.submit(look_on) for _ in range(2)]
+        for epoch in range(1, 301):
+            at(epoch).save(tmp_path)
+        done.set()
+        for watcher in watchers:
+            watcher.result()
+    assert sorted(f.name for f in tmp_path.iterdir()) == [
+        "checkpoint-00299.npz",
+        "checkpoint-00300.npz",
     ]
 
 
