@@ -101,7 +101,9 @@ def chance_sentence(
     low, high = number(chance.low, places), number(chance.high, places)
     return [
         f"Chance level: trained once with permuted labels, on {chance.split}, it reaches "
-        f"{number(chance.score, places)}, where chance alone gives {low} to {high}."
+        f"{number(chance.score, places)}, where chance alone gives {low}"
+        # A model that always gives the same answer scores the same however labels lie.
+        + (f" to {high}." if high != low else ".")
     ]
 
 
