@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +42,24 @@ def train(trial):
 """
 
 
-def level_of(bench: Bench, measure: str = "accuracy") -> ChanceLevel:
-    configuration = bench.plan.configurations[0]
-    best = selected(configuration.id, configuration.label, measure)
-    return train_permuted(JobRequests(bench.plan).permuted(), best, bench.plan.paths, 1)
+LevelOf = Callable[..., ChanceLevel]
+
+
+@pytest.fixture(scope="module")
+def level_of() -> Iterator[LevelOf]:
+    """Return a function that trains in a process of its own, as the job does.
+
+    Here, TensorFlow may have been started with other threads by other tests.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+
+        def level(bench: Bench, measure: str = "accuracy") -> ChanceLevel:
+            configuration = bench.plan.configurations[0]
+            best = selected(configuration.id, configuration.label, measure)
+            request = JobRequests(bench.plan).permuted()
+            return process.submit(train_permuted, request, best, bench.plan.paths, 1).result()
+
+        yield level
 
 
 def dataset(targets: Any, groups: Any) -> Dataset:
@@ -96,7 +113,9 @@ def test_numbers_of_several_outputs_are_permuted_as_rows() -> None:
     assert {tuple(row) for row in rows} == {tuple(row) for row in targets}
 
 
-def test_a_training_with_permuted_labels_reaches_what_chance_gives(tmp_path: Path) -> None:
+def test_a_training_with_permuted_labels_reaches_what_chance_gives(
+    tmp_path: Path, level_of: LevelOf
+) -> None:
     bench = prepare_bench(
         tmp_path, tiny_study(data={"source": "breast_cancer"}, problem={"type": "binary"})
     )
@@ -114,7 +133,9 @@ def test_a_training_with_permuted_labels_reaches_what_chance_gives(tmp_path: Pat
     assert replace(level_of(bench), seconds=level.seconds) == level
 
 
-def test_trials_never_go_on_from_a_training_with_permuted_labels(tmp_path: Path) -> None:
+def test_trials_never_go_on_from_a_training_with_permuted_labels(
+    tmp_path: Path, level_of: LevelOf
+) -> None:
     bench = prepare_bench(tmp_path, tiny_study())
     level_of(bench)
     work = bench.work()
@@ -124,7 +145,7 @@ def test_trials_never_go_on_from_a_training_with_permuted_labels(tmp_path: Path)
 
 @pytest.mark.parametrize(("part", "leaks"), [("training_data", False), ("validation_data", True)])
 def test_a_training_that_sees_the_labels_it_is_scored_by_is_found(
-    tmp_path: Path, part: str, leaks: bool
+    tmp_path: Path, level_of: LevelOf, part: str, leaks: bool
 ) -> None:
     random = np.random.default_rng(0)
     frame = pd.DataFrame(random.normal(size=(160, 12)), columns=[f"x{i}" for i in range(12)])
@@ -143,7 +164,7 @@ def test_a_training_that_sees_the_labels_it_is_scored_by_is_found(
     assert level_of(bench).is_above_chance is leaks
 
 
-def test_a_training_that_fails_leaves_the_reason(tmp_path: Path) -> None:
+def test_a_training_that_fails_leaves_the_reason(tmp_path: Path, level_of: LevelOf) -> None:
     bench = prepare_bench(
         tmp_path,
         tiny_study(
