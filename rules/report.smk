@@ -5,6 +5,11 @@ from gridfold.report.files import page_files
 NOTEBOOK = PLAN.study.report.notebook
 if not isinstance(NOTEBOOK, str):
     NOTEBOOK = str(SCRIPTS.parent / "notebooks" / "analysis.ipynb")
+BASELINES = (
+    rules.compare_baselines.output.baselines
+    if PLAN.study.report.wanted_baselines
+    else []
+)
 
 
 # Only where the study asks for it (`report.notebook`).
@@ -71,11 +76,7 @@ rule report:
         scaling=rules.measure_scaling.output.table if PLAN.compares_world_sizes else [],
         search=rules.collect.output.search,
         search_trials=rules.collect.output.search_trials,
-        baselines=(
-            rules.compare_baselines.output.baselines
-            if PLAN.study.report.wanted_baselines
-            else []
-        ),
+        baselines=BASELINES,
         chance=rules.train_permuted.output.chance if PLAN.measures_chance else [],
         notebook=rules.run_notebook.output.html if PLAN.study.report.notebook else [],
         page=page_files(),
@@ -133,11 +134,7 @@ HANDED_ON = [
 rule describe_run:
     input:
         report=rules.report.output.html,
-        baselines=(
-            rules.compare_baselines.output.baselines
-            if PLAN.study.report.wanted_baselines
-            else []
-        ),
+        baselines=BASELINES,
         results=HANDED_ON,
         workflow=WORKFLOW,
     output:

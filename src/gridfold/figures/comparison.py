@@ -102,9 +102,9 @@ def _ranks_alt(title: str, test: RankTest) -> str:
     ordered = sorted(test.ranks.items(), key=lambda item: item[1])
     (first, best), (last, worst) = ordered[0], ordered[-1]
     verdict = (
-        "which the test can’t tell apart"
-        if worst - best < test.critical_difference or not test.can_reject
-        else "which differ significantly"
+        "which differ significantly"
+        if test.separates and test.can_reject
+        else "which the test can’t tell apart"
     )
     return (
         f"{title}: mean ranks from {best:.2f} ({shorten(first, 60)}) to {worst:.2f} "

@@ -76,14 +76,14 @@ def render(study: ReportInput) -> str:
     """Return the report as HTML."""
     environment = _environment()
     figures = {name: _embedded(figure) for name, figure in study.figures.items()}
+    written = [section for write in SECTIONS if (section := write(study)) is not None]
+    limits = answer.limits(written)
     sections = []
-    for write in SECTIONS:
-        section = write(study)
-        if section is not None:
-            template = environment.get_template(f"sections/{section.name}.html.j2")
-            text = template.render(section.content, figures=figures)
-            content = Markup(text)  # nosec B704  # its template escapes what is not ours
-            sections.append((section, content))
+    for section in written:
+        template = environment.get_template(f"sections/{section.name}.html.j2")
+        text = template.render(section.content, figures=figures, limits=limits)
+        content = Markup(text)  # nosec B704  # its template escapes what is not ours
+        sections.append((section, content))
     own_style, own_script = joined(STYLES), joined(SCRIPTS)
     style = Markup(own_style)  # nosec B704  # files of the package
     script = Markup(own_script)  # nosec B704  # files of the package

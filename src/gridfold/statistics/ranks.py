@@ -56,6 +56,12 @@ class RankTest:
         return self.least_p_value <= self.alpha
 
     @property
+    def separates(self) -> bool:
+        """Whether some mean ranks are further apart than the critical difference."""
+        ranks = self.ranks.values()
+        return max(ranks) - min(ranks) >= self.critical_difference
+
+    @property
     def can_separate(self) -> bool:
         """Whether any two mean ranks can be further apart than the critical difference."""
         return self.critical_difference < len(self.ranks) - 1

@@ -131,13 +131,15 @@ def estimate_selection(
     worth = _worth(scorer, targets, selected.samples)
     plain = _interval(measure, mean, selected, worth, confidence)
     if len(compared.ids) < 2 and explored is None:
-        return _without(plain, "With one complete configuration nothing was selected.")
+        return SelectionFacts.without(
+            "With one complete configuration nothing was selected.", *plain
+        )
     predictions = _predictions(compared)
     if not _reproduces(predictions[0], scorer, targets, selected.scores):
-        return _without(
-            plain,
+        return SelectionFacts.without(
             "The predictions are on another scale than the targets, so the selection can’t be "
             "repeated on them.",
+            *plain,
         )
     last = _luck(scorer, targets, groups, compared, predictions, selected.id)
     before, unseen = None, False
@@ -148,7 +150,9 @@ def estimate_selection(
         before = _luck(scorer, targets, groups, explored, found, selected.id)
     known = [part for part in (last, before) if part is not None]
     if not known:
-        return _without(plain, f"{measure} is not defined on these bootstrap samples.")
+        return SelectionFacts.without(
+            f"{measure} is not defined on these bootstrap samples.", *plain
+        )
     sign = Measure.of(measure).sign
     luck = max(known, key=lambda part: sign * part.optimism)
     drawn = sign * luck.optimism
@@ -176,10 +180,6 @@ def estimate_selection(
 
 
 _Ends = tuple[float | None, float | None]
-
-
-def _without(plain: _Ends, obstacle: str) -> SelectionFacts:
-    return SelectionFacts(None, None, *plain, 0, 0, 0, obstacle)
 
 
 def _worth(scorer: Scorer, targets: Array, samples: int) -> float:

@@ -11,7 +11,7 @@ from gridfold.problems import Measure
 from gridfold.requests import SummaryRequest
 from gridfold.statistics.intervals import mean_interval, rounding_variance
 from gridfold.statistics.scored import Scored
-from gridfold.store.selection import Selection, SelectionFacts
+from gridfold.store.selection import Selection
 from gridfold.tables.trials import USAGE_COLUMNS, Column, all_measures, axis_columns
 
 CONFIGURATION_COLUMNS = (
@@ -185,12 +185,7 @@ def _compared(table: pd.DataFrame, trials: pd.DataFrame, request: SummaryRequest
 _COMPARED = ("difference_error", "difference_low", "difference_high")
 
 
-def select(
-    table: pd.DataFrame,
-    request: SummaryRequest,
-    tried: int = 0,
-    estimate: SelectionFacts | None = None,
-) -> Selection:
+def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> Selection:
     """Return the selected configuration: the best mean of the ranking measure.
 
     Parameters
@@ -200,8 +195,6 @@ def select(
     request : SummaryRequest
     tried : int
         Configurations that the search has tried, cheap stages included.
-    estimate : SelectionFacts, optional
-        The score of the best one with the luck of the selection taken out.
 
     Raises
     ------
@@ -226,7 +219,6 @@ def select(
         configurations=len(table),
         tried=tried if tried > len(table) else None,
         may_be_best=int(table["may_be_best"].sum()),
-        estimate=estimate,
     )
 
 

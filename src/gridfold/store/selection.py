@@ -53,6 +53,13 @@ class SelectionFacts:
     chosen: dict[str, float] = field(default_factory=dict)
     unseen: bool = False
 
+    @classmethod
+    def without(
+        cls, obstacle: str, low: float | None = None, high: float | None = None
+    ) -> SelectionFacts:
+        """Return what is known where nothing is corrected: why, and the interval of the mean."""
+        return cls(None, None, low, high, 0, 0, 0, obstacle)
+
 
 @dataclass(frozen=True)
 class Headline:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -318,7 +319,8 @@ def test_the_answer_is_corrected_for_the_selection_where_that_can_be_done(tmp_pa
     paths = StudyPaths.of("demo", tmp_path)
     paths.tables.mkdir(parents=True)
     paths.final.mkdir()
-    best = select(summarise(trials(a=MIDDLE), request()), request(), 7, estimate)
+    best = select(summarise(trials(a=MIDDLE), request()), request(), 7)
+    best = replace(best, estimate=estimate)
     best.write(paths.best)
     model_card(best, {}, "0123", None).write(paths.final_model.card)
     assert Selection.read(paths.best) == best

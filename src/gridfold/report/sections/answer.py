@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ import pandas as pd
 from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.report.sections.baselines import against_the_best, chance_sentence
-from gridfold.report.sections.cautions import all_cautions
 from gridfold.store.model_card import HeldOutScore, ModelCard
 from gridfold.store.selection import Selection
 from gridfold.wording import (
@@ -345,14 +344,19 @@ def _gap(best: Selection, card: ModelCard) -> str:
     )
 
 
-def limits(study: ReportInput) -> list[tuple[str, str]]:
-    """Return what limits the answer, counted: the section that has it, and the words."""
-    counts = []
-    if study.audit is not None:
-        left = study.audit.open_findings(study.study.get("audit", {}).get("accept", {}))
-        counts.append(("audit", len(left), "finding of the audit", "findings of the audit"))
-    found = [caution.severity for caution in all_cautions(study)]
-    counts += [
+def limits(sections: Iterable[ReportSection]) -> list[tuple[str, str]]:
+    """Return what limits the answer, counted: the section that has it, and the words.
+
+    Parameters
+    ----------
+    sections : iterable of ReportSection
+        Of the page.
+    """
+    contents = {section.name: section.content for section in sections}
+    left = len(contents["audit"]["open"]) if "audit" in contents else 0
+    found = [caution.severity for caution in contents["cautions"]["cautions"]]
+    counts = [
+        ("audit", left, "finding of the audit", "findings of the audit"),
         ("cautions", found.count("warning"), "warning", "warnings"),
         ("cautions", found.count("note"), "note", "notes"),
     ]
@@ -368,7 +372,6 @@ def answer(study: ReportInput) -> ReportSection:
         {
             "selected": selected(study.tables.configurations, study.best),
             "scores": scores(study.best, study.card, study.tables.trials),
-            "limits": limits(study),
             "sentences": [
                 *sentences(
                     study.tables.configurations,

@@ -77,17 +77,13 @@ class Caution:
 
 def cautions(study: ReportInput) -> ReportSection:
     """Return what limits the trust in the answer."""
-    return ReportSection("cautions", "Warnings", "Warnings", {"cautions": all_cautions(study)})
-
-
-def all_cautions(study: ReportInput) -> list[Caution]:
-    """Return the cautions of a study and those of what it is compared with, warnings first."""
     found = [
         *find_cautions(study.request, study.tables, study.card),
         *_no_better_than_a_baseline(study.baselines, study.best),
         *_above_chance(study.chance, study.card),
     ]
-    return sorted(found, key=lambda caution: caution.severity == "note")
+    found.sort(key=lambda caution: caution.severity == "note")
+    return ReportSection("cautions", "Warnings", "Warnings", {"cautions": found})
 
 
 def find_cautions(request: ReportRequest, tables: StudyTables, card: ModelCard) -> list[Caution]:

@@ -17,7 +17,6 @@ from gridfold.report.tables import (
     table_of,
     text_column,
 )
-from gridfold.statistics.ranks import RankTest
 from gridfold.statistics.result import Comparison, ComparisonFacts
 from gridfold.store.model_card import ModelCard
 from gridfold.store.selection import Selection
@@ -59,7 +58,7 @@ def comparison(study: ReportInput) -> ReportSection | None:
         "scientific": (
             _scientific(found) if (found.scientific["n_configurations"] > 1).any() else None
         ),
-        "ranks_differ": any(_separates(test) for test in found.facts.ranks),
+        "ranks_differ": any(test.separates for test in found.facts.ranks),
         "ranked": bool(found.facts.ranks),
         "matters": len(found.comparisons) >= _FEWEST_FOR_IMPORTANCE and len(found.importance) > 0,
         "notes": _notes(found) if compared else [],
@@ -68,11 +67,6 @@ def comparison(study: ReportInput) -> ReportSection | None:
         ],
     }
     return ReportSection("comparison", "Comparison", "How sure is the choice?", content)
-
-
-def _separates(test: RankTest) -> bool:
-    """Tell whether any two mean ranks are further apart than the critical difference."""
-    return max(test.ranks.values()) - min(test.ranks.values()) > test.critical_difference
 
 
 def _estimates(facts: ComparisonFacts, best: Selection, card: ModelCard) -> Table:

@@ -30,4 +30,4 @@ def _estimate(job: RuleJob) -> SelectionFacts:
     if estimate is not None:
         return estimate
     reason = "The selection was made by an earlier version, which didn’t correct for it."
-    return SelectionFacts(None, None, None, None, 0, 0, 0, reason)
+    return SelectionFacts.without(reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from gridfold.data.dataset import mapped
 from gridfold.jobs.script import RuleJob
@@ -30,7 +31,7 @@ def run(job: RuleJob) -> None:
         compared=job.inputs["predictions"],
         explored=job.inputs["explored"],
     )
-    selection = select(configurations, summary, tried, estimate)
+    selection = replace(selection, estimate=estimate)
     predictions = trials.predictions_of(selection.config_id, job.inputs["predictions"])
     trials.write(job.output("predictions"), predictions)
     selection.write(job.output("best"))
