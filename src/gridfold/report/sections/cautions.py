@@ -148,7 +148,8 @@ def _above_chance(chance: ChanceLevel | None, card: ModelCard) -> Iterator[Cauti
         f"With permuted labels, the selected configuration reaches {number(chance.score, places)} "
         f"{measure_name(chance.measure)} on {chance.split}, where chance gives "
         f"{number(chance.low, places)} to {number(chance.high, places)} "
-        f"(p = {p_value(chance.p_value)}): its training has seen the labels that it is scored by.",
+        f"(p = {p_value(chance.p_value)}). Unless this is the one study of a hundred in which "
+        "chance does that, its training has seen the labels that it is scored by.",
         reason,
     )
 
