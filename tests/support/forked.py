@@ -87,6 +87,14 @@ def leave(connection: Connection, code: int) -> NoReturn:
     sys.exit(code)
 
 
+def leave_by_itself(connection: Connection, file: str, code: int) -> None:
+    """Send the number of the server, and exit with a code as soon as a file exists."""
+    connection.send(os.getppid())
+    while not os.path.exists(file):
+        time.sleep(0.01)
+    sys.exit(code)
+
+
 def die(connection: Connection) -> None:
     """End as when memory runs out."""
     os.kill(os.getpid(), signal.SIGKILL)
@@ -102,6 +110,11 @@ def leave_plainly(code: int) -> NoReturn:
     """Exit with a code; for :func:`gridfold.jobs.fork_server.run`."""
     print(f"parent {os.getppid()}", flush=True)
     sys.exit(code)
+
+
+def end_the_server() -> None:
+    """End the process that has forked this one; for :func:`gridfold.jobs.fork_server.run`."""
+    os.kill(os.getppid(), signal.SIGKILL)
 
 
 def leave_threads_and_children(code: int) -> NoReturn:

@@ -34,7 +34,7 @@ import traceback
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from multiprocessing import Pipe, get_context
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from stat import S_ISDIR
@@ -223,6 +223,8 @@ def run(target: Callable[..., None], *args: Any, libraries: Libraries = TRAINING
         # The fork ends with this process, which has nothing to say about a Ctrl-C.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         code = fork.join()
+    if code == _UNKNOWN_EXIT_CODE:
+        print("[gridfold] the process that had started this job has ended", file=sys.stderr)
     sys.exit(code if code >= 0 else 128 - code)
 
 
@@ -374,8 +376,7 @@ class _Server:
         self._listeners = [] if listener is None else [socket.socket(fileno=listener)]
         self._wake, self._waker = os.pipe()
         os.set_blocking(self._waker, False)
-        self._forks: dict[Any, int] = {}
-        self._context = get_context("fork")
+        self._forks: dict[int, int] = {}
 
     def serve(self) -> None:
         """Fork what is asked for, until nobody is left who could ask."""
@@ -406,21 +407,31 @@ class _Server:
             channel.close()
             return
         connection, output, status = descriptors
-        process = self._context.Process(target=self._become, args=(connection, output, status))
-        process.start()
+        # Not by `multiprocessing`, which waits for all children that have ended when it starts
+        # another one: their exit codes and their numbers would be gone before `_tell_ends`.
+        try:
+            pid = os.fork()
+        except OSError as error:
+            # Too many processes, or no memory: for this job, others keep theirs.
+            print(f"[gridfold] can't start a process: {error.strerror}", file=sys.stderr)
+            for each in descriptors:
+                os.close(each)
+            return
+        if pid == 0:
+            os._exit(_exit_code_of(self._become, connection, output, status))
         os.close(connection)
         os.close(output)
-        self._forks[process] = status
-        _tell(status, process.pid or 0)
+        self._forks[pid] = status
+        _tell(status, pid)
 
     def _tell_ends(self) -> None:
-        for process in [each for each in self._forks if _has_ended(each.pid)]:
+        for pid in [each for each in self._forks if _has_ended(each)]:
             # While its number is still taken: no stranger's processes can have it.
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.join()
-            status = self._forks.pop(process)
-            _tell(status, process.exitcode)
+                os.killpg(pid, signal.SIGKILL)
+            _, how = os.waitpid(pid, 0)
+            status = self._forks.pop(pid)
+            _tell(status, os.waitstatus_to_exitcode(how))
             os.close(status)
 
     def _become(self, connection: int, output: int, status: int) -> None:
@@ -474,11 +485,9 @@ def _exit_code_of(target: Callable[..., None], *args: Any) -> int:
     return 0
 
 
-def _has_ended(number: int | None) -> bool:
+def _has_ended(pid: int) -> bool:
     """Tell whether a child has ended, and leave its exit code to whoever waits for it."""
-    assert number is not None, "it has been started"
-    options = os.WEXITED | os.WNOHANG | os.WNOWAIT
-    return os.waitid(os.P_PID, number, options) is not None
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _become_like(environment: dict[str, str], folder: str, path: list[str]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +157,29 @@ def test_a_lost_server_is_told_from_an_exit_code() -> None:
         assert seen(server)["parent"], "another one has taken its place"
 
 
+def test_a_fork_that_ends_while_another_is_asked_for_keeps_its_exit_code(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    with ForkServer(libraries=QUICK) as server, ThreadPoolExecutor(1) as other:
+        first = server.start(forked.leave_by_itself, str(go), 7, output=2)
+        parent = first.connection.recv()
+        # It sees the end of the first and the wish for the second at the same moment.
+        os.kill(parent, signal.SIGSTOP)
+        go.touch()
+        wait_for(lambda: has_ended(first.pid))
+        second = other.submit(server.start, forked.leave, 8, output=2)
+        wait_for(lambda: _has_a_message(server))
+        os.kill(parent, signal.SIGCONT)
+        assert second.result().join() == 8
+        assert first.join() == 7
+        assert seen(server)["parent"] == parent, "the server has gone on"
+
+
+def _has_a_message(server: ForkServer) -> bool:
+    """Tell whether the server has something to read from the socket of a job."""
+    unread = fcntl.ioctl(server._channel.fileno(), termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(unread, sys.byteorder) > 0
+
+
 def test_a_server_without_tensorflow_is_an_error_with_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,6 +214,15 @@ def test_a_whole_job_ends_as_its_fork_does(
     assert answer.returncode == 3, answer.stdout
     here = f"parent {os.getpid()}\n"
     assert (answer.stdout == here) != is_shared
+
+
+def test_a_whole_job_says_that_its_server_was_lost(
+    shared: SharedServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        fork_server.run(forked.end_the_server, libraries=QUICK)
+    assert end.value.code == 255
+    assert "the process that had started this job has ended" in capfd.readouterr().err
 
 
 def test_what_is_started_below_another_run_uses_its_server(
