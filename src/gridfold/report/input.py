@@ -76,6 +76,8 @@ class ReportInput:
         Scores of each class, of a study that predicts classes.
     search, search_trials : DataFrame, optional
         The path of a search in stages, :func:`gridfold.search.tables.collect_search`.
+    race : DataFrame, optional
+        What a race over the splits has left behind, where there was one.
     feature_importance : DataFrame, optional
         What each feature is worth to the final model; without rows where that was not measured.
     comparison : Comparison, optional
@@ -100,6 +102,7 @@ class ReportInput:
     classes: pd.DataFrame | None = None
     search: pd.DataFrame | None = None
     search_trials: pd.DataFrame | None = None
+    race: pd.DataFrame | None = None
     feature_importance: pd.DataFrame | None = None
     comparison: Comparison | None = None
     audit: Audit | None = None
@@ -117,6 +120,7 @@ class ReportInput:
         with_classes: bool,
         with_baselines: bool,
         with_chance: bool,
+        with_race: bool,
     ) -> ReportInput:
         """Read what the report is written from.
 
@@ -134,6 +138,8 @@ class ReportInput:
             Whether the study wants baselines.
         with_chance : bool
             Whether it measures the chance level.
+        with_race : bool
+            Whether configurations race over the splits.
         """
         found = StudyResults.read(paths)
         return cls(
@@ -149,6 +155,7 @@ class ReportInput:
             classes=read_table(paths.table("classes")) if with_classes else None,
             search=read_table(paths.table("search")),
             search_trials=read_table(paths.table("search_trials")),
+            race=read_table(paths.table("race")) if with_race else None,
             feature_importance=read_table(paths.final_model.importance),
             comparison=found.comparison,
             audit=Audit.read(paths.audit),
