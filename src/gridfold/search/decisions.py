@@ -36,15 +36,20 @@ def choose(request: ChoiceRequest, files: Sequence[StageFile], trials: Sequence[
     if request.race is not None:
         (before,) = files
         racing = next_round(request.race, before, known, request.measure)
-        configurations = tuple(replace(c, epochs=_epochs(request, c.settings)) for c in racing)
+        configurations = _going_on(request, racing)
         return StageFile(request.stage, request.splits, configurations, before.scored_splits)
     best = ranked(files, known, request.measure)
     if request.refinement is None:
-        going_on = best[: request.most]
-        configurations = [replace(c, epochs=_epochs(request, c.settings)) for c in going_on]
+        configurations = _going_on(request, best[: request.most])
     else:
-        configurations = _refined(request, request.refinement, best)
-    return StageFile(request.stage, request.splits, tuple(configurations))
+        configurations = tuple(_refined(request, request.refinement, best))
+    return StageFile(request.stage, request.splits, configurations)
+
+
+def _going_on(
+    request: ChoiceRequest, configurations: Sequence[ChosenConfiguration]
+) -> tuple[ChosenConfiguration, ...]:
+    return tuple(replace(c, epochs=_epochs(request, c.settings)) for c in configurations)
 
 
 def _refined(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stages import going_on_at_first
 from gridfold.problems import Measure
 from gridfold.requests import ChosenConfiguration, RaceRules
-from gridfold.search.ranking import ranked, score_table
+from gridfold.search.ranking import by_mean, score_table
 from gridfold.statistics.intervals import rounding_variance
 from gridfold.tables.trials import Column
 
@@ -145,9 +145,9 @@ def next_round(
     measure : str
         That ranks.
     """
-    order = ranked([before], trials, measure)
     scores = score_table(before, trials, measure)
-    if scores.shape[1] < 2:
+    order = by_mean(before, scores, measure)
+    if len(scores) == 0 or scores.shape[1] < 2:
         return order[: going_on_at_first(len(before.configurations))]
     goes_on, _ = _judged(race, before, scores, trials, measure)
     stays = set(scores.index[goes_on])
@@ -198,77 +198,75 @@ def race_table(
     mean is drawn towards the others. In simulations it was never smaller than how often the winner
     was lost (docs/searching.md).
     """
-    final = score_table(rounds[-1], trials, measure)
-    whole = _all_scores(rounds, trials, measure).reindex(columns=final.columns)
     sign = Measure.of(measure).sign
-    found = noise(sign * whole.to_numpy(), _least_variance(trials, measure) if len(whole) else 0.0)
-    rows = []
-    for file, after in pairwise(rounds):
-        scores = score_table(file, trials, measure)
-        stays = {c.id for c in after.configurations}
-        allowed = _judged(race, file, scores, trials, measure)[1] if scores.shape[1] > 1 else None
-        for c in file.configurations:
-            if c.id in stays:
-                continue
+    scores = [score_table(file, trials, measure) for file in rounds]
+    final = sign * scores[-1]
+    # The last of each has most splits; NaN from where a configuration was left behind or failed.
+    each = pd.concat(scores)
+    each = each[~each.index.duplicated(keep="last")].reindex(columns=final.columns)
+    found = noise(sign * each.to_numpy(), _least_variance(trials, measure))
+    rows: list[dict[str, Any]] = []
+    for number, file in enumerate(rounds):
+        is_last, known = file is rounds[-1], scores[number]
+        going_on = known.index if is_last else [c.id for c in rounds[number + 1].configurations]
+        allowed = None
+        if len(known) and known.shape[1] > 1 and not is_last:
+            allowed = _judged(race, file, known, trials, measure)[1]
+        for c in [c for c in file.configurations if c.id not in going_on]:
             row = {"config_id": c.id, "label": c.label, "n_splits": len(file.scored_splits)}
-            if c.id not in scores.index:
-                rows.append({**row, "reason": "failed"})
-                continue
-            reason = "first split" if allowed is None else "behind"
-            row |= {"reason": reason, "allowed": allowed, "score": scores.loc[c.id].mean()}
-            if len(final):
-                row |= _chance(sign * scores.loc[c.id], sign * final, found)
-                row["leader"] *= sign
+            if c.id not in known.index:
+                row["reason"] = "failed"
+            else:
+                row["reason"] = "first split" if allowed is None else "behind"
+                row |= {"score": float(known.loc[[c.id]].to_numpy().mean()), "allowed": allowed}
+                row |= _chance(sign * known.loc[[c.id]], final, found, sign)
             rows.append(row)
-    last = score_table(rounds[-1], trials, measure).index
-    rows += [
-        {
-            "config_id": c.id,
-            "label": c.label,
-            "n_splits": len(rounds[-1].scored_splits),
-            "reason": "failed",
-        }
-        for c in rounds[-1].configurations
-        if c.id not in last
-    ]
     types = {"string": "str", "int": "int64", "float": "float64"}
     table = pd.DataFrame(rows, columns=[column.name for column in RACE_COLUMNS])
     return table.astype({column.name: types[column.type] for column in RACE_COLUMNS})
 
 
-def _all_scores(rounds: Sequence[StageFile], trials: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """Return the scores of all configurations; NaN from where one was left behind or failed."""
-    table = pd.concat([score_table(file, trials, measure) for file in rounds])
-    return table[~table.index.duplicated(keep="last")]
-
-
-def _chance(own: pd.Series, final: pd.DataFrame, found: Noise) -> dict[str, float]:
+def _chance(
+    own: pd.DataFrame, final: pd.DataFrame, found: Noise, sign: int
+) -> dict[str, float | None]:
     """Return how likely a configuration would have won on all splits, and what that is worth.
 
     Parameters
     ----------
-    own : Series
-        Its scores; higher is better, as in `final`.
+    own : DataFrame
+        Its scores, in one row; higher is better, as in `final`.
     final : DataFrame
         The scores of the complete configurations.
     found : Noise
+    sign : int
+        That makes these scores those of the measure again.
     """
-    known, splits = len(own), final.shape[1]
-    leader = final.loc[final.mean(axis=1).idxmax()]
-    ahead = leader[own.index].mean()
-    row = {"leader": ahead, "behind": ahead - own.mean()}
+    if not len(final):
+        return {}
+    shared = final[own.columns].to_numpy()
+    complete, scores = final.to_numpy(), own.to_numpy()[0]
+    best = int(complete.mean(axis=1).argmax())
+    ahead = float(shared[best].mean())
+    row: dict[str, float | None] = {"leader": sign * ahead, "behind": ahead - float(scores.mean())}
     if not found.degrees:
         return row
-    effects = final.mean(axis=0)
-    deficit = (leader - effects).mean() - (own - effects[own.index]).mean()
-    error = math.sqrt(found.variance * (1 / known - 1 / splits) * (1 + 1 / len(final)))
+    # Measured from the complete configurations, split by split.
+    deficit = (complete[best] - complete.mean(axis=0)).mean() - (
+        scores - shared.mean(axis=0)
+    ).mean()
+    left = 1 / len(scores) - 1 / complete.shape[1]
+    error = math.sqrt(found.variance * left * (1 + 1 / len(complete)))
     if error == 0:
         return {**row, "risk": 0.0, "expected_loss": 0.0}
-    z, df = deficit / error, found.degrees
+    z, df = float(deficit) / error, found.degrees
     risk = float(stats.t.sf(z, df))
-    # Of Student's distribution above a value, as expected improvement has it.
-    loss = error * ((df + z**2) / (df - 1) * stats.t.pdf(z, df) - z * risk) if df > 1 else math.nan
-    return {**row, "risk": risk, "expected_loss": max(0.0, float(loss)) if df > 1 else loss}
+    # The mean of what Student's distribution has above a value, as in expected improvement.
+    above = (df + z**2) / (df - 1) * float(stats.t.pdf(z, df)) - z * risk if df > 1 else None
+    return {
+        **row,
+        "risk": risk,
+        "expected_loss": None if above is None else max(0.0, error * above),
+    }
 
 
 def risk_of_all(table: pd.DataFrame) -> float:

@@ -64,14 +64,30 @@ def ranked(
     -----
     The score is the mean over the splits. Among equal ones the earlier one is better.
     """
-    candidates = []
-    for file in files:
-        means = score_table(file, trials, measure).mean(axis=1).dropna()
-        known = {c.id: c for c in file.configurations}
-        candidates += [(float(score), known[str(config_id)]) for config_id, score in means.items()]
+    candidates = [
+        configuration
+        for file in files
+        for configuration in by_mean(file, score_table(file, trials, measure), measure)
+    ]
     sign = Measure.of(measure).sign
-    candidates.sort(key=lambda candidate: -sign * candidate[0])
+    candidates.sort(key=lambda candidate: -sign * (candidate.score or 0.0))
     first: dict[str, ChosenConfiguration] = {}
-    for score, configuration in candidates:
-        first.setdefault(configuration.id, replace(configuration, score=score))
+    for candidate in candidates:
+        first.setdefault(candidate.id, candidate)
     return list(first.values())
+
+
+def by_mean(file: StageFile, scores: pd.DataFrame, measure: str) -> list[ChosenConfiguration]:
+    """Return the configurations of a score table, best first, each with its mean as its score.
+
+    Parameters
+    ----------
+    file : StageFile
+    scores : DataFrame
+        Of :func:`score_table`.
+    measure : str
+    """
+    means = dict(zip(scores.index, scores.mean(axis=1), strict=True))
+    known = [replace(c, score=float(means[c.id])) for c in file.configurations if c.id in means]
+    sign = Measure.of(measure).sign
+    return sorted(known, key=lambda c: -sign * (c.score or 0.0))

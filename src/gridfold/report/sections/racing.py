@@ -34,24 +34,24 @@ def race_sentences(left: pd.DataFrame, steps: pd.DataFrame, measure: str) -> Ite
     began = raced["config_id"].nunique()
     splits = int(steps.loc[steps["config_id"].isin(raced["config_id"]), "n_splits"].max())
     trained = int(left["n_splits"].sum()) + (began - len(left)) * splits
+    share = percent(round(trained / (began * splits), 2))
     yield (
-        f"{counted(began, 'configuration')} raced over {counted(splits, 'split')}: after each, those "
-        f"went on that could still become the best of all. {began - len(left)} reached the end, and "
-        f"are compared above; the race took {percent(round(trained / (began * splits), 2))} of the "
-        f"{began * splits:,} trials of all. The others have no mean over all splits; they are "
+        f"{counted(began, 'configuration')} raced over {counted(splits, 'split')}: after each, "
+        "those went on that could still become the best of all. "
+        f"{began - len(left)} reached the end, and are compared above; the race took {share} of "
+        f"the {began * splits:,} trials of all. The others have no mean over all splits; they are "
         "listed below, and are in no table above."
     )
     judged = left["risk"].notna()
     if not judged.any():
         return
-    risk = risk_of_all(left)
     loss = float(left["expected_loss"].sum())
     yield (
-        f"The risk that one of the {counted(int(judged.sum()), 'configuration')} left behind would "
-        f"have had the best mean over all splits is {_at_most(risk)}; what is lost by it is "
-        f"expected to be at most {number(loss, _places(loss))} in {measure_name(measure).lower()}. This "
-        "assumes that each score is the sum of what belongs to its configuration, what belongs to "
-        "its split, and noise which is as large everywhere."
+        f"The risk that one of the {counted(int(judged.sum()), 'configuration')} left behind "
+        f"would have had the best mean over all splits is {_at_most(risk_of_all(left))}; what is "
+        f"lost by it is expected to be at most {number(loss, _places(loss))} in "
+        f"{measure_name(measure)}. This assumes that each score is the sum of what belongs to its "
+        "configuration, what belongs to its split, and noise which is as large everywhere."
     )
 
 
