@@ -141,6 +141,7 @@ rule compare_configurations:
     input:
         trials=rules.collect.output.trials,
         configurations=rules.summarise.output.configurations,
+        search_trials=rules.collect.output.search_trials,
         best=rules.select_best.output.best,
     output:
         **figure_files(COMPARISON_FIGURES),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from gridfold.audit.finding import Audit
 from gridfold.data.description import DataDescription
 from gridfold.data.manifest import Manifest
 from gridfold.paths import StudyPaths
-from gridfold.requests import ReportRequest
+from gridfold.requests import ReportRequest, SummaryRequest
+from gridfold.statistics.explored import Explored, explored
 from gridfold.statistics.finished import StudyResults
 from gridfold.statistics.result import Comparison
 from gridfold.store.chance import ChanceLevel
@@ -169,6 +171,14 @@ class ReportInput:
         if self.search_trials is None:
             return self.tables.trials
         return self.search_trials.drop_duplicates(["config_id", "split"], keep="last")
+
+    @cached_property
+    def explored(self) -> Explored | None:
+        """What axes are judged by, where a search left most configurations behind."""
+        if self.search_trials is None:
+            return None
+        summary = SummaryRequest(self.request.measure, self.study["report"]["confidence"])
+        return explored(self.tables.trials, self.search_trials, summary)
 
     @property
     def study(self) -> Mapping[str, Any]:
