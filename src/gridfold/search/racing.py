@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from gridfold.plan.stages import going_on_at_first
 from gridfold.problems import Measure
 from gridfold.requests import ChosenConfiguration, RaceRules
 from gridfold.search.ranking import by_mean, score_table
+from gridfold.statistics.additive import Noise, noise
 from gridfold.statistics.intervals import rounding_variance
 from gridfold.tables.trials import Column
 
@@ -40,47 +40,6 @@ RACE_COLUMNS = (
     Column("risk", "float", "", "Probability, at most, that all splits would have turned it round"),
     Column("expected_loss", "float", "", "By how much it would then have been better, times that"),
 )
-
-
-@dataclass(frozen=True)
-class Noise:
-    """How much scores vary from split to split, apart from what all configurations share.
-
-    Attributes
-    ----------
-    variance : float
-    degrees : int
-        Degrees of freedom of its estimate; 0 where nothing is known.
-    """
-
-    variance: float
-    degrees: int
-
-
-def noise(scores: Scores, least_variance: float = 0.0) -> Noise:
-    """Return the noise of scores: the residual of an additive model.
-
-    Parameters
-    ----------
-    scores : array of shape (configurations, splits)
-        NaN from the split on on which a configuration was not trained any more.
-    least_variance : float
-        That scores have by their resolution alone.
-
-    Notes
-    -----
-    Each split adds the differences of its scores from the means of the splits before, scaled to the
-    variance of one score (Helmert's contrasts). Without NaN their sum of squares is the residual of
-    a two-way analysis of variance.
-    """
-    total, degrees = 0.0, 0
-    for k in range(1, scores.shape[1]):
-        rows = scores[np.isfinite(scores[:, k])]
-        if len(rows) > 1:
-            change = (rows[:, k] - rows[:, :k].mean(axis=1)) * math.sqrt(k / (k + 1))
-            total += float(np.square(change - change.mean()).sum())
-            degrees += len(rows) - 1
-    return Noise(max(total / degrees, least_variance) if degrees else math.nan, degrees)
 
 
 def allowed_deficit(found: Noise, known: int, splits: int, risk: float) -> float:

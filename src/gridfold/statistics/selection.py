@@ -316,6 +316,7 @@ def _luck(
         )
         for split, part in parts.items()
     ]
+    judge = _judged_in_turn if candidates.may_miss else _judged_together
     random, count = np.random.default_rng(0), int(units.max()) + 1
     sign = Measure.of(scorer.measure).sign
     winners, judged, reference = [], [], []
@@ -323,19 +324,15 @@ def _luck(
     for start in range(0, draws, step):
         size = min(step, draws - start)
         drawn = random.multinomial(count, np.full(count, 1 / count), size=size).astype(np.float64)
-        inside = _mean_over_splits(evaluations, drawn, place_of_selected)
-        outside = _mean_over_splits(evaluations, (drawn == 0).astype(np.float64), place_of_selected)
-        valid = np.isfinite(inside).all(axis=1) & np.isfinite(outside).all(axis=1)
-        # Of equals the one that is ahead in the study.
-        best = (sign * inside[valid]).argmax(axis=1)
+        best, found, own = judge(evaluations, drawn, sign, place_of_selected)
         winners.append(best)
-        judged.append(outside[valid][np.arange(len(best)), best])
-        reference.append(outside[valid][:, place_of_selected])
-    found = np.concatenate(winners)
-    if not len(found):
+        judged.append(found)
+        reference.append(own)
+    chosen = np.concatenate(winners)
+    if not len(chosen):
         return None
     return _Luck(
-        np.asarray(kept)[found],
+        np.asarray(kept)[chosen],
         np.concatenate(judged),
         np.concatenate(reference),
         count,
@@ -373,14 +370,8 @@ class _Part:
     has: Array
 
 
-def _mean_over_splits(parts: list[_Part], drawn: Array, reference: int) -> Scores:
-    """Return the mean over the splits on which all candidates have a score.
-
-    Where a candidate was not trained on all of them, it is compared with the one at `reference` on
-    those that it has: another mean would be one over easier or harder splits.
-    """
-    if not all(part.has.all() for part in parts):
-        return _means_beside(parts, drawn, reference)
+def _mean_over_splits(parts: list[_Part], drawn: Array) -> Scores:
+    """Return the mean over the splits on which all candidates have a score."""
     total: Scores = np.zeros(1)
     defined: Array = np.zeros(1)
     for part in parts:
@@ -392,21 +383,56 @@ def _mean_over_splits(parts: list[_Part], drawn: Array, reference: int) -> Score
         return np.asarray(total / defined)
 
 
-def _means_beside(parts: list[_Part], drawn: Array, reference: int) -> Scores:
-    """Return the mean of the candidate at `reference`, for others with the mean difference."""
-    shape = (len(drawn), len(parts[0].has))
-    ahead, defined = np.zeros(shape), np.zeros(shape)
-    own: Scores = np.zeros((len(drawn), 1))
+_Judged = tuple[Array, Scores, Scores]
+
+
+def _judged_together(parts: list[_Part], drawn: Array, sign: int, selected: int) -> _Judged:
+    """Select on what is drawn of all splits, and judge on what is left out of them.
+
+    Returns
+    -------
+    winners : array of int of shape (draws,)
+        Draws without a score are left out.
+    judged, reference : array of shape (draws,)
+        Scores of the winner and of the selected candidate.
+    """
+    inside = _mean_over_splits(parts, drawn)
+    outside = _mean_over_splits(parts, (drawn == 0).astype(np.float64))
+    valid = np.isfinite(inside).all(axis=1) & np.isfinite(outside).all(axis=1)
+    # Of equals the one that is ahead in the study.
+    best = (sign * inside[valid]).argmax(axis=1)
+    found = outside[valid]
+    return best, found[np.arange(len(best)), best], found[:, selected]
+
+
+def _judged_in_turn(parts: list[_Part], drawn: Array, sign: int, selected: int) -> _Judged:
+    """Select and judge split by split, each time among those that a race has trained on it.
+
+    Which these are was decided on the splits before, so what is left out of this one has had no
+    part in it; that the last ones are the best on all splits has. Returns as the above.
+    """
+    draws, candidates = len(drawn), len(parts[0].has)
+    left_out = (drawn == 0).astype(np.float64)
+    total, defined = np.zeros((draws, candidates)), np.zeros((draws, 1))
+    best = np.zeros(draws, np.int64)
+    judged, reference, counted = np.zeros(draws), np.zeros(draws), np.zeros(draws)
     for part in parts:
-        scores = np.full(shape, np.nan)
-        scores[:, part.has] = part.evaluate(drawn[:, part.units])
-        known = np.isfinite(scores[:, part.has]).all(axis=1, keepdims=True) & part.has
-        beside = scores[:, [reference]]
-        ahead += np.where(known, scores - beside, 0.0)
-        defined += known
-        own += np.where(known[:, [reference]], beside, 0.0)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(own / defined[:, [reference]] + ahead / defined)
+        inside = np.full((draws, candidates), np.nan)
+        outside = inside.copy()
+        inside[:, part.has] = part.evaluate(drawn[:, part.units])
+        outside[:, part.has] = part.evaluate(left_out[:, part.units])
+        known = np.isfinite(inside[:, part.has]).all(axis=1)
+        total[known] += inside[known]
+        defined[known] += 1
+        known &= np.isfinite(outside[:, part.has]).all(axis=1)
+        with np.errstate(invalid="ignore"):
+            means = sign * total / defined
+        best[known] = np.nanargmax(np.where(part.has, means, np.nan)[known], axis=1)
+        judged[known] += outside[known, best[known]]
+        reference[known] += outside[known, selected]
+        counted += known
+    valid = counted > 0
+    return best[valid], judged[valid] / counted[valid], reference[valid] / counted[valid]
 
 
 def _evaluation(scorer: Scorer, targets: Array, predictions: list[Array]) -> _Evaluation:

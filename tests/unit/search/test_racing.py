@@ -18,10 +18,10 @@ from gridfold.search.racing import (
     allowed_deficit,
     going_on,
     next_round,
-    noise,
     race_table,
     risk_of_all,
 )
+from gridfold.statistics.additive import noise
 
 
 def configurations(count: int) -> tuple[ChosenConfiguration, ...]:
