@@ -408,11 +408,14 @@ class CollectRequest(Request):
         What configurations are ranked by.
     further_measures : tuple of str or None
         Measures that the study names beside those of its type; None where it names none.
+    budget : str or None
+        What the search may take, in words; None without a limit.
     """
 
     stages: tuple[CollectedStage, ...]
     measure: str
     further_measures: tuple[str, ...] | None = None
+    budget: str | None = None
 
 
 @dataclass(frozen=True)

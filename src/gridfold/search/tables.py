@@ -10,10 +10,13 @@ import pandas as pd
 
 from gridfold import typed_json
 from gridfold.cluster.accounting import ask_sacct
+from gridfold.paths import StudyPaths
 from gridfold.plan.stage_file import CatalogueEntry, StageFile
 from gridfold.requests import CollectRequest
+from gridfold.search.budget import complete, left_out_table, outcome, trained
 from gridfold.search.ranking import ranked
 from gridfold.store import job_records
+from gridfold.store.trials import LEFT_OUT
 from gridfold.tables.jobs import job_table
 from gridfold.tables.trials import Column, axis_columns, collect, typed_axis, without_unnamed, write
 
@@ -55,7 +58,8 @@ def collect_search(
     tables : dict of str to DataFrame
         ``trials`` and ``epochs``: those of the stages that answer, comparable with each other.
         ``search_trials``: those of all stages, with ``stage`` as first column. ``search``: a row
-        for each configuration of each stage, :data:`SEARCH_COLUMNS`.
+        for each configuration of each stage, :data:`SEARCH_COLUMNS`. ``left_out``: what a budget
+        has left incomplete, :data:`gridfold.search.budget.LEFT_OUT_COLUMNS`.
     catalogue : dict of str to CatalogueEntry
         Every configuration by its id.
     """
@@ -82,13 +86,24 @@ def collect_search(
     answers = [stage.name for stage in request.stages if stage.answers]
     keys = ["config_id", "split"]
     compared = [part for part in parts if part["stage"].iloc[0] in answers]
-    answer = _joined(compared).drop_duplicates(keys, keep="last").drop(columns="stage")
+    joined = _joined(compared)
+    if request.budget is not None:
+        # What a later stage could not train again, an earlier one may have trained.
+        is_out = joined["status"] == LEFT_OUT
+        names = pd.MultiIndex.from_frame(joined[keys])
+        joined = joined[~(is_out & names.isin(names[~is_out]))]
+        joined = complete(joined.drop_duplicates(keys, keep="last"))
+        tried = trained(parts)
+        catalogue = {name: entry for name, entry in catalogue.items() if name in tried}
+    answer = joined.drop_duplicates(keys, keep="last").drop(columns="stage")
     epochs = pd.concat(curves, ignore_index=True).drop_duplicates([*keys, "epoch"], keep="last")
+    epochs = epochs[epochs["config_id"].isin(answer["config_id"])].reset_index(drop=True)
     return {
         "trials": answer,
         "epochs": epochs,
         "search_trials": _joined(parts),
         "search": _with_future(pd.concat(rows, ignore_index=True)),
+        "left_out": left_out_table(parts),
     }, catalogue
 
 
@@ -109,14 +124,19 @@ def write_tables(
     records : Path
         Folder of what each training job was given and used.
     outputs : mapping of str to Path
-        Files by name: tables as Parquet, and as CSV with ``_csv`` behind the name; ``catalogue``.
+        Files by name: tables as Parquet, and as CSV with ``_csv`` behind the name; ``catalogue``;
+        ``budget`` where the search has one.
     """
     contents, catalogue = collect_search(request, files, trial_files, epoch_files)
     found = job_records.read(records, [file.name.partition(".")[0] for file in trial_files])
     contents["jobs"] = job_table(found, ask_sacct(record.slurm_job for record in found))
     typed_json.write(outputs["catalogue"], catalogue)
+    paths = StudyPaths(records.parent)
     for name, file in outputs.items():
-        if name != "catalogue":
+        if name == "budget":
+            parts = [part for _, part in contents["search_trials"].groupby("stage", sort=False)]
+            typed_json.write(file, outcome(paths, parts))
+        elif name != "catalogue":
             write(file, contents[name.removesuffix("_csv")])
 
 
@@ -148,7 +168,7 @@ def _steps(
             "label": group["label"].iloc[0],
             "epochs": int(group["epochs"].iloc[0]),
             "n_splits": finished,
-            "n_failed": len(group) - finished,
+            "n_failed": int((group["status"] == "failed").sum()),
             "score": scores.get(str(config_id)),
             "new_epochs": 0,
             "budget": 0,
