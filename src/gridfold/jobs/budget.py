@@ -32,7 +32,7 @@ from gridfold.store.trials import LEFT_OUT, TrialResult
 _HOUR = 3600.0
 # Between two looks at what can't begin at the moment, and at what the jobs have taken while a
 # training runs.
-_PATIENCE_SECONDS = 2.0
+_PATIENCE_SECONDS = 10.0
 _LOOK_SECONDS = INTERVAL_SECONDS / 2
 # From the begin of a job to its first trial, in which TensorFlow is imported.
 _START_SECONDS = 10.0
@@ -210,6 +210,10 @@ class BudgetGate:
 
     def __exit__(self, *_: object) -> None:
         self._file.__exit__()
+
+    def beat(self) -> None:
+        """Say what the job has taken so far; done by itself as long as the clock is a real one."""
+        self._file.write()
 
     # -- what may begin --------------------------------------------------------------------------
 
