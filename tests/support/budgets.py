@@ -118,7 +118,9 @@ class Search:
     def complete(self, stage: SimulatedStage) -> list[str]:
         """Return the configurations of a stage with all splits."""
         return [
-            c for c in stage.configurations if all(self.is_trained(stage, c, s) for s in stage.splits)
+            c
+            for c in stage.configurations
+            if all(self.is_trained(stage, c, s) for s in stage.splits)
         ]
 
     def incomplete(self, stage: SimulatedStage) -> list[str]:
@@ -127,8 +129,7 @@ class Search:
         return [
             c
             for c in stage.configurations
-            if c not in whole
-            and any(list(self.paths.trial(c, s).glob("*")) for s in stage.splits)
+            if c not in whole and any(list(self.paths.trial(c, s).glob("*")) for s in stage.splits)
         ]
 
     def run(self, stage: SimulatedStage, kill_after: Iterable[float] = ()) -> None:
