@@ -182,6 +182,12 @@ def complete(trials: pd.DataFrame) -> pd.DataFrame:
     return whole.reset_index(drop=True)
 
 
+def begun_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials of a stage without the configurations that the budget has not let begin."""
+    is_out = (trials["status"] == LEFT_OUT) & (trials["epochs_trained"] == 0)
+    return trials[~is_out.groupby(trials["config_id"]).transform("all")]
+
+
 def trained(parts: Sequence[pd.DataFrame]) -> set[str]:
     """Return the configurations of which at least one trial was trained, or has failed."""
     return {

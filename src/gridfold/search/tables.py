@@ -13,7 +13,7 @@ from gridfold.cluster.accounting import ask_sacct
 from gridfold.paths import StudyPaths
 from gridfold.plan.stage_file import CatalogueEntry, StageFile
 from gridfold.requests import CollectRequest
-from gridfold.search.budget import complete, left_out_table, outcome, trained
+from gridfold.search.budget import begun_trials, complete, left_out_table, outcome, trained
 from gridfold.search.ranking import ranked
 from gridfold.store import job_records
 from gridfold.store.trials import LEFT_OUT
@@ -78,7 +78,8 @@ def collect_search(
         parts.append(trials)
         if stage.answers:
             curves.append(epochs)
-        rows.append(_steps(stage.name, file, trials, request.measure, known))
+        if len(begun := begun_trials(trials)):
+            rows.append(_steps(stage.name, file, begun, request.measure, known))
         for c in file.configurations:
             # A later stage may train less; what is answered with has the last word.
             if stage.answers or c.id not in catalogue:

@@ -107,7 +107,10 @@ def explored(study: TuningStudy) -> StageFile:
         found.append(chosen(configuration, epochs, trial.score, trial.trial_id))
         splits = [training.split for training in trainings]
     if all(configuration.score is None for configuration in found):
-        raise TuningFailed("no trial of the search has a score")
+        why = ""
+        if study.paths.left_out(f"{EXPLORE}-001").exists():
+            why = ": its budget was spent before; raise search.budget, and it goes on"
+        raise TuningFailed(f"no trial of the search has a score{why}")
     return StageFile(EXPLORE, tuple(splits), tuple(found))
 
 

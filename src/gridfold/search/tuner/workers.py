@@ -125,6 +125,8 @@ def run_distributed(study: TuningStudy, request: TuneRequest, workers: WorkerPro
             )
             if over:
                 _wait_for_exit(processes)
+                # One that found no room for another trial may have ended before the others.
+                study.paths.left_out(f"{EXPLORE}-001").unlink(missing_ok=True)
         if stopped.is_set():
             raise Interrupted
     if not over and not _is_cut(study):
