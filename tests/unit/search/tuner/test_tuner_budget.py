@@ -43,14 +43,6 @@ def test_it_stops_between_trials_and_goes_on_with_more(tmp_path: Path) -> None:
     assert all(file.stat().st_ino == inode for file, inode in known.items())
 
 
-def test_with_enough_it_tries_everything(tmp_path: Path) -> None:
-    study = search_with(tmp_path, core_hours=100.0)
-    with shared_forks():
-        run(study)
-    assert ended(study) == 4
-    assert not read_left_out(study.paths)
-
-
 def test_its_memory_does_not_depend_on_the_budget(tmp_path: Path) -> None:
     one, other = (search_with(tmp_path, core_hours=hours) for hours in (1.0, 2.0))
     assert one.fingerprint() == other.fingerprint()
