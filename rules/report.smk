@@ -76,6 +76,7 @@ rule report:
         scaling=rules.measure_scaling.output.table if PLAN.compares_world_sizes else [],
         search=rules.collect.output.search,
         search_trials=rules.collect.output.search_trials,
+        race=RACE_TABLE.get("race", []),
         budget=(
             [rules.collect.output.budget, rules.collect.output.left_out]
             if PLAN.study.search.budget

@@ -22,6 +22,20 @@ BUDGET_FILES = (
     if PLAN.study.search.budget
     else {}
 )
+# What a race over the splits has left behind.
+RACE_TABLE = (
+    {
+        "race": PATHS.table("race"),
+        "race_csv": report(
+            PATHS.table_csv("race"),
+            caption="../workflow/report/race.rst",
+            category="Tables",
+            labels={"table": "race"},
+        ),
+    }
+    if PLAN.races
+    else {}
+)
 SCALING_FIGURES = {"scaling": "Speed against the number of replicas"}
 
 
@@ -32,6 +46,7 @@ rule collect:
         stages=PLAN.stage_files,
     output:
         **BUDGET_FILES,
+        **RACE_TABLE,
         catalogue=PATHS.catalogue,
         trials=PATHS.table("trials"),
         trials_csv=report(
@@ -142,6 +157,7 @@ rule compare_configurations:
     input:
         trials=rules.collect.output.trials,
         configurations=rules.summarise.output.configurations,
+        search_trials=rules.collect.output.search_trials,
         best=rules.select_best.output.best,
     output:
         **figure_files(COMPARISON_FIGURES),

@@ -323,6 +323,22 @@ class Refinement:
 
 
 @dataclass(frozen=True)
+class RaceRules:
+    """How a race is decided.
+
+    Attributes
+    ----------
+    splits : int
+        Splits of the whole race.
+    risk : float
+        That a configuration is left behind which would have overtaken the leader.
+    """
+
+    splits: int
+    risk: float
+
+
+@dataclass(frozen=True)
 class ChoiceRequest(Request):
     """What `choose` depends on, besides the stages before: which configurations a stage has.
 
@@ -343,6 +359,8 @@ class ChoiceRequest(Request):
         The configurations themselves, if the strategy has drawn them.
     refinement : Refinement or None
         How neighbours of the best are found, if the stage has them; otherwise the best go on.
+    race : RaceRules or None
+        How a round of a race is decided, if it is one.
     """
 
     stage: str
@@ -353,6 +371,7 @@ class ChoiceRequest(Request):
     epochs: int | None = None
     drawn: tuple[ChosenConfiguration, ...] | None = None
     refinement: Refinement | None = None
+    race: RaceRules | None = None
 
 
 @dataclass(frozen=True)
@@ -408,6 +427,8 @@ class CollectRequest(Request):
         What configurations are ranked by.
     further_measures : tuple of str or None
         Measures that the study names beside those of its type; None where it names none.
+    race : RaceRules or None
+        How configurations race; None where they do not.
     budget : str or None
         What the search may take, in words; None without a limit.
     """
@@ -415,6 +436,7 @@ class CollectRequest(Request):
     stages: tuple[CollectedStage, ...]
     measure: str
     further_measures: tuple[str, ...] | None = None
+    race: RaceRules | None = None
     budget: str | None = None
 
 

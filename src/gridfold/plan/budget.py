@@ -1,10 +1,10 @@
 """What of a search its budget allows: before it runs, and while it does.
 
 The end of a search comes first: without it, what was explored is worth nothing. So exploring leaves
-enough for two finalists of each confirmation, and in each refinement for the best ones and one
-neighbour of each. What is left explores; what is left then confirms the other finalists, and only
-then refines further. In Hyperband, a bracket that has begun can go on to its last rung before
-another one begins.
+enough for two finalists of the confirmation, for two configurations in each round of a race, and in
+each refinement for the best ones and one neighbour of each. What is left explores; what is left
+then confirms the other finalists, and only then refines further. In Hyperband, a bracket that has
+begun can go on to its last rung before another one begins.
 
 All amounts are in the unit of the budget: core-hours, GPU-hours, or, until a time, seconds of one
 worker.
@@ -30,14 +30,14 @@ from gridfold.plan.cost import CostModel
 from gridfold.plan.measured import Correction, measured_correction
 from gridfold.plan.plan import Plan
 from gridfold.plan.stage_file import StageFile
-from gridfold.plan.stage_names import CONFIRM
+from gridfold.plan.stage_names import CONFIRM, is_race_round
 from gridfold.plan.stages import Stage
 from gridfold.space.space import Configuration
 from gridfold.store.spending import Clock, Spending, SpentFolder
 from gridfold.study.sections.budget import Budget, local_time
 from gridfold.typed_json import DamagedRecord
 
-# Finalists without whom a confirmation compares nothing.
+# Finalists without whom a confirmation, or the last round of a race, compares nothing.
 _FINALISTS = 2
 # Of the whole budget, what is kept for the end of a search at most, however slow it looks.
 _MOST_KEPT = 0.8
@@ -361,7 +361,7 @@ class BudgetOrder:
         if stage.bracket is not None and stage.bracket[1]:
             return self._promoted(stage, "", begun)
         candidates = sum(begun.get(source, 0) for source in stage.sources)
-        if stage.name == CONFIRM:
+        if stage.name == CONFIRM or is_race_round(stage.name):
             return min(stage.most, candidates)
         return stage.most if candidates or not stage.sources else 0
 
@@ -433,7 +433,7 @@ def _order(plan: Plan, stage: Stage, cost: CostModel) -> StageOrder:
         for c in known
     )
     least, refine = 0, plan.study.search.refine
-    if stage.name == CONFIRM:
+    if stage.name == CONFIRM or is_race_round(stage.name):
         least = min(_FINALISTS, stage.max_configurations)
     elif stage.name.startswith("refine") and refine is not None:
         least = min(2 * refine.top, stage.max_configurations)
