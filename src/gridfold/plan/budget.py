@@ -277,8 +277,19 @@ class BudgetOrder:
                 wanted = self._promoted(other, name, begun)
             wanted = min(wanted, decided.get(other.name, wanted))
             missing = max(0, wanted - begun.get(other.name, 0))
-            kept += missing * self.cost_of(other, spending, price)
+            kept += missing * self._held(other, spending, price)
+        # Where not even the least of all stages fits, none of them goes without.
+        missing = max(0, max(1, stage.least) - begun.get(name, 0))
+        own, left = missing * self._held(stage, spending, price), self.limit.left(spending)
+        if kept + own > left > 0:
+            kept = left * kept / (kept + own)
         return min(kept, _MOST_KEPT * self._whole(spending))
+
+    def _held(self, stage: StageOrder, spending: Spending, price: float | None) -> float:
+        """Return what a job holds for the last configuration of a stage: some workers are idle."""
+        rounds = math.ceil(len(stage.splits) / spending.at_once)
+        idle = rounds * spending.at_once / len(stage.splits)
+        return idle * self.cost_of(stage, spending, price)
 
     def _whole(self, spending: Spending) -> float:
         workers = max(1, spending.workers) if self.limit.until is not None else 1

@@ -192,6 +192,8 @@ class Spending:
         All configurations that were ever begun, in the same form.
     has_live_jobs : bool
         Whether jobs are running.
+    at_once : int
+        Trials that one of them trains at once, at most.
     """
 
     now: float
@@ -204,6 +206,7 @@ class Spending:
     open: dict[str, float]
     begun: frozenset[str]
     has_live_jobs: bool
+    at_once: int = 1
 
     @classmethod
     def of(cls, meters: Iterable[Meter], now: float, since: float = 0.0) -> Spending:
@@ -216,7 +219,7 @@ class Spending:
             Unix time: now, and when the run began whose promises are to be kept.
         """
         core_seconds = gpu_seconds = cores = gpus = estimated = took = 0.0
-        workers, has_live = 0, False
+        workers, at_once, has_live = 0, 1, False
         left: dict[str, float] = {}
         begun: set[str] = set()
         for meter in meters:
@@ -230,6 +233,7 @@ class Spending:
                 has_live = True
                 cores, gpus = cores + meter.cores, gpus + meter.gpus
                 workers += meter.workers
+                at_once = max(at_once, meter.workers)
             if meter.started >= since:
                 for sign, amounts in ((1, meter.promised), (-1, meter.done)):
                     for key, amount in amounts.items():
@@ -245,4 +249,5 @@ class Spending:
             {key: amount for key, amount in left.items() if amount > 1e-9},
             frozenset(begun),
             has_live,
+            at_once,
         )
