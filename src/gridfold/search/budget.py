@@ -174,12 +174,17 @@ def complete(trials: pd.DataFrame) -> pd.DataFrame:
         return trials
     whole = trials[~trials["config_id"].isin(cut)]
     if not len(whole):
-        raise GridfoldError(
-            "the budget of the search has left no configuration whole in the stage that answers, "
-            "so there is nothing to report; what was trained is kept. Raise search.budget, and "
-            "the same command goes on; gridfold plan says how much is needed"
-        )
+        raise no_answer()
     return whole.reset_index(drop=True)
+
+
+def no_answer() -> GridfoldError:
+    """Return the error of a search whose budget has left nothing that could be compared."""
+    return GridfoldError(
+        "the budget of the search has left no configuration whole in the stage that answers, "
+        "so there is nothing to report; what was trained is kept. Raise search.budget, and "
+        "the same command goes on; gridfold plan says what fits"
+    )
 
 
 def begun_trials(trials: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,14 @@ from gridfold.paths import StudyPaths
 from gridfold.plan.stage_file import CatalogueEntry, StageFile
 from gridfold.plan.stage_names import EXPLORE, is_race_round
 from gridfold.requests import CollectRequest
-from gridfold.search.budget import begun_trials, complete, left_out_table, outcome, trained
+from gridfold.search.budget import (
+    begun_trials,
+    complete,
+    left_out_table,
+    no_answer,
+    outcome,
+    trained,
+)
 from gridfold.search.racing import race_table
 from gridfold.search.ranking import ranked
 from gridfold.store import job_records
@@ -93,6 +100,8 @@ def collect_search(
     answers = [stage.name for stage in request.stages if stage.answers]
     keys = ["config_id", "split"]
     compared = [part for part in parts if part["stage"].iloc[0] in answers]
+    if request.budget is not None and not compared:
+        raise no_answer()
     joined = _joined(compared)
     if request.budget is not None:
         # What a later stage could not train again, an earlier one may have trained.
