@@ -32,7 +32,11 @@ rule all:
 
 
 # All rules are known here.
-greet(workflow, PLAN, is_outdated=drop_outdated(workflow, PATHS.logs))
+greet(
+    workflow,
+    PLAN,
+    is_outdated=drop_outdated(workflow, PATHS.logs, reopened_files(PLAN)),
+)
 
 
 onstart:
@@ -42,6 +46,7 @@ onstart:
 onsuccess:
     ended()
     say_answer(PLAN)
+    say_budget(PLAN)
 
 
 onerror:

@@ -1,9 +1,13 @@
 """What rules share: the plan of the study, and paths."""
 
+import time
+
 from gridfold.store import request_notes
 from gridfold.jobs.fork_server import TABLES, SharedServer
+from gridfold.plan.budget import write_order
 from gridfold.plan.files import data_files
 from gridfold.plan.job_requests import JobRequests
+from gridfold.plan.left_out import reopened_files
 from gridfold.plan.plan import DISTRIBUTED_SHARD_PATTERN, SHARD_PATTERN
 from gridfold.plan.resources import JobSizes
 from gridfold.plan.stage_names import STAGE_PATTERN
@@ -18,6 +22,7 @@ from gridfold.workflow.bridge import (
     monitor,
     say_advice,
     say_answer,
+    say_budget,
     say_what_has_changed,
     say_what_is_left,
     scripts_folder,
@@ -113,6 +118,7 @@ def started():
     start_forks(workflow, FORKS, TABLE_FORKS, PLAN.threads(CORES))
     PLAN.ledger.append_to(PATHS.ledger)
     PLAN.run.write(PATHS.last_run)
+    write_order(PLAN, time.time())
     MONITOR.start()
 
 

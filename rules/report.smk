@@ -77,6 +77,11 @@ rule report:
         search=rules.collect.output.search,
         search_trials=rules.collect.output.search_trials,
         race=RACE_TABLE.get("race", []),
+        budget=(
+            [rules.collect.output.budget, rules.collect.output.left_out]
+            if PLAN.study.search.budget
+            else []
+        ),
         baselines=BASELINES,
         chance=rules.train_permuted.output.chance if PLAN.measures_chance else [],
         notebook=rules.run_notebook.output.html if PLAN.study.report.notebook else [],

@@ -7,6 +7,21 @@ COMPARISON_FIGURES = {
     "importance": "Importance of the axes",
 }
 COMPARISON_TABLES = ("comparisons", "scientific", "importance")
+# Only of a search with a budget.
+BUDGET_FILES = (
+    {
+        "budget": PATHS.budget_outcome,
+        "left_out": PATHS.table("left_out"),
+        "left_out_csv": report(
+            PATHS.table_csv("left_out"),
+            caption="../workflow/report/left_out.rst",
+            category="Tables",
+            labels={"table": "left_out"},
+        ),
+    }
+    if PLAN.study.search.budget
+    else {}
+)
 # What a race over the splits has left behind.
 RACE_TABLE = (
     {
@@ -30,6 +45,7 @@ rule collect:
         epochs=expand(rules.train.output.epochs, shard=SHARDS),
         stages=PLAN.stage_files,
     output:
+        **BUDGET_FILES,
         **RACE_TABLE,
         catalogue=PATHS.catalogue,
         trials=PATHS.table("trials"),

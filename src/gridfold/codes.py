@@ -42,6 +42,7 @@ CAUTION_CODES = {
     "GF212": "a simple learner that is as good",
     "GF213": "configurations that were ended early by their scores",
     "GF214": "a score above chance with permuted labels",
+    "GF215": "a search that its budget has ended",
 }
 """What the report warns of, after training."""
 

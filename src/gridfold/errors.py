@@ -156,6 +156,22 @@ class Interrupted(GridfoldError):
         super().__init__("told to stop; every finished epoch is kept, run again to continue")
 
 
+class BudgetSpent(BaseException):
+    """A training must end after this epoch: the next one would go beyond the budget.
+
+    No `Exception`, which a training function of the user might catch.
+
+    Parameters
+    ----------
+    epoch : int
+        That has just ended.
+    """
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(epoch)
+        self.epoch = epoch
+
+
 class TrialFailure(GridfoldError):
     """A trial that has no score, and why.
 

@@ -215,6 +215,30 @@ class StudyPaths:
         """Folder of what each training job was given and used; not declared to Snakemake."""
         return self.root / "jobs"
 
+    @property
+    def budget(self) -> Path:
+        """Folder of the search's budget; not declared to Snakemake."""
+        return self.root / "budget"
+
+    @property
+    def budget_order(self) -> Path:
+        """How the budget is kept to (:class:`gridfold.plan.budget.BudgetOrder`)."""
+        return self.budget / "order.json"
+
+    @property
+    def spent(self) -> Path:
+        """Folder with one small file for each run of a training job: what it has taken."""
+        return self.budget / "spent"
+
+    def left_out(self, shard: str) -> Path:
+        """Which trials of a job the budget has left out, if any."""
+        return self.budget / "left_out" / f"{shard}.json"
+
+    @property
+    def budget_outcome(self) -> Path:
+        """What the budget came to (:class:`gridfold.search.budget.BudgetOutcome`)."""
+        return self.tables / "budget.json"
+
     def ranks(self, job: str) -> Path:
         """Folder through which the ranks of a distributed job report."""
         return self.progress / f"{job}.ranks"

@@ -429,12 +429,15 @@ class CollectRequest(Request):
         Measures that the study names beside those of its type; None where it names none.
     race : RaceRules or None
         How configurations race; None where they do not.
+    budget : str or None
+        What the search may take, in words; None without a limit.
     """
 
     stages: tuple[CollectedStage, ...]
     measure: str
     further_measures: tuple[str, ...] | None = None
     race: RaceRules | None = None
+    budget: str | None = None
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ def test_cores_of_a_login_node_say_nothing_about_a_job() -> None:
     here = dry_run("--configfile", "config/demo.yaml")
     assert here.returncode == 0, here.stderr
     there = dry_run("--configfile", "config/demo.yaml", "--profile", "slurm")
-    assert " on 4 (rough)" in there.stderr, "the same on every login node"
+    assert " on 4\n" in there.stderr, "the same on every login node"
     some = dry_run("--configfile", "config/demo.yaml", "-j", "3")
     assert some.returncode == 0, some.stderr
 

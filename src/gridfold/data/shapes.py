@@ -5,13 +5,16 @@ Looked at in every job that reads the rules, so only headers, names and sizes of
 
 from __future__ import annotations
 
+import gzip
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gridfold.data.parquetfile import parquet_shape
 from gridfold.data.sources.arrays import npy_files
 from gridfold.imagefolders import all_class_folders
 from gridfold.study import Study
@@ -21,6 +24,7 @@ _UNKNOWN_SHAPE = (10_000, 100)
 # A CSV file of image paths, and images of no known size.
 _BYTES_PER_PATH = 40
 _UNKNOWN_PIXELS = (64, 64)
+_IDX_IMAGES = ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte")
 
 
 def sample_shape(study: Study) -> tuple[int, ...]:
@@ -34,6 +38,8 @@ def sample_shape(study: Study) -> tuple[int, ...]:
     match data.source:
         case "npz":
             shape = _npz_shape(Path(data.path), data.features)
+        case "mnist" | "fashion_mnist" | "cifar10" if data.path:
+            shape = _known_shape(Path(data.path), shape)
         case "npy":
             shape = _npy_shape(Path(data.path), data.features)
         case "csv" | "parquet":
@@ -45,6 +51,41 @@ def sample_shape(study: Study) -> tuple[int, ...]:
     if data.reshape:
         shape = (shape[0], *data.reshape)
     return (min(shape[0], data.subset or shape[0]), *shape[1:])
+
+
+def _known_shape(path: Path, usual: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """Return the shape of both parts of a well-known set of images, as its files say it.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.npz`` file, or the folder of the original files.
+    usual : tuple of int
+        Where the files do not say it, as compressed ones in part.
+    """
+    if path.is_file():
+        parts = [_npz_shape(path, f"x_{part}") for part in ("train", "test")]
+    else:
+        parts = [_idx_shape(path, name) for name in _IDX_IMAGES]
+    known = [part for part in parts if part is not None]
+    if not known or len(known[0]) < 3:
+        return usual
+    images = known[0][1:] if len(known[0]) == 4 else (*known[0][1:], 1)
+    return (sum(part[0] for part in known), *images)
+
+
+def _idx_shape(folder: Path, name: str) -> tuple[int, ...] | None:
+    """Return the shape in the head of an IDX file, compressed or not."""
+    for spelling in (name, name.replace("-idx", ".idx")):
+        for file in (folder / spelling, folder / f"{spelling}.gz"):
+            try:
+                with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+                    head = stream.read(4)
+                    sizes = stream.read(4 * head[3])
+                return tuple(np.frombuffer(sizes, ">u4").astype(int).tolist())
+            except (OSError, EOFError, ValueError, IndexError, zlib.error):
+                continue
+    return None
 
 
 def _npy_shape(folder: Path, name: str) -> tuple[int, ...] | None:
@@ -104,6 +145,8 @@ def _table_shape(
     except OSError:
         return None
     lines = head.count(b"\n")
+    if head.startswith(b"PAR1") and (found := parquet_shape(file)) is not None:
+        return (max(1, found[0]), columns or max(1, found[1] - others))
     if head.startswith(b"PAR1") or not lines:
         return (max(1, size // (8 * (columns or 20))), columns or 20)
     header = head.split(b"\n")[0].count(separator.encode()) + 1

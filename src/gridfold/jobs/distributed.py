@@ -9,11 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gridfold.atomic import write_json
-from gridfold.cluster.placement import processes
+from gridfold.cluster.allocation import Allocation
+from gridfold.cluster.placement import Placement, Site, processes
 from gridfold.jobs import pool, ranks
+from gridfold.jobs.budget import BudgetedTrials
 from gridfold.jobs.shard import Attempt, ShardJob, ShardTables, TrialsFailed
 from gridfold.jobs.work import final_folder, final_work
 from gridfold.plan.plan import Plan
@@ -47,17 +50,25 @@ def train_shard(
     """Train the trials of one shard; see :class:`gridfold.jobs.shard.ShardJob`."""
     launch, folder = _launch(plan, launcher, plan.processes(shard)), plan.paths.ranks(shard)
     cores = plan.study.execution.threads_per_worker * plan.processes(shard)
+    replicas = Placement.of(plan.members(shard)[0][1].settings, Site()).replicas
+    gpus = replicas if Allocation.of_job(cores, remote=False).gpus else 0
     job = ShardJob(
         shard,
         request,
         plan.paths,
         Attempt.of(attempt, plan.study.execution.retries),
-        JobResources(cores),
+        JobResources(cores, gpus),
     )
-    job.run(
-        lambda works, on_event, meanwhile: ranks.run(works, launch, folder, on_event, meanwhile),
-        outputs,
-    )
+
+    def train(
+        works: Sequence[pool.Work] | BudgetedTrials,
+        on_event: pool.Listener,
+        meanwhile: Callable[[], None],
+    ) -> None:
+        known = works.all() if isinstance(works, BudgetedTrials) else works
+        ranks.run(known, launch, folder, on_event, meanwhile)
+
+    job.run(train, outputs)
 
 
 def train_final(plan: Plan, request: FinalRequest, best: Path, launcher: str, record: Path) -> None:

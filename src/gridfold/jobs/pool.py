@@ -19,14 +19,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gridfold.cluster.allocation import Allocation, Share
-from gridfold.errors import Interrupted, TrialFailure, out_of_time, summary_of
+from gridfold.errors import BudgetSpent, Interrupted, TrialFailure, out_of_time, summary_of
 from gridfold.jobs.fork_server import STOP_SIGNALS, Fork, ForkServer
 from gridfold.jobs.printed import Printed
 from gridfold.jobs.usage import Sampler
 from gridfold.store.trials import TrialStore, TrialTask
+
+if TYPE_CHECKING:
+    from gridfold.jobs.budget import EpochLimit
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +41,26 @@ _SAYING_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Work:
-    """A trial to train and the place where its answer goes."""
+    """A trial to train, the place where its answer goes, and what may end it early, if anything."""
 
     task: TrialTask
     store: TrialStore
+    limit: EpochLimit | None = None
 
     def absolute(self) -> Work:
         """Return the same work, which stays where it is when users' code changes the folder."""
-        return Work(self.task.absolute(), self.store.absolute())
+        limit = None if self.limit is None else self.limit.absolute()
+        return Work(self.task.absolute(), self.store.absolute(), limit)
+
+    def refuse_beyond(self, row: Mapping[str, float]) -> None:
+        """Raise where the epoch after the one of `row` does not fit the budget of the search.
+
+        Raises
+        ------
+        BudgetSpent
+        """
+        if self.limit is not None and self.limit.is_reached(self, row):
+            raise BudgetSpent(int(row["epoch"]))
 
 
 @dataclass(frozen=True)
@@ -54,12 +69,12 @@ class Event:
 
     Attributes
     ----------
-    kind : {"started", "epoch", "finished", "failed"}
-        What has happened.
+    kind : {"started", "epoch", "finished", "failed", "left_out"}
+        What has happened; the budget has left out what was not begun, or ended early.
     work : Work
         Of which trial.
     row : dict
-        History row of an epoch.
+        History row of an epoch; of what was left out, ``epoch`` says how far it came, from 0.
     failure : TrialFailure or None
         Why a trial has failed.
     usage : mapping or None
@@ -272,6 +287,8 @@ def _receive(connection: Connection, trial: _TrialProcess) -> Event:
         return Event("epoch", trial.work, row=content)
     if kind == "failed":
         return Event("failed", trial.work, failure=TrialFailure(*content), usage=usage)
+    if kind == "left_out":
+        return Event("left_out", trial.work, row={"epoch": content}, usage=usage)
     return Event("finished", trial.work, usage=usage)
 
 
@@ -310,6 +327,7 @@ def _train(
 
     def report(row: dict[str, float]) -> None:
         connection.send(("epoch", row, None))
+        work.refuse_beyond(row)
 
     with Sampler(share) as sampler:
         try:
@@ -319,6 +337,8 @@ def _train(
             # What was trained before has its usage already.
             work.store.finish(replace(result, usage=result.usage or usage), predictions)
             connection.send(("finished", None, usage))
+        except BudgetSpent as spent:
+            connection.send(("left_out", spent.epoch, sampler.usage().record()))
         except TrialFailure as failure:
             content = (failure.kind, failure.reason, failure.detail)
             connection.send(("failed", content, sampler.usage().record()))

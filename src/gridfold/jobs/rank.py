@@ -19,21 +19,32 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gridfold.cluster.allocation import Share
 from gridfold.cluster.job import node_name
 from gridfold.cluster.launchers import launched_local_rank, launched_rank
-from gridfold.errors import EXIT_CONTINUE, GridfoldError, TrialFailure, summary_of
+from gridfold.errors import (
+    EXIT_CONTINUE,
+    BudgetSpent,
+    GridfoldError,
+    TrialFailure,
+    summary_of,
+)
 from gridfold.jobs.fork_server import STOP_SIGNALS
 from gridfold.jobs.frozen_imports import lasting
 from gridfold.jobs.pool import Work
 from gridfold.jobs.usage import Sampler, as_row, from_row, joined
 from gridfold.usercode import sources
+
+if TYPE_CHECKING:
+    from gridfold.jobs.budget import BudgetGate
+    from gridfold.training.devices import Devices
 
 
 def take_gpu() -> None:
@@ -97,10 +108,11 @@ def main(folder: Path, digest: str) -> None:
 
 def _train_all(works: Sequence[Work], messages: _Messages) -> None:
     with lasting():
-        from gridfold.jobs.process_state import put_back
+        # What trials use, too.
+        import gridfold.jobs.process_state
+        import gridfold.training.trial
+        import gridfold.usercode.functions  # noqa: F401
         from gridfold.training import devices as distribution
-        from gridfold.training.trial import train_trial
-        from gridfold.usercode import functions
 
     first = works[0].task
     options = first.settings["training"].get("distribution")
@@ -109,21 +121,45 @@ def _train_all(works: Sequence[Work], messages: _Messages) -> None:
     devices = distribution.start(options, first.threads)
     messages.send("ready", **_sees(first.threads, devices.device()))
     # Users' code may change the working folder.
-    for number, work in enumerate([work.absolute() for work in works]):
+    absolute = [work.absolute() for work in works]
+    with _open_gate(absolute[0], devices.is_chief) as gate:
+        _train_each(absolute, messages, devices, gate)
+
+
+def _train_each(
+    works: Sequence[Work], messages: _Messages, devices: Devices, gate: BudgetGate | None
+) -> None:
+    from gridfold.jobs.process_state import put_back
+    from gridfold.training.trial import train_trial
+    from gridfold.usercode import functions
+
+    for number, work in enumerate(works):
+        if work.limit is not None and not devices.from_chief(_may_begin(work, gate)):
+            messages.send("left_out", trial=number, epoch=0)
+            continue
         # A trial finds the user's module as it would in a process of its own.
         functions.forget()
         devices.configure(work.task.settings["training"].get("distribution"))
         messages.send("trial", trial=number)
 
-        def report(row: dict[str, float], number: int = number) -> None:
+        def report(row: dict[str, float], number: int = number, work: Work = work) -> None:
             if devices.is_chief:
                 messages.send("epoch", trial=number, row=row)
+            if work.limit is not None:
+                # All end after the same epoch.
+                is_reached = devices.is_chief and work.limit.is_reached(work, row)
+                if devices.from_chief(is_reached):
+                    raise BudgetSpent(int(row["epoch"]))
 
         with Sampler(Share(work.task.threads or 1)) as sampler, put_back():
             try:
                 known = work.store.unscored(work.task.epochs) if devices.is_chief else None
                 known = devices.from_chief(known)
                 result, predictions = train_trial(work.task, report, devices, known)
+            except BudgetSpent as spent:
+                usage = sampler.usage().record()
+                messages.send("left_out", trial=number, epoch=spent.epoch, usage=usage)
+                continue
             except TrialFailure as failure:
                 # Every rank gets here: such failures follow from what all of them know.
                 content = (failure.kind, failure.reason, failure.detail)
@@ -138,6 +174,18 @@ def _train_all(works: Sequence[Work], messages: _Messages) -> None:
         if devices.is_chief:
             work.store.finish(replace(result, usage=result.usage or usage), predictions)
         messages.send("finished", trial=number, usage=usage)
+
+
+def _open_gate(work: Work, is_chief: bool) -> AbstractContextManager[BudgetGate | None]:
+    """Return what lets trials begin, on the rank that decides; the others hear of it."""
+    gate = work.limit.gate(f"{work.limit.stage}-ranks") if work.limit and is_chief else None
+    return nullcontext() if gate is None else gate
+
+
+def _may_begin(work: Work, gate: BudgetGate | None) -> bool:
+    if gate is None or work.limit is None:
+        return True
+    return gate.next_of([work], work.limit.stage, now=True) is not None
 
 
 def _sees(threads: int, device: str) -> dict[str, Any]:

@@ -337,7 +337,9 @@ class _Session:
             self._ended.add(trial)
             self._current = None
             failure = TrialFailure(*message["failure"]) if kind == "failed" else None
-            self._on_event(Event(kind, work, failure=failure, usage=message.get("usage")))
+            row = {"epoch": message["epoch"]} if kind == "left_out" else None
+            usage = message.get("usage")
+            self._on_event(Event(kind, work, row=row, failure=failure, usage=usage))
 
     def failure(self) -> TrialFailure:
         """Return why the trial that was being trained has no score."""

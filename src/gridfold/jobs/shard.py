@@ -11,15 +11,19 @@ from pathlib import Path
 from gridfold import advice
 from gridfold.errors import GridfoldError, Interrupted, TrialFailure
 from gridfold.jobs import pool
+from gridfold.jobs.budget import BudgetedTrials, BudgetGate
 from gridfold.jobs.watcher import TrialWatcher
 from gridfold.jobs.work import JobInputs
 from gridfold.paths import StudyPaths
+from gridfold.plan.budget import BudgetView, Limit
+from gridfold.plan.left_out import write_left_out
 from gridfold.plan.shards import TrialKey
+from gridfold.plan.stage_names import stage_of
 from gridfold.requests import TrainRequest
 from gridfold.store.job_records import JobRecorder, JobResources
 from gridfold.store.locks import Heartbeat, TrialLock
 from gridfold.store.progress import JobProgress, ProgressFile
-from gridfold.store.trials import DIVERGED, TrialResult
+from gridfold.store.trials import DIVERGED, LEFT_OUT, TrialResult
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +32,7 @@ log = logging.getLogger(__name__)
 _BUSY_SECONDS = 2.0
 
 # Trials to train, who wants to hear of them, and what can be done before the first begins.
-Trainer = Callable[[Sequence[pool.Work], pool.Listener, Callable[[], None]], None]
+Trainer = Callable[[Sequence[pool.Work] | BudgetedTrials, pool.Listener, Callable[[], None]], None]
 
 
 class TrialsFailed(GridfoldError):
@@ -100,6 +104,7 @@ class ShardJob:
         self._failures: dict[TrialKey, TrialFailure] = {}
         # Trials that are not tried again.
         self._hopeless = 0
+        self._limit: Limit | None = None
 
     def run(self, train: Trainer, tables: ShardTables) -> None:
         """Train what is missing and write the tables.
@@ -126,11 +131,37 @@ class ShardJob:
                         locks.release(self._folder(trial))
                 progress.write(now=True)
                 if missing:
-                    with JobRecorder(self._paths.jobs, self._name, self._resources) as record:
-                        watcher = TrialWatcher(progress, record, locks, self._note)
-                        train(missing, watcher, _import_tables)
+                    self._train(missing, train, progress, locks)
         self._raise_failures()
         self._write(tables)
+
+    def _train(
+        self,
+        missing: Sequence[pool.Work],
+        train: Trainer,
+        progress: ProgressFile,
+        locks: Heartbeat,
+    ) -> None:
+        """Train what is missing, as far as the budget of the search allows it."""
+        view = BudgetView.of(self._paths)
+        with JobRecorder(self._paths.jobs, self._name, self._resources) as record:
+            if view is None:
+                watcher = TrialWatcher(progress, record, locks, self._note)
+                train(missing, watcher, _import_tables)
+                return
+            limit = self._limit = view.order.limit
+            watcher = TrialWatcher(progress, record, locks, self._note, limit)
+            with BudgetGate(view, self._name, self._resources) as gate:
+                trials = BudgetedTrials(missing, gate, stage_of(self._name))
+
+                def hear(event: pool.Event) -> None:
+                    gate.hear(event, trials.stage)
+                    watcher(event)
+
+                if not trials.is_over():
+                    train(trials, hear, _import_tables)
+                for work in trials.left_out:
+                    hear(pool.Event("left_out", work))
 
     def work(self, trial: TrialKey) -> pool.Work:
         """Return the work of one trial, its store opened; its lock should be held."""
@@ -222,10 +253,21 @@ class ShardJob:
         )
 
     def _write(self, files: ShardTables) -> None:
+        self._remember_left_out()
+
         from gridfold.tables import trials as tables
 
         rows = [(trial, self._results[trial], self._works[trial].store) for trial in self._trials]
         tables.write_shard(rows, self._inputs.splits, files.trials, files.epochs, files.predictions)
+
+    def _remember_left_out(self) -> None:
+        """Leave word of what the budget has left out; a larger one makes the tables anew."""
+        left = [t for t in self._trials if self._results[t].status == LEFT_OUT]
+        if left:
+            assert self._limit is not None, "without a budget nothing is left out"
+            write_left_out(self._paths, self._name, self._limit, left)
+        else:
+            self._paths.left_out(self._name).unlink(missing_ok=True)
 
 
 def _import_tables() -> None:

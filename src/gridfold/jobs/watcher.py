@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from gridfold.errors import TrialFailure
+from gridfold.jobs.budget import not_trained
 from gridfold.jobs.pool import Event, Work
+from gridfold.plan.budget import Limit
 from gridfold.problems import PROBLEM_KINDS
 from gridfold.store.job_records import JobRecorder
 from gridfold.store.locks import Heartbeat
@@ -32,13 +35,20 @@ class TrialWatcher:
         Holds the locks of the trials; that of a trial that has ended is released.
     on_end : callable
         Gets each trial that has ended, when its result is in the run store.
+    limit : Limit, optional
+        What the search may take, if there is a limit.
     """
 
     def __init__(
-        self, progress: ProgressFile, record: JobRecorder, locks: Heartbeat, on_end: OnEnd
+        self,
+        progress: ProgressFile,
+        record: JobRecorder,
+        locks: Heartbeat,
+        on_end: OnEnd,
+        limit: Limit | None = None,
     ) -> None:
         self._file, self._record, self._locks = progress, record, locks
-        self._on_end = on_end
+        self._on_end, self._limit = on_end, limit
 
     def __call__(self, event: Event) -> None:
         """Take note of an event of a trial."""
@@ -51,6 +61,8 @@ class TrialWatcher:
                 "val_metric": None,
             }
             self._file.write()
+        elif event.kind == "left_out":
+            self._leave_out(event)
         elif event.kind == "epoch":
             assert event.row is not None, "an epoch has a row of the history"
             epoch, value = int(event.row["epoch"]), event.row["val_metric"]
@@ -62,6 +74,19 @@ class TrialWatcher:
             self._locks.release(event.work.task.folder)
             self._on_end(event.work, result, failure)
             self._file.write(now=True)
+
+    def _leave_out(self, event: Event) -> None:
+        """Take note of a trial for which the budget of the search leaves nothing, or no more."""
+        work, trained = event.work, int((event.row or {}).get("epoch", 0))
+        assert self._limit is not None, "without a budget nothing is left out"
+        result = not_trained(work.task.epochs, self._limit, trained)
+        log.info("%s: %s", _name(work), result.reason)
+        self._progress.running.pop(_name(work), None)
+        self._locks.release(work.task.folder)
+        usage = dict(event.usage or {})
+        self._record.used(usage)
+        self._on_end(work, replace(result, usage=usage), None)
+        self._file.write(now=True)
 
     @property
     def _progress(self) -> JobProgress:

@@ -1,12 +1,13 @@
 """What a study costs, estimated before anything runs and without importing TensorFlow.
 
-A rough model (floating-point operations over a typical speed), good to a factor of two or three;
-once trials are finished, their own times replace it.
+A rough model (floating-point operations over a typical speed), good to a factor of two or three.
+Times of finished trials correct it (:mod:`gridfold.plan.measured`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,6 +16,7 @@ from gridfold.data.shapes import sample_shape
 from gridfold.space.space import Configuration
 from gridfold.study import Study
 from gridfold.study.sections.model import widths
+from gridfold.study.sections.resampling import share_of
 
 # Measured with TensorFlow 2.21 on one core of a 2023 server CPU.
 _FLOPS_PER_SECOND = 6e9
@@ -23,6 +25,10 @@ _SECONDS_PER_EPOCH = 0.02
 _SECONDS_PER_TRIAL = 1.5
 # Forward pass, gradients of activations, gradients of weights.
 _TRAINING_PASSES = 3
+# How `resampling` names the splits of a confirmation.
+_CONFIRMING = "c"
+# Of a hold-out whose share nobody has said.
+_HOLDOUT = 0.8
 SECONDS_PER_BASELINE = 30.0
 """That fitting one baseline on all splits may take, of one core; by sizes, not by the clock."""
 MOST_BASELINE_NUMBERS = 100_000_000
@@ -48,12 +54,12 @@ class LayerCost:
     outputs: int
 
 
-def layers(settings: dict[str, Any], shape: tuple[int, ...]) -> list[LayerCost]:
+def layers(settings: Mapping[str, Any], shape: tuple[int, ...]) -> list[LayerCost]:
     """Return the layers of a model, roughly: with ten outputs, and one for a user's own model.
 
     Parameters
     ----------
-    settings : dict
+    settings : mapping
         The ``model`` part of a configuration.
     shape : tuple of int
         Shape of one sample.
@@ -84,12 +90,12 @@ def layers(settings: dict[str, Any], shape: tuple[int, ...]) -> list[LayerCost]:
     return found + [LayerCost(a * b, 1, b) for a, b in pairwise(sizes)]
 
 
-def flops_per_sample(settings: dict[str, Any], shape: tuple[int, ...]) -> float:
+def flops_per_sample(settings: Mapping[str, Any], shape: tuple[int, ...]) -> float:
     """Return the floating-point operations of one forward pass of one sample.
 
     Parameters
     ----------
-    settings : dict
+    settings : mapping
         The ``model`` part of a configuration.
     shape : tuple of int
         Shape of one sample.
@@ -97,14 +103,58 @@ def flops_per_sample(settings: dict[str, Any], shape: tuple[int, ...]) -> float:
     return sum(2.0 * layer.weights * layer.uses for layer in layers(settings, shape))
 
 
+@dataclass(frozen=True)
+class CostModel:
+    """What trainings of a study cost by the rough model.
+
+    Attributes
+    ----------
+    training : float
+        Samples of the training part of a split of the search.
+    confirming : float
+        The same of a split of `search.confirm`.
+    shape : tuple of int
+        Of one sample.
+    """
+
+    training: float
+    confirming: float
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, study: Study) -> CostModel:
+        """Return the model of a study; of its data, no more than headers are read."""
+        count, *shape = sample_shape(study)
+        samples = count * (1 - study.data.test_fraction)
+        confirm, folds = study.search.confirm, study.resampling.folds
+        confirmed = folds if confirm is None or confirm.folds is None else confirm.folds
+        return cls(samples * _part(folds), samples * _part(confirmed), tuple(shape))
+
+    def seconds(self, settings: Mapping[str, Any], epochs: int, split: str = "") -> float:
+        """Return the seconds of training so many epochs, on one worker.
+
+        Parameters
+        ----------
+        settings : mapping
+            Of the configuration.
+        epochs : int
+        split : str, optional
+            Its name says whether it is one of `search.confirm`, and which share of its training
+            part is used; left out, a whole one of the search.
+        """
+        training = self.confirming if split.startswith(_CONFIRMING) else self.training
+        training *= share_of(split)
+        flops = flops_per_sample(settings["model"], self.shape) * _TRAINING_PASSES * training
+        steps = math.ceil(training / settings["training"]["batch_size"])
+        epoch = flops / _FLOPS_PER_SECOND + steps * _SECONDS_PER_STEP + _SECONDS_PER_EPOCH
+        return float(_SECONDS_PER_TRIAL + epochs * epoch)
+
+
+def _part(folds: int) -> float:
+    """Return the share of the samples that a split trains on."""
+    return 1 - 1 / folds if folds > 1 else _HOLDOUT
+
+
 def seconds_per_trial(study: Study, configuration: Configuration) -> float:
     """Return the estimated seconds of one trial on one worker."""
-    count, *shape = sample_shape(study)
-    samples = count * (1 - study.data.test_fraction)
-    folds = study.resampling.folds
-    training = samples * (1 - 1 / folds) if folds > 1 else 0.8 * samples
-    settings = configuration.settings
-    flops = flops_per_sample(settings["model"], tuple(shape)) * _TRAINING_PASSES * training
-    steps = math.ceil(training / settings["training"]["batch_size"])
-    epoch = flops / _FLOPS_PER_SECOND + steps * _SECONDS_PER_STEP + _SECONDS_PER_EPOCH
-    return float(_SECONDS_PER_TRIAL + configuration.epochs * epoch)
+    return CostModel.of(study).seconds(configuration.settings, configuration.epochs)

@@ -5,9 +5,13 @@ The keys are described in ``docs/command-line.md``; they may become more, and ke
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
+from gridfold.plan.budget_words import budget_facts
+from gridfold.plan.left_out import is_cut
+from gridfold.plan.measured import measured_correction
 from gridfold.plan.plan import Plan
 from gridfold.plan.status import (
     KnownConfiguration,
@@ -44,6 +48,7 @@ def status_facts(plan: Plan) -> dict[str, Any]:
                 "done": each.done,
                 "total": each.total,
                 "decided": each.is_decided,
+                "left_out": each.left_out,
             }
             for each in states
         ],
@@ -58,6 +63,7 @@ def status_facts(plan: Plan) -> dict[str, Any]:
             for name, job in jobs.items()
         ],
         "changed": changed,
+        "cut_by_budget": is_cut(plan),
         "answer": None if found is None else found.facts(plan.paths),
     }
 
@@ -66,6 +72,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
     """Return what the next run of a study would do."""
     states = stage_states(plan)
     done, total = totals(states)
+    correction = measured_correction(plan)
     drawn = [] if plan.is_tuned else plan.configurations
     return {
         "study": plan.study.study,
@@ -90,7 +97,9 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
             for stage in plan.stages
         ],
         "trials": {"done": done, "total": total},
-        "seconds": seconds_left(plan, states),
+        "seconds": seconds_left(plan, states, correction),
+        "estimate": str(correction),
+        "budget": budget_facts(plan, time.time(), correction),
         "changed": changes(plan),
         "notes": table.notes(plan.study.data),
     }

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from gridfold.canonical import case_id
+from gridfold.plan.budget import Limit
 from gridfold.plan.fingerprint import own_measures, training_code_digest
 from gridfold.plan.plan import Plan
 from gridfold.plan.stage_names import stage_of
@@ -188,12 +189,13 @@ class JobRequests:
             CollectedStage(s.name, s in plan.answering_stages, tuple(plan.shards_of(s)))
             for s in plan.stages
         )
-        problem = self._study.problem
+        problem, budget = self._study.problem, self._study.search.budget
         return CollectRequest(
             tuple(stages),
             problem.ranking_measure,
             problem.further_measures or None,
             self._race_rules,
+            None if budget is None else str(Limit.of(budget)),
         )
 
     def summary(self) -> SummaryRequest:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from gridfold.errors import GridfoldError
 from gridfold.paths import StudyPaths, result_file
+from gridfold.plan.budget_words import budget_lines
 from gridfold.plan.job_requests import JobRequests
+from gridfold.plan.left_out import left_out_trials, reopened
 from gridfold.plan.plan import Plan
 from gridfold.plan.shards import TrialKey
 from gridfold.plan.stage_file import StageFile
@@ -40,12 +42,15 @@ class StageState:
         Trials of the stage; at most so many while `is_decided` is false.
     is_decided : bool
         Whether it is known which configurations it trains.
+    left_out : int
+        Trials that the budget has left out; they do not count in `total`.
     """
 
     stage: Stage
     answered: frozenset[TrialKey]
     total: int
     is_decided: bool
+    left_out: int = 0
 
     @property
     def done(self) -> int:
@@ -62,13 +67,16 @@ def stage_states(plan: Plan) -> list[StageState]:
     """Return how far each stage of a search is."""
     states: list[StageState] = []
     is_other = has_other_data(plan)
+    left_out = left_out_trials(plan)
     for stage in plan.stages:
         file = stage_file(plan, stage)
         if file is None:
             states.append(StageState(stage, frozenset(), stage.trials, is_decided=False))
             continue
         answered = frozenset() if is_other else _recorded(plan, file)
-        states.append(StageState(stage, answered, file.size, is_decided=True))
+        out = {key for key in file.trials() if (stage.name, key) in left_out} - answered
+        total = file.size - len(out)
+        states.append(StageState(stage, answered, total, is_decided=True, left_out=len(out)))
     return states
 
 
@@ -228,10 +236,11 @@ def state(plan: Plan) -> str:
     """
     states, changed = stage_states(plan), changes(plan)
     if found := answer_of(plan, states, changed):
-        return _in_words(found, plan.paths)
+        return "\n".join([_in_words(found, plan.paths), *budget_lines(plan)])
     done, total = totals(states)
     notice = change_notice(changed)
     lines = [*(status_map(states) if plan.is_staged else []), *filter(None, [notice])]
+    lines += budget_lines(plan)
     if jobs := running_jobs(plan):
         labels = {c.id: c.label for c in plan.configurations}
         return "\n".join([*lines, progress_line(total, jobs.values(), labels)])
@@ -260,7 +269,7 @@ def answer_of(plan: Plan, states: Sequence[StageState], changed: Sequence[str]) 
     DamagedRecord
         When it can't be read.
     """
-    if not all(state.is_finished for state in states) or changed:
+    if not all(state.is_finished for state in states) or changed or reopened(plan):
         return None
     try:
         return Answer.read(plan.paths)
@@ -278,6 +287,8 @@ def status_map(states: list[StageState]) -> list[str]:
         if state.is_decided:
             filled = round(_BAR * state.done / state.total) if state.total else _BAR
             line += f"{'#' * filled:.<{_BAR}}  {state.done}/{state.total}"
+            if state.left_out:
+                line += f", {state.left_out} left out by the budget"
         else:
             before = " and ".join(titles[name] for name in state.stage.sources)
             line += f"waits for {before}" if before else "not begun"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from gridfold.data.description import DataDescription
-from gridfold.plan.cost import seconds_per_trial
+from gridfold.plan.budget_words import fitting_lines
+from gridfold.plan.cost import CostModel
+from gridfold.plan.measured import Correction, measured_correction
 from gridfold.plan.plan import Plan
 from gridfold.plan.shards import TrialKey
 from gridfold.plan.stages import Stage
@@ -16,7 +18,7 @@ from gridfold.plan.tuner_schedule import tuner_lines, tuner_of
 from gridfold.space.space import Configuration, describe_axis
 from gridfold.study import Study
 from gridfold.study.checks import problem, table
-from gridfold.study.sections.resampling import share_of, split_names
+from gridfold.study.sections.resampling import split_names
 from gridfold.wording import format_seconds
 
 _HEADINGS = ("stage", "configurations", "epochs", "splits", "trials", "new epochs", "cost")
@@ -34,6 +36,7 @@ def description(plan: Plan, cores: int | None, data: DataDescription | None = No
         What the study's table is; without it, what is guessed about its columns is told.
     """
     study, resampling = plan.study, plan.study.resampling
+    correction = measured_correction(plan)
     duplicates = len(plan.expansion.duplicates)
     tuner = tuner_of(study)
     drawn = (
@@ -46,7 +49,9 @@ def description(plan: Plan, cores: int | None, data: DataDescription | None = No
         *(tuner_lines(study, tuner) if tuner else [drawn]),
         f"  splits          {len(split_names(resampling))} ({resampling.method}, "
         f"{resampling.folds} folds x {resampling.repeats})",
-        *(_stages(plan) if plan.is_staged else _trials(plan, cores)),
+        *(_stages(plan, correction) if plan.is_staged else _trials(plan, cores, correction)),
+        f"  estimate        {correction}",
+        *fitting_lines(plan, time.time(), correction),
     ]
     lines += [f"  axis            {describe_axis(n, a)}" for n, a in study.search.space.items()]
     if data is None:
@@ -58,7 +63,7 @@ def description(plan: Plan, cores: int | None, data: DataDescription | None = No
     return "\n".join(lines)
 
 
-def seconds_left(plan: Plan, states: Sequence[StageState]) -> float:
+def seconds_left(plan: Plan, states: Sequence[StageState], correction: Correction) -> float:
     """Return what is left to train costs on one worker, roughly; of later stages all.
 
     Parameters
@@ -66,16 +71,21 @@ def seconds_left(plan: Plan, states: Sequence[StageState]) -> float:
     plan : Plan
     states : sequence of StageState
         Those of all its stages.
+    correction : Correction
+        Of the estimates.
     """
     if plan.is_staged:
-        return sum(_seconds(plan.study, stage, plan.configurations) for stage in plan.stages)
-    return _seconds_of(plan, _remaining(plan, states[0]))
+        seconds = sum(_seconds(plan.study, stage, plan.configurations) for stage in plan.stages)
+    else:
+        seconds = _seconds_of(plan, _remaining(plan, states[0]))
+    return correction.factor * seconds
 
 
 def _seconds_of(plan: Plan, trials: Iterable[TrialKey]) -> float:
     """Return what trials that are known beforehand cost on one worker, roughly."""
-    study, known = plan.study, plan.by_id
-    return sum(seconds_per_trial(study, known[trial.config_id]) for trial in trials)
+    cost, known = CostModel.of(plan.study), plan.by_id
+    configurations = (known[trial.config_id] for trial in trials)
+    return sum(cost.seconds(c.settings, c.epochs) for c in configurations)
 
 
 def _remaining(plan: Plan, only: StageState) -> list[TrialKey]:
@@ -83,9 +93,10 @@ def _remaining(plan: Plan, only: StageState) -> list[TrialKey]:
     return [trial for trial in plan.trials if trial not in only.answered]
 
 
-def _trials(plan: Plan, cores: int | None) -> list[str]:
-    remaining = _remaining(plan, stage_states(plan)[0])
-    seconds = _seconds_of(plan, remaining)
+def _trials(plan: Plan, cores: int | None, correction: Correction) -> list[str]:
+    state = stage_states(plan)[0]
+    remaining = _remaining(plan, state)
+    seconds = correction.factor * _seconds_of(plan, remaining)
     done = len(plan.trials) - len(remaining)
     workers = plan.workers(cores)
     jobs = [s for s, members in plan.shards.items() if not set(remaining).isdisjoint(members)]
@@ -93,21 +104,24 @@ def _trials(plan: Plan, cores: int | None) -> list[str]:
         f"  trials          {len(plan.trials)}, of which {done} are done and "
         f"{len(remaining)} are to be trained in {len(jobs)} jobs",
         f"  estimated cost  {format_seconds(seconds)} on one worker, "
-        f"{format_seconds(seconds / workers)} on {workers} (rough)",
+        f"{format_seconds(seconds / workers)} on {workers}",
     ]
 
 
-def _stages(plan: Plan) -> list[str]:
+def _stages(plan: Plan, correction: Correction) -> list[str]:
     trials = sum(stage.trials for stage in plan.stages)
     jobs = len(plan.shards) + sum(len(stage.slots) for stage in plan.stages)
     return [
         f"  trials          at most {trials}, in {jobs} jobs of {len(plan.stages)} stages",
-        *schedule_lines(plan.study, plan.stages, plan.configurations),
+        *schedule_lines(plan.study, plan.stages, plan.configurations, correction.factor),
     ]
 
 
 def schedule_lines(
-    study: Study, stages: Sequence[Stage], configurations: Iterable[Configuration]
+    study: Study,
+    stages: Sequence[Stage],
+    configurations: Iterable[Configuration],
+    factor: float = 1.0,
 ) -> list[str]:
     """Return the stages as a table: what each trains at most, and what that costs on one worker.
 
@@ -117,11 +131,13 @@ def schedule_lines(
     stages : sequence of Stage
     configurations : iterable of Configuration
         Configurations that are known; the others are taken to be as slow as their mean.
+    factor : float, optional
+        That corrects the estimates of the rough model.
     """
     known = list(configurations)
     rows, seconds = [], 0.0
     for stage in stages:
-        cost = _seconds(study, stage, known)
+        cost = factor * _seconds(study, stage, known)
         seconds += cost
         epochs = "own" if stage.epochs is None else str(stage.epochs)
         if stage.epochs is None and "training.epochs" not in study.search.space:
@@ -140,7 +156,7 @@ def schedule_lines(
         )
     widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
     lines = [_line(row, widths) for row in (_HEADINGS, *rows)]
-    return [*lines, f"  estimated cost  {format_seconds(seconds)} on one worker (rough)"]
+    return [*lines, f"  estimated cost  {format_seconds(seconds)} on one worker"]
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -150,12 +166,7 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 
 def _seconds(study: Study, stage: Stage, known: Sequence[Configuration]) -> float:
     """Return what a stage costs at most on one worker."""
-    share = share_of(stage.splits[0])
-    each = statistics.fmean(
-        seconds_per_trial(
-            study,
-            replace(c, epochs=(stage.epochs or study.training.epochs) - stage.epochs_before),
-        )
-        for c in known
-    )
-    return each * share * stage.trials
+    cost = CostModel.of(study)
+    epochs = (stage.epochs or study.training.epochs) - stage.epochs_before
+    each = statistics.fmean(cost.seconds(c.settings, epochs, stage.splits[0]) for c in known)
+    return each * stage.trials

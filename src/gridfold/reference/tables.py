@@ -13,6 +13,7 @@ from gridfold.figures.architecture import LAYER_COLUMNS
 from gridfold.figures.misclassified import MISTAKE_COLUMNS
 from gridfold.figures.scaling import SCALING_COLUMNS
 from gridfold.problems import MEASURES, PROBLEM_KINDS, depends_on_threshold
+from gridfold.search.budget import LEFT_OUT_COLUMNS
 from gridfold.search.racing import RACE_COLUMNS
 from gridfold.search.tables import SEARCH_COLUMNS
 from gridfold.statistics.classes import CLASS_COLUMNS
@@ -144,6 +145,12 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
         "As `tables/trials.parquet`, for all stages of a search and with `stage` before the other\n"
         "columns. A trial that several stages have trained stands in it several times.",
         (SEARCH_COLUMNS[0],),
+    ),
+    (
+        "`tables/left_out.csv`, `tables/left_out.parquet`",
+        "One row for each configuration of each stage that is not complete; only of a search with\n"
+        "a [budget](searching.md#budget).",
+        LEFT_OUT_COLUMNS,
     ),
     (
         "`tables/scaling.csv`, `tables/scaling.parquet`",

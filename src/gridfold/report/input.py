@@ -16,6 +16,7 @@ from gridfold.data.description import DataDescription
 from gridfold.data.manifest import Manifest
 from gridfold.paths import StudyPaths
 from gridfold.requests import ReportRequest, SummaryRequest
+from gridfold.search.budget import BudgetOutcome
 from gridfold.statistics.explored import Explored, explored
 from gridfold.statistics.finished import StudyResults
 from gridfold.statistics.result import Comparison
@@ -90,6 +91,10 @@ class ReportInput:
         As of :func:`gridfold.baselines.comparison.compare_baselines`, where the study wants some.
     chance : ChanceLevel, optional
         Where the study measures it.
+    budget : BudgetOutcome, optional
+        Of a search with a budget.
+    left_out : DataFrame, optional
+        :func:`gridfold.search.budget.left_out_table`, likewise.
     """
 
     request: ReportRequest
@@ -110,6 +115,8 @@ class ReportInput:
     audit: Audit | None = None
     baselines: pd.DataFrame | None = None
     chance: ChanceLevel | None = None
+    budget: BudgetOutcome | None = None
+    left_out: pd.DataFrame | None = None
 
     @classmethod
     def read(
@@ -144,6 +151,7 @@ class ReportInput:
             Whether configurations race over the splits.
         """
         found = StudyResults.read(paths)
+        has_budget = request.study["search"].get("budget") is not None
         return cls(
             request,
             found.tables,
@@ -163,6 +171,8 @@ class ReportInput:
             audit=Audit.read(paths.audit),
             baselines=read_table(paths.table("baselines")) if with_baselines else None,
             chance=ChanceLevel.read(paths.chance) if with_chance else None,
+            budget=BudgetOutcome.read(paths) if has_budget else None,
+            left_out=read_table(paths.table("left_out")) if has_budget else None,
         )
 
     @property

@@ -10,12 +10,22 @@ import pandas as pd
 
 from gridfold import typed_json
 from gridfold.cluster.accounting import ask_sacct
+from gridfold.paths import StudyPaths
 from gridfold.plan.stage_file import CatalogueEntry, StageFile
 from gridfold.plan.stage_names import EXPLORE, is_race_round
 from gridfold.requests import CollectRequest
+from gridfold.search.budget import (
+    begun_trials,
+    complete,
+    left_out_table,
+    no_answer,
+    outcome,
+    trained,
+)
 from gridfold.search.racing import race_table
 from gridfold.search.ranking import ranked
 from gridfold.store import job_records
+from gridfold.store.trials import LEFT_OUT
 from gridfold.tables.jobs import job_table
 from gridfold.tables.trials import Column, axis_columns, collect, typed_axis, without_unnamed, write
 
@@ -60,7 +70,8 @@ def collect_search(
         ``trials`` and ``epochs``: those of the stages that answer, comparable with each other.
         ``search_trials``: those of all stages, with ``stage`` as first column. ``search``: a row
         for each configuration of each stage, :data:`SEARCH_COLUMNS`. ``race``: what a race has left
-        behind.
+        behind. ``left_out``: what a budget has left incomplete,
+        :data:`gridfold.search.budget.LEFT_OUT_COLUMNS`.
     catalogue : dict of str to CatalogueEntry
         Every configuration by its id.
     """
@@ -79,8 +90,9 @@ def collect_search(
         parts.append(trials)
         if stage.answers:
             curves.append(epochs)
-        scored = pd.concat(parts, ignore_index=True) if file.before else trials
-        rows.append(_steps(stage.name, file, trials, scored, request.measure, known))
+        if len(begun := begun_trials(trials)):
+            scored = pd.concat(parts, ignore_index=True) if file.before else begun
+            rows.append(_steps(stage.name, file, begun, scored, request.measure, known))
         for c in file.configurations:
             # A later stage may train less; what is answered with has the last word.
             if stage.answers or c.id not in catalogue:
@@ -88,13 +100,26 @@ def collect_search(
     answers = [stage.name for stage in request.stages if stage.answers]
     keys = ["config_id", "split"]
     compared = [part for part in parts if part["stage"].iloc[0] in answers]
-    answer = _joined(compared).drop_duplicates(keys, keep="last").drop(columns="stage")
+    if request.budget is not None and not compared:
+        raise no_answer()
+    joined = _joined(compared)
+    if request.budget is not None:
+        # What a later stage could not train again, an earlier one may have trained.
+        is_out = joined["status"] == LEFT_OUT
+        names = pd.MultiIndex.from_frame(joined[keys])
+        joined = joined[~(is_out & names.isin(names[~is_out]))]
+        joined = complete(joined.drop_duplicates(keys, keep="last"))
+        tried = trained(parts)
+        catalogue = {name: entry for name, entry in catalogue.items() if name in tried}
+    answer = joined.drop_duplicates(keys, keep="last").drop(columns="stage")
     epochs = pd.concat(curves, ignore_index=True).drop_duplicates([*keys, "epoch"], keep="last")
+    epochs = epochs[epochs["config_id"].isin(answer["config_id"])].reset_index(drop=True)
     found = {
         "trials": answer,
         "epochs": epochs,
         "search_trials": _joined(parts),
         "search": _with_future(pd.concat(rows, ignore_index=True)),
+        "left_out": left_out_table(parts),
     }
     if request.race is not None:
         stages = zip(request.stages, files, strict=True)
@@ -109,7 +134,11 @@ def collect_search(
             for c in file.configurations
         }
         is_whole = found["race"]["config_id"].isin(refined)
-        found["race"] = found["race"][~is_whole].reset_index(drop=True)
+        # What the budget has left out has not failed.
+        is_cut = (found["race"]["reason"] == "failed") & found["race"]["config_id"].isin(
+            found["left_out"]["config_id"]
+        )
+        found["race"] = found["race"][~is_whole & ~is_cut].reset_index(drop=True)
         lost = set(found["race"]["config_id"])
         for name in ("trials", "epochs"):
             whole = found[name][~found[name]["config_id"].isin(lost)]
@@ -134,14 +163,19 @@ def write_tables(
     records : Path
         Folder of what each training job was given and used.
     outputs : mapping of str to Path
-        Files by name: tables as Parquet, and as CSV with ``_csv`` behind the name; ``catalogue``.
+        Files by name: tables as Parquet, and as CSV with ``_csv`` behind the name; ``catalogue``;
+        ``budget`` where the search has one.
     """
     contents, catalogue = collect_search(request, files, trial_files, epoch_files)
     found = job_records.read(records, [file.name.partition(".")[0] for file in trial_files])
     contents["jobs"] = job_table(found, ask_sacct(record.slurm_job for record in found))
     typed_json.write(outputs["catalogue"], catalogue)
+    paths = StudyPaths(records.parent)
     for name, file in outputs.items():
-        if name != "catalogue":
+        if name == "budget":
+            parts = [part for _, part in contents["search_trials"].groupby("stage", sort=False)]
+            typed_json.write(file, outcome(paths, parts))
+        elif name != "catalogue":
             write(file, contents[name.removesuffix("_csv")])
 
 
@@ -170,7 +204,6 @@ def _steps(
     found = re.fullmatch(r"b(\d+)r(\d+)", stage)
     rows = []
     for config_id, group in trials.groupby("config_id", sort=False):
-        finished = int((group["status"] == "finished").sum())
         row = {
             "stage": stage,
             "bracket": int(found[1]) if found else None,
@@ -179,7 +212,7 @@ def _steps(
             "label": group["label"].iloc[0],
             "epochs": int(group["epochs"].iloc[0]),
             "n_splits": int(n_scored.get(config_id, 0)),
-            "n_failed": len(group) - finished,
+            "n_failed": int((group["status"] == "failed").sum()),
             "score": scores.get(str(config_id)),
             "new_epochs": 0,
             "budget": 0,

@@ -126,6 +126,10 @@ class JobRecorder:
         """Count a trial that has ended."""
         self.record.failed += failed
         self.record.trained += not failed
+        self.used(usage)
+
+    def used(self, usage: Mapping[str, Any]) -> None:
+        """Count what a trial has used that has no answer, and has not failed either."""
         self.record.cpu_seconds += usage.get("cpu_seconds") or 0.0
 
     def adopt(self, process: int | None) -> None:

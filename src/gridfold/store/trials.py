@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 # A loss that is not finite is where the configuration leads; trying again leads there again.
 DIVERGED = "diverged"
+# A trial that the budget of the search has left out: it has no answer, and has not failed.
+LEFT_OUT = "left_out"
 # Of trials that are set aside, where others have a part of the digest of their fingerprint.
 _DAMAGED, _UNKNOWN = "damaged", "unknown"
 # What happens with a record that is damaged.
@@ -57,10 +59,11 @@ class TrialResult:
 
     Attributes
     ----------
-    status : {"finished", "failed"}
-        Whether there is a score.
+    status : {"finished", "failed", "left_out"}
+        Whether there is a score. What the budget has left out is no record of the run store.
     kind, reason : str
-        Kind of a failure (``error``, ``killed``, ``timeout``, ``diverged``) and why; else empty.
+        Kind of a failure (``error``, ``killed``, ``timeout``, ``diverged``), or ``budget``, and
+        why; else empty.
     epochs : int
         Epochs that were asked for.
     epochs_trained : int

@@ -14,6 +14,8 @@ def sections_of(study: Study) -> StudySections:
     sections = study.model_dump(
         mode="json", by_alias=True, exclude_unset=True, include=set(_SECTIONS)
     )
+    # It decides how much is trained, and nothing about what.
+    sections.get("search", {}).pop("budget", None)
     return StudySections(sections, tuple(study.search.space))
 
 

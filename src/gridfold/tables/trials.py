@@ -41,11 +41,14 @@ class Column:
 TRIAL_COLUMNS = (
     Column("config_id", "string", "", "Configuration: first 12 hex digits of its digest"),
     Column("split", "string", "", "r<repeat>f<fold>, both from 0"),
-    Column("status", "string", "", "finished or failed"),
+    Column("status", "string", "", "finished, failed, or left_out by the budget of the search"),
     Column(
-        "failure", "string", "", "Kind of failure: diverged, error, killed, timeout; else empty"
+        "failure",
+        "string",
+        "",
+        "Kind of failure: diverged, error, killed, timeout; budget where left out; else empty",
     ),
-    Column("reason", "string", "", "Why it failed; else empty"),
+    Column("reason", "string", "", "Why it has no score; else empty"),
     Column("epochs", "int", "epochs", "Asked for"),
     Column("epochs_trained", "int", "epochs", "Trained, fewer after early stopping"),
     Column("best_epoch", "int", "epochs", "Epoch (from 1) whose weights were scored"),

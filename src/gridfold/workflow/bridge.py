@@ -19,6 +19,7 @@ from gridfold.errors import GridfoldError, Problem, StudyError
 from gridfold.jobs.fork_server import SharedServer
 from gridfold.paths import DEFAULT_RESULTS, DEFAULT_STUDY
 from gridfold.plan import snapshot
+from gridfold.plan.budget_words import budget_lines
 from gridfold.plan.files import read_files
 from gridfold.plan.plan import Plan
 from gridfold.plan.status import (
@@ -195,6 +196,12 @@ def say_answer(plan: Plan, before: str = "") -> None:
     # A damaged record is made again before anything is said, and a dry run says which it is.
     with contextlib.suppress(FileNotFoundError, DamagedRecord):
         print(f"{before}{answer(plan.paths)}", file=sys.stderr)
+
+
+def say_budget(plan: Plan) -> None:
+    """Say what of the budget of the search is spent, and whether it has ended the search."""
+    for line in budget_lines(plan):
+        say(line)
 
 
 def say_what_has_changed(plan: Plan) -> None:

@@ -17,7 +17,7 @@ import re
 import sys
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -79,7 +79,7 @@ def runs_jobs(workflow: Any) -> bool:
     return bool(workflow.is_main_process) and not asked & _ONLY_LOOKING
 
 
-def drop_outdated(workflow: Any, logs: Path) -> bool:
+def drop_outdated(workflow: Any, logs: Path, cut_short: Sequence[Path] = ()) -> bool:
     """Delete what is not an answer to the study as it is now, where Snakemake would not notice.
 
     It is made again then, from the run store where it can be, and with it what later rules have
@@ -92,6 +92,8 @@ def drop_outdated(workflow: Any, logs: Path) -> bool:
         With all its rules.
     logs : Path
         Folder of the logs of the study.
+    cut_short : sequence of Path, optional
+        Tables that lack what a smaller budget has left out.
 
     Returns
     -------
@@ -110,6 +112,10 @@ def drop_outdated(workflow: Any, logs: Path) -> bool:
         ],
         "damaged": _damaged(workflow, logs),
     }
+    listed = {file for files in found.values() for file in files}
+    found["without what an earlier budget has left out"] = [
+        file for file in cut_short if file not in listed
+    ]
     for reason, files in found.items():
         if files:
             more = ", ..." if len(files) > 1 else ""

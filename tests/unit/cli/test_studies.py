@@ -198,9 +198,12 @@ def test_the_plan_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         "stages",
         "trials",
         "seconds",
+        "estimate",
+        "budget",
         "changed",
         "notes",
     }
+    assert plan["budget"] is None
     assert plan["trials"] == {"done": 0, "total": 4}
     assert [c["label"] for c in plan["configurations"]] == ["mlp units=4", "mlp units=8"]
     assert plan["configurations"][0]["settings"]["model"]["units"] == [4]
@@ -224,9 +227,10 @@ def test_the_state_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         "results": "results/tiny",
         "state": "not begun",
         "trials": {"done": 0, "total": 4},
-        "stages": [{"stage": "explore", "done": 0, "total": 4, "decided": True}],
+        "stages": [{"stage": "explore", "done": 0, "total": 4, "decided": True, "left_out": 0}],
         "jobs": [],
         "changed": [],
+        "cut_by_budget": False,
         "answer": None,
     }
 

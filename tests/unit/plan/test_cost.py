@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from studies import load, tiny_study
 
+from gridfold.data.parquetfile import parquet_shape
 from gridfold.plan.cost import flops_per_sample, sample_shape, seconds_per_trial
 from gridfold.wording import format_seconds
 
@@ -70,3 +72,36 @@ def test_shapes_come_from_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 )
 def test_durations_read_as_people_say_them(number: float, text: str) -> None:
     assert format_seconds(number) == text
+
+
+def test_shapes_of_original_files_come_from_their_heads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, count in (("train-images-idx3-ubyte", 300), ("t10k-images-idx3-ubyte.gz", 50)):
+        head = bytes([0, 0, 8, 3]) + np.array([count, 28, 28], ">u4").tobytes()
+        write = gzip.open if name.endswith(".gz") else open
+        with write(name, "wb") as stream:
+            stream.write(head + bytes(count * 28 * 28))
+    assert shape(tmp_path, source="mnist", path=".") == (350, 28, 28, 1)
+    Path("other").mkdir()
+    assert shape(tmp_path, source="fashion_mnist", path="other") == (70_000, 28, 28, 1)
+
+
+@pytest.mark.parametrize("compression", ["snappy", "zstd", None])
+def test_a_parquet_file_says_its_rows_and_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = pd.DataFrame(np.zeros((1234, 5)), columns=list("abcde"))
+    table = table.assign(f=["x"] * len(table), g=[[1, 2]] * len(table))
+    table.to_parquet("a.parquet", compression=compression)
+    assert parquet_shape(Path("a.parquet")) == (1234, 7)
+    assert shape(tmp_path, source="parquet", path="a.parquet", targets=["e"]) == (1234, 6)
+    Path("b.parquet").write_bytes(Path("a.parquet").read_bytes()[:-1] + b"X")
+    assert parquet_shape(Path("b.parquet")) is None
+    content = bytearray(Path("a.parquet").read_bytes())
+    content[-60:-8] = bytes(52)
+    Path("b.parquet").write_bytes(content)
+    found = parquet_shape(Path("b.parquet"))
+    assert found is None or len(found) == 2

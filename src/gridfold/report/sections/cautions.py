@@ -15,6 +15,7 @@ from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.report.input import ReportInput, ReportSection
 from gridfold.report.sections.baselines import places_of
 from gridfold.requests import ReportRequest
+from gridfold.search.budget import BudgetOutcome
 from gridfold.space.axes import discrete_values
 from gridfold.statistics.scored import Scored
 from gridfold.store.chance import ChanceLevel
@@ -83,6 +84,7 @@ def cautions(study: ReportInput) -> ReportSection:
         *find_cautions(study.request, study.tables, study.card),
         *_no_better_than_a_baseline(study.baselines, study.best),
         *_above_chance(study.chance, study.card),
+        *_ended_by_budget(study.budget),
     ]
     found.sort(key=lambda caution: caution.severity == "note")
     return ReportSection("cautions", "Warnings", "Warnings", {"cautions": found})
@@ -153,6 +155,22 @@ def _above_chance(chance: ChanceLevel | None, card: ModelCard) -> Iterator[Cauti
         f"(p = {p_value(chance.p_value)}). Unless this is the one study of a hundred in which "
         "chance does that, its training has seen the labels that it is scored by.",
         reason,
+    )
+
+
+def _ended_by_budget(budget: BudgetOutcome | None) -> Iterator[Caution]:
+    if budget is None or not budget.is_cut:
+        return
+    count = budget.left_out
+    was = "was" if count == 1 else "were"
+    what = f"{counted(count, 'trial')} {was} not trained" if count else "not all was tried"
+    yield Caution(
+        "GF215",
+        "warning",
+        f"The budget ({budget.limit}) has ended the search: {what}, and the answer is that of the "
+        "rest.",
+        "See “What the budget allowed”; with a larger `search.budget` the search goes on where it "
+        "has ended.",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
+from gridfold.store.trials import LEFT_OUT
 from gridfold.tables.jobs import advise
 from gridfold.wording import amount, counted, duration, memory, percent
 
@@ -24,8 +25,10 @@ def _facts(trials: pd.DataFrame) -> dict[str, str]:
     """Return what the trials took."""
     seconds, finished = trials["fit_seconds"].fillna(0), trials["status"] == "finished"
     slowest = trials.iloc[int(seconds.argmax())]
+    failed, left_out = (int((trials["status"] == s).sum()) for s in ("failed", LEFT_OUT))
+    beside = f" and {left_out:,} were left out by the budget" * bool(left_out)
     cost = {
-        "Trials": f"{len(trials):,}, of which {(~finished).sum():,} failed",
+        "Trials": f"{len(trials):,}, of which {failed:,} failed{beside}",
         "Training time, all trials": duration(float(seconds.sum())),
         "With start-up and scoring": duration(float(trials["seconds"].fillna(0).sum())),
         "Mean training time": f"{duration(float(seconds[finished].mean()))} a trial",

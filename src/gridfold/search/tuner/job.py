@@ -10,6 +10,8 @@ from gridfold.cluster.allocation import Allocation
 from gridfold.jobs import pool
 from gridfold.jobs.distributed import arguments
 from gridfold.jobs.shard import ShardTables
+from gridfold.plan.budget import BudgetView
+from gridfold.plan.left_out import write_left_out
 from gridfold.plan.plan import Plan
 from gridfold.requests import TuneRequest
 from gridfold.search.tuner.local_oracle import open_oracle
@@ -17,6 +19,7 @@ from gridfold.search.tuner.outcome import explored, results
 from gridfold.search.tuner.search import TuningStudy, run_search
 from gridfold.search.tuner.workers import WorkerProcesses, run_distributed
 from gridfold.store.job_records import JobResources
+from gridfold.store.trials import LEFT_OUT
 
 # Of the job, in tables and progress: the one slot of the stage `explore`.
 SLOT = "explore-001"
@@ -63,6 +66,8 @@ def tune(plan: Plan, request: TuneRequest, options: argparse.Namespace) -> None:
     """
     study = TuningStudy(request, plan.paths, plan.study.execution.trial_timeout)
     processes, threads = plan.tuner_processes, options.threads
+    # A search that goes on may be ended by another budget, or by none.
+    plan.paths.left_out(SLOT).unlink(missing_ok=True)
     if study.strategy.workers:
         cores = threads if options.remote else max(1, threads // processes)
         run_distributed(
@@ -87,6 +92,10 @@ def _search_here(plan: Plan, study: TuningStudy, given: Allocation) -> None:
 def _write(study: TuningStudy, outputs: Outputs) -> None:
     from gridfold.tables import trials
 
-    chosen, files = explored(study), outputs.tables
-    trials.write_shard(results(study), study.splits, files.trials, files.epochs, files.predictions)
+    chosen, files, rows = explored(study), outputs.tables, results(study)
+    view = BudgetView.of(study.paths)
+    if view is not None and study.paths.left_out(SLOT).exists():
+        left = [trial for trial, result, _ in rows if result.status == LEFT_OUT]
+        write_left_out(study.paths, SLOT, view.order.limit, left)
+    trials.write_shard(rows, study.splits, files.trials, files.epochs, files.predictions)
     chosen.write(outputs.chosen)

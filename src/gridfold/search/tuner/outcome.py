@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gridfold.errors import TrialFailure
+from gridfold.jobs.budget import epochs_known, not_trained
 from gridfold.jobs.pool import Work
+from gridfold.plan.budget import BudgetView
 from gridfold.plan.shards import TrialKey
 from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stage_names import EXPLORE
 from gridfold.plan.stages import chosen
 from gridfold.requests import ChosenConfiguration
-from gridfold.search.tuner.protocol import COMPLETED, TuningFailed
+from gridfold.search.tuner.protocol import COMPLETED, RUNNING, TuningFailed
 from gridfold.search.tuner.search import TrialTraining, TuningStudy
 from gridfold.search.tuner.space import Values
 from gridfold.store.trials import TrialResult, TrialStore
@@ -105,7 +107,10 @@ def explored(study: TuningStudy) -> StageFile:
         found.append(chosen(configuration, epochs, trial.score, trial.trial_id))
         splits = [training.split for training in trainings]
     if all(configuration.score is None for configuration in found):
-        raise TuningFailed("no trial of the search has a score")
+        why = ""
+        if study.paths.left_out(f"{EXPLORE}-001").exists():
+            why = ": its budget was spent before; raise search.budget, and it goes on"
+        raise TuningFailed(f"no trial of the search has a score{why}")
     return StageFile(EXPLORE, tuple(splits), tuple(found))
 
 
@@ -131,10 +136,15 @@ def _result(work: Work) -> TrialResult | None:
 def results(study: TuningStudy) -> list[tuple[TrialKey, TrialResult, TrialStore]]:
     """Return what the run store knows of the configurations of :func:`explored`."""
     rows = []
+    view = BudgetView.of(study.paths)
+    limit = None if view is None else view.order.limit
     for trial, trainings in finalists(study).values():
         for training in trainings:
             work = study.work(training)
             store, result = work.store, _result(work)
+            if result is None and limit is not None and trial.status == RUNNING:
+                reached = epochs_known(store.folder, training.epochs)
+                result = not_trained(training.epochs, limit, reached)
             if result is None:
                 known = store.failure()
                 result = TrialResult(

@@ -17,10 +17,14 @@ from gridfold.canonical import digest
 from gridfold.data.splits import Split
 from gridfold.errors import TrialFailure
 from gridfold.jobs import pool
+from gridfold.jobs.budget import BudgetGate, limited
 from gridfold.jobs.watcher import TrialWatcher
 from gridfold.jobs.work import JobInputs
 from gridfold.paths import StudyPaths
+from gridfold.plan.budget import BudgetView
+from gridfold.plan.left_out import write_left_out
 from gridfold.plan.shards import TrialKey
+from gridfold.plan.stage_names import EXPLORE
 from gridfold.problems import depends_on_threshold
 from gridfold.requests import TuneRequest, WantedConfiguration
 from gridfold.search.tuner.protocol import (
@@ -38,7 +42,7 @@ from gridfold.space.space import Configuration, Space
 from gridfold.store.job_records import JobRecorder, JobResources
 from gridfold.store.locks import Heartbeat
 from gridfold.store.progress import JobProgress, ProgressFile
-from gridfold.store.trials import DIVERGED, TrialResult
+from gridfold.store.trials import DIVERGED, LEFT_OUT, TrialResult
 from gridfold.study.monitors import monitors
 from gridfold.study.objectives import chosen_objectives
 from gridfold.study.request import study_of
@@ -151,7 +155,7 @@ class TuningStudy:
     def fingerprint(self) -> dict[str, str]:
         """Return what the scores of a search depend on, one digest for each part."""
         strategy = self.strategy.model_dump(exclude=_NOT_IN_FINGERPRINT)
-        search = self.study.search.model_dump(mode="json", exclude={"strategy"})
+        search = self.study.search.model_dump(mode="json", exclude={"strategy", "budget"})
         parts = {
             "strategy": {**strategy, "epochs": self.epochs},
             "space": search,
@@ -197,6 +201,7 @@ class _RunningTrial:
     running: int = 0
     results: dict[tuple[int, str], TrialResult] = field(default_factory=dict)
     failure: TrialFailure | None = None
+    is_held: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -205,6 +210,11 @@ class _RunningTrial:
     def fail(self, failure: TrialFailure) -> None:
         """Take note that there will be no score; what has not begun is left out."""
         self.failure = failure
+        self.waiting.clear()
+
+    def hold(self) -> None:
+        """Take note that the budget ends before the trial; the oracle does not hear of it."""
+        self.is_held = True
         self.waiting.clear()
 
 
@@ -222,6 +232,13 @@ class TunerSearch:
         Under which to ask.
     locks : Heartbeat
     progress : ProgressFile
+    gate : BudgetGate, optional
+        Of the budget of the search, if it has one.
+
+    Attributes
+    ----------
+    is_cut : bool
+        Whether the budget has ended it.
     """
 
     def __init__(
@@ -231,8 +248,10 @@ class TunerSearch:
         name: str,
         locks: Heartbeat,
         progress: ProgressFile,
+        gate: BudgetGate | None = None,
     ) -> None:
-        self._study, self._name = study, name
+        self._study, self._name, self._gate = study, name, gate
+        self.is_cut = False
         self._open_oracle = open_oracle
         self._oracle: Oracle | None = None
         self._locks, self._progress = locks, progress
@@ -271,6 +290,11 @@ class TunerSearch:
                 return None
 
     def _ask(self) -> bool:
+        if self._gate is not None and (self.is_cut or not self._gate.has_room(EXPLORE)):
+            # What is under way may take less than it was expected to.
+            if not self._open and not self._gate.may_change():
+                self.is_cut = self._stopped = True
+            return False
         taken = {trial.slot for trial in self._open}
         slot = next(number for number in range(len(taken) + 1) if number not in taken)
         answer = self.oracle.ask(f"{self._name}-{slot}")
@@ -291,6 +315,13 @@ class TunerSearch:
             work = self._study.work(training)
             known = work.store.result(training.epochs)
             if known is None:
+                if self._gate is not None:
+                    self._gate.begin(work, EXPLORE)
+                    if not self._gate.can_start(work, EXPLORE):
+                        self._locks.release(folder)
+                        trial.hold()
+                        break
+                    work = limited(work, self._gate, EXPLORE)
                 trial.running += 1
                 self._owners[training.trial] = (trial, training)
                 self._progress.progress.total += 1
@@ -311,6 +342,8 @@ class TunerSearch:
         trial.running -= 1
         if failure is not None:
             trial.fail(failure)
+        elif result.status == LEFT_OUT:
+            trial.hold()
         else:
             self._note(trial, training, result)
         if trial.is_complete:
@@ -324,6 +357,11 @@ class TunerSearch:
     def _close(self, trial: _RunningTrial) -> None:
         """Tell the oracle how a trial went."""
         self._open.remove(trial)
+        if trial.is_held:
+            # As of a search that was killed, the oracle has it as under way, and asks for it again.
+            self.is_cut = True
+            self._stopped = not self._open
+            return
         epochs = self._study.trainings(trial.proposal.values)[0].epochs
         failure = trial.failure
         if failure is None:
@@ -366,6 +404,23 @@ def run_search(
         ProgressFile(study.paths.progress / f"{name}.json", JobProgress(0)) as progress,
         JobRecorder(study.paths.jobs, name, resources) as record,
     ):
-        search = TunerSearch(study, open_oracle, name, locks, progress)
-        progress.write(now=True)
-        train(search, TrialWatcher(progress, record, locks, search.end), search.prepare)
+        view = BudgetView.of(study.paths)
+        if view is None:
+            search = TunerSearch(study, open_oracle, name, locks, progress)
+            progress.write(now=True)
+            train(search, TrialWatcher(progress, record, locks, search.end), search.prepare)
+            return
+        limit = view.order.limit
+        with BudgetGate(view, name, resources) as gate:
+            search = TunerSearch(study, open_oracle, name, locks, progress, gate)
+            watcher = TrialWatcher(progress, record, locks, search.end, limit)
+
+            def hear(event: pool.Event) -> None:
+                gate.hear(event, EXPLORE)
+                watcher(event)
+
+            progress.write(now=True)
+            train(search, hear, search.prepare)
+        if search.is_cut:
+            # Which trials were not asked for, nobody knows.
+            write_left_out(study.paths, f"{EXPLORE}-001", limit, ())

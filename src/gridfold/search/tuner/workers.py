@@ -17,6 +17,7 @@ from gridfold.cluster.launchers import launcher_of_job, options_for_workers
 from gridfold.errors import Interrupted
 from gridfold.jobs.pool import stop_signals
 from gridfold.jobs.ranks import AUTO, end_process, end_with_parent
+from gridfold.plan.stage_names import EXPLORE
 from gridfold.requests import TuneRequest
 from gridfold.search.tuner.local_oracle import open_oracle
 from gridfold.search.tuner.protocol import LOST_SECONDS, TuningFailed
@@ -124,13 +125,20 @@ def run_distributed(study: TuningStudy, request: TuneRequest, workers: WorkerPro
             )
             if over:
                 _wait_for_exit(processes)
+                # One that found no room for another trial may have ended before the others.
+                study.paths.left_out(f"{EXPLORE}-001").unlink(missing_ok=True)
         if stopped.is_set():
             raise Interrupted
-    if not over:
+    if not over and not _is_cut(study):
         folder = study.paths.root / "logs" / "tune_workers"
         raise TuningFailed(
             f"all {workers.count} workers have ended before the search; what they say: {folder}"
         )
+
+
+def _is_cut(study: TuningStudy) -> bool:
+    """Tell whether the workers have ended because the budget of the search is spent."""
+    return study.paths.left_out(f"{EXPLORE}-001").exists()
 
 
 def _wait_for_exit(processes: list[subprocess.Popen[bytes]]) -> None:

@@ -12,6 +12,7 @@ from gridfold.study.sections.base import (
     PositiveInt,
     Section,
 )
+from gridfold.study.sections.budget import Budget
 from gridfold.study.sections.stages import Confirm, Explore, Race, Refine
 from gridfold.study.sections.tuner import KerasTunerStrategy
 
@@ -239,6 +240,7 @@ class Search(Section):
     race: Race | None = Field(None, description=Race.__doc__)
     refine: Refine | None = Field(None, description=Refine.__doc__)
     confirm: Confirm | None = Field(None, description=Confirm.__doc__)
+    budget: Budget | None = Field(None, description=Budget.__doc__)
 
     @property
     def is_staged(self) -> bool:
