@@ -9,6 +9,8 @@ SEARCH_FIGURES = {
 # Only where something is decided while the search runs.
 if PLAN.is_staged:
     SEARCH_FIGURES["search_path"] = "The path of the search"
+if PLAN.stopping_files:
+    SEARCH_FIGURES["stopping"] = "Where the search stopped"
 TEST_FIGURES = {
     "scores": "Scores of the configurations",
     "errors": "Errors of the selected configuration",
@@ -40,6 +42,11 @@ rule draw_search_figures:
         epochs=rules.collect.output.epochs,
         configurations=rules.summarise.output.configurations,
         search=rules.collect.output.search,
+        stopping=PLAN.stopping_files,
+        # What was explored, also where another stage answers.
+        search_trials=(
+            rules.collect.output.search_trials if PLAN.stopping_files else []
+        ),
     output:
         **figure_files(SEARCH_FIGURES),
     log:

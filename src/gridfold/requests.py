@@ -323,6 +323,28 @@ class Refinement:
 
 
 @dataclass(frozen=True)
+class StoppingRule:
+    """When a search ends before it has tried everything, since the rest promises too little.
+
+    Attributes
+    ----------
+    after : int
+        Configurations before the first look at the scores.
+    gain : float
+        Improvement that counts, as a share of the noise of the cross-validation.
+    risk : float
+        Probability of missing such an improvement that is accepted.
+    total : int
+        Configurations of the search at most.
+    """
+
+    after: int
+    gain: float
+    risk: float
+    total: int
+
+
+@dataclass(frozen=True)
 class ChoiceRequest(Request):
     """What `choose` depends on, besides the stages before: which configurations a stage has.
 
@@ -343,6 +365,8 @@ class ChoiceRequest(Request):
         The configurations themselves, if the strategy has drawn them.
     refinement : Refinement or None
         How neighbours of the best are found, if the stage has them; otherwise the best go on.
+    stopping : StoppingRule or None
+        When the drawn configurations are not trained any more, where scores decide about that.
     """
 
     stage: str
@@ -353,6 +377,7 @@ class ChoiceRequest(Request):
     epochs: int | None = None
     drawn: tuple[ChosenConfiguration, ...] | None = None
     refinement: Refinement | None = None
+    stopping: StoppingRule | None = None
 
 
 @dataclass(frozen=True)
@@ -367,12 +392,15 @@ class TuneRequest(Request):
         On which each configuration is trained.
     starts : tuple of mapping
         Points of the space to try first.
+    stopping : StoppingRule or None
+        When the tuner is asked for no more; None where it ends by itself.
     """
 
     conditions: Conditions
     study: StudySections
     splits: tuple[str, ...]
     starts: tuple[Mapping[str, Any], ...] = ()
+    stopping: StoppingRule | None = None
 
 
 # -- tables and statistics -------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from pathlib import Path
 from gridfold import typed_json
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import TrialKey
+from gridfold.plan.stopping import StopDecision
 from gridfold.requests import ChosenConfiguration, Settings, TrainRequest, WantedConfiguration
 
 
@@ -25,11 +26,15 @@ class StageFile:
     stage : str
     splits : tuple of str
     configurations : tuple of ChosenConfiguration
+    decision : StopDecision or None
+        Why the search went on to this stage, or stopped before it; of a tuner, why it stopped. None
+        where nothing of the kind was asked.
     """
 
     stage: str
     splits: tuple[str, ...]
     configurations: tuple[ChosenConfiguration, ...]
+    decision: StopDecision | None = None
 
     @classmethod
     def read(cls, file: Path) -> StageFile:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-EXPLORE, CONFIRM = "explore", "confirm"
-STAGE_PATTERN = r"explore|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
+EXPLORE, MORE, CONFIRM = "explore", "more", "confirm"
+STAGE_PATTERN = r"explore|more[0-9]+|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
 SLOT_PATTERN = rf"(?:{STAGE_PATTERN})-[0-9]+"
 
 
@@ -14,6 +14,9 @@ def title_of(stage: str) -> str:
     rung = re.fullmatch(r"b([0-9]+)r([0-9]+)", stage)
     if rung:
         return f"Bracket {rung[1]}, rung {rung[2]}"
+    more = re.fullmatch(rf"{MORE}([0-9]+)", stage)
+    if more:
+        return f"Explore, batch {int(more[1]) + 1}"
     word, number = re.fullmatch(r"([a-z]+)([0-9]*)", stage).groups()  # type: ignore[union-attr]
     return word.capitalize() + (f", round {number}" if number else "")
 

@@ -14,6 +14,8 @@ from gridfold.audit.finding import Audit
 from gridfold.data.description import DataDescription
 from gridfold.data.manifest import Manifest
 from gridfold.paths import StudyPaths
+from gridfold.plan.stage_file import StageFile
+from gridfold.plan.stopping import StopDecision, last_decision
 from gridfold.requests import ReportRequest
 from gridfold.statistics.finished import StudyResults
 from gridfold.statistics.result import Comparison
@@ -86,6 +88,8 @@ class ReportInput:
         As of :func:`gridfold.baselines.comparison.compare_baselines`, where the study wants some.
     chance : ChanceLevel, optional
         Where the study measures it.
+    stopping : StopDecision, optional
+        Why the search stopped or not, where the study lets it.
     """
 
     request: ReportRequest
@@ -105,6 +109,7 @@ class ReportInput:
     audit: Audit | None = None
     baselines: pd.DataFrame | None = None
     chance: ChanceLevel | None = None
+    stopping: StopDecision | None = None
 
     @classmethod
     def read(
@@ -112,6 +117,7 @@ class ReportInput:
         request: ReportRequest,
         paths: StudyPaths,
         words: Iterable[Path],
+        stages: Iterable[Path] = (),
         *,
         with_scaling: bool,
         with_classes: bool,
@@ -126,6 +132,8 @@ class ReportInput:
         paths : StudyPaths
         words : iterable of Path
             Of the figures that are shown.
+        stages : iterable of Path
+            Files of all stages, of a search that may stop.
         with_scaling : bool
             Whether the study compares world sizes; one that did so before may have left the table.
         with_classes : bool
@@ -154,6 +162,7 @@ class ReportInput:
             audit=Audit.read(paths.audit),
             baselines=read_table(paths.table("baselines")) if with_baselines else None,
             chance=ChanceLevel.read(paths.chance) if with_chance else None,
+            stopping=last_decision(StageFile.read(file).decision for file in stages),
         )
 
     @property

@@ -13,10 +13,12 @@ from gridfold.plan.shards import TrialKey
 from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stage_names import EXPLORE
 from gridfold.plan.stages import chosen
+from gridfold.plan.stopping import StopDecision
 from gridfold.requests import ChosenConfiguration
 from gridfold.search.tuner.protocol import COMPLETED, TuningFailed
 from gridfold.search.tuner.search import TrialTraining, TuningStudy
 from gridfold.search.tuner.space import Values
+from gridfold.search.tuner.stopping import BegunTrial, TunerStop
 from gridfold.store.trials import TrialResult, TrialStore
 
 log = logging.getLogger(__name__)
@@ -106,7 +108,18 @@ def explored(study: TuningStudy) -> StageFile:
         splits = [training.split for training in trainings]
     if all(configuration.score is None for configuration in found):
         raise TuningFailed("no trial of the search has a score")
-    return StageFile(EXPLORE, tuple(splits), tuple(found))
+    return StageFile(EXPLORE, tuple(splits), tuple(found), _decision(study))
+
+
+def _decision(study: TuningStudy) -> StopDecision | None:
+    """Return why a search has stopped, or not; None if it never looked."""
+    if study.stopping is None:
+        return None
+    begun = [
+        BegunTrial(trial.trial_id, trial.status, trial.values)
+        for trial in read_trials(study.paths.tuner_state)
+    ]
+    return TunerStop(study, study.stopping).decision(begun)
 
 
 def _result(work: Work) -> TrialResult | None:
