@@ -18,7 +18,12 @@ from gridfold.tables.jobs import job_table
 from gridfold.tables.trials import Column, axis_columns, collect, typed_axis, without_unnamed, write
 
 SEARCH_COLUMNS = (
-    Column("stage", "string", "", "explore, b<bracket>r<rung>, refine<round> or confirm"),
+    Column(
+        "stage",
+        "string",
+        "",
+        "explore, more<batch>, b<bracket>r<rung>, refine<round> or confirm",
+    ),
     Column("bracket", "int", "", "Of Hyperband; else empty"),
     Column("rung", "int", "", "Of Hyperband; else empty"),
     Column("config_id", "string", "", "Configuration"),

@@ -108,7 +108,8 @@ def _improving(means: Scores) -> float:
     later = len(means) // 2
     so_far = np.maximum.accumulate(means)
     improved = int((means[later:] > so_far[later - 1 : -1]).sum())
-    return (1 + improved) / (1 + len(means) - later)
+    # Laplace: one improvement more, and one that is none.
+    return (1 + improved) / (2 + len(means) - later)
 
 
 def _chance(improves: float, scale: float, draws: int, room: float, gain: float) -> float:

@@ -61,7 +61,7 @@ class Stop(Section):
         "error of a good configuration's mean over the splits.",
     )
     risk: OpenShare = Field(
-        0.2,
+        0.1,
         description="The search stops when the estimated probability that the configurations left "
         "improve the best score by more than that is at most this.",
     )
