@@ -22,7 +22,7 @@ from importlib.resources import files
 import numpy as np
 from scipy.stats import qmc
 
-from gridfold.plan.stopping import looks
+from gridfold.plan.stopping import StopDecision, looks
 from gridfold.problems import Measure
 from gridfold.requests import StoppingRule
 from gridfold.statistics.stopping import decide
@@ -89,8 +89,27 @@ class Stopped:
     missed_in_table: float
 
 
+Stops = Callable[[StopDecision], bool]
+
+
+def rule_stops(decision: StopDecision) -> bool:
+    """Stop as a study does."""
+    return decision.stops
+
+
+def gain_is_below_noise(decision: StopDecision) -> bool:
+    """Stop when one more configuration is expected to gain less than the noise, for comparison."""
+    return (decision.gain or 0.0) < (decision.noise or 0.0)
+
+
 def stopped(
-    rule: StoppingRule, measure: str, table: np.ndarray, rows: np.ndarray, *, adapts: bool = False
+    rule: StoppingRule,
+    measure: str,
+    table: np.ndarray,
+    rows: np.ndarray,
+    *,
+    adapts: bool = False,
+    stops: Stops = rule_stops,
 ) -> Stopped:
     """Return where a search stops that tries these rows of a table in this order.
 
@@ -102,11 +121,13 @@ def stopped(
     rows : array of int
     adapts : bool
         As for :func:`gridfold.statistics.stopping.decide`.
+    stops : callable
+        Tells whether a decision stops the search.
     """
     scores, sign = table[rows], Measure.of(measure).sign
     for count in (*looks(rule.after, rule.total), rule.total):
         decision = decide(rule, measure, scores[:count], RATIO, SAMPLES, adapts=adapts)
-        if decision.stops:
+        if stops(decision):
             break
     means, noise = sign * scores.mean(axis=1), decision.noise or np.nan
     best = means[:count].max()
@@ -119,11 +140,16 @@ STRATEGIES: dict[str, Draw] = {"random": random_draws, "Sobol": sobol_draws}
 
 
 def simulated(
-    draw: Draw, measure: str, rule: StoppingRule, data: Iterable[str], searches: int
+    draw: Draw,
+    measure: str,
+    rule: StoppingRule,
+    data: Iterable[str],
+    searches: int,
+    stops: Stops = rule_stops,
 ) -> list[Stopped]:
     """Return simulated searches on each of some tables, with the seeds 0, 1, ..."""
     return [
-        stopped(rule, measure, scores_of(name, measure), draw(rule.total, seed))
+        stopped(rule, measure, scores_of(name, measure), draw(rule.total, seed), stops=stops)
         for name in data
         for seed in range(searches)
     ]
@@ -212,6 +238,14 @@ def main() -> None:
     for measure in ("f1_macro", "table_error"):
         found = simulated(random_draws, measure, rule(200), DATA, options.searches)
         print(line(f"random, 200, {measure}", found, options.gain), flush=True)
+    for risk in (0.05, 0.2):
+        other = StoppingRule(options.after, options.gain, risk, 200)
+        found = simulated(random_draws, "accuracy", other, DATA, options.searches)
+        print(line(f"random, 200, risk {risk}", found, options.gain), flush=True)
+    found = simulated(
+        random_draws, "accuracy", rule(200), DATA, options.searches, gain_is_below_noise
+    )
+    print(line("random, 200, gain of one below the noise", found, options.gain), flush=True)
     for data in DATA:
         found = simulated(random_draws, "accuracy", rule(200), [data], options.searches)
         print(line(f"random, 200, {data}", found, options.gain), flush=True)

@@ -27,6 +27,8 @@ from gridfold.statistics.intervals import corrected_factor, rounding_variance
 FEWEST_SCORES = 10
 """Below it, nothing is said about the tail."""
 _TAIL_SHARE, _FEWEST_IN_TAIL = 0.1, 5
+# Scores that diverged so far have no variance that a number could hold.
+_LARGEST = 1e100
 
 
 def decide(
@@ -47,7 +49,7 @@ def decide(
         That ranks.
     scores : array-like of shape (configurations, splits)
         Of all that was tried, in the order of the search. A configuration that lacks a score, or
-        has one that is not finite, counts as tried and tells nothing.
+        has one that is not finite or beyond 1e100, counts as tried and tells nothing.
     test_train_ratio : float
         Validation samples over training samples of a split.
     n_validation : float
@@ -68,7 +70,7 @@ def decide(
     """
     values = np.asarray(scores, np.float64)
     tried, n_splits = values.shape
-    complete = values[np.isfinite(values).all(axis=1)]
+    complete = values[(np.abs(values) < _LARGEST).all(axis=1)]
     known = StopDecision(False, tried, len(complete), rule.total, measure, rule.gain, rule.risk)
     if len(complete) < FEWEST_SCORES:
         return known
