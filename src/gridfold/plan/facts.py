@@ -6,6 +6,7 @@ The keys are described in ``docs/command-line.md``; they may become more, and ke
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from gridfold.plan.plan import Plan
@@ -44,6 +45,7 @@ def status_facts(plan: Plan) -> dict[str, Any]:
                 "done": each.done,
                 "total": each.total,
                 "decided": each.is_decided,
+                **({} if each.decision is None else {"decision": asdict(each.decision)}),
             }
             for each in states
         ],

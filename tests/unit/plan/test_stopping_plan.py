@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from studies import tiny_study, write_study
 
+from gridfold.plan.facts import status_facts
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.plan.stage_file import StageFile, slot_request
@@ -140,6 +141,9 @@ def test_the_status_says_why_a_search_has_stopped(tmp_path: Path) -> None:
     assert [s.total for s in states] == [first.trials, 0, 0, 0]
     assert status_map(states)[1:] == [f"{s.title:16}  not needed" for s in others]
     assert f"search {STOPPED.sentence}" in state(made)
+    explored, *left_out = status_facts(made)["stages"]
+    assert "decision" not in explored
+    assert [stage["decision"]["chance"] for stage in left_out] == [0.05] * 3
     # What lies there of a search that could stop is no reason now.
     assert stop_notice(plan(tmp_path)) == ""
 
