@@ -13,7 +13,7 @@ Run: ``uv run python benchmarks/stopping.py``, and with ``--tuner`` also for Ker
 from __future__ import annotations
 
 import argparse
-import pickle  # nosec B403
+import pickle
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
