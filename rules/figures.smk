@@ -42,11 +42,8 @@ rule draw_search_figures:
         epochs=rules.collect.output.epochs,
         configurations=rules.summarise.output.configurations,
         search=rules.collect.output.search,
+        search_trials=rules.collect.output.search_trials,
         stopping=PLAN.stopping_files,
-        # What was explored, also where another stage answers.
-        search_trials=(
-            rules.collect.output.search_trials if PLAN.stopping_files else []
-        ),
     output:
         **figure_files(SEARCH_FIGURES),
     log:

@@ -323,6 +323,22 @@ class Refinement:
 
 
 @dataclass(frozen=True)
+class RaceRules:
+    """How a race is decided.
+
+    Attributes
+    ----------
+    splits : int
+        Splits of the whole race.
+    risk : float
+        That a configuration is left behind which would have overtaken the leader.
+    """
+
+    splits: int
+    risk: float
+
+
+@dataclass(frozen=True)
 class StoppingRule:
     """When a search ends before it has tried everything, since the rest promises too little.
 
@@ -365,6 +381,8 @@ class ChoiceRequest(Request):
         The configurations themselves, if the strategy has drawn them.
     refinement : Refinement or None
         How neighbours of the best are found, if the stage has them; otherwise the best go on.
+    race : RaceRules or None
+        How a round of a race is decided, if it is one.
     stopping : StoppingRule or None
         When the drawn configurations are not trained any more, where scores decide about that.
     """
@@ -377,6 +395,7 @@ class ChoiceRequest(Request):
     epochs: int | None = None
     drawn: tuple[ChosenConfiguration, ...] | None = None
     refinement: Refinement | None = None
+    race: RaceRules | None = None
     stopping: StoppingRule | None = None
 
 
@@ -436,11 +455,14 @@ class CollectRequest(Request):
         What configurations are ranked by.
     further_measures : tuple of str or None
         Measures that the study names beside those of its type; None where it names none.
+    race : RaceRules or None
+        How configurations race; None where they do not.
     """
 
     stages: tuple[CollectedStage, ...]
     measure: str
     further_measures: tuple[str, ...] | None = None
+    race: RaceRules | None = None
 
 
 @dataclass(frozen=True)

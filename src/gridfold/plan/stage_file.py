@@ -26,6 +26,8 @@ class StageFile:
     stage : str
     splits : tuple of str
     configurations : tuple of ChosenConfiguration
+    before : tuple of str or None
+        Splits on which an earlier round of a race has trained them; None where there is none.
     decision : StopDecision or None
         Why the search went on to this stage, or stopped before it; of a tuner, why it stopped. None
         where nothing of the kind was asked.
@@ -34,6 +36,7 @@ class StageFile:
     stage: str
     splits: tuple[str, ...]
     configurations: tuple[ChosenConfiguration, ...]
+    before: tuple[str, ...] | None = None
     decision: StopDecision | None = None
 
     @classmethod
@@ -51,6 +54,11 @@ class StageFile:
     def write(self, file: Path) -> None:
         """Write the file of a stage, whole or not at all."""
         typed_json.write(file, self)
+
+    @property
+    def scored_splits(self) -> tuple[str, ...]:
+        """The splits on which its configurations are scored when it has ended."""
+        return (*(self.before or ()), *self.splits)
 
     @property
     def size(self) -> int:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import re
 
-EXPLORE, MORE, CONFIRM = "explore", "more", "confirm"
-STAGE_PATTERN = r"explore|more[0-9]+|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
+EXPLORE, MORE, RACE, CONFIRM = "explore", "more", "race", "confirm"
+STAGE_PATTERN = r"explore|more[0-9]+|race[0-9]+|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
 SLOT_PATTERN = rf"(?:{STAGE_PATTERN})-[0-9]+"
+
+
+def phase_of(stage: str) -> str:
+    """Return `explore` for each batch of a search that may stop, and other stages as they are."""
+    return EXPLORE if re.fullmatch(rf"{MORE}[0-9]+", stage) else stage
+
+
+def is_race_round(stage: str) -> bool:
+    """Tell whether a stage is a round of a race after the first, which is `explore`."""
+    return re.fullmatch(rf"{RACE}[0-9]+", stage) is not None
 
 
 def title_of(stage: str) -> str:

@@ -22,7 +22,8 @@ DECISION = StopDecision(True, 3, 3, 9, "accuracy", 0.5, 0.1, 0.8, 0.02, 0.001, 0
 def files(decision: StopDecision | None = DECISION) -> list[StageFile]:
     def batch(stage: str, *names: str) -> StageFile:
         chosen = tuple(ChosenConfiguration(n, n, {}, {}, 1) for n in names)
-        return StageFile(stage, ("r0f0", "r0f1"), chosen, decision if stage != "explore" else None)
+        own = decision if stage != "explore" else None
+        return StageFile(stage, ("r0f0", "r0f1"), chosen, decision=own)
 
     return [batch("explore", "b", "a"), batch("more1", "c"), batch("more2")]
 

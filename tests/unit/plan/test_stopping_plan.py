@@ -14,7 +14,7 @@ from gridfold.plan.facts import status_facts
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.plan.stage_file import StageFile, slot_request
-from gridfold.plan.stage_names import stage_of, title_of
+from gridfold.plan.stage_names import phase_of, stage_of, title_of
 from gridfold.plan.status import stage_states, state, status_map, stop_notice
 from gridfold.plan.stopping import StopDecision
 from gridfold.plan.words import description
@@ -136,7 +136,9 @@ def test_the_status_says_why_a_search_has_stopped(tmp_path: Path) -> None:
     first, *others = made.stages
     assert stop_notice(made) == ""
     for stage in others:
-        StageFile(stage.name, stage.splits, (), STOPPED).write(made.paths.stage(stage.name))
+        StageFile(stage.name, stage.splits, (), decision=STOPPED).write(
+            made.paths.stage(stage.name)
+        )
     states = stage_states(made)
     assert [s.total for s in states] == [first.trials, 0, 0, 0]
     assert status_map(states)[1:] == [f"{s.title:16}  not needed" for s in others]
@@ -157,3 +159,8 @@ def test_the_status_says_why_a_search_goes_on(tmp_path: Path) -> None:
     assert stop_notice(made).startswith("search not stopped after 20 of 50 configurations: ")
     assert status_map(stage_states(made))[1].endswith("0/20")
     assert status_map(stage_states(made))[2].endswith("waits for Explore and Explore, batch 2")
+
+
+def test_the_batches_of_a_search_are_one_phase_of_it() -> None:
+    names = ["explore", "more1", "more12", "refine1", "race2", "b1r0", "confirm"]
+    assert [phase_of(name) for name in names] == ["explore"] * 3 + names[3:]

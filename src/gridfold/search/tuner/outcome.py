@@ -108,7 +108,7 @@ def explored(study: TuningStudy) -> StageFile:
         splits = [training.split for training in trainings]
     if all(configuration.score is None for configuration in found):
         raise TuningFailed("no trial of the search has a score")
-    return StageFile(EXPLORE, tuple(splits), tuple(found), _decision(study))
+    return StageFile(EXPLORE, tuple(splits), tuple(found), decision=_decision(study))
 
 
 def _decision(study: TuningStudy) -> StopDecision | None:

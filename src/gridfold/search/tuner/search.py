@@ -152,7 +152,8 @@ class TuningStudy:
         """Return what the scores of a search depend on, one digest for each part."""
         strategy = self.strategy.model_dump(exclude=_NOT_IN_FINGERPRINT)
         # How long a search goes on changes nothing of what it has found.
-        search = self.study.search.model_dump(mode="json", exclude={"strategy", "stop"})
+        # And no tuner is part of a race.
+        search = self.study.search.model_dump(mode="json", exclude={"strategy", "stop", "race"})
         parts = {
             "strategy": {**strategy, "epochs": self.epochs},
             "space": search,

@@ -1,4 +1,4 @@
-"""The keys of `search` for its stages: `explore`, `stop`, `refine` and `confirm`."""
+"""The keys of `search` for its stages: `explore`, `stop`, `race`, `refine` and `confirm`."""
 
 from __future__ import annotations
 
@@ -64,6 +64,21 @@ class Stop(Section):
         0.1,
         description="The search stops when the estimated probability that the configurations left "
         "improve the best score by more than that is at most this.",
+    )
+
+
+class Race(Section):
+    """Trains split by split, after each only what can still be the best of all."""
+
+    risk: Annotated[float, Field(gt=0, le=0.5)] = Field(
+        0.001,
+        description="Chance, for each comparison with the leader, that a configuration is left "
+        "behind which would have overtaken it on the splits that were left.",
+    )
+    any_splits: bool = Field(
+        False,
+        description="Whether to race on splits by time or by groups, too. These are no draws from "
+        "one whole: what leads on one may fall behind on the next for a reason.",
     )
 
 
