@@ -9,6 +9,8 @@ SEARCH_FIGURES = {
 # Only where something is decided while the search runs.
 if PLAN.is_staged:
     SEARCH_FIGURES["search_path"] = "The path of the search"
+if PLAN.stopping_files:
+    SEARCH_FIGURES["stopping"] = "Where the search stopped"
 TEST_FIGURES = {
     "scores": "Scores of the configurations",
     "errors": "Errors of the selected configuration",
@@ -41,6 +43,7 @@ rule draw_search_figures:
         configurations=rules.summarise.output.configurations,
         search=rules.collect.output.search,
         search_trials=rules.collect.output.search_trials,
+        stopping=PLAN.stopping_files,
     output:
         **figure_files(SEARCH_FIGURES),
     log:

@@ -84,6 +84,7 @@ rule report:
         ),
         baselines=BASELINES,
         chance=rules.train_permuted.output.chance if PLAN.measures_chance else [],
+        stopping=PLAN.stopping_files,
         notebook=rules.run_notebook.output.html if PLAN.study.report.notebook else [],
         page=page_files(),
     output:

@@ -339,6 +339,28 @@ class RaceRules:
 
 
 @dataclass(frozen=True)
+class StoppingRule:
+    """When a search ends before it has tried everything, since the rest promises too little.
+
+    Attributes
+    ----------
+    after : int
+        Configurations before the first look at the scores.
+    gain : float
+        Improvement that counts, as a share of the noise of the cross-validation.
+    risk : float
+        Probability of missing such an improvement that is accepted.
+    total : int
+        Configurations of the search at most.
+    """
+
+    after: int
+    gain: float
+    risk: float
+    total: int
+
+
+@dataclass(frozen=True)
 class ChoiceRequest(Request):
     """What `choose` depends on, besides the stages before: which configurations a stage has.
 
@@ -361,6 +383,8 @@ class ChoiceRequest(Request):
         How neighbours of the best are found, if the stage has them; otherwise the best go on.
     race : RaceRules or None
         How a round of a race is decided, if it is one.
+    stopping : StoppingRule or None
+        When the drawn configurations are not trained any more, where scores decide about that.
     """
 
     stage: str
@@ -372,6 +396,7 @@ class ChoiceRequest(Request):
     drawn: tuple[ChosenConfiguration, ...] | None = None
     refinement: Refinement | None = None
     race: RaceRules | None = None
+    stopping: StoppingRule | None = None
 
 
 @dataclass(frozen=True)
@@ -386,12 +411,15 @@ class TuneRequest(Request):
         On which each configuration is trained.
     starts : tuple of mapping
         Points of the space to try first.
+    stopping : StoppingRule or None
+        When the tuner is asked for no more; None where it ends by itself.
     """
 
     conditions: Conditions
     study: StudySections
     splits: tuple[str, ...]
     starts: tuple[Mapping[str, Any], ...] = ()
+    stopping: StoppingRule | None = None
 
 
 # -- tables and statistics -------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from gridfold.plan.budget_words import budget_facts
@@ -49,6 +50,7 @@ def status_facts(plan: Plan) -> dict[str, Any]:
                 "total": each.total,
                 "decided": each.is_decided,
                 "left_out": each.left_out,
+                **({} if each.decision is None else {"decision": asdict(each.decision)}),
             }
             for each in states
         ],

@@ -10,7 +10,7 @@ from gridfold.plan.budget import Limit
 from gridfold.plan.fingerprint import own_measures, training_code_digest
 from gridfold.plan.plan import Plan
 from gridfold.plan.stage_names import stage_of
-from gridfold.plan.stages import confirming_plan, training_fractions
+from gridfold.plan.stages import confirming_plan, stopping_rule, training_fractions
 from gridfold.problems import Measure, asks_for_data, depends_on_threshold
 from gridfold.requests import (
     AuditRequest,
@@ -164,6 +164,7 @@ class JobRequests:
             None if drawn is None else drawn.configurations,
             refinement,
             self._race_rules if stage.continues else None,
+            stopping_rule(study) if stage.is_drawn and stage.sources else None,
         )
 
     @property
@@ -180,6 +181,7 @@ class JobRequests:
             sections_of(self._study),
             tuple(self._plan.splits),
             tuple(start_points(Space.of(self._study))),
+            stopping_rule(self._study),
         )
 
     def collect(self) -> CollectRequest:

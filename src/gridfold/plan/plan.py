@@ -220,7 +220,7 @@ class Plan:
         raise LookupError(f"study {self.study.study} has no stage {name}")
 
     def drawn(self, stage: Stage) -> StageFile | None:
-        """Return the file of a stage whose configurations are drawn; None where scores decide."""
+        """Return the file of a stage whose configurations are drawn; None where scores choose."""
         for other, own in [] if self.is_tuned else dealt_out(self.stages, self.configurations):
             if other == stage:
                 return StageFile(stage.name, stage.splits, tuple(chosen(c, c.epochs) for c in own))
@@ -271,6 +271,13 @@ class Plan:
     def stage_files(self) -> list[Path]:
         """The files of all stages."""
         return [self.paths.stage(stage.name) for stage in self.stages]
+
+    @property
+    def stopping_files(self) -> list[Path]:
+        """The files that say why a search stopped or not; none where it may not stop."""
+        if self.study.search.stop is None:
+            return []
+        return [self.paths.stage(s.name) for s in self.stages if not s.sources or s.is_drawn]
 
     def source_files(self, stage: str) -> list[Path]:
         """Return the files of the stages whose scores decide about `stage`."""

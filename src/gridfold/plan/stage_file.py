@@ -13,6 +13,7 @@ from pathlib import Path
 from gridfold import typed_json
 from gridfold.paths import StudyPaths
 from gridfold.plan.shards import TrialKey
+from gridfold.plan.stopping import StopDecision
 from gridfold.requests import ChosenConfiguration, Settings, TrainRequest, WantedConfiguration
 
 
@@ -27,12 +28,16 @@ class StageFile:
     configurations : tuple of ChosenConfiguration
     before : tuple of str or None
         Splits on which an earlier round of a race has trained them; None where there is none.
+    decision : StopDecision or None
+        Why the search went on to this stage, or stopped before it; of a tuner, why it stopped. None
+        where nothing of the kind was asked.
     """
 
     stage: str
     splits: tuple[str, ...]
     configurations: tuple[ChosenConfiguration, ...]
     before: tuple[str, ...] | None = None
+    decision: StopDecision | None = None
 
     @classmethod
     def read(cls, file: Path) -> StageFile:

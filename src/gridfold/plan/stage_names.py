@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 
-EXPLORE, RACE, CONFIRM = "explore", "race", "confirm"
-STAGE_PATTERN = r"explore|race[0-9]+|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
+EXPLORE, MORE, RACE, CONFIRM = "explore", "more", "race", "confirm"
+STAGE_PATTERN = r"explore|more[0-9]+|race[0-9]+|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
 SLOT_PATTERN = rf"(?:{STAGE_PATTERN})-[0-9]+"
+
+
+def phase_of(stage: str) -> str:
+    """Return `explore` for each batch of a search that may stop, and other stages as they are."""
+    return EXPLORE if re.fullmatch(rf"{MORE}[0-9]+", stage) else stage
 
 
 def is_race_round(stage: str) -> bool:
@@ -19,6 +24,9 @@ def title_of(stage: str) -> str:
     rung = re.fullmatch(r"b([0-9]+)r([0-9]+)", stage)
     if rung:
         return f"Bracket {rung[1]}, rung {rung[2]}"
+    more = re.fullmatch(rf"{MORE}([0-9]+)", stage)
+    if more:
+        return f"Explore, batch {int(more[1]) + 1}"
     word, number = re.fullmatch(r"([a-z]+)([0-9]*)", stage).groups()  # type: ignore[union-attr]
     return word.capitalize() + (f", round {number}" if number else "")
 

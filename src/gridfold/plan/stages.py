@@ -16,14 +16,16 @@ from typing import Any
 
 from gridfold.plan.cost import seconds_per_trial
 from gridfold.plan.shards import trials_per_job
-from gridfold.plan.stage_names import CONFIRM, EXPLORE, RACE, title_of
+from gridfold.plan.stage_names import CONFIRM, EXPLORE, MORE, RACE, title_of
+from gridfold.plan.stopping import batches
 from gridfold.plan.tuner_schedule import most_configurations, most_epochs
-from gridfold.requests import ChosenConfiguration
+from gridfold.requests import ChosenConfiguration, StoppingRule
 from gridfold.space.hyperband import schedule
 from gridfold.space.space import Configuration
 from gridfold.study import Study
 from gridfold.study.sections.resampling import reduced, split_names
-from gridfold.study.sections.search import HyperbandStrategy
+from gridfold.study.sections.search import HyperbandStrategy, RandomStrategy, SobolStrategy
+from gridfold.study.sections.stages import Stop
 from gridfold.study.sections.tuner import KerasTunerStrategy
 
 _SINGLE_ROUNDS, _MORE_ROUNDS = 10, 10
@@ -36,8 +38,8 @@ class Stage:
     Attributes
     ----------
     name : str
-        ``explore``, ``race<round>``, ``b<bracket>r<rung>``, ``refine<round>`` or ``confirm``; also
-        the name of its file.
+        ``explore``, ``more<batch>``, ``race<round>``, ``b<bracket>r<rung>``, ``refine<round>`` or
+        ``confirm``; also the name of its file.
     max_configurations : int
         Configurations at most; fewer when earlier trials failed or led to the same ones.
     epochs : int or None
@@ -63,6 +65,9 @@ class Stage:
         the last.
     continues : tuple of str
         Stages whose configurations it trains on further splits: the earlier rounds of a race.
+    is_drawn : bool
+        Whether its configurations are drawn, though it has `sources`: their scores only decide
+        whether these are trained at all.
     """
 
     name: str
@@ -77,6 +82,7 @@ class Stage:
     is_exact: bool = False
     feeds_next: bool = True
     continues: tuple[str, ...] = ()
+    is_drawn: bool = False
 
     @property
     def title(self) -> str:
@@ -203,6 +209,8 @@ def _exploring(study: Study, drawn: int, seconds: float) -> list[Stage]:
         return _racing(study, drawn, seconds)
     if isinstance(strategy, KerasTunerStrategy):
         return [_tuned_stage(study, seconds, strategy)]
+    if search.stop is not None:
+        return _batches(study, drawn, seconds, search.stop)
     if not isinstance(strategy, HyperbandStrategy):
         return [_stage(study, seconds, EXPLORE, drawn, search.explore, ())]
     stages = []
@@ -267,6 +275,30 @@ def going_on_at_first(configurations: int) -> int:
     return max(min(2, configurations), math.ceil(configurations / 2))
 
 
+def _batches(study: Study, drawn: int, seconds: float, stop: Stop) -> list[Stage]:
+    """Return the stages of a search that looks at its scores and may stop."""
+    stages: list[Stage] = []
+    for number, size in enumerate(batches(stop.after, drawn)):
+        name = f"{MORE}{number}" if number else EXPLORE
+        before = tuple(stage.name for stage in stages)
+        stage = _stage(study, seconds, name, size, study.search.explore, before)
+        stages.append(replace(stage, has_slots=True, is_drawn=True))
+    return stages
+
+
+def stopping_rule(study: Study) -> StoppingRule | None:
+    """Return when a search ends before it has tried everything; None where it does not."""
+    stop, strategy = study.search.stop, study.search.strategy
+    if stop is None:
+        return None
+    if isinstance(strategy, KerasTunerStrategy):
+        total = most_configurations(study, strategy)
+    else:
+        assert isinstance(strategy, RandomStrategy | SobolStrategy)
+        total = strategy.n
+    return StoppingRule(stop.after, stop.gain, stop.risk, total)
+
+
 def first_trials(
     stages: Sequence[Stage], configurations: Sequence[Configuration]
 ) -> list[Configuration]:
@@ -281,10 +313,10 @@ def first_trials(
 def dealt_out(
     stages: Sequence[Stage], configurations: Sequence[Configuration]
 ) -> Iterator[tuple[Stage, Sequence[Configuration]]]:
-    """Yield each stage that no scores decide about, with its part of the drawn configurations."""
+    """Yield each stage whose configurations are drawn, with its part of them."""
     left = configurations
     for stage in stages:
-        if not stage.sources:
+        if stage.is_drawn or not stage.sources:
             yield stage, left[: stage.max_configurations]
             left = left[stage.max_configurations :]
 

@@ -17,6 +17,7 @@ from gridfold.plan.shards import TrialKey
 from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stage_names import stage_of
 from gridfold.plan.stages import Stage
+from gridfold.plan.stopping import StopDecision, last_decision
 from gridfold.requests import ChosenConfiguration, Request
 from gridfold.store import request_notes
 from gridfold.store.answer import Answer
@@ -44,6 +45,8 @@ class StageState:
         Whether it is known which configurations it trains.
     left_out : int
         Trials that the budget has left out; they do not count in `total`.
+    decision : StopDecision or None
+        Why the search went on to it or stopped before it, where that was asked.
     """
 
     stage: Stage
@@ -51,6 +54,7 @@ class StageState:
     total: int
     is_decided: bool
     left_out: int = 0
+    decision: StopDecision | None = None
 
     @property
     def done(self) -> int:
@@ -76,13 +80,15 @@ def stage_states(plan: Plan) -> list[StageState]:
         answered = frozenset() if is_other else _recorded(plan, file)
         out = {key for key in file.trials() if (stage.name, key) in left_out} - answered
         total = file.size - len(out)
-        states.append(StageState(stage, answered, total, is_decided=True, left_out=len(out)))
+        states.append(
+            StageState(stage, answered, total, True, left_out=len(out), decision=file.decision)
+        )
     return states
 
 
 def stage_file(plan: Plan, stage: Stage) -> StageFile | None:
     """Return which configurations a stage has; None while nobody knows."""
-    drawn = plan.drawn(stage)
+    drawn = None if stage.sources else plan.drawn(stage)
     if drawn is not None:
         return drawn
     try:
@@ -235,16 +241,26 @@ def state(plan: Plan) -> str:
         When the answer can't be read.
     """
     states, changed = stage_states(plan), changes(plan)
+    stopping = stop_notice(plan)
     if found := answer_of(plan, states, changed):
-        return "\n".join([_in_words(found, plan.paths), *budget_lines(plan)])
+        lines = [_in_words(found, plan.paths), stopping, *budget_lines(plan)]
+        return "\n".join(filter(None, lines))
     done, total = totals(states)
-    notice = change_notice(changed)
-    lines = [*(status_map(states) if plan.is_staged else []), *filter(None, [notice])]
-    lines += budget_lines(plan)
+    notices = filter(None, [stopping, change_notice(changed), *budget_lines(plan)])
+    lines = [*(status_map(states) if plan.is_staged else []), *notices]
     if jobs := running_jobs(plan):
         labels = {c.id: c.label for c in plan.configurations}
         return "\n".join([*lines, progress_line(total, jobs.values(), labels)])
     return "\n".join([*lines, f"trials {done}/{total} done, no job is running"])
+
+
+def stop_notice(plan: Plan) -> str:
+    """Return why a search has stopped, or went on when it last looked; empty where it never did."""
+    if plan.study.search.stop is None:
+        return ""
+    files = (stage_file(plan, stage) for stage in plan.stages)
+    decision = last_decision(file.decision for file in files if file is not None)
+    return "" if decision is None else f"search {decision.sentence}"
 
 
 def running_jobs(plan: Plan) -> dict[str, JobProgress]:
@@ -284,7 +300,9 @@ def status_map(states: list[StageState]) -> list[str]:
     lines = []
     for state in states:
         line = f"{state.stage.title:{width}}  "
-        if state.is_decided:
+        if state.decision and state.decision.stops and not state.total:
+            line += "not needed"
+        elif state.is_decided:
             filled = round(_BAR * state.done / state.total) if state.total else _BAR
             line += f"{'#' * filled:.<{_BAR}}  {state.done}/{state.total}"
             if state.left_out:

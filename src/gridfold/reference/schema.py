@@ -101,6 +101,7 @@ def _require_tag(node: Schema, definitions: Schema) -> None:
 def _admit_shorthands(definitions: Schema) -> None:
     search = definitions["Search"]["properties"]
     search["strategy"]["oneOf"].insert(0, {"const": "grid"})
+    search["stop"]["anyOf"].insert(0, {"const": "auto"})
     axis = search["space"]["additionalProperties"]
     search["space"]["additionalProperties"] = {
         "anyOf": [

@@ -15,6 +15,8 @@ from gridfold.audit.finding import Audit
 from gridfold.data.description import DataDescription
 from gridfold.data.manifest import Manifest
 from gridfold.paths import StudyPaths
+from gridfold.plan.stage_file import StageFile
+from gridfold.plan.stopping import StopDecision, last_decision
 from gridfold.requests import ReportRequest, SummaryRequest
 from gridfold.search.budget import BudgetOutcome
 from gridfold.statistics.explored import Explored, explored
@@ -95,6 +97,8 @@ class ReportInput:
         Of a search with a budget.
     left_out : DataFrame, optional
         :func:`gridfold.search.budget.left_out_table`, likewise.
+    stopping : StopDecision, optional
+        Why the search stopped or not, where the study lets it.
     """
 
     request: ReportRequest
@@ -117,6 +121,7 @@ class ReportInput:
     chance: ChanceLevel | None = None
     budget: BudgetOutcome | None = None
     left_out: pd.DataFrame | None = None
+    stopping: StopDecision | None = None
 
     @classmethod
     def read(
@@ -124,6 +129,7 @@ class ReportInput:
         request: ReportRequest,
         paths: StudyPaths,
         words: Iterable[Path],
+        stages: Iterable[Path] = (),
         *,
         with_scaling: bool,
         with_classes: bool,
@@ -139,6 +145,8 @@ class ReportInput:
         paths : StudyPaths
         words : iterable of Path
             Of the figures that are shown.
+        stages : iterable of Path
+            Files of all stages, of a search that may stop.
         with_scaling : bool
             Whether the study compares world sizes; one that did so before may have left the table.
         with_classes : bool
@@ -173,6 +181,7 @@ class ReportInput:
             chance=ChanceLevel.read(paths.chance) if with_chance else None,
             budget=BudgetOutcome.read(paths) if has_budget else None,
             left_out=read_table(paths.table("left_out")) if has_budget else None,
+            stopping=last_decision(StageFile.read(file).decision for file in stages),
         )
 
     @property

@@ -11,6 +11,7 @@ import pandas as pd
 from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stages import chosen
 from gridfold.requests import ChoiceRequest, ChosenConfiguration, Refinement, Settings
+from gridfold.search import stopping
 from gridfold.search.neighbours import neighbourhood
 from gridfold.search.racing import next_round
 from gridfold.search.ranking import ranked
@@ -30,9 +31,13 @@ def choose(request: ChoiceRequest, files: Sequence[StageFile], trials: Sequence[
     trials : sequence of Path
         Trials of their jobs, as tables; empty slots have none.
     """
-    if request.drawn is not None:
+    if request.drawn is not None and request.stopping is None:
         return StageFile(request.stage, request.splits, request.drawn)
     known = pd.concat([read_table(table) for table in trials], ignore_index=True)
+    if request.drawn is not None and request.stopping is not None:
+        decision = stopping.decided(request.stopping, request.measure, files, known)
+        left = () if decision.stops else request.drawn
+        return StageFile(request.stage, request.splits, left, decision=decision)
     if request.race is not None:
         (before,) = files
         racing = next_round(request.race, before, known, request.measure)

@@ -31,7 +31,10 @@ from gridfold.tables.trials import Column, axis_columns, collect, typed_axis, wi
 
 SEARCH_COLUMNS = (
     Column(
-        "stage", "string", "", "explore, race<round>, b<bracket>r<rung>, refine<round> or confirm"
+        "stage",
+        "string",
+        "",
+        "explore, more<batch>, race<round>, b<bracket>r<rung>, refine<round> or confirm",
     ),
     Column("bracket", "int", "", "Of Hyperband; else empty"),
     Column("rung", "int", "", "Of Hyperband; else empty"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from gridfold.plan.stage_names import title_of
+from gridfold.plan.stage_names import phase_of, title_of
 from gridfold.requests import SummaryRequest
 from gridfold.statistics.summary import summarise
 from gridfold.wording import counted
@@ -44,11 +44,13 @@ def explored(
         The tables of these names.
     request : SummaryRequest
     """
-    counts = search_trials.groupby("stage", sort=False)["config_id"].nunique()
+    # The batches of a search that may stop are trained alike.
+    phases = search_trials["stage"].map(phase_of)
+    counts = search_trials.groupby(phases, sort=False)["config_id"].nunique()
     if len(counts) < 2 or counts.max() <= trials["config_id"].nunique():
         return None
     stage = str(counts.idxmax())
-    own = search_trials[search_trials["stage"] == stage].drop(columns="stage")
+    own = search_trials[phases == stage].drop(columns="stage")
     epochs, splits = own["epochs"], own["split"].nunique()
     length = counted(int(epochs.iloc[0]), "epoch") if epochs.nunique() == 1 else "its own epochs"
     count = counted(int(counts.max()), "configuration")

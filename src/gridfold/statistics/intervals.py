@@ -90,7 +90,19 @@ def corrected_standard_error(
         What the values are known to vary by, even if these don't: :func:`rounding_variance`.
     """
     variance = max(float(np.var(values, ddof=1)), least_variance)
-    return math.sqrt((1 / len(values) + test_train_ratio) * variance)
+    return math.sqrt(corrected_factor(len(values), test_train_ratio) * variance)
+
+
+def corrected_factor(splits: int, test_train_ratio: float) -> float:
+    """Return by what the variance of a score is multiplied for that of a mean over splits.
+
+    Parameters
+    ----------
+    splits : int
+    test_train_ratio : float
+        As for :func:`corrected_standard_error`.
+    """
+    return 1 / splits + test_train_ratio
 
 
 def mean_interval(

@@ -29,6 +29,7 @@ from gridfold.plan.status import (
     counts,
     finished_shards,
     most_trials,
+    stop_notice,
 )
 from gridfold.plan.words import description
 from gridfold.store.progress import Monitor
@@ -196,6 +197,8 @@ def say_answer(plan: Plan, before: str = "") -> None:
     # A damaged record is made again before anything is said, and a dry run says which it is.
     with contextlib.suppress(FileNotFoundError, DamagedRecord):
         print(f"{before}{answer(plan.paths)}", file=sys.stderr)
+        if notice := stop_notice(plan):
+            print(notice, file=sys.stderr)
 
 
 def say_budget(plan: Plan) -> None:

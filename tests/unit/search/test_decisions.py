@@ -11,7 +11,13 @@ import pandas as pd
 import pytest
 
 from gridfold.plan.stage_file import StageFile, slot_request
-from gridfold.requests import ChoiceRequest, ChosenConfiguration, Conditions, TrainRequest
+from gridfold.requests import (
+    ChoiceRequest,
+    ChosenConfiguration,
+    Conditions,
+    StoppingRule,
+    TrainRequest,
+)
 from gridfold.search import decisions
 from gridfold.search.ranking import ranked
 
@@ -115,3 +121,93 @@ def test_slots_take_the_trials_in_their_order() -> None:
     assert slots[1].trials == ("c/r0f0", "c/r0f1")
     assert slots[2].trials == ()
     assert set(slots[0].configurations) == {"a", "b"}
+
+
+# -- a search that may stop ------------------------------------------------------------------------
+
+
+def batch(*names: str, stage: str = "explore") -> StageFile:
+    return file(*names, stage=stage)
+
+
+def more(drawn: StageFile, risk: float = 0.2, total: int = 40, **changes: Any) -> ChoiceRequest:
+    """Return what a batch is asked that has been drawn."""
+    rule = StoppingRule(10, 0.5, risk, total)
+    return request(
+        len(drawn.configurations),
+        stage=drawn.stage,
+        drawn=drawn.configurations,
+        stopping=rule,
+        **changes,
+    )
+
+
+NAMES = [f"c{number:02d}" for number in range(12)]
+
+
+def scored(spread: float, names: list[str] = NAMES) -> pd.DataFrame:
+    """Return trials whose means are 0.01 apart, with this difference between the two splits."""
+    found = trials(**{n: [0.5 + 0.01 * i, 0.5 + 0.01 * i + spread] for i, n in enumerate(names)})
+    return found.assign(n_train=100, n_validation=100)
+
+
+def test_a_batch_is_trained_where_the_rest_promises_more_than_the_noise() -> None:
+    drawn = batch("x", "y", stage="more1")
+    found = choose(more(drawn), [batch(*NAMES)], scored(0.001))
+    assert chosen(found) == ["x", "y"]
+    assert found.decision is not None
+    assert not found.decision.stops
+    assert (found.decision.tried, found.decision.scored, found.decision.total) == (12, 12, 40)
+
+
+def test_a_batch_is_left_out_where_the_noise_hides_what_is_left() -> None:
+    drawn = batch("x", "y", stage="more1")
+    found = choose(more(drawn), [batch(*NAMES)], scored(0.4))
+    assert found.configurations == ()
+    assert found.decision is not None
+    assert found.decision.stops
+    assert found.decision.best == pytest.approx(0.5 + 0.11 + 0.2)
+    assert slot_request(replace(SLOTS, trials_per_job=2), found, "more1-001").trials == ()
+
+
+def test_a_search_that_has_stopped_stays_so() -> None:
+    first = choose(more(batch("x", stage="more1")), [batch(*NAMES)], scored(0.4))
+    then = more(batch("y", stage="more2"), risk=0.0001)
+    second = choose(then, [batch(*NAMES), first], scored(0.001))
+    assert second.configurations == ()
+    assert second.decision == first.decision
+
+
+def test_all_batches_so_far_count_in_their_order() -> None:
+    files = [batch(*NAMES[:6]), batch(*NAMES[6:], stage="more1")]
+    drawn = batch("x", stage="more2")
+    parted = choose(more(drawn), files, scored(0.001))
+    assert parted.decision == choose(more(drawn), [batch(*NAMES)], scored(0.001)).decision
+
+
+def test_failed_and_undefined_trials_stop_nothing_and_are_counted() -> None:
+    table = scored(0.001)
+    table.loc[0, "status"] = "failed"
+    table.loc[3, "accuracy"] = float("nan")
+    found = choose(more(batch("x", stage="more1")), [batch(*NAMES)], table)
+    assert found.decision is not None
+    assert (found.decision.tried, found.decision.scored) == (12, 10)
+    assert found.decision.chance is not None
+
+
+def test_a_batch_in_which_all_failed_goes_on() -> None:
+    table = trials(**{name: [None, None] for name in NAMES})
+    bare = table.drop(columns=["accuracy", "log_loss"]).assign(n_train=None, n_validation=None)
+    for content in (bare, table.assign(n_train=100, n_validation=100)):
+        found = choose(more(batch("x", stage="more1")), [batch(*NAMES)], content)
+        assert chosen(found) == ["x"]
+        assert found.decision is not None
+        assert (found.decision.scored, found.decision.chance) == (0, None)
+
+
+def test_of_a_loss_the_lowest_is_the_best() -> None:
+    drawn = more(batch("x", stage="more1"), measure="log_loss")
+    decision = choose(drawn, [batch(*NAMES)], scored(0.001)).decision
+    assert decision is not None
+    assert decision.best == pytest.approx(1 - 0.5 - 0.11 - 0.0005)
+    assert (decision.measure, decision.stops) == ("log_loss", False)

@@ -100,6 +100,98 @@ def study(search: dict[str, Any], **sections: Any) -> dict[str, Any]:
             "a search in stages of trials on several devices",
         ),
         (study({"race": {"risk": 0.7}}), "search.race.risk", "0.7"),
+        (study({"stop": "auto"}), "search.stop", "with `strategy: grid`: a grid has an end"),
+        (
+            study({"stop": "auto", "strategy": {"type": "hyperband"}}),
+            "search.stop",
+            "with `strategy: hyperband`: Hyperband has a schedule",
+        ),
+        (
+            study({"stop": "auto", "strategy": {"type": "latin_hypercube", "n": 2}}),
+            "search.stop",
+            "with `strategy: latin_hypercube`: a part of a Latin hypercube is none",
+        ),
+        (
+            study({"stop": "auto", "strategy": {"type": "keras_tuner", "tuner": "grid"}}),
+            "search.stop",
+            "with `tuner: grid`: a grid has an end",
+        ),
+        (
+            study(
+                {
+                    "stop": "auto",
+                    "strategy": {"type": "keras_tuner", "tuner": "hyperband"},
+                    "confirm": {},
+                }
+            ),
+            "search.stop",
+            "with `tuner: hyperband`: Hyperband has a schedule",
+        ),
+        (
+            study({"stop": "auto", "strategy": {"type": "random", "n": 24}}),
+            "search.strategy.n",
+            "24 with `stop`, which looks at the scores after 20 for the first time",
+        ),
+        (
+            study({"stop": "auto", "strategy": {"type": "keras_tuner", "tuner": "random"}}),
+            "search.strategy.max_trials",
+            "10 with `stop`",
+        ),
+        (
+            study(
+                {
+                    "stop": "auto",
+                    "strategy": {
+                        "type": "keras_tuner",
+                        "tuner": "random",
+                        "max_trials": 30,
+                        "objective": "val_loss",
+                    },
+                }
+            ),
+            "search.strategy.objective",
+            "val_loss with `stop`, which goes by the study's measure",
+        ),
+        (
+            study(
+                {"stop": "auto", "strategy": {"type": "random", "n": 30}},
+                resampling={"method": "holdout"},
+            ),
+            "search.stop",
+            "with one split, which does not show how much scores vary",
+        ),
+        (
+            study(
+                {
+                    "stop": "auto",
+                    "strategy": {"type": "random", "n": 30},
+                    "explore": {"splits": 1},
+                    "confirm": {},
+                }
+            ),
+            "search.stop",
+            "with one split",
+        ),
+        (
+            study(
+                {"stop": "auto", "race": {}, "strategy": {"type": "random", "n": 30}},
+                resampling={"method": "kfold", "folds": 3},
+            ),
+            "search.stop",
+            "with `race`, whose first round tries all configurations",
+        ),
+        (study({"stop": {"after": 5}}), "search.stop.after", "5"),
+        (study({"stop": {"risk": 1}}), "search.stop.risk", "1"),
+        (study({"stop": {"patience": 3}}), "search.stop.patience", "unknown key"),
+        (study({"stop": "maybe"}), "search.stop", '"maybe"'),
+        (
+            study(
+                {"stop": "auto", "strategy": {"type": "random", "n": 30}},
+                training={"distribution": {"backend": "horovod", "world_size": 2}},
+            ),
+            "search.stop",
+            "a search in stages of trials on several devices",
+        ),
     ],
 )
 def test_a_search_that_can_not_be_run_is_refused(
@@ -123,3 +215,14 @@ def test_a_search_that_can_not_be_run_is_refused(
 )
 def test_a_last_stage_in_full_is_enough(tmp_path: Path, search: dict[str, Any]) -> None:
     assert load(tmp_path, study(search)).study.search.is_staged
+
+
+def test_a_search_that_may_stop_needs_no_more_than_the_word(tmp_path: Path) -> None:
+    space = {"training.learning_rate": {"float": {"min": 0.001, "max": 0.1}}}
+    wanted = {"space": space, "strategy": {"type": "random", "n": 25}}
+    for written in ("auto", {}, {"after": 20}):
+        search = load(tmp_path, study({**wanted, "stop": written})).study.search
+        assert search.is_staged
+        assert search.stop is not None
+        assert (search.stop.after, search.stop.gain, search.stop.risk) == (20, 0.5, 0.1)
+    assert not load(tmp_path, study({**wanted, "stop": None})).study.search.is_staged

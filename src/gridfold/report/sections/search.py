@@ -11,6 +11,7 @@ from gridfold.plan.stage_names import CONFIRM, title_of
 from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.report.sections.racing import race_rows, race_sentences
+from gridfold.report.sections.stopping import stopping_sentences
 from gridfold.report.tables import Cell, Heading, Table
 from gridfold.wording import counted, decimals, duration, measure_name, number, percent
 
@@ -25,6 +26,7 @@ def search(study: ReportInput) -> ReportSection | None:
     content = {
         "sentences": [
             _effort(study.search, stages),
+            *stopping_sentences(study.stopping),
             *(() if left is None else race_sentences(left, study.search, measure)),
             *optimism(
                 study.search,

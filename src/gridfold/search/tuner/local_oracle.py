@@ -19,6 +19,7 @@ from gridfold.search.tuner.protocol import (
 )
 from gridfold.search.tuner.search import TuningStudy
 from gridfold.search.tuner.space import PYTHON
+from gridfold.search.tuner.stopping import TunerStop, begun_trials
 from gridfold.usercode import functions
 
 if TYPE_CHECKING:
@@ -37,15 +38,20 @@ class LocalOracle:
     keras_oracle : keras_tuner.Oracle
         Made by :func:`gridfold.search.tuner.oracles.make_oracle`.
     memory : Memory
+    stop : TunerStop, optional
+        Ends the search before the oracle does.
     """
 
-    def __init__(self, keras_oracle: Any, memory: Memory) -> None:
+    def __init__(self, keras_oracle: Any, memory: Memory, stop: TunerStop | None = None) -> None:
         self.keras_oracle = keras_oracle
-        self._memory = memory
+        self._memory, self._stop = memory, stop
         self._stopped = False
 
     def ask(self, asker: str) -> Proposal | str:
         """Return what `asker` shall try next; it is in the memory before it is returned."""
+        if self._has_enough():
+            self._stopped = True
+            return STOPPED
         trial = self.keras_oracle.create_trial(asker)
         if trial.status != RUNNING:
             self._stopped = trial.status == STOPPED
@@ -53,6 +59,13 @@ class LocalOracle:
         self._memory.save(self.keras_oracle)
         log.info("trial %s: %s", trial.trial_id, _shown(trial.hyperparameters.values))
         return Proposal(trial.trial_id, dict(trial.hyperparameters.values))
+
+    def _has_enough(self) -> bool:
+        """Tell whether nothing new is worth trying; what was begun is tried again all the same."""
+        if self._stop is None or self.keras_oracle._retry_queue:
+            return False
+        decision = self._stop.decision(begun_trials(self.keras_oracle))
+        return decision is not None and decision.stops
 
     def tell(self, trial_id: str, outcome: TrialOutcome) -> None:
         """Take note of how a trial went.
@@ -148,7 +161,8 @@ def open_oracle(study: TuningStudy) -> LocalOracle:
     )
     memory = Memory(study.paths.tuner_state, study.fingerprint())
     memory.load(oracle, overwrite=study.strategy.overwrite)
-    return LocalOracle(oracle, memory)
+    stop = None if study.stopping is None else TunerStop(study, study.stopping)
+    return LocalOracle(oracle, memory, stop)
 
 
 def _new_entries(study: TuningStudy, asked: Sequence[Any]) -> list[dict[str, Any]]:

@@ -15,10 +15,12 @@ from gridfold.plan.shards import TrialKey
 from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stage_names import EXPLORE
 from gridfold.plan.stages import chosen
+from gridfold.plan.stopping import StopDecision
 from gridfold.requests import ChosenConfiguration
 from gridfold.search.tuner.protocol import COMPLETED, RUNNING, TuningFailed
 from gridfold.search.tuner.search import TrialTraining, TuningStudy
 from gridfold.search.tuner.space import Values
+from gridfold.search.tuner.stopping import BegunTrial, TunerStop
 from gridfold.store.trials import TrialResult, TrialStore
 
 log = logging.getLogger(__name__)
@@ -111,7 +113,18 @@ def explored(study: TuningStudy) -> StageFile:
         if study.paths.left_out(f"{EXPLORE}-001").exists():
             why = ": its budget was spent before; raise search.budget, and it goes on"
         raise TuningFailed(f"no trial of the search has a score{why}")
-    return StageFile(EXPLORE, tuple(splits), tuple(found))
+    return StageFile(EXPLORE, tuple(splits), tuple(found), decision=_decision(study))
+
+
+def _decision(study: TuningStudy) -> StopDecision | None:
+    """Return why a search has stopped, or not; None if it never looked."""
+    if study.stopping is None:
+        return None
+    begun = [
+        BegunTrial(trial.trial_id, trial.status, trial.values)
+        for trial in read_trials(study.paths.tuner_state)
+    ]
+    return TunerStop(study, study.stopping).decision(begun)
 
 
 def _result(work: Work) -> TrialResult | None:

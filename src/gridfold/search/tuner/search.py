@@ -106,7 +106,7 @@ class TuningStudy:
         self.trial_timeout = trial_timeout
         conditions = request.conditions
         self._inputs = JobInputs.load(conditions, paths, conditions.threads)
-        self._split_names = request.splits
+        self.split_names = request.splits
         self.paths = paths
         self.study = study_of(request.study)
         strategy = self.study.search.strategy
@@ -128,6 +128,7 @@ class TuningStudy:
         )
         self.objectives = chosen_objectives(strategy.objectives, self.study.problem)
         self.starts = [self.space.values_of(start) for start in request.starts]
+        self.stopping = request.stopping
 
     @property
     def splits(self) -> Mapping[str, Split]:
@@ -141,8 +142,7 @@ class TuningStudy:
             configuration = self.space.configuration(values, execution)
             epochs = int(values.get(_EPOCHS, self._own_epochs or configuration.epochs))
             trainings += [
-                TrialTraining(configuration, split, epochs, execution)
-                for split in self._split_names
+                TrialTraining(configuration, split, epochs, execution) for split in self.split_names
             ]
         return trainings
 
@@ -155,7 +155,10 @@ class TuningStudy:
     def fingerprint(self) -> dict[str, str]:
         """Return what the scores of a search depend on, one digest for each part."""
         strategy = self.strategy.model_dump(exclude=_NOT_IN_FINGERPRINT)
-        search = self.study.search.model_dump(mode="json", exclude={"strategy", "budget"})
+        # How long a search goes on changes nothing of what it has found, and no tuner races.
+        search = self.study.search.model_dump(
+            mode="json", exclude={"strategy", "budget", "stop", "race"}
+        )
         parts = {
             "strategy": {**strategy, "epochs": self.epochs},
             "space": search,
@@ -167,7 +170,7 @@ class TuningStudy:
                 self.study.data.normalise,
                 self.study.data.scale_targets,
             ],
-            "splits": {name: self.splits[name].digest for name in self._split_names},
+            "splits": {name: self.splits[name].digest for name in self.split_names},
             "code": [self._inputs.conditions.code, *self._own_code()],
             "versions": self._inputs.conditions.versions,
         }

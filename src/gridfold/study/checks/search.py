@@ -63,6 +63,7 @@ def stage_problems(search: Any, training: Any, resampling: Any) -> Iterator[Prob
             f"allowed: at most max_configurations, {search.refine.max_configurations}",
         )
     yield from _hyperband_problems(search)
+    yield from _stop_problems(search, resampling)
     yield from _confirm_problems(search, resampling)
     last = "refine" if search.refine is not None else "explore"
     wanted = getattr(search, last)
@@ -108,6 +109,54 @@ def _race_problems(search: Any, resampling: Any) -> Iterator[Problem]:
             f"with `resampling.method: {method}`: splits by {kind} are no draws from one whole, so "
             "what leads on the first ones may fall behind on the others for a reason",
             "allowed: `any_splits: true`, or leave `race` out",
+        )
+
+
+_NO_END = {
+    "grid": "a grid has an end, and its order is no random one",
+    "latin_hypercube": "a part of a Latin hypercube is none; `sobol` is even from the beginning",
+    "hyperband": "Hyperband has a schedule, and stops bad configurations by itself",
+}
+
+
+def _stop_problems(search: Any, resampling: Any) -> Iterator[Problem]:
+    """Refuse to stop what has an end of its own, or where the scores can't say when."""
+    stop, strategy = search.stop, search.strategy
+    if stop is None:
+        return
+    path: KeyPath = ("search", "stop")
+    is_tuned = isinstance(strategy, KerasTunerStrategy)
+    kind = strategy.tuner if is_tuned else strategy.type
+    if kind in _NO_END:
+        key = "tuner" if is_tuned else "strategy"
+        yield Problem(
+            path,
+            f"with `{key}: {kind}`: {_NO_END[kind]}",
+            "allowed: `random`, `sobol`, or Keras Tuner's `random` and `bayesian`",
+        )
+        return
+    if search.race is not None:
+        yield Problem(
+            path,
+            "with `race`, whose first round tries all configurations: nothing is left to stop",
+            "allowed: one of the two",
+        )
+    name, total = ("max_trials", strategy.trials) if is_tuned else ("n", strategy.n)
+    # The first look (`gridfold.plan.stopping.looks`).
+    least = stop.after + (stop.after + 3) // 4
+    if total < least:
+        yield Problem(
+            (*_STRATEGY, name),
+            f"{total} with `stop`, which looks at the scores after {stop.after} for the first time",
+            f"allowed: at least {least}, or a smaller `stop.after`",
+        )
+    explored = search.explore.splits if search.explore is not None else None
+    count = explored or len(split_names(resampling))
+    if count < 2:
+        yield Problem(
+            path,
+            "with one split, which does not show how much scores vary by chance",
+            "allowed: at least 2 splits (`resampling.folds` or `repeats`, `explore.splits`)",
         )
 
 
@@ -169,7 +218,9 @@ def _distribution_problems(search: Any, training: Any) -> Iterator[Problem]:
     axes = [name for name in search.space if name.startswith("training.distribution.")]
     if axes or training.distribution.world_size > 1:
         stages = [
-            k for k in ("explore", "race", "refine", "confirm") if getattr(search, k) is not None
+            k
+            for k in ("explore", "stop", "race", "refine", "confirm")
+            if getattr(search, k) is not None
         ]
         yield Problem(
             ("search", stages[0] if stages else "strategy"),
@@ -184,6 +235,12 @@ def objective_problems(problem: Any, search: Any) -> Iterator[Problem]:
     if not isinstance(strategy, KerasTunerStrategy):
         return
     known = known_objectives(problem)
+    if search.stop is not None and strategy.objectives not in ([], [problem.ranking_measure]):
+        yield Problem(
+            (*_STRATEGY, "objective"),
+            f"{' and '.join(strategy.objectives)} with `stop`, which goes by the study's measure",
+            f"allowed: {problem.ranking_measure}, or leave it out",
+        )
     is_list = isinstance(strategy.objective, list)
     for index, name in enumerate(strategy.objectives):
         if name not in known:

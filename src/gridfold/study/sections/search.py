@@ -13,7 +13,7 @@ from gridfold.study.sections.base import (
     Section,
 )
 from gridfold.study.sections.budget import Budget
-from gridfold.study.sections.stages import Confirm, Explore, Race, Refine
+from gridfold.study.sections.stages import Confirm, Explore, Race, Refine, Stop
 from gridfold.study.sections.tuner import KerasTunerStrategy
 
 Number = int | float
@@ -237,6 +237,7 @@ class Search(Section):
         10_000, description="More configurations than this are refused."
     )
     explore: Explore | None = Field(None, description=Explore.__doc__)
+    stop: Stop | None = Field(None, description=Stop.__doc__)
     race: Race | None = Field(None, description=Race.__doc__)
     refine: Refine | None = Field(None, description=Refine.__doc__)
     confirm: Confirm | None = Field(None, description=Confirm.__doc__)
@@ -245,7 +246,7 @@ class Search(Section):
     @property
     def is_staged(self) -> bool:
         """Whether the search goes on from what its first trials have found."""
-        stages = (self.explore, self.race, self.refine, self.confirm)
+        stages = (self.explore, self.stop, self.race, self.refine, self.confirm)
         is_own = isinstance(self.strategy, HyperbandStrategy | KerasTunerStrategy)
         return is_own or any(stage is not None for stage in stages)
 
@@ -257,6 +258,8 @@ class Search(Section):
         data = dict(data)
         if isinstance(data.get("strategy"), str):
             data["strategy"] = {"type": data["strategy"]}
+        if data.get("stop") == "auto":
+            data["stop"] = {}
         if isinstance(data.get("space"), dict):
             data["space"] = {
                 key: {"grid": value} if isinstance(value, list) else value

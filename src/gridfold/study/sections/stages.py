@@ -1,4 +1,4 @@
-"""The keys `explore`, `race`, `refine` and `confirm` of `search`: stages of a search."""
+"""The keys of `search` for its stages: `explore`, `stop`, `race`, `refine` and `confirm`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from gridfold.study.sections.base import (
     EpochCount,
     FoldCount,
     NonNegativeInt,
+    PositiveFloat,
     PositiveInt,
     Section,
     TrialCount,
@@ -41,6 +42,29 @@ class _Effort(Section):
 
 class Explore(_Effort):
     """How the configurations of the strategy are trained: cheaper than a full training."""
+
+
+class Stop(Section):
+    """Ends the search when what is left to try promises less than the noise; `auto` for defaults.
+
+    With `random`, `sobol`, and Keras Tuner's `random` and `bayesian`.
+    """
+
+    after: Annotated[int, Field(ge=10, le=1_000_000)] = Field(
+        20,
+        description="Configurations before the search looks at the scores for the first time; then "
+        "it looks after 1.5, 2, 3, 4, 6, 8, ... times as many.",
+    )
+    gain: PositiveFloat = Field(
+        0.5,
+        description="Improvement that counts, as a share of the noise: the corrected standard "
+        "error of a good configuration's mean over the splits.",
+    )
+    risk: OpenShare = Field(
+        0.1,
+        description="The search stops when the estimated probability that the configurations left "
+        "improve the best score by more than that is at most this.",
+    )
 
 
 class Race(Section):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gridfold.figures import search_path, study
+from gridfold.figures import search_path, stopping, study
 from gridfold.jobs.script import RuleJob
+from gridfold.plan.stage_file import StageFile
 from gridfold.requests import ReportRequest, SummaryRequest
 from gridfold.statistics.explored import explored
 from gridfold.tables.trials import StudyTables, read_table
@@ -20,6 +21,12 @@ def run(job: RuleJob) -> None:
         drawings["search_path"] = search_path.draw_search_path(
             read_table(job.input("search")),
             tables.configurations["config_id"].iloc[0],
+            request.measure,
+        )
+    if "stopping_svg" in job.outputs:
+        drawings["stopping"] = stopping.draw_stopping(
+            read_table(job.input("search_trials")),
+            [StageFile.read(file) for file in job.inputs["stopping"]],
             request.measure,
         )
     study.save_all(drawings, job.output("learning_curves_svg").parent)

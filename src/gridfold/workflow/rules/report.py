@@ -18,6 +18,7 @@ def run(job: RuleJob) -> None:
         request,
         StudyPaths(html.parent),
         job.inputs["words"],
+        job.inputs["stopping"],
         with_scaling=bool(job.inputs["scaling"]),
         with_classes=bool(job.inputs["classes"]),
         with_baselines=bool(job.inputs["baselines"]),
