@@ -26,6 +26,7 @@ from gridfold.requests import (
     NotebookRequest,
     Refinement,
     ReportRequest,
+    RungsRequest,
     ScalingCase,
     ScalingRequest,
     SplitsRequest,
@@ -40,6 +41,7 @@ from gridfold.study.command import run_command
 from gridfold.study.monitors import inner_fractions, monitors
 from gridfold.study.request import sections_of
 from gridfold.study.sections.resampling import ORDERED_METHODS
+from gridfold.study.sections.search import HyperbandStrategy
 from gridfold.study.sections.tuner import KerasTunerStrategy
 from gridfold.usercode import notebooks
 from gridfold.usercode.digests import code_digest
@@ -163,6 +165,20 @@ class JobRequests:
             refinement,
         )
 
+    def rungs(self) -> RungsRequest:
+        """Return what the jobs of an asynchronous Hyperband depend on."""
+        study, strategy = self._study, self._study.search.strategy
+        assert isinstance(strategy, HyperbandStrategy), "others have no rungs"
+        return RungsRequest(
+            self.conditions,
+            study.execution.failed_trials,
+            study.problem.ranking_measure,
+            study.training.epochs,
+            strategy.factor,
+            self._plan.rungs_jobs.trials,
+            strategy.brackets,
+        )
+
     def tune(self) -> TuneRequest:
         """Return what a search with Keras Tuner depends on."""
         return TuneRequest(
@@ -181,7 +197,10 @@ class JobRequests:
         )
         problem = self._study.problem
         return CollectRequest(
-            tuple(stages), problem.ranking_measure, problem.further_measures or None
+            tuple(stages),
+            problem.ranking_measure,
+            problem.further_measures or None,
+            tuple(plan.training_jobs) if plan.is_asynchronous else None,
         )
 
     def summary(self) -> SummaryRequest:

@@ -112,7 +112,8 @@ def write_tables(
         Files by name: tables as Parquet, and as CSV with ``_csv`` behind the name; ``catalogue``.
     """
     contents, catalogue = collect_search(request, files, trial_files, epoch_files)
-    found = job_records.read(records, [file.name.partition(".")[0] for file in trial_files])
+    jobs = request.jobs or [file.name.partition(".")[0] for file in trial_files]
+    found = job_records.read(records, jobs)
     contents["jobs"] = job_table(found, ask_sacct(record.slurm_job for record in found))
     typed_json.write(outputs["catalogue"], catalogue)
     for name, file in outputs.items():

@@ -335,6 +335,32 @@ def holding(folder: Path, seconds: float = 2.0) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def waiting_for(file: Path, seconds: float = 0.02) -> Iterator[None]:
+    """Wait for a lock that others hold for a moment, looking every so often; hold it in the block.
+
+    Parameters
+    ----------
+    file : Path
+        The lock itself.
+    seconds : float
+        From one look to the next, at first; the looks become rarer, up to one a second.
+    """
+    lock = _Lock(file)
+    while not lock.acquire():
+        time.sleep(seconds)
+        seconds = min(1.0, 1.2 * seconds)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_locked(folder: Path) -> bool:
+    """Tell whether there is a lock of a trial, whoever holds it and whether or not they live."""
+    return _lock_file(folder).exists()
+
+
 def held_by_other(folder: Path) -> str | None:
     """Say which live process other than this one holds the lock of a trial."""
     holder = _read(_lock_file(folder))
