@@ -4,8 +4,8 @@ A pool of networks of scikit-learn is trained once on the digits; the validation
 processor time of each epoch are kept. Both searches are then simulated with a virtual clock on
 configurations drawn from the pool, with 1, 2, 4 and 16 workers. The asynchronous one asks the very
 code that gridfold's jobs ask (:class:`gridfold.space.promotions.Promotions`), the synchronous one
-promotes as the rule `choose` does. Each worker takes the next trial as soon as it is free, whichever
-bracket it is of, and starting a trial costs a second, so that neither pays for imports or queues.
+promotes as the rule `choose` does. Each worker takes the next trial as soon as it is free, whatever
+bracket it is of, and starting a trial costs a second; neither pays for imports or queues.
 
 Run: ``uv run python benchmarks/asynchronous.py --curves /tmp/curves.npz``
 """
@@ -79,9 +79,9 @@ class Curves:
         losses, seconds = np.empty((size, EPOCHS)), np.empty(size)
         for index in range(size):
             network = MLPClassifier(
-                [int(2 ** generator.uniform(2, 8))] * int(generator.integers(1, 4)),
+                [int(2 ** generator.uniform(2, 7))] * int(generator.integers(1, 4)),
                 learning_rate_init=10 ** generator.uniform(-4, -1),
-                batch_size=int(2 ** generator.integers(3, 9)),
+                batch_size=int(2 ** generator.integers(4, 9)),
                 alpha=10 ** generator.uniform(-6, 0),
                 random_state=index,
             )
@@ -108,9 +108,6 @@ class Outcome:
         Share of the time of all workers in which they trained.
     best : float
         Least validation log loss of what was trained in full.
-    half : float
-        The same among what was trained in full after half of the time that one worker of the
-        synchronous search would take, divided by the workers; infinite where there is none.
     epochs : int
         Epochs that were trained.
     full : int
@@ -224,7 +221,7 @@ def main() -> None:
     """Print a row for each kind and number of workers: means over the seeds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--curves", type=Path, required=True, help="file of the learning curves")
-    parser.add_argument("--pool", type=int, default=400, help="networks that are trained for it")
+    parser.add_argument("--pool", type=int, default=200, help="networks that are trained for it")
     parser.add_argument("--seeds", type=int, default=200)
     options = parser.parse_args()
     curves = Curves.read_or_train(options.curves, options.pool)
@@ -233,7 +230,9 @@ def main() -> None:
     for brackets in (None, 1):
         rungs = schedule(EPOCHS, FACTOR, brackets)
         print(f"\n{drawn(rungs)} configurations, {len({r.bracket for r in rungs})} brackets")
-        print("| workers | | wall | busy | epochs | in full | best log loss | better, equal, worse |")
+        print(
+            "| workers | | wall | busy | epochs | in full | best log loss | better, equal, worse |"
+        )
         for workers in WORKERS:
             found: dict[str, list[Outcome]] = {"synchronous": [], "asynchronous": []}
             for ids in draws(len(seconds), drawn(rungs), options.seeds):

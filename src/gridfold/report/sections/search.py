@@ -10,6 +10,7 @@ import pandas as pd
 from gridfold.plan.stage_names import CONFIRM, title_of
 from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
+from gridfold.report.sections.asynchronous import asynchrony
 from gridfold.report.tables import Cell, Heading, Table
 from gridfold.wording import counted, decimals, duration, measure_name, number, percent
 
@@ -23,6 +24,7 @@ def search(study: ReportInput) -> ReportSection | None:
     content = {
         "sentences": [
             _effort(study.search, stages),
+            *asynchrony(study.search, study.request.study),
             *optimism(
                 study.search,
                 study.best.config_id,
