@@ -31,7 +31,8 @@ def asynchrony(steps: pd.DataFrame, study: Mapping[str, Any]) -> Iterator[str]:
         return
     factor = strategy["factor"]
     found = steps[steps["bracket"].notna()].groupby(["bracket", "rung"]).size()
-    further, missing = [], []
+    further: list[str] = []
+    missing: list[str] = []
     for rung in schedule(study["training"]["epochs"], factor, strategy["brackets"]):
         trained = int(found.get((rung.bracket, rung.rung), 0))
         if rung.rung and trained != rung.configurations:
