@@ -18,6 +18,8 @@ from workspaces import Workspace
 
 from gridfold.space.hyperband import schedule
 
+STRATEGY: dict[str, Any] = {"type": "hyperband", "factor": 2, "asynchronous": True}
+
 
 def study(**changes: Any) -> dict[str, Any]:
     """Return a study in which one worker decides, so that there is one order of trials."""
@@ -28,7 +30,7 @@ def study(**changes: Any) -> dict[str, Any]:
         "model": {"mlp": {}},
         "training": {"epochs": 4, "learning_rate": 0.01},
         "search": {
-            "strategy": {"type": "hyperband", "factor": 2, "asynchronous": True},
+            "strategy": STRATEGY,
             "space": {
                 "mlp.units": {"int": {"min": 4, "max": 64, "log": True}},
                 "mlp.activation": {"choice": ["relu", "tanh"]},
@@ -97,6 +99,25 @@ def test_the_record_of_the_jobs_is_that_of_what_has_trained(searched: Workspace)
     jobs = table(searched, "jobs").set_index("shard")
     steps = table(searched, "search")
     assert jobs.loc["rungs-001", "trained"] == steps["rung"].notna().sum()
+
+
+def test_two_jobs_share_the_trials(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    asked = study(search={**study()["search"], "strategy": {**STRATEGY, "jobs": 2}})
+    workspace.snakemake(asked, "--", "results/rungs/search/decisions.json")
+    folder = results(workspace) / "search"
+    made = json.loads((folder / "decisions.json").read_text())
+    said = [json.loads(file.read_text()) for file in sorted((folder / "jobs").iterdir())]
+    assert [job["job"] for job in said] == ["rungs-001", "rungs-002"]
+    assert all(job["trained"] for job in said)
+    assert sum(job["trained"] for job in said) == len(made)
+    segments = [
+        (s["first"], s["last"])
+        for file in results(workspace).glob("runs/*/r0f0")
+        for s in json.loads(max(file.glob("result-*.json")).read_text())["segments"]
+    ]
+    longest = {d["config_id"]: d["epochs"] for d in sorted(made, key=lambda d: d["epochs"])}
+    assert sum(last - first + 1 for first, last in segments) == sum(longest.values())
 
 
 def test_a_killed_search_goes_on_to_the_same_answer(searched: Workspace, tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from statistics import fmean
 
 from gridfold import advice, typed_json
 from gridfold.canonical import digest
-from gridfold.data.splits import Split
 from gridfold.errors import GridfoldError
 from gridfold.jobs.work import JobInputs
 from gridfold.paths import StudyPaths
@@ -28,7 +27,6 @@ from gridfold.space.hyperband import schedule
 from gridfold.space.promotions import Promotions
 from gridfold.store.decision_log import Decision, DecisionLog
 from gridfold.store.trials import TrialResult, TrialStore
-from gridfold.tables import trials as tables
 
 
 class Unfinished(GridfoldError):
@@ -202,7 +200,10 @@ class ClosedRungs:
         shards : mapping of str to sequence of Path
             Tables of trials, epochs and predictions by the name of the stage.
         """
-        splits: Mapping[str, Split] = self._rungs.inputs.splits
+        # Jobs that train need no pandas.
+        from gridfold.tables import trials as tables
+
+        splits = self._rungs.inputs.splits
         for bracket, rung in self._rungs.promotions.keys:
             name = rung_name(bracket, rung)
             trials, epochs, predictions = shards[name]
