@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import signal
 import time
 from collections import Counter
@@ -355,3 +356,26 @@ def test_the_status_tells_how_far_each_rung_is_while_the_jobs_run(plan: Plan) ->
         int(line.split()[-1].partition("/")[0]) for line in lines if "/" in line and "#" in line
     )
     assert done == 6
+
+
+def test_a_job_that_is_killed_again_and_again_decides_what_one_does_that_is_left_alone(
+    plan: Plan, tmp_path: Path
+) -> None:
+    run(plan, Trainer())
+    other = prepare_bench(tmp_path / "other", study()).plan
+    context, luck = multiprocessing.get_context("fork"), random.Random(0)
+    kills = 0
+    while True:
+        job = context.Process(target=lambda: run(other, Trainer(pause=0.05)) and None)
+        job.start()
+        # Long enough for some trials, and short enough that a few jobs are killed.
+        job.join(luck.uniform(0.1, 0.6) + 0.2 * kills)
+        if job.exitcode is not None:
+            break
+        assert job.pid is not None
+        os.kill(job.pid, signal.SIGKILL)
+        job.join()
+        kills += 1
+    assert job.exitcode == 0
+    assert kills, "it was never disturbed"
+    assert decisions(other) == decisions(plan)
