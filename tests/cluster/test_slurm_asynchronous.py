@@ -30,7 +30,7 @@ def test_two_jobs_train_each_trial_once(cluster: SlurmCluster, tmp_path: Path) -
     assert asked == {
         "rule_train_rungs_wildcards_rungs-001",
         "rule_train_rungs_wildcards_rungs-002",
-        "group_rungs",
+        "rule_rungs_close_rungs",
     }
     made = json.loads((clone.folder / target).read_text())
     said = [

@@ -30,7 +30,7 @@ from gridfold.search.rungs import Rungs, mean_score
 from gridfold.store.decision_log import Decision
 from gridfold.store.job_records import JobRecorder, JobResources
 from gridfold.store.locks import Heartbeat, is_locked
-from gridfold.store.progress import JobProgress, ProgressFile
+from gridfold.store.progress import JobProgress, ProgressFile, read_jobs
 from gridfold.store.trials import DIVERGED, TrialResult
 
 log = logging.getLogger(__name__)
@@ -88,6 +88,11 @@ class Crew:
             (paths.progress / f"{other}.json").exists() or paths.rungs_job(other).exists()
             for other in self.others
         )
+
+    def others_train(self, paths: StudyPaths) -> bool:
+        """Tell whether another job is under way, or was killed so that it is repeated."""
+        found = read_jobs(paths.progress, self.others)
+        return any(not progress.ended for progress in found.values())
 
 
 class RungsSearch:
@@ -153,7 +158,8 @@ class RungsSearch:
         """Tell whether this job has nothing more to do.
 
         It stays as long as the trials that others train may be followed by more trials than these
-        have workers for.
+        have workers for; and if no other job of the search is under way: whoever holds their locks
+        then may be gone, though nobody can tell yet.
         """
         if self._running:
             return False
@@ -166,7 +172,19 @@ class RungsSearch:
         splits, promotions = len(self._rungs.split_names), self._rungs.promotions
         elsewhere = sum(splits - len(each.values) for each in self._open.values())
         going_on = sum(not promotions.is_last(decision) for decision in self._open)
-        return going_on * splits <= elsewhere
+        return going_on * splits <= elsewhere and (not elsewhere or self._leave())
+
+    def _leave(self) -> bool:
+        """Leave what is under way to another job of the search; say whether there is one.
+
+        In turn, so that two jobs do not leave it to each other.
+        """
+        with self._rungs.log.turn():
+            if not self._crew.others_train(self._rungs.paths):
+                return False
+            self._progress.progress.ended = True
+            self._progress.write(now=True)
+            return True
 
     def _is_relieved(self) -> bool:
         """Tell whether this job has done its part, and another one will begin."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from gridfold.search.rungs import ClosedRungs, Rungs, Unfinished
 from gridfold.space.hyperband import schedule
 from gridfold.store.decision_log import Decision, DecisionLog
 from gridfold.store.job_records import JobResources
+from gridfold.store.locks import TrialLock, is_locked
+from gridfold.store.progress import JobProgress, ProgressFile
 from gridfold.store.trials import TrialResult
 
 EPOCHS, FACTOR = 4, 2
@@ -230,6 +233,62 @@ def test_a_job_that_is_killed_leaves_its_trial_to_another(plan: Plan) -> None:
     ), "what was known is not trained again"
     assert max(Counter(decisions(plan)).values()) == 1
     assert ClosedRungs(rungs(plan)).decisions
+
+
+def _hold(plan: Plan, trial: tuple[str, str], released: Any) -> None:
+    assert TrialLock(plan.paths.trial(*trial)).acquire()
+    released.wait()
+    # As a killed process leaves it.
+
+
+@contextlib.contextmanager
+def held(plan: Plan) -> Iterator[Any]:
+    """Let another process, which is no job of the search, hold the lock of the first trial."""
+    context = multiprocessing.get_context("fork")
+    released = context.Event()
+    trial = (plan.configurations[0].id, "r0f0")
+    process = context.Process(target=_hold, args=(plan, trial, released))
+    process.start()
+    wait_for(lambda: is_locked(plan.paths.trial(*trial)))
+    yield released
+    released.set()
+    process.join()
+
+
+def _results(plan: Plan) -> int:
+    return len(list(plan.paths.runs.glob("*/r*/result-*.json")))
+
+
+def test_a_job_waits_for_a_trial_that_no_other_job_of_the_search_can_be_training(
+    plan: Plan,
+) -> None:
+    with held(plan) as released:
+        job = multiprocessing.get_context("fork").Process(
+            target=lambda: run(plan, Trainer()) and None
+        )
+        job.start()
+        wait_for(lambda: _results(plan) >= 20)
+        known = -1
+        while known != (known := _results(plan)):
+            time.sleep(1.5)
+        assert job.is_alive(), "all is trained but one trial, and what follows from it"
+        released.set()
+        job.join(60)
+    assert job.exitcode == 0
+    assert (plan.configurations[0].id, 0) in {(d.config_id, d.rung) for d in decisions(plan)}
+    assert ClosedRungs(rungs(plan)).decisions
+
+
+def test_a_job_leaves_the_last_trials_to_another_one_that_is_under_way(tmp_path: Path) -> None:
+    plan = prepare_bench(tmp_path, study(brackets=1) | {"training": {"epochs": 1}}).plan
+    under_way = ProgressFile(plan.paths.progress / "rungs-002.json", JobProgress(1))
+    under_way.write(now=True)
+    with held(plan):
+        trainer = Trainer()
+        run(plan, trainer, Crew("rungs-001", ("rungs-002",)))
+        assert len(trainer.trained) == 2 * len(plan.configurations) - 1
+        # It has said so, and the other one can't leave it in turn.
+        assert not Crew("rungs-002", ("rungs-001",)).others_train(plan.paths)
 
 
 def test_a_lost_log_costs_no_training(plan: Plan) -> None:
