@@ -353,6 +353,22 @@ class Refinement:
 
 
 @dataclass(frozen=True)
+class RaceRules:
+    """How a race is decided.
+
+    Attributes
+    ----------
+    splits : int
+        Splits of the whole race.
+    risk : float
+        That a configuration is left behind which would have overtaken the leader.
+    """
+
+    splits: int
+    risk: float
+
+
+@dataclass(frozen=True)
 class ChoiceRequest(Request):
     """What `choose` depends on, besides the stages before: which configurations a stage has.
 
@@ -373,6 +389,8 @@ class ChoiceRequest(Request):
         The configurations themselves, if the strategy has drawn them.
     refinement : Refinement or None
         How neighbours of the best are found, if the stage has them; otherwise the best go on.
+    race : RaceRules or None
+        How a round of a race is decided, if it is one.
     """
 
     stage: str
@@ -383,6 +401,7 @@ class ChoiceRequest(Request):
     epochs: int | None = None
     drawn: tuple[ChosenConfiguration, ...] | None = None
     refinement: Refinement | None = None
+    race: RaceRules | None = None
 
 
 @dataclass(frozen=True)
@@ -438,6 +457,8 @@ class CollectRequest(Request):
         What configurations are ranked by.
     further_measures : tuple of str or None
         Measures that the study names beside those of its type; None where it names none.
+    race : RaceRules or None
+        How configurations race; None where they do not.
     jobs : tuple of str or None
         The jobs that have trained; None where they are the shards themselves.
     """
@@ -445,6 +466,7 @@ class CollectRequest(Request):
     stages: tuple[CollectedStage, ...]
     measure: str
     further_measures: tuple[str, ...] | None = None
+    race: RaceRules | None = None
     jobs: tuple[str, ...] | None = None
 
 

@@ -24,6 +24,7 @@ from gridfold.requests import (
     FinalRequest,
     GateRequest,
     NotebookRequest,
+    RaceRules,
     Refinement,
     ReportRequest,
     RungsRequest,
@@ -40,7 +41,7 @@ from gridfold.space.starting_points import start_points
 from gridfold.study.command import run_command
 from gridfold.study.monitors import inner_fractions, monitors
 from gridfold.study.request import sections_of
-from gridfold.study.sections.resampling import ORDERED_METHODS
+from gridfold.study.sections.resampling import ORDERED_METHODS, split_names
 from gridfold.study.sections.search import HyperbandStrategy
 from gridfold.study.sections.tuner import KerasTunerStrategy
 from gridfold.usercode import notebooks
@@ -163,6 +164,7 @@ class JobRequests:
             stage.epochs,
             None if drawn is None else drawn.configurations,
             refinement,
+            self._race_rules if stage.continues else None,
         )
 
     def rungs(self) -> RungsRequest:
@@ -178,6 +180,13 @@ class JobRequests:
             self._plan.rungs_jobs.trials,
             strategy.brackets,
         )
+
+    @property
+    def _race_rules(self) -> RaceRules | None:
+        race = self._study.search.race
+        if race is None:
+            return None
+        return RaceRules(len(split_names(self._study.resampling)), race.risk)
 
     def tune(self) -> TuneRequest:
         """Return what a search with Keras Tuner depends on."""
@@ -200,6 +209,7 @@ class JobRequests:
             tuple(stages),
             problem.ranking_measure,
             problem.further_measures or None,
+            self._race_rules,
             tuple(plan.training_jobs) if plan.is_asynchronous else None,
         )
 
