@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from gridfold.atomic import make_folder
+from gridfold.atomic import make_folder, remove_abandoned
 from gridfold.store.locks import waiting_for
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ class DecisionLog:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._read = 0
+        self._is_swept = False
 
     def news(self) -> list[Decision]:
         """Return the decisions that were not read yet, in the order in which they were made."""
@@ -75,7 +76,12 @@ class DecisionLog:
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """Wait until nobody else decides; nobody does while the block runs."""
-        with waiting_for(self._file.with_name(f".{self._file.name}.lock")):
+        lock = self._file.with_name(f".{self._file.name}.lock")
+        with waiting_for(lock):
+            if not self._is_swept:
+                # What was killed while it made a lock.
+                remove_abandoned(lock.parent, f"{lock.name}.")
+                self._is_swept = True
             yield
 
     def append(self, decision: Decision) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from workbench import wait_for
 
+from gridfold.atomic import writer
 from gridfold.store.decision_log import Decision, DecisionLog
 
 
@@ -102,3 +103,16 @@ def test_who_is_killed_in_his_turn_keeps_nobody_waiting(file: Path) -> None:
     with DecisionLog(file).turn():
         assert lock.exists()
     assert not lock.exists()
+
+
+def test_what_a_killed_process_has_left_beside_the_lock_is_removed(file: Path) -> None:
+    process = multiprocessing.get_context("fork").Process(target=int)
+    process.start()
+    process.join()
+    gone = writer().replace(str(os.getpid()), str(process.pid))
+    left = file.with_name(f".{file.name}.lock.{gone}-0123")
+    left.parent.mkdir()
+    left.touch()
+    with DecisionLog(file).turn():
+        pass
+    assert list(file.parent.iterdir()) == []
