@@ -273,7 +273,7 @@ def test_a_job_waits_for_a_trial_that_no_other_job_of_the_search_can_be_training
             time.sleep(1.5)
         assert job.is_alive(), "all is trained but one trial, and what follows from it"
         released.set()
-        job.join(60)
+        job.join(300)
     assert job.exitcode == 0
     assert (plan.configurations[0].id, 0) in {(d.config_id, d.rung) for d in decisions(plan)}
     assert ClosedRungs(rungs(plan)).decisions
