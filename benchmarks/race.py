@@ -1,10 +1,10 @@
 """How much a race over the splits saves: three real studies, raced and trained as a whole.
 
 Each study is run once for each seed as a whole grid. A race would have trained some of these very
-trials (the numbers of a trial don't depend on the search it is part of), so its path, core-hours and
-wall time follow from the recorded scores and seconds: the product decides who goes on, and workers
-take the trials of a round from its list, each when it is free. A round begins when the one before
-has ended. Prints the table of docs/searching.md and draws its figure.
+trials (the numbers of a trial don't depend on the search it is part of), so its path, core-hours
+and wall time follow from the recorded scores and seconds: the product decides who goes on, and
+workers take the trials of a round from its list, each when it is free. A round begins when the one
+before has ended. Prints the table of docs/searching.md and draws its figure.
 
 Run: ``python benchmarks/race.py --figure docs/images/race.svg`` (a quarter of an hour on two cores)
 """

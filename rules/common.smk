@@ -10,7 +10,7 @@ from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.left_out import reopened_files
 from gridfold.plan.plan import DISTRIBUTED_SHARD_PATTERN, SHARD_PATTERN
 from gridfold.plan.resources import JobSizes
-from gridfold.plan.stage_names import STAGE_PATTERN
+from gridfold.plan.stage_names import RUNGS_JOB_PATTERN, STAGE_PATTERN
 from gridfold.workflow.bridge import (
     available_cores,
     bind_into_container,

@@ -89,3 +89,76 @@ rule tune:
         "{params.python} {params.script} {params.study} --launcher={resources.launcher:q} --log {log}"
         " --threads {threads} --remote {resources.remote} --on-node {params.on_node}"
         " --outputs {output}"
+
+
+# What an asynchronous Hyperband trains, its jobs decide while they train, each whenever it has room:
+# which files the rungs have is known when all are done.
+if PLAN.is_asynchronous:
+
+    ruleorder: close_rungs > choose
+    ruleorder: close_rungs > train
+
+
+rule train_rungs:
+    input:
+        begun=PLAN.begun_with,
+        data=rules.prepare_data.output.features,
+        manifest=rules.prepare_data.output.manifest,
+        splits=rules.make_splits.output.splits,
+        gate=GATE,
+    output:
+        done=PATHS.rungs_job("{job}"),
+    log:
+        PATHS.log("train_rungs", "{job}"),
+    benchmark:
+        PATHS.benchmark("train_rungs", "{job}")
+    wildcard_constraints:
+        job=RUNGS_JOB_PATTERN,
+    retries: RETRIES
+    threads: PLAN.threads(CORES)
+    resources:
+        turn=1,
+        attempt=lambda wildcards, attempt: attempt,
+        # What the job must know though no parameter: a change of these trains nothing again.
+        remote=int(workflow.remote_exec),
+        workers=PLAN.fixed_workers,
+        jobs=len(PLAN.rungs_jobs.names),
+        trial_timeout=PLAN.study.execution.trial_timeout or 0,
+        mem_mb=lambda wildcards, threads, attempt: SIZES.rungs_memory(threads, attempt),
+        runtime=lambda wildcards, threads, attempt: SIZES.rungs_minutes(threads, attempt),
+    params:
+        request=lambda wildcards: REQUESTS.rungs().text(),
+        retries=PLAN.study.execution.retries,
+    message:
+        "Training what can be promoted or begins ({wildcards.job})"
+    script:
+        "../workflow/scripts/train_rungs.py"
+
+
+rule close_rungs:
+    input:
+        jobs=expand(rules.train_rungs.output.done, job=PLAN.rungs_jobs.names),
+        begun=PLAN.begun_with,
+        manifest=rules.prepare_data.output.manifest,
+        data=rules.prepare_data.output.features,
+        splits=rules.make_splits.output.splits,
+    output:
+        decisions=PATHS.decisions,
+        stages=[PATHS.stage(stage.name) for stage in PLAN.rungs if stage.sources],
+        trials=[PATHS.shard_tables(stage.slots[0])[0] for stage in PLAN.rungs],
+        epochs=[PATHS.shard_tables(stage.slots[0])[1] for stage in PLAN.rungs],
+        predictions=[PATHS.shard_tables(stage.slots[0])[2] for stage in PLAN.rungs],
+    log:
+        PATHS.log("close_rungs"),
+    benchmark:
+        PATHS.benchmark("close_rungs")
+    resources:
+        turn=1,
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
+    params:
+        request=lambda wildcards: REQUESTS.rungs().text(),
+    message:
+        "Writing down what each rung has trained"
+    script:
+        "../workflow/scripts/close_rungs.py"

@@ -185,6 +185,19 @@ class StudyPaths:
         trials, epochs, predictions = (self.shards / f"{shard}.{n}.parquet" for n in names)
         return trials, epochs, predictions
 
+    def decision_log(self, search: str) -> Path:
+        """Log of an asynchronous search, named by what it depends on; not declared to Snakemake."""
+        return self.search / f"rungs-{search}.jsonl"
+
+    @property
+    def decisions(self) -> Path:
+        """What an asynchronous search has decided, in order."""
+        return self.search / "decisions.json"
+
+    def rungs_job(self, job: str) -> Path:
+        """Return what a job of an asynchronous search writes when it has nothing left to do."""
+        return self.search / "jobs" / f"{job}.json"
+
     @property
     def tuner(self) -> Path:
         """Folder of a search with Keras Tuner: state, and how chief and workers meet."""

@@ -301,6 +301,36 @@ class TrainRequest(Request):
 
 
 @dataclass(frozen=True)
+class RungsRequest(Request):
+    """What the jobs of an asynchronous Hyperband depend on, besides what its brackets begin with.
+
+    Attributes
+    ----------
+    conditions : Conditions
+    failed_trials : {"stop", "report"}
+        ``execution.failed_trials``.
+    measure : str
+        What configurations are ranked by.
+    epochs : int
+        Epochs of a full training.
+    factor : int
+        Of so many configurations one goes on.
+    trials_per_job : int
+        Trials after which a job leaves the rest to jobs that have not begun.
+    brackets : int or None
+        As in ``search.strategy``.
+    """
+
+    conditions: Conditions
+    failed_trials: str
+    measure: str
+    epochs: int
+    factor: int
+    trials_per_job: int
+    brackets: int | None = None
+
+
+@dataclass(frozen=True)
 class Refinement:
     """How neighbours of the best configurations are found.
 
@@ -459,6 +489,8 @@ class CollectRequest(Request):
         How configurations race; None where they do not.
     budget : str or None
         What the search may take, in words; None without a limit.
+    jobs : tuple of str or None
+        The jobs that have trained; None where they are the shards themselves.
     """
 
     stages: tuple[CollectedStage, ...]
@@ -466,6 +498,7 @@ class CollectRequest(Request):
     further_measures: tuple[str, ...] | None = None
     race: RaceRules | None = None
     budget: str | None = None
+    jobs: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

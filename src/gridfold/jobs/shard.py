@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,6 +69,42 @@ class Attempt:
     def of(cls, number: int, retries: int) -> Attempt:
         """Return the attempt with this number, from 1, where so many retries follow the first."""
         return cls(is_first=number == 1, is_last=number > retries)
+
+
+def refuse_failures(
+    failures: Mapping[TrialKey, TrialFailure],
+    attempt: Attempt,
+    *,
+    trials: int,
+    hopeless: int,
+    reports_failed: bool,
+) -> None:
+    """Raise when there are failures that can't be reported, or not yet.
+
+    Parameters
+    ----------
+    failures : mapping of TrialKey to TrialFailure
+    attempt : Attempt
+    trials : int
+        Trials of the job.
+    hopeless : int
+        How many of the failed ones were not tried again.
+    reports_failed : bool
+        Whether failed trials are reported in the end (``execution.failed_trials``).
+
+    Raises
+    ------
+    TrialsFailed
+    """
+    ended = attempt.is_last or all(map(advice.is_final, failures.values()))
+    if not failures or (ended and reports_failed):
+        return
+    lines = advice.explained((str(trial), failure) for trial, failure in failures.items())
+    if hopeless:
+        lines.append(f"  ({hopeless} not tried again: their own code fails.)")
+    raise TrialsFailed(
+        f"{len(failures)} of {trials} trials failed; the others are kept.\n" + "\n".join(lines)
+    )
 
 
 class ShardJob:
@@ -241,15 +277,12 @@ class ShardJob:
 
     def _raise_failures(self) -> None:
         """Raise when there are failures that can't be reported, or not yet."""
-        ended = self._attempt.is_last or all(map(advice.is_final, self._failures.values()))
-        if not self._failures or (ended and self._reports_failed):
-            return
-        lines = advice.explained((str(trial), failure) for trial, failure in self._failures.items())
-        if self._hopeless:
-            lines.append(f"  ({self._hopeless} not tried again: their own code fails.)")
-        raise TrialsFailed(
-            f"{len(self._failures)} of {len(self._works)} trials failed; the others are kept.\n"
-            + "\n".join(lines)
+        refuse_failures(
+            self._failures,
+            self._attempt,
+            trials=len(self._works),
+            hopeless=self._hopeless,
+            reports_failed=self._reports_failed,
         )
 
     def _write(self, files: ShardTables) -> None:

@@ -66,6 +66,18 @@ class JobInputs:
         GridfoldError
             When packages have changed since the run began.
         """
+        store = self.store(trial, wanted)
+        store.open()
+        return Work(self.task(trial, wanted, store.folder, store.identity), store)
+
+    def store(self, trial: TrialKey, wanted: WantedConfiguration) -> TrialStore:
+        """Return the store of one trial, not opened: to look at what another job records.
+
+        Raises
+        ------
+        GridfoldError
+            When packages have changed since the run began.
+        """
         folder = self.paths.trial(trial.config_id, trial.split)
         conditions = self.conditions
         fingerprint: dict[str, Any] = {
@@ -81,11 +93,9 @@ class JobInputs:
         if conditions.threshold is not None and conditions.trains_by_threshold(wanted.settings):
             fingerprint["threshold"] = conditions.threshold
         own_code = {name: own.code for name, own in (conditions.own_measures or {}).items()}
-        store = TrialStore(
+        return TrialStore(
             folder, self.paths.set_aside, fingerprint, own_code, conditions.positive_from
         )
-        store.open()
-        return Work(self.task(trial, wanted, folder, store.identity), store)
 
     def task(
         self, trial: TrialKey, wanted: WantedConfiguration, folder: Path, identity: str = ""

@@ -92,6 +92,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
                 "stage": stage.name,
                 "configurations": stage.max_configurations,
                 "exact": stage.is_exact,
+                "asynchronous": stage.is_asynchronous,
                 "epochs": stage.epochs,
                 "splits": len(stage.splits),
                 "trials": stage.trials,

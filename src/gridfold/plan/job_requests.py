@@ -28,6 +28,7 @@ from gridfold.requests import (
     RaceRules,
     Refinement,
     ReportRequest,
+    RungsRequest,
     ScalingCase,
     ScalingRequest,
     SplitsRequest,
@@ -42,6 +43,7 @@ from gridfold.study.command import run_command
 from gridfold.study.monitors import inner_fractions, monitors
 from gridfold.study.request import sections_of
 from gridfold.study.sections.resampling import ORDERED_METHODS, split_names
+from gridfold.study.sections.search import HyperbandStrategy
 from gridfold.study.sections.tuner import KerasTunerStrategy
 from gridfold.usercode import notebooks
 from gridfold.usercode.digests import code_digest
@@ -167,6 +169,20 @@ class JobRequests:
             stopping_rule(study) if stage.is_drawn and stage.sources else None,
         )
 
+    def rungs(self) -> RungsRequest:
+        """Return what the jobs of an asynchronous Hyperband depend on."""
+        study, strategy = self._study, self._study.search.strategy
+        assert isinstance(strategy, HyperbandStrategy), "others have no rungs"
+        return RungsRequest(
+            self.conditions,
+            study.execution.failed_trials,
+            study.problem.ranking_measure,
+            study.training.epochs,
+            strategy.factor,
+            self._plan.rungs_jobs.trials,
+            strategy.brackets,
+        )
+
     @property
     def _race_rules(self) -> RaceRules | None:
         race = self._study.search.race
@@ -198,6 +214,7 @@ class JobRequests:
             problem.further_measures or None,
             self._race_rules,
             None if budget is None else str(Limit.of(budget)),
+            tuple(plan.training_jobs) if plan.is_asynchronous else None,
         )
 
     def summary(self) -> SummaryRequest:

@@ -12,6 +12,7 @@ from gridfold.cluster.placement import Placement, Site, processes
 from gridfold.data.content import content_digest
 from gridfold.environment.versions import numeric_versions
 from gridfold.paths import StudyPaths
+from gridfold.plan.asynchronous import RungsJobs
 from gridfold.plan.cost import seconds_per_trial
 from gridfold.plan.loading import LoadedStudy, load_recorded, load_study
 from gridfold.plan.shards import DISTRIBUTED, SINGLE, Ledger, TrialKey, trials_per_job
@@ -300,6 +301,34 @@ class Plan:
         """Return the wanted trials of a shard; those of earlier grids are left out."""
         known = self.by_id
         return [(t, known[t.config_id]) for t in self.ledger.shards[shard] if t.config_id in known]
+
+    # -- an asynchronous Hyperband -----------------------------------------------------------------
+
+    @property
+    def is_asynchronous(self) -> bool:
+        """Whether Hyperband trains its rungs without waiting."""
+        return any(stage.is_asynchronous for stage in self.stages)
+
+    @property
+    def rungs(self) -> list[Stage]:
+        """The stages that are rungs of an asynchronous Hyperband."""
+        return [stage for stage in self.stages if stage.is_asynchronous]
+
+    @cached_property
+    def rungs_jobs(self) -> RungsJobs:
+        """The jobs that train these rungs; none where Hyperband is not asynchronous."""
+        return RungsJobs.of(self)
+
+    @property
+    def begun_with(self) -> list[Path]:
+        """The files that say what each bracket of an asynchronous Hyperband begins with."""
+        return [self.paths.stage(stage.name) for stage in self.rungs if not stage.sources]
+
+    @property
+    def training_jobs(self) -> list[str]:
+        """The jobs that train, as they name their progress and their records."""
+        closed = {slot for stage in self.rungs for slot in stage.slots}
+        return [*self.rungs_jobs.names, *(s for s in self.all_shards if s not in closed)]
 
     # -- a search with Keras Tuner -----------------------------------------------------------------
 

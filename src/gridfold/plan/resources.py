@@ -129,6 +129,32 @@ class JobSizes:
         mean = sum(seconds) / len(seconds)
         return _minutes(mean * stage.trials / at_once + max(seconds)) * attempt
 
+    def rungs_memory(self, threads: int, attempt: int) -> int:
+        """Return the MB of a job of an asynchronous Hyperband with `threads` cores."""
+        workers = self._plan.workers(threads)
+        largest = max(map(self._trial_memory, self._plan.configurations))
+        return _rounded(_SNAKEMAKE + _FORK_SERVER + workers * largest, 100) * attempt
+
+    def rungs_minutes(self, threads: int, attempt: int) -> int:
+        """Return the minutes of a job of an asynchronous Hyperband with `threads` cores.
+
+        Its share of all trainings, and one that begins last.
+        """
+        plan, workers = self._plan, self._plan.workers(threads)
+        total = sum(
+            stage.trials
+            * statistics.fmean(
+                self._trial_seconds(replace(c, epochs=(stage.epochs or 0) - stage.epochs_before))
+                for c in plan.configurations
+            )
+            for stage in plan.rungs
+        )
+        slowest = max(
+            self._trial_seconds(replace(c, epochs=plan.all_epochs(c))) for c in plan.configurations
+        )
+        jobs = max(1, len(plan.rungs_jobs.names))
+        return _minutes(_STAGE_MARGIN * total / jobs / workers + slowest) * attempt
+
     def _stage(self, slot: str) -> Stage:
         return self._plan.stage(stage_of(slot))
 

@@ -7,6 +7,19 @@ import re
 EXPLORE, MORE, RACE, CONFIRM = "explore", "more", "race", "confirm"
 STAGE_PATTERN = r"explore|more[0-9]+|race[0-9]+|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
 SLOT_PATTERN = rf"(?:{STAGE_PATTERN})-[0-9]+"
+# Jobs that train whatever rung there is something to do in.
+_RUNGS = "rungs"
+RUNGS_JOB_PATTERN = rf"{_RUNGS}-[0-9]+"
+
+
+def rung_name(bracket: int, rung: int) -> str:
+    """Return the name of the stage of a rung."""
+    return f"b{bracket}r{rung}"
+
+
+def rungs_jobs(count: int) -> list[str]:
+    """Return the names of the jobs of an asynchronous search."""
+    return [f"{_RUNGS}-{number:03d}" for number in range(1, count + 1)]
 
 
 def phase_of(stage: str) -> str:

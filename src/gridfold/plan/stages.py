@@ -16,7 +16,7 @@ from typing import Any
 
 from gridfold.plan.cost import seconds_per_trial
 from gridfold.plan.shards import trials_per_job
-from gridfold.plan.stage_names import CONFIRM, EXPLORE, MORE, RACE, title_of
+from gridfold.plan.stage_names import CONFIRM, EXPLORE, MORE, RACE, rung_name, title_of
 from gridfold.plan.stopping import batches
 from gridfold.plan.tuner_schedule import most_configurations, most_epochs
 from gridfold.requests import ChosenConfiguration, StoppingRule
@@ -63,6 +63,10 @@ class Stage:
     feeds_next : bool
         Whether later stages choose from its configurations. False for every rung of a bracket but
         the last.
+    is_asynchronous : bool
+        Whether it is a rung that does not wait for the one before. Then its number of
+        configurations is that of the schedule, for the others can become more, and its trials are
+        trained by the jobs of all rungs; its one slot is what they are written down as.
     continues : tuple of str
         Stages whose configurations it trains on further splits: the earlier rounds of a race.
     is_drawn : bool
@@ -81,6 +85,7 @@ class Stage:
     epochs_before: int = 0
     is_exact: bool = False
     feeds_next: bool = True
+    is_asynchronous: bool = False
     continues: tuple[str, ...] = ()
     is_drawn: bool = False
 
@@ -99,6 +104,8 @@ class Stage:
         """Names of the slots: ``refine1-001``, ..."""
         if not self.has_slots:
             return []
+        if self.is_asynchronous:
+            return [f"{self.name}-001"]
         count = math.ceil(self.trials / self.trials_per_job)
         return [f"{self.name}-{number:03d}" for number in range(1, count + 1)]
 
@@ -215,7 +222,7 @@ def _exploring(study: Study, drawn: int, seconds: float) -> list[Stage]:
         return [_stage(study, seconds, EXPLORE, drawn, search.explore, ())]
     stages = []
     for rung in schedule(study.training.epochs, strategy.factor, strategy.brackets):
-        name, before = f"b{rung.bracket}r{rung.rung}", f"b{rung.bracket}r{rung.rung - 1}"
+        name, before = (rung_name(rung.bracket, number) for number in (rung.rung, rung.rung - 1))
         sources = (before,) if rung.rung else ()
         most = rung.configurations
         stage = _stage(study, seconds, name, most, search.explore, sources, rung.epochs)
@@ -223,9 +230,10 @@ def _exploring(study: Study, drawn: int, seconds: float) -> list[Stage]:
             replace(
                 stage,
                 has_slots=True,
-                is_exact=True,
+                is_exact=not (strategy.asynchronous and rung.rung),
                 feeds_next=rung.is_last,
                 epochs_before=rung.before,
+                is_asynchronous=strategy.asynchronous,
             )
         )
     return stages

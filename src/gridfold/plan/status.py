@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from gridfold.errors import GridfoldError
 from gridfold.paths import StudyPaths, result_file
+from gridfold.plan.asynchronous import decided_so_far
 from gridfold.plan.budget_words import budget_lines
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.left_out import left_out_trials, reopened
@@ -72,8 +73,15 @@ def stage_states(plan: Plan) -> list[StageState]:
     states: list[StageState] = []
     is_other = has_other_data(plan)
     left_out = left_out_trials(plan)
+    so_far = decided_so_far(plan)
     for stage in plan.stages:
         file = stage_file(plan, stage)
+        if file is None and stage.name in so_far:
+            file = so_far[stage.name]
+            answered = frozenset() if is_other else _recorded(plan, file)
+            total = max(stage.trials, file.size)
+            states.append(StageState(stage, answered, total, is_decided=False))
+            continue
         if file is None:
             states.append(StageState(stage, frozenset(), stage.trials, is_decided=False))
             continue
@@ -205,7 +213,11 @@ def _size(plan: Plan, shard: str) -> int:
         return len(plan.shards[shard])
     stage = plan.stage(stage_of(shard))
     file = stage_file(plan, stage)
-    return 0 if file is None else len(file.trials_of_slot(shard, stage.trials_per_job))
+    if file is None:
+        return 0
+    # Such a rung has one slot, and perhaps more configurations than its schedule.
+    size = file.size if stage.is_asynchronous else stage.trials_per_job
+    return len(file.trials_of_slot(shard, size))
 
 
 def changes(plan: Plan) -> list[str]:
@@ -265,7 +277,7 @@ def stop_notice(plan: Plan) -> str:
 
 def running_jobs(plan: Plan) -> dict[str, JobProgress]:
     """Return the progress of the training jobs that have begun and not ended."""
-    jobs = read_jobs(plan.paths.progress, plan.all_shards)
+    jobs = read_jobs(plan.paths.progress, plan.training_jobs)
     return {name: job for name, job in jobs.items() if not job.ended}
 
 
@@ -302,15 +314,20 @@ def status_map(states: list[StageState]) -> list[str]:
         line = f"{state.stage.title:{width}}  "
         if state.decision and state.decision.stops and not state.total:
             line += "not needed"
-        elif state.is_decided:
+        elif state.is_decided or state.done:
             filled = round(_BAR * state.done / state.total) if state.total else _BAR
-            line += f"{'#' * filled:.<{_BAR}}  {state.done}/{state.total}"
+            about = "" if state.is_decided else "about "
+            line += f"{'#' * filled:.<{_BAR}}  {state.done}/{about}{state.total}"
             if state.left_out:
                 line += f", {state.left_out} left out by the budget"
+        elif state.stage.is_asynchronous:
+            line += "takes what is promoted"
         else:
             before = " and ".join(titles[name] for name in state.stage.sources)
             line += f"waits for {before}" if before else "not begun"
         lines.append(line)
+    if any(state.stage.is_asynchronous for state in states):
+        lines.append("asynchronous: no rung waits for the one before")
     return lines
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from gridfold.data.description import DataDescription
+from gridfold.plan.asynchronous import asynchronous_lines
 from gridfold.plan.budget_words import fitting_lines
 from gridfold.plan.cost import CostModel
 from gridfold.plan.measured import Correction, measured_correction
@@ -110,9 +111,11 @@ def _trials(plan: Plan, cores: int | None, correction: Correction) -> list[str]:
 
 def _stages(plan: Plan, correction: Correction) -> list[str]:
     trials = sum(stage.trials for stage in plan.stages)
-    jobs = len(plan.shards) + sum(len(stage.slots) for stage in plan.stages)
+    jobs = len(plan.training_jobs)
+    most = "about" if plan.is_asynchronous else "at most"
     return [
-        f"  trials          at most {trials}, in {jobs} jobs of {len(plan.stages)} stages",
+        f"  trials          {most} {trials}, in {jobs} jobs of {len(plan.stages)} stages",
+        *asynchronous_lines(plan.rungs_jobs),
         *schedule_lines(plan.study, plan.stages, plan.configurations, correction.factor),
     ]
 
@@ -146,7 +149,7 @@ def schedule_lines(
         rows.append(
             (
                 stage.title,
-                f"{'' if stage.is_exact else 'up to '}{stage.max_configurations:,}",
+                f"{_how_exact(stage)}{stage.max_configurations:,}",
                 epochs,
                 str(len(stage.splits)),
                 f"{stage.trials:,}",
@@ -157,6 +160,12 @@ def schedule_lines(
     widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
     lines = [_line(row, widths) for row in (_HEADINGS, *rows)]
     return [*lines, f"  estimated cost  {format_seconds(seconds)} on one worker"]
+
+
+def _how_exact(stage: Stage) -> str:
+    if stage.is_exact:
+        return ""
+    return "about " if stage.is_asynchronous else "up to "
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

@@ -170,7 +170,8 @@ def write_tables(
         ``budget`` where the search has one.
     """
     contents, catalogue = collect_search(request, files, trial_files, epoch_files)
-    found = job_records.read(records, [file.name.partition(".")[0] for file in trial_files])
+    jobs = request.jobs or [file.name.partition(".")[0] for file in trial_files]
+    found = job_records.read(records, jobs)
     contents["jobs"] = job_table(found, ask_sacct(record.slurm_job for record in found))
     typed_json.write(outputs["catalogue"], catalogue)
     paths = StudyPaths(records.parent)

@@ -49,6 +49,9 @@ STALE_SECONDS = 600.0
 # What is certain to be left over unless it is kept fresh.
 _MISSED_SECONDS = 3 * HEARTBEAT_SECONDS
 
+# Between questions whether the holder of a lock that is held for a moment is gone.
+_QUESTION_SECONDS = 3.0
+
 # Ending of the lock that guards another one.
 _GUARD = "guard"
 
@@ -120,11 +123,23 @@ class _Lock:
         NotWritten
             When the disk is full, or no file can be made there for another reason.
         """
+        return self._acquire(from_gone=True)
+
+    def acquire_free(self) -> bool:
+        """Take the lock if nobody has it, without asking who that is; say whether it is ours.
+
+        Raises
+        ------
+        NotWritten
+        """
+        return self._acquire(from_gone=False)
+
+    def _acquire(self, *, from_gone: bool) -> bool:
         me = Holder.me()
         try:
             make_folder(self._file.parent)
             while not self._create(me):
-                if self.live_holder() is not None or not self._remove_stale():
+                if not from_gone or self.live_holder() is not None or not self._remove_stale():
                     return False
         except OSError as error:
             raise NotWritten(self._file, error) from None
@@ -333,6 +348,36 @@ def holding(folder: Path, seconds: float = 2.0) -> Iterator[None]:
             log.info("waiting for %s", TrialLock(folder).live_holder())
             time.sleep(seconds)
         yield
+
+
+@contextlib.contextmanager
+def waiting_for(file: Path, seconds: float = 0.02) -> Iterator[None]:
+    """Wait for a lock that others hold for a moment, looking every so often; hold it in the block.
+
+    Parameters
+    ----------
+    file : Path
+        The lock itself.
+    seconds : float
+        From one look to the next.
+    """
+    lock, since = _Lock(file), time.monotonic()
+    while not lock.acquire_free():
+        # Whether its holder is gone may be a question to Slurm, so it is asked seldom.
+        if time.monotonic() - since > _QUESTION_SECONDS:
+            if lock.acquire():
+                break
+            since = time.monotonic()
+        time.sleep(seconds)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_locked(folder: Path) -> bool:
+    """Tell whether there is a lock of a trial, whoever holds it and whether or not they live."""
+    return _lock_file(folder).exists()
 
 
 def held_by_other(folder: Path) -> str | None:

@@ -105,6 +105,8 @@ def progress_line(total: int, jobs: Iterable[JobProgress], labels: Mapping[str, 
     done, failed = sum(j.done for j in jobs), sum(j.failed for j in jobs)
     active = [job for job in jobs if not job.ended]
     running = [item for job in active for item in job.running.items()]
+    # An asynchronous search may promote more than its schedule says.
+    total = max(total, done + failed + len(running))
     text = f"trials {done}/{total} done, {len(running)} running, {failed} failed"
     for trial, state in running[:2]:
         config_id, _, split = trial.partition("/")

@@ -341,6 +341,13 @@ class TrialStore:
         except (OSError, DamagedRecord, KeyError, TypeError):
             return None
 
+    def failed_at(self) -> float | None:
+        """Return when the latest attempt failed, in Unix time; None if it did not."""
+        try:
+            return self._failure_file.stat().st_mtime
+        except OSError:
+            return None
+
     def forget_failure(self) -> None:
         """Let a new run judge for itself."""
         self._clear(self._failure_file)

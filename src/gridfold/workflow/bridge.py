@@ -49,9 +49,11 @@ _NOT_OF_THE_STUDY = (_STUDY_FILES, _RESULTS, _SNAPSHOTS)
 # The snapshots of this process, one for each study; a Snakefile may have several.
 _TAKEN: list[Path] = []
 # Rules whose cores, where a profile sets them, bound those of other rules that could use several.
-_TRAINING_RULES = ("train", "tune")
+_TRAINING_RULES = ("train", "train_rungs", "tune")
 # Rules whose jobs fork what needs TensorFlow.
-_FORKING_RULES = frozenset({"train", "tune", "fit_final", "fit_ensemble", "train_permuted"})
+_FORKING_RULES = frozenset(
+    {"train", "train_rungs", "tune", "fit_final", "fit_ensemble", "train_permuted"}
+)
 
 
 def load_plan(workflow: Any, config: Mapping[str, Any]) -> Plan:
@@ -373,5 +375,5 @@ def monitor(plan: Plan) -> Monitor:
     """Return the progress monitor of a plan."""
     labels = {c.id: c.label for c in plan.configurations}
     return Monitor(
-        plan.paths.progress, plan.all_shards, most_trials(plan), finished_shards(plan), labels
+        plan.paths.progress, plan.training_jobs, most_trials(plan), finished_shards(plan), labels
     )

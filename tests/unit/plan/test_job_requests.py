@@ -26,6 +26,10 @@ SEARCHES: dict[str, dict[str, Any]] = {
         "space": {"mlp.units": [4, 8, 16, 32], "training.learning_rate": [0.1, 0.2, 0.3, 0.4]},
         "strategy": {"type": "hyperband", "factor": 3},
     },
+    "asynchronous": {
+        "space": {"mlp.units": [4, 8, 16, 32], "training.learning_rate": [0.1, 0.2, 0.3, 0.4]},
+        "strategy": {"type": "hyperband", "factor": 3, "asynchronous": True, "brackets": 1},
+    },
     "tuner": {
         "space": {"mlp.units": [4, 8, 16]},
         "strategy": {"type": "keras_tuner", "tuner": "random", "max_trials": 2},
@@ -57,6 +61,7 @@ def all_requests(plan: Plan) -> list[Request]:
         asked.ensemble(),
         asked.report(),
         *(asked.train(shard) for shard in plan.all_shards),
+        *([asked.rungs()] if plan.is_asynchronous else []),
         *(asked.choice(stage.name) for stage in plan.stages),
     ]
     return found

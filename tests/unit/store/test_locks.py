@@ -20,7 +20,14 @@ from workbench import (
 
 from gridfold.atomic import writer
 from gridfold.errors import GridfoldError
-from gridfold.store.locks import STALE_SECONDS, Heartbeat, Holder, TrialBusy, TrialLock
+from gridfold.store.locks import (
+    STALE_SECONDS,
+    Heartbeat,
+    Holder,
+    TrialBusy,
+    TrialLock,
+    is_locked,
+)
 from gridfold.store.trials import TrialStore
 
 HOLD = """
@@ -428,3 +435,19 @@ def test_a_holder_that_has_ended_and_that_nobody_has_asked_how_is_gone(tmp_path:
         assert TrialLock(trial).acquire()
     finally:
         os.waitpid(child, 0)
+
+
+def test_what_is_taken_only_if_free_is_left_to_a_holder_that_is_gone(tmp_path: Path) -> None:
+    trial = tmp_path / "cafe" / "r0f0"
+    with hold(trial, 1000) as holder:
+        assert answer(holder) == "ours"
+        holder.kill()
+        holder.wait()
+    lock = TrialLock(trial)
+    assert is_locked(trial)
+    assert not lock.acquire_free()
+    assert lock.acquire()
+    lock.release()
+    assert not is_locked(trial)
+    assert lock.acquire_free()
+    lock.release()

@@ -10,6 +10,7 @@ import pandas as pd
 from gridfold.plan.stage_names import CONFIRM, title_of
 from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
+from gridfold.report.sections.asynchronous import asynchrony
 from gridfold.report.sections.racing import race_rows, race_sentences
 from gridfold.report.sections.stopping import stopping_sentences
 from gridfold.report.tables import Cell, Heading, Table
@@ -27,6 +28,7 @@ def search(study: ReportInput) -> ReportSection | None:
         "sentences": [
             _effort(study.search, stages),
             *stopping_sentences(study.stopping),
+            *asynchrony(study.search, study.request.study),
             *(() if left is None else race_sentences(left, study.search, measure)),
             *optimism(
                 study.search,

@@ -42,6 +42,12 @@ def stage_problems(search: Any, training: Any, resampling: Any) -> Iterator[Prob
             f"{search.explore.epochs} with `strategy: hyperband`, which decides them itself",
             "allowed: leave it out; `training.epochs` is the longest training",
         )
+    if is_hyperband and search.strategy.jobs is not None and not search.strategy.asynchronous:
+        yield Problem(
+            (*_STRATEGY, "jobs"),
+            f"{search.strategy.jobs} without `asynchronous: true`: each rung has jobs of its own",
+            "allowed: leave it out, or `asynchronous: true`",
+        )
     count = len(split_names(resampling))
     for name in ("explore", "refine"):
         wanted = getattr(search, name)

@@ -195,6 +195,17 @@ class HyperbandStrategy(Section):
         "random", description="How configurations are drawn."
     )
     seed: NonNegativeInt = Field(0, description="Seed of the draw.")
+    asynchronous: bool = Field(
+        False,
+        description="Whether a configuration goes on as soon as it is among the best `1/factor` of "
+        "those that its rung has finished so far, so that no rung waits for its slowest trial "
+        "(Li et al., 2020).",
+    )
+    jobs: Annotated[int, Field(gt=0, le=1000)] | None = Field(
+        None,
+        description="With `asynchronous`: jobs that train side by side; default as many as "
+        "`execution.trials_per_job` makes of the schedule.",
+    )
 
 
 Strategy = Annotated[
