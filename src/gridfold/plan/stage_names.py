@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 
+from gridfold.study.sections.outer import FOLD_PATTERN
+
 EXPLORE, CONFIRM = "explore", "confirm"
-STAGE_PATTERN = r"explore|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
+# In an outer fold, what trains the winner of its search as the final model is, and scores it.
+SCORE = "score"
+_STEP_PATTERN = r"explore|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
+STAGE_PATTERN = rf"(?:{FOLD_PATTERN}_)?(?:{_STEP_PATTERN})|{FOLD_PATTERN}_{SCORE}"
 SLOT_PATTERN = rf"(?:{STAGE_PATTERN})-[0-9]+"
 
 
 def title_of(stage: str) -> str:
     """Return the name of a stage as people write it."""
+    fold = fold_of(stage)
+    if fold is not None:
+        step = title_of(step_of(stage))
+        return f"Outer fold {fold}, {step[0].lower()}{step[1:]}"
     rung = re.fullmatch(r"b([0-9]+)r([0-9]+)", stage)
     if rung:
         return f"Bracket {rung[1]}, rung {rung[2]}"
@@ -22,3 +31,19 @@ def stage_of(shard: str) -> str:
     """Return the name of the stage of a slot or shard; shards without one are of `explore`."""
     stage, dash, _ = shard.partition("-")
     return stage if dash else EXPLORE
+
+
+def in_fold(fold: str, step: str) -> str:
+    """Return the name of a stage of the search in an outer fold, as ``o0f1_explore``."""
+    return f"{fold}_{step}"
+
+
+def fold_of(stage: str) -> str | None:
+    """Return the outer fold of a stage; None for those of the study's own search."""
+    fold, line, _ = stage.partition("_")
+    return fold if line else None
+
+
+def step_of(stage: str) -> str:
+    """Return the name of a stage without its outer fold."""
+    return stage.rpartition("_")[2]

@@ -13,7 +13,7 @@ from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.plan.shards import TrialKey
 from gridfold.plan.stage_file import StageFile
-from gridfold.plan.stage_names import stage_of
+from gridfold.plan.stage_names import fold_of, stage_of
 from gridfold.plan.stages import Stage
 from gridfold.requests import ChosenConfiguration, Request
 from gridfold.store import request_notes
@@ -59,10 +59,10 @@ class StageState:
 
 
 def stage_states(plan: Plan) -> list[StageState]:
-    """Return how far each stage of a search is."""
+    """Return how far each stage of a search is, and after them those of the outer folds."""
     states: list[StageState] = []
     is_other = has_other_data(plan)
-    for stage in plan.stages:
+    for stage in plan.all_stages:
         file = stage_file(plan, stage)
         if file is None:
             states.append(StageState(stage, frozenset(), stage.trials, is_decided=False))
@@ -130,9 +130,9 @@ class KnownConfiguration:
 def known_configurations(plan: Plan) -> list[KnownConfiguration]:
     """Return what is known of configurations, those found while the search ran included."""
     known = []
-    for stage in plan.stages:
+    for stage in plan.all_stages:
         file = stage_file(plan, stage)
-        title = stage.title if plan.is_staged else ""
+        title = stage.title if plan.is_staged or plan.outer_folds else ""
         if file is not None:
             known += [
                 KnownConfiguration(c, file.splits, stage.name, title) for c in file.configurations
@@ -173,7 +173,7 @@ def totals(states: Sequence[StageState]) -> tuple[int, int]:
 
 def most_trials(plan: Plan) -> int:
     """Return the trials that there are, or will be at most; nothing in the run store is read."""
-    files = ((stage, stage_file(plan, stage)) for stage in plan.stages)
+    files = ((stage, stage_file(plan, stage)) for stage in plan.all_stages)
     return sum(stage.trials if file is None else file.size for stage, file in files)
 
 
@@ -187,8 +187,8 @@ def finished_shards(plan: Plan) -> Mapping[str, int]:
 
 
 def _size(plan: Plan, shard: str) -> int:
-    if shard in plan.shards:
-        return len(plan.shards[shard])
+    if shard in plan.ledger.shards:
+        return len(plan.ledger.shards[shard])
     stage = plan.stage(stage_of(shard))
     file = stage_file(plan, stage)
     return 0 if file is None else len(file.trials_of_slot(shard, stage.trials_per_job))
@@ -231,7 +231,8 @@ def state(plan: Plan) -> str:
         return _in_words(found, plan.paths)
     done, total = totals(states)
     notice = change_notice(changed)
-    lines = [*(status_map(states) if plan.is_staged else []), *filter(None, [notice])]
+    has_stages = plan.is_staged or plan.outer_folds
+    lines = [*(status_map(states) if has_stages else []), *filter(None, [notice])]
     if jobs := running_jobs(plan):
         labels = {c.id: c.label for c in plan.configurations}
         return "\n".join([*lines, progress_line(total, jobs.values(), labels)])
@@ -269,20 +270,36 @@ def answer_of(plan: Plan, states: Sequence[StageState], changed: Sequence[str]) 
 
 
 def status_map(states: list[StageState]) -> list[str]:
-    """Return a line for each stage: a bar of what is done, and what a stage waits for."""
-    titles = {state.stage.name: state.stage.title for state in states}
-    width = max(map(len, titles.values()), default=0)
-    lines = []
+    """Return a line for each stage: a bar of what is done, and what a stage waits for.
+
+    All stages of an outer fold have one line.
+    """
+    own = [state for state in states if fold_of(state.stage.name) is None]
+    folds: dict[str, list[StageState]] = {}
     for state in states:
+        if (fold := fold_of(state.stage.name)) is not None:
+            folds.setdefault(f"Outer fold {fold}", []).append(state)
+    titles = {state.stage.name: state.stage.title for state in own}
+    width = max(map(len, [*titles.values(), *folds]), default=0)
+    lines = []
+    for state in own:
         line = f"{state.stage.title:{width}}  "
         if state.is_decided:
-            filled = round(_BAR * state.done / state.total) if state.total else _BAR
-            line += f"{'#' * filled:.<{_BAR}}  {state.done}/{state.total}"
+            line += f"{_bar(state.done, state.total)}  {state.done}/{state.total}"
         else:
             before = " and ".join(titles[name] for name in state.stage.sources)
             line += f"waits for {before}" if before else "not begun"
         lines.append(line)
+    for title, inside in folds.items():
+        done, total = totals(inside)
+        most = "" if all(state.is_decided for state in inside) else " at most"
+        lines.append(f"{title:{width}}  {_bar(done, total)}  {done}/{total}{most}")
     return lines
+
+
+def _bar(done: int, total: int) -> str:
+    filled = round(_BAR * done / total) if total else _BAR
+    return f"{'#' * filled:.<{_BAR}}"
 
 
 def answer(paths: StudyPaths) -> str:

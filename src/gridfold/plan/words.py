@@ -47,6 +47,7 @@ def description(plan: Plan, cores: int | None, data: DataDescription | None = No
         f"  splits          {len(plan.splits)} ({resampling.method}, {resampling.folds} folds"
         f" x {resampling.repeats})",
         *(_stages(plan) if plan.is_staged else _trials(plan, cores)),
+        *_outer_folds(plan),
     ]
     lines += [f"  axis            {describe_axis(n, a)}" for n, a in study.search.space.items()]
     if data is None:
@@ -59,7 +60,7 @@ def description(plan: Plan, cores: int | None, data: DataDescription | None = No
 
 
 def seconds_left(plan: Plan, states: Sequence[StageState]) -> float:
-    """Return what is left to train costs on one worker, roughly; of later stages all.
+    """Return what is left to train costs on one worker, roughly; of stages and outer folds all.
 
     Parameters
     ----------
@@ -67,9 +68,11 @@ def seconds_left(plan: Plan, states: Sequence[StageState]) -> float:
     states : sequence of StageState
         Those of all its stages.
     """
+    nested = _seconds_of_outer_folds(plan)
     if plan.is_staged:
-        return sum(_seconds(plan.study, stage, plan.configurations) for stage in plan.stages)
-    return _seconds_of(plan, _remaining(plan, states[0]))
+        own = sum(_seconds(plan.study, stage, plan.configurations) for stage in plan.stages)
+        return own + nested
+    return _seconds_of(plan, _remaining(plan, states[0])) + nested
 
 
 def _seconds_of(plan: Plan, trials: Iterable[TrialKey]) -> float:
@@ -104,6 +107,31 @@ def _stages(plan: Plan) -> list[str]:
         f"  trials          at most {trials}, in {jobs} jobs of {len(plan.stages)} stages",
         *schedule_lines(plan.study, plan.stages, plan.configurations),
     ]
+
+
+def _outer_folds(plan: Plan) -> list[str]:
+    """Return what a nested estimate adds: the whole search in each outer fold."""
+    outer, folds = plan.study.resampling.outer, plan.outer_folds
+    if outer is None:
+        return []
+    trials = sum(fold.trials for fold in folds)
+    jobs = sum(len(plan.shards_of(stage)) for fold in folds for stage in fold.stages)
+    return [
+        f"  outer folds     {len(folds)} ({outer.folds} folds x {outer.repeats}), in each the "
+        f"whole search once more and its winner: {len(folds) + 1} searches in all",
+        f"    of these      {'at most ' * plan.is_staged}{trials:,} more trials, in {jobs:,} jobs",
+        f"    their cost    {format_seconds(_seconds_of_outer_folds(plan))} on one worker (rough)",
+    ]
+
+
+def _seconds_of_outer_folds(plan: Plan) -> float:
+    outer = plan.study.resampling.outer
+    if outer is None:
+        return 0.0
+    stages = (stage for fold in plan.outer_folds for stage in fold.stages)
+    each = sum(_seconds(plan.study, stage, plan.configurations) for stage in stages)
+    # Each fold trains on its part of the samples.
+    return each * (1 - 1 / outer.folds)
 
 
 def schedule_lines(

@@ -13,6 +13,7 @@ from gridfold.figures.architecture import LAYER_COLUMNS
 from gridfold.figures.misclassified import MISTAKE_COLUMNS
 from gridfold.figures.scaling import SCALING_COLUMNS
 from gridfold.problems import MEASURES, PROBLEM_KINDS, depends_on_threshold
+from gridfold.search.nested import NESTED_COLUMNS
 from gridfold.search.tables import SEARCH_COLUMNS
 from gridfold.statistics.classes import CLASS_COLUMNS
 from gridfold.statistics.importance import IMPORTANCE_COLUMNS
@@ -138,6 +139,12 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
         "As `tables/trials.parquet`, for all stages of a search and with `stage` before the other\n"
         "columns. A trial that several stages have trained stands in it several times.",
         (SEARCH_COLUMNS[0],),
+    ),
+    (
+        "`tables/nested.csv`, `tables/nested.parquet`",
+        "One row for each outer fold; only with\n"
+        "[`resampling.outer`](statistics.md#nested-cross-validation).",
+        (*NESTED_COLUMNS, _AXES, _MEASURES),
     ),
     (
         "`tables/scaling.csv`, `tables/scaling.parquet`",

@@ -19,6 +19,7 @@ from gridfold.statistics.finished import StudyResults
 from gridfold.statistics.result import Comparison
 from gridfold.store.chance import ChanceLevel
 from gridfold.store.model_card import ModelCard
+from gridfold.store.nested import NestedEstimate
 from gridfold.store.selection import Selection
 from gridfold.tables.trials import StudyTables, read_table
 
@@ -86,6 +87,10 @@ class ReportInput:
         As of :func:`gridfold.baselines.comparison.compare_baselines`, where the study wants some.
     chance : ChanceLevel, optional
         Where the study measures it.
+    nested : NestedEstimate, optional
+        Where the study has outer folds.
+    outer_folds : DataFrame, optional
+        As of :func:`gridfold.search.nested.nested_table`, with `nested`.
     """
 
     request: ReportRequest
@@ -105,6 +110,8 @@ class ReportInput:
     audit: Audit | None = None
     baselines: pd.DataFrame | None = None
     chance: ChanceLevel | None = None
+    nested: NestedEstimate | None = None
+    outer_folds: pd.DataFrame | None = None
 
     @classmethod
     def read(
@@ -117,6 +124,7 @@ class ReportInput:
         with_classes: bool,
         with_baselines: bool,
         with_chance: bool,
+        with_nested: bool,
     ) -> ReportInput:
         """Read what the report is written from.
 
@@ -134,6 +142,8 @@ class ReportInput:
             Whether the study wants baselines.
         with_chance : bool
             Whether it measures the chance level.
+        with_nested : bool
+            Whether it has outer folds.
         """
         found = StudyResults.read(paths)
         return cls(
@@ -154,6 +164,8 @@ class ReportInput:
             audit=Audit.read(paths.audit),
             baselines=read_table(paths.table("baselines")) if with_baselines else None,
             chance=ChanceLevel.read(paths.chance) if with_chance else None,
+            nested=NestedEstimate.read(paths.nested) if with_nested else None,
+            outer_folds=read_table(paths.table("nested")) if with_nested else None,
         )
 
     @property

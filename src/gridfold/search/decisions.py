@@ -12,6 +12,7 @@ from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stages import chosen
 from gridfold.requests import ChoiceRequest, ChosenConfiguration, Refinement, Settings
 from gridfold.search.neighbours import neighbourhood
+from gridfold.search.nested import winner_of_fold
 from gridfold.search.ranking import ranked
 from gridfold.space.space import Space
 from gridfold.study.request import study_of
@@ -31,6 +32,8 @@ def choose(request: ChoiceRequest, files: Sequence[StageFile], trials: Sequence[
     """
     if request.drawn is not None:
         return StageFile(request.stage, request.splits, request.drawn)
+    if request.winner is not None:
+        return winner_of_fold(request, request.winner, files, trials)
     known = pd.concat([read_table(table) for table in trials], ignore_index=True)
     best = ranked(files, known, request.measure)
     if request.refinement is None:

@@ -1,0 +1,48 @@
+"""Checks the key `resampling.outer` against the search that it repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gridfold.errors import KeyPath, Problem
+from gridfold.study.sections.resampling import ORDERED_METHODS
+from gridfold.study.sections.tuner import KerasTunerStrategy
+
+_OUTER: KeyPath = ("resampling", "outer")
+
+
+def outer_problems(search: Any, training: Any, resampling: Any) -> Iterator[Problem]:
+    """Refuse outer folds of what can't be repeated in them.
+
+    Parameters
+    ----------
+    search, training, resampling
+        Valid sections of a study.
+    """
+    outer = resampling.outer
+    if outer is None:
+        return
+    if isinstance(search.strategy, KerasTunerStrategy):
+        yield Problem(
+            _OUTER,
+            "outer folds with `search.strategy: {type: keras_tuner}`, whose one job searches on "
+            "the splits of the study, and can't do so in each fold",
+            "allowed: another strategy (`type: hyperband` without Keras Tuner, random, sobol, "
+            "latin_hypercube, grid), or no outer folds",
+        )
+    axes = [name for name in search.space if name.startswith("training.distribution.")]
+    if axes or training.distribution.world_size > 1:
+        yield Problem(
+            _OUTER,
+            "outer folds of trials on several devices, whose winners would have to be trained so",
+            "allowed: training.distribution.world_size 1, or no outer folds",
+        )
+    for key in ("repeats", "seed"):
+        if resampling.method in ORDERED_METHODS and key in outer.model_fields_set:
+            yield Problem(
+                (*_OUTER, key),
+                f"{getattr(outer, key)} with `resampling.method: {resampling.method}`, which draws "
+                "nothing",
+                "allowed: leave it out",
+            )
