@@ -35,7 +35,7 @@ def nested_estimate(request: NestedRequest, table: pd.DataFrame, targets: Array)
     table = table if measure in table else table.assign(**{measure: np.nan})
     scored = table[(table["status"] == "finished") & table[measure].notna()]
     scores = scored[measure].astype(float)
-    repeats = scored["outer_fold"].str.partition("f")[0].nunique()
+    repeats = len({name.partition("f")[0] for name in scored["outer_fold"]})
     scorer = Scorer(measure, request.function, request.positive_from)
     sizes = scored["n_validation"].astype(float)
     winners = Selected(
