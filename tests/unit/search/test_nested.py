@@ -101,6 +101,17 @@ def test_stages_in_full_count_together_and_trials_of_other_folds_do_not(tmp_path
     assert (winner.id, winner.score) == ("c8", pytest.approx(0.7))
 
 
+def test_a_mean_over_some_of_the_splits_does_not_win(tmp_path: Path) -> None:
+    written = table(
+        tmp_path / "s0001.trials.parquet",
+        *(trial("c4", split, 0.6) for split in SPLITS),
+        trial("c8", SPLITS[0], 0.9),
+    )
+    files = [stage(4, 8, splits=SPLITS[:1]), stage(4, name="o0f0_more", splits=SPLITS[1:])]
+    (winner,) = choose(request(), files, [written]).configurations
+    assert (winner.id, winner.score) == ("c4", pytest.approx(0.6))
+
+
 @pytest.mark.parametrize("file", [stage(4), stage()])
 def test_a_fold_without_any_score_has_no_winner(tmp_path: Path, file: StageFile) -> None:
     written = table(
