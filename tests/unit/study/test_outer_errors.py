@@ -26,7 +26,7 @@ TUNER = {"type": "keras_tuner", "tuner": "random", "max_trials": 2}
         (
             study({}, search={"space": SPACE, "strategy": TUNER}),
             "resampling.outer",
-            "outer folds with `search.strategy: {type: keras_tuner}`, whose one job searches",
+            "outer folds with `search.strategy: keras_tuner`, whose one job searches on the splits",
         ),
         (
             study({}, training={"distribution": {"backend": "horovod", "world_size": 2}}),

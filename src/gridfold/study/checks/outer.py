@@ -7,9 +7,23 @@ from typing import Any
 
 from gridfold.errors import KeyPath, Problem
 from gridfold.study.sections.resampling import ORDERED_METHODS
-from gridfold.study.sections.tuner import KerasTunerStrategy
+from gridfold.study.sections.search import (
+    GridStrategy,
+    HyperbandStrategy,
+    LatinHypercubeStrategy,
+    RandomStrategy,
+    SobolStrategy,
+)
 
 _OUTER: KeyPath = ("resampling", "outer")
+# Their stages are files and slots, of which each outer fold has its own.
+_DRAWN = (
+    GridStrategy,
+    RandomStrategy,
+    SobolStrategy,
+    LatinHypercubeStrategy,
+    HyperbandStrategy,
+)
 
 
 def outer_problems(search: Any, training: Any, resampling: Any) -> Iterator[Problem]:
@@ -23,13 +37,14 @@ def outer_problems(search: Any, training: Any, resampling: Any) -> Iterator[Prob
     outer = resampling.outer
     if outer is None:
         return
-    if isinstance(search.strategy, KerasTunerStrategy):
+    strategy = search.strategy
+    if not isinstance(strategy, _DRAWN):
         yield Problem(
             _OUTER,
-            "outer folds with `search.strategy: {type: keras_tuner}`, whose one job searches on "
-            "the splits of the study, and can't do so in each fold",
-            "allowed: another strategy (`type: hyperband` without Keras Tuner, random, sobol, "
-            "latin_hypercube, grid), or no outer folds",
+            f"outer folds with `search.strategy: {strategy.type}`, whose one job searches on the "
+            "splits of the study, and can't do so in each fold",
+            "allowed: a strategy that draws its configurations (grid, random, sobol, "
+            "latin_hypercube, hyperband), or no outer folds",
         )
     axes = [name for name in search.space if name.startswith("training.distribution.")]
     if axes or training.distribution.world_size > 1:
