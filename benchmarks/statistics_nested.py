@@ -31,7 +31,6 @@ from gridfold.requests import (
     NestedFold,
     NestedRequest,
     SplitsRequest,
-    SummaryRequest,
 )
 from gridfold.search.nested import nested_table, winner_of_fold
 from gridfold.statistics.nested import nested_estimate
@@ -169,9 +168,8 @@ class _Study:
             for seed in range(self._design.trees)
         )
         request = ChoiceRequest("o0f0_score", ("o0f0",), self._design.measure, 1, 1)
-        summary = SummaryRequest(self._design.measure, _LEVEL)
         files = [StageFile("explore", names, configurations)]
-        (winner,) = winner_of_fold(request, summary, files, [file]).configurations
+        (winner,) = winner_of_fold(request, files, [file]).configurations
         return winner, file
 
     def _fitted(self, name: str, split: Split) -> Any:

@@ -346,8 +346,9 @@ class ChoiceRequest(Request):
         The configurations themselves, if the strategy has drawn them.
     refinement : Refinement or None
         How neighbours of the best are found, if the stage has them; otherwise the best go on.
-    winner : SummaryRequest or None
-        How the winner is selected, if the stage trains the one of an outer fold.
+    is_score : bool or None
+        True if the stage trains the winner of an outer fold, which is selected as the study's own;
+        else None.
     """
 
     stage: str
@@ -358,7 +359,7 @@ class ChoiceRequest(Request):
     epochs: int | None = None
     drawn: tuple[ChosenConfiguration, ...] | None = None
     refinement: Refinement | None = None
-    winner: SummaryRequest | None = None
+    is_score: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ class JobRequests:
             stage.epochs,
             None if drawn is None else drawn.configurations,
             refinement,
-            self.summary() if base == SCORE else None,
+            (base == SCORE) or None,
         )
 
     def tune(self) -> TuneRequest:

@@ -32,8 +32,8 @@ def choose(request: ChoiceRequest, files: Sequence[StageFile], trials: Sequence[
     """
     if request.drawn is not None:
         return StageFile(request.stage, request.splits, request.drawn)
-    if request.winner is not None:
-        return winner_of_fold(request, request.winner, files, trials)
+    if request.is_score:
+        return winner_of_fold(request, files, trials)
     known = pd.concat([read_table(table) for table in trials], ignore_index=True)
     best = ranked(files, known, request.measure)
     if request.refinement is None:

@@ -38,13 +38,12 @@ NESTED_COLUMNS = (
     Column("gpu_hours", "float", "h", "GPUs times wall time of all of them"),
 )
 _KEYS = ["config_id", "split"]
+# Of intervals that nobody sees: the mean alone decides.
+_CONFIDENCE = 0.95
 
 
 def winner_of_fold(
-    request: ChoiceRequest,
-    summary: SummaryRequest,
-    files: Sequence[StageFile],
-    trial_files: Sequence[Path],
+    request: ChoiceRequest, files: Sequence[StageFile], trial_files: Sequence[Path]
 ) -> StageFile:
     """Return the file of the stage that trains the winner of an outer fold.
 
@@ -54,7 +53,6 @@ def winner_of_fold(
     Parameters
     ----------
     request : ChoiceRequest
-    summary : SummaryRequest
     files : sequence of StageFile
         Of the stages of the fold that answer, in their order.
     trial_files : sequence of Path
@@ -73,6 +71,7 @@ def winner_of_fold(
     trials = trials.drop_duplicates(_KEYS, keep="last")
     # A mean over some of the splits is compared with nobody's, if anybody has all of them.
     known = trials.groupby("config_id")["split"].transform("nunique")
+    summary = SummaryRequest(request.measure, _CONFIDENCE)
     selection = select(summarise(trials[known == known.max()], summary), summary)
     found = {c.id: c for file in files for c in file.configurations}[selection.config_id]
     winner = replace(found, epochs=selection.final_epochs, score=selection.mean)

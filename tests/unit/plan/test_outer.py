@@ -142,7 +142,7 @@ def test_requests_of_a_fold_are_those_of_the_search_on_its_splits(nested: Plan) 
         for own, stage in zip(fold.search, nested.stages, strict=True):
             mine, theirs = asked.choice(own.name), asked.choice(stage.name)
             assert (mine.stage, mine.splits) == (own.name, own.splits)
-            assert (mine.drawn, mine.refinement, mine.most, mine.epochs, mine.winner) == (
+            assert (mine.drawn, mine.refinement, mine.most, mine.epochs, mine.is_score) == (
                 theirs.drawn,
                 theirs.refinement,
                 theirs.most,
@@ -153,7 +153,7 @@ def test_requests_of_a_fold_are_those_of_the_search_on_its_splits(nested: Plan) 
             if drawn is not None:
                 assert choose(ChoiceRequest.parse(mine.text()), [], []) == drawn
         winner = asked.choice(fold.score.name)
-        assert winner.winner == asked.summary()
+        assert winner.is_score
         assert nested.drawn(fold.score) is None
         assert ChoiceRequest.parse(winner.text()) == winner
         slot = asked.train(fold.score.slots[0])

@@ -60,7 +60,7 @@ def table(file: Path, *rows: dict[str, Any]) -> Path:
 
 
 def request() -> ChoiceRequest:
-    return ChoiceRequest("o0f0_score", ("o0f0",), "accuracy", 1, all_epochs=9, winner=SUMMARY)
+    return ChoiceRequest("o0f0_score", ("o0f0",), "accuracy", 1, all_epochs=9, is_score=True)
 
 
 def test_the_winner_is_the_one_that_the_study_would_select_of_the_same_trials(
