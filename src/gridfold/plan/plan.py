@@ -215,7 +215,12 @@ class Plan:
     @property
     def all_stages(self) -> list[Stage]:
         """The stages of the search, and those of the outer folds."""
-        return [*self.stages, *(stage for fold in self.outer_folds for stage in fold.stages)]
+        return list(self._stages_by_name.values())
+
+    @cached_property
+    def _stages_by_name(self) -> dict[str, Stage]:
+        outer = (stage for fold in self.outer_folds for stage in fold.stages)
+        return {stage.name: stage for stage in (*self.stages, *outer)}
 
     def stage(self, name: str) -> Stage:
         """Return the stage of that name.
@@ -225,10 +230,10 @@ class Plan:
         LookupError
             When the study has none.
         """
-        for stage in self.all_stages:
-            if stage.name == name:
-                return stage
-        raise LookupError(f"study {self.study.study} has no stage {name}")
+        try:
+            return self._stages_by_name[name]
+        except KeyError:
+            raise LookupError(f"study {self.study.study} has no stage {name}") from None
 
     def drawn(self, stage: Stage) -> StageFile | None:
         """Return the file of a stage whose configurations are drawn; None where scores decide."""
