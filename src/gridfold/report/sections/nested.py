@@ -73,7 +73,8 @@ def _estimates(found: NestedEstimate, best: Selection) -> Iterator[str]:
             f"The corrected estimate above, {number(quoted.score, places)}, is one of the selected "
             "configuration: its cross-validated score less what being the best of many flatters "
             "it, by bootstrap. The two answer different questions, and rest on training parts of "
-            "different size; where they lie far apart, believe the nested one, which assumes less."
+            "different size. The corrected one took no further training; the nested one needs no "
+            "assumption about how the search chose."
         )
     if found.searched is not None:
         sign = Measure.of(found.measure).sign
@@ -82,7 +83,7 @@ def _estimates(found: NestedEstimate, best: Selection) -> Iterator[str]:
             f"In the same folds the searches themselves gave their winners "
             f"{number(found.searched, places)} on average: "
             + (
-                f"{number(abs(gain), places)} too {'good' if gain > 0 else 'bad'}."
+                f"{number(abs(gain), places)} too {'optimistic' if gain > 0 else 'pessimistic'}."
                 if number(abs(gain), places).strip("0.,")
                 else "the two agree."
             )

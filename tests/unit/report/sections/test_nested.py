@@ -93,7 +93,7 @@ def test_it_says_what_each_number_is_an_estimate_of(study: Finished, tmp_path: P
     assert "Nested cross-validation gives accuracy 0.800 (95% interval 0.7" in text
     assert "search and training together" in text
     assert "no estimate of the one final model" in text
-    assert "gave their winners 0.900 on average: 0.100 too good" in text
+    assert "gave their winners 0.900 on average: 0.100 too optimistic" in text
     assert "44 trials and 2 core-hours, not counted under Cost" in text
     corrected = "The corrected estimate above"
     assert (corrected in text) == study.best.headline.is_corrected
