@@ -326,6 +326,22 @@ class Refinement:
 
 
 @dataclass(frozen=True)
+class RaceRules:
+    """How a race is decided.
+
+    Attributes
+    ----------
+    splits : int
+        Splits of the whole race.
+    risk : float
+        That a configuration is left behind which would have overtaken the leader.
+    """
+
+    splits: int
+    risk: float
+
+
+@dataclass(frozen=True)
 class ChoiceRequest(Request):
     """What `choose` depends on, besides the stages before: which configurations a stage has.
 
@@ -346,6 +362,8 @@ class ChoiceRequest(Request):
         The configurations themselves, if the strategy has drawn them.
     refinement : Refinement or None
         How neighbours of the best are found, if the stage has them; otherwise the best go on.
+    race : RaceRules or None
+        How a round of a race is decided, if it is one.
     is_score : bool or None
         True if the stage trains the winner of an outer fold, which is selected as the study's own;
         else None.
@@ -359,6 +377,7 @@ class ChoiceRequest(Request):
     epochs: int | None = None
     drawn: tuple[ChosenConfiguration, ...] | None = None
     refinement: Refinement | None = None
+    race: RaceRules | None = None
     is_score: bool | None = None
 
 
@@ -415,11 +434,14 @@ class CollectRequest(Request):
         What configurations are ranked by.
     further_measures : tuple of str or None
         Measures that the study names beside those of its type; None where it names none.
+    race : RaceRules or None
+        How configurations race; None where they do not.
     """
 
     stages: tuple[CollectedStage, ...]
     measure: str
     further_measures: tuple[str, ...] | None = None
+    race: RaceRules | None = None
 
 
 @dataclass(frozen=True)

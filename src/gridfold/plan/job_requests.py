@@ -26,6 +26,7 @@ from gridfold.requests import (
     NestedFold,
     NestedRequest,
     NotebookRequest,
+    RaceRules,
     Refinement,
     ReportRequest,
     ScalingCase,
@@ -41,7 +42,7 @@ from gridfold.space.starting_points import start_points
 from gridfold.study.command import run_command
 from gridfold.study.monitors import inner_fractions, monitors
 from gridfold.study.request import sections_of
-from gridfold.study.sections.resampling import ORDERED_METHODS
+from gridfold.study.sections.resampling import ORDERED_METHODS, split_names
 from gridfold.study.sections.tuner import KerasTunerStrategy
 from gridfold.usercode import notebooks
 from gridfold.usercode.digests import code_digest
@@ -169,8 +170,16 @@ class JobRequests:
             stage.epochs,
             None if drawn is None else drawn.configurations,
             refinement,
+            self._race_rules if stage.continues else None,
             (base == SCORE) or None,
         )
+
+    @property
+    def _race_rules(self) -> RaceRules | None:
+        race = self._study.search.race
+        if race is None:
+            return None
+        return RaceRules(len(split_names(self._study.resampling)), race.risk)
 
     def tune(self) -> TuneRequest:
         """Return what a search with Keras Tuner depends on."""
@@ -190,7 +199,10 @@ class JobRequests:
         )
         problem = self._study.problem
         return CollectRequest(
-            tuple(stages), problem.ranking_measure, problem.further_measures or None
+            tuple(stages),
+            problem.ranking_measure,
+            problem.further_measures or None,
+            self._race_rules,
         )
 
     def nested(self) -> NestedRequest:

@@ -68,6 +68,7 @@ def _fold(name: str, stages: Sequence[Stage]) -> OuterFold:
             name=in_fold(name, stage.name),
             splits=tuple(inner_split(name, split) for split in stage.splits),
             sources=named(stage.sources),
+            continues=named(stage.continues),
         )
         for stage in stages
     )

@@ -6,12 +6,17 @@ import re
 
 from gridfold.study.sections.outer import FOLD_PATTERN
 
-EXPLORE, CONFIRM = "explore", "confirm"
+EXPLORE, RACE, CONFIRM = "explore", "race", "confirm"
 # In an outer fold, what trains the winner of its search as the final model is, and scores it.
 SCORE = "score"
-_STEP_PATTERN = r"explore|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
+_STEP_PATTERN = r"explore|race[0-9]+|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
 STAGE_PATTERN = rf"(?:{FOLD_PATTERN}_)?(?:{_STEP_PATTERN})|{FOLD_PATTERN}_{SCORE}"
 SLOT_PATTERN = rf"(?:{STAGE_PATTERN})-[0-9]+"
+
+
+def is_race_round(stage: str) -> bool:
+    """Tell whether a stage is a round of a race after the first, which is `explore`."""
+    return re.fullmatch(rf"{RACE}[0-9]+", stage) is not None
 
 
 def title_of(stage: str) -> str:

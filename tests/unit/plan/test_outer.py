@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from studies import tiny_study, write_study
 
@@ -26,6 +27,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
         "refine": {"top": 1, "rounds": 2},
         "confirm": {"top": 2, "folds": 3},
     },
+    "race": {"space": {"mlp.units": [4, 8, 16, 32]}, "race": {}, "confirm": {"top": 1, "folds": 2}},
     "hyperband": {
         "space": {"mlp.units": [4, 8, 16, 32], "training.learning_rate": [0.1, 0.2, 0.3, 0.4]},
         "strategy": {"type": "hyperband", "factor": 3},
@@ -34,7 +36,8 @@ SEARCHES: dict[str, dict[str, Any]] = {
 
 
 def plan_of(folder: Path, search: dict[str, Any], outer: Any = None, **sections: Any) -> Plan:
-    resampling = {"method": "kfold", "folds": 2} | ({} if outer is None else {"outer": outer})
+    resampling = {"method": "kfold", "folds": 3 if "race" in search else 2}
+    resampling |= {} if outer is None else {"outer": outer}
     study = tiny_study(
         search=search, resampling=resampling, **{"training": {"epochs": 3}, **sections}
     )
@@ -62,6 +65,7 @@ def test_each_outer_fold_has_the_stages_of_the_search_and_one_that_scores(nested
         for own, stage in zip(fold.search, nested.stages, strict=True):
             assert own.splits == tuple(f"{fold.name}.{split}" for split in stage.splits)
             assert own.sources == tuple(f"{fold.name}_{source}" for source in stage.sources)
+            assert own.continues == tuple(f"{fold.name}_{before}" for before in stage.continues)
             assert (own.trials, len(own.slots)) == (stage.trials, len(stage.slots))
         assert fold.score.splits == (fold.name,)
         assert fold.score.sources == tuple(
@@ -172,6 +176,26 @@ def test_what_decides_the_winner_are_the_trials_in_full_of_its_own_fold(nested: 
         assert nested.source_files(fold.score.name) == [
             nested.paths.stage(name) for name in fold.score.sources
         ]
+
+
+def test_a_race_in_an_outer_fold_is_decided_by_the_scores_of_the_fold(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, SEARCHES["race"], {"folds": 2})
+    explored = plan.drawn(plan.stage("o0f0_explore"))
+    assert explored is not None
+    assert plan.source_files("o0f0_race2") == [plan.paths.stage("o0f0_explore")]
+    written = tmp_path / "s0002.trials.parquet"
+    rows = [
+        {"config_id": c.id, "split": f"{start}r0f0", "status": "finished", "accuracy": score}
+        for start, scores in (("o0f0.", (0.1, 0.9, 0.8, 0.2)), ("", (0.9, 0.1, 0.2, 0.8)))
+        for c, score in zip(explored.configurations, scores, strict=True)
+    ]
+    pd.DataFrame(rows).assign(n_train=80, n_validation=40).to_parquet(written)
+    found = choose(JobRequests(plan).choice("o0f0_race2"), [explored], [written])
+    assert [c.axes["mlp.units"] for c in found.configurations] == [8, 16]
+    assert (found.splits, found.scored_splits) == (
+        ("o0f0.r0f1",),
+        ("o0f0.r0f0", "o0f0.r0f1"),
+    )
 
 
 def test_a_grown_grid_gets_new_jobs_in_each_fold_and_keeps_the_old_ones(tmp_path: Path) -> None:

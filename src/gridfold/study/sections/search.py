@@ -12,7 +12,7 @@ from gridfold.study.sections.base import (
     PositiveInt,
     Section,
 )
-from gridfold.study.sections.stages import Confirm, Explore, Refine
+from gridfold.study.sections.stages import Confirm, Explore, Race, Refine
 from gridfold.study.sections.tuner import KerasTunerStrategy
 
 Number = int | float
@@ -236,13 +236,14 @@ class Search(Section):
         10_000, description="More configurations than this are refused."
     )
     explore: Explore | None = Field(None, description=Explore.__doc__)
+    race: Race | None = Field(None, description=Race.__doc__)
     refine: Refine | None = Field(None, description=Refine.__doc__)
     confirm: Confirm | None = Field(None, description=Confirm.__doc__)
 
     @property
     def is_staged(self) -> bool:
         """Whether the search goes on from what its first trials have found."""
-        stages = (self.explore, self.refine, self.confirm)
+        stages = (self.explore, self.race, self.refine, self.confirm)
         is_own = isinstance(self.strategy, HyperbandStrategy | KerasTunerStrategy)
         return is_own or any(stage is not None for stage in stages)
 

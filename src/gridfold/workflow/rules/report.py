@@ -22,6 +22,7 @@ def run(job: RuleJob) -> None:
         with_classes=bool(job.inputs["classes"]),
         with_baselines=bool(job.inputs["baselines"]),
         with_chance=bool(job.inputs["chance"]),
+        with_race=bool(job.inputs["race"]),
         with_nested=bool(job.inputs["nested"]),
     )
     write_text(html, render(study))
