@@ -85,6 +85,7 @@ rule report:
         baselines=BASELINES,
         chance=rules.train_permuted.output.chance if PLAN.measures_chance else [],
         stopping=PLAN.stopping_files,
+        nested=rules.estimate_nested.output.estimate if PLAN.outer_folds else [],
         notebook=rules.run_notebook.output.html if PLAN.study.report.notebook else [],
         page=page_files(),
     output:
@@ -134,6 +135,7 @@ HANDED_ON = [
     *(rules.fit_baselines.output if PLAN.study.report.wanted_baselines else ()),
     *(rules.compare_baselines.output if PLAN.study.report.wanted_baselines else ()),
     *(rules.train_permuted.output if PLAN.measures_chance else ()),
+    *(rules.estimate_nested.output if PLAN.outer_folds else ()),
     *(rules.run_notebook.output if PLAN.study.report.notebook else ()),
 ]
 

@@ -1,7 +1,7 @@
 """From trials to an answer: collect, summarise, select, compare, also with baselines."""
 
 # All training rules write the same tables, so one pattern serves all shards.
-SHARDS = PLAN.all_shards
+SHARDS = PLAN.search_shards
 COMPARISON_FIGURES = {
     "critical_difference": "Critical differences of mean ranks",
     "importance": "Importance of the axes",

@@ -280,6 +280,11 @@ class StudyPaths:
         return self.tables / "chance.json"
 
     @property
+    def nested(self) -> Path:
+        """What the outer folds say (:class:`gridfold.store.nested.NestedEstimate`)."""
+        return self.tables / "nested.json"
+
+    @property
     def out_of_fold(self) -> Path:
         """What the models of the selected configuration say about their validation parts."""
         return self.table("best_predictions")

@@ -229,6 +229,8 @@ class SplitsRequest(Request):
         change of the measure draws splits anew.
     inner_fractions : tuple of float or None
         Shares of the training parts that early stopping looks at; None where it looks at none.
+    outer : mapping or None
+        Outer folds, as the section `resampling.outer` has them; None without any.
     """
 
     resampling: Mapping[str, Any]
@@ -239,6 +241,7 @@ class SplitsRequest(Request):
     confirm: Mapping[str, Any] | None = None
     measure: str | None = None
     inner_fractions: tuple[float, ...] | None = None
+    outer: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -415,6 +418,9 @@ class ChoiceRequest(Request):
         How a round of a race is decided, if it is one.
     stopping : StoppingRule or None
         When the drawn configurations are not trained any more, where scores decide about that.
+    is_score : bool or None
+        True if the stage trains the winner of an outer fold, which is selected as the study's own;
+        else None.
     """
 
     stage: str
@@ -427,6 +433,7 @@ class ChoiceRequest(Request):
     refinement: Refinement | None = None
     race: RaceRules | None = None
     stopping: StoppingRule | None = None
+    is_score: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -540,6 +547,57 @@ class ComparisonRequest(Request):
     space: Mapping[str, Any]
     function: str | None = None
     threshold: float | None = None
+
+    @property
+    def positive_from(self) -> float:
+        """From which probability on a sample of a binary problem is predicted as positive."""
+        return positive_from(self.threshold)
+
+
+@dataclass(frozen=True)
+class NestedFold:
+    """The jobs of an outer fold.
+
+    Attributes
+    ----------
+    name : str
+        As ``o0f1``.
+    score : str
+        The job that trains the winner and scores it.
+    search : tuple of str
+        The training jobs of its search.
+    """
+
+    name: str
+    score: str
+    search: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NestedRequest(Request):
+    """What `estimate_nested` depends on, besides tables and stage files.
+
+    Attributes
+    ----------
+    measure : str
+        What configurations are ranked by.
+    confidence : float
+        Level of all intervals, such as 0.95.
+    folds : tuple of NestedFold
+    function : str or None
+        Reference of the measure's function, if it is one of the user's own.
+    threshold : float or None
+        As in :class:`Conditions`.
+    further_measures : tuple of str or None
+        As in :class:`CollectRequest`.
+    """
+
+    measure: str
+    confidence: float
+    folds: tuple[NestedFold, ...]
+    function: str | None = None
+    threshold: float | None = None
+    further_measures: tuple[str, ...] | None = None
 
     @property
     def positive_from(self) -> float:

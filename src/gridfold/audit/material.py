@@ -16,6 +16,7 @@ from gridfold.data.description import DataDescription
 from gridfold.data.splits import FINAL, Split, Splits
 from gridfold.problems import Measure
 from gridfold.requests import AuditRequest
+from gridfold.study.sections.outer import outer_fold_of
 from gridfold.study.sections.resampling import ORDERED_METHODS, share_of
 from gridfold.wording import first_of, shorten
 
@@ -58,9 +59,15 @@ class Material:
 
     @cached_property
     def folds(self) -> dict[str, Split]:
-        """The splits on which configurations are scored, with whole training parts."""
-        named = self.splits.by_name.items()
-        return {name: split for name, split in named if name != FINAL and share_of(name) == 1}
+        """The splits on which configurations are scored, with whole training parts.
+
+        Those of outer folds are drawn in the same way of the same samples.
+        """
+        return {
+            name: split
+            for name, split in self.splits.by_name.items()
+            if name != FINAL and share_of(name) == 1 and outer_fold_of(name) is None
+        }
 
     @property
     def is_table(self) -> bool:

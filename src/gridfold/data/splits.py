@@ -22,6 +22,7 @@ from gridfold.data.inner import share_of as inner_share_of
 from gridfold.errors import TOLD, DataError
 from gridfold.requests import SplitsRequest
 from gridfold.store.records import intact
+from gridfold.study.sections.outer import Outer, inner_split, outer_fold_of, outer_folds
 from gridfold.study.sections.resampling import (
     GROUPED_METHODS,
     ORDERED_METHODS,
@@ -49,11 +50,14 @@ class Split:
     inner : mapping of str to (array, array)
         What the training part is trained on, and what early stopping looks at, by the share of the
         latter; only the shares that configurations ask for.
+    is_outer : bool
+        Whether it is that of an outer fold: trained on as the final model is, and scored once.
     """
 
     training: Array
     validation: Array
     inner: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
+    is_outer: bool = False
 
     @property
     def digest(self) -> str:
@@ -68,7 +72,7 @@ class Split:
         stopping : mapping or None
             As for :meth:`parts`.
         """
-        if inner_share_of(stopping) is None or not self.validation.size:
+        if inner_share_of(stopping) is None or self._follows_nothing:
             return ""
         return _digest(*self.parts(stopping))
 
@@ -79,15 +83,18 @@ class Split:
         ----------
         stopping : mapping or None
             The settings ``training.early_stopping`` of a configuration. By default it looks at the
-            validation part. The final model, which has none, is trained on everything.
+            validation part. The final model, which has none, is trained on everything, and so is
+            that of an outer fold, whose validation part nothing may look at before the end.
 
         Raises
         ------
         DataError
             When the splits were drawn without such an inner part.
         """
+        if self._follows_nothing:
+            return self.training, self.validation[:0]
         share = inner_share_of(stopping)
-        if share is None or not self.validation.size:
+        if share is None:
             return self.training, self.validation
         try:
             return self.inner[f"{share:g}"]
@@ -96,6 +103,11 @@ class Split:
                 f"the splits have no inner part of a share of {share:g} for early stopping; run "
                 "the study again, which draws it"
             ) from None
+
+    @property
+    def _follows_nothing(self) -> bool:
+        """Whether no samples are followed while it is trained on."""
+        return self.is_outer or not self.validation.size
 
 
 def _digest(*parts: Array) -> str:
@@ -114,7 +126,8 @@ class Splits:
     test : array of int64
         Indices of the test samples; empty when nothing is held out.
     by_name : dict of str to Split
-        ``r<repeat>f<fold>`` and ``final``.
+        ``r<repeat>f<fold>`` and ``final``; of an outer fold ``o<repeat>f<fold>``, and those of the
+        search in it, ``o<repeat>f<fold>.<name>``.
     """
 
     test: Array
@@ -131,6 +144,26 @@ class Splits:
                 arrays[f"{name}/inner/{share}/validation"] = inner
         with replacing(file) as temporary:
             np.savez(temporary, allow_pickle=False, **arrays)
+
+    def inside(self, fold: str) -> Splits:
+        """Return the splits of the search in an outer fold, as those of a study of its own.
+
+        Its test samples are what the search must not see: those of the study, and the validation
+        part of the fold.
+
+        Parameters
+        ----------
+        fold : str
+            Name of the outer fold.
+        """
+        outer = self.by_name[fold]
+        own = {
+            name.removeprefix(f"{fold}."): split
+            for name, split in self.by_name.items()
+            if name != fold and outer_fold_of(name) == fold
+        }
+        final = {FINAL: Split(outer.training, outer.validation[:0])}
+        return Splits(np.union1d(self.test, outer.validation), own | final)
 
     @classmethod
     def load(cls, file: Path, only: str | None = None) -> Splits:
@@ -155,6 +188,7 @@ class Splits:
                             share: (archive[f"{start}/training"], archive[f"{start}/validation"])
                             for share, start in _inner_parts(archive.files, name)
                         },
+                        is_outer=outer_fold_of(name) == name,
                     )
                     for name in sorted(names)
                     if only in (None, name)
@@ -186,37 +220,103 @@ def make_splits(dataset: Dataset, request: SplitsRequest) -> Splits:
     """
     classes = dataset.targets if request.classification else None
     everything = np.arange(len(dataset.features))
-    plan = request.resampling
-    if plan["method"] in UNGROUPED_METHODS and _has_groups(dataset):
+    method = request.resampling["method"]
+    if method in UNGROUPED_METHODS and _has_groups(dataset):
         # Of a function of the user: what a study file names is refused when it is read.
         groups = len(np.unique(dataset.groups))
         raise DataError(
-            f"the data have {groups:,} groups, which resampling.method: {plan['method']} would "
+            f"the data have {groups:,} groups, which resampling.method: {method} would "
             "separate; allowed: group, stratified_group or holdout, blocked or forward, or data "
             "without groups"
         )
     try:
         development, test = _held_out(dataset, everything, classes, request)
-        searched, held_back = _held_back(dataset, development, classes, request)
-        by_name = dict(_draw(dataset, searched, classes, plan))
-        for share in request.training_fractions:
-            by_name |= _reduced(dataset, by_name, classes, _seed(plan), share)
-        if request.confirm is not None:
-            by_name |= _draw_confirming(dataset, searched, held_back, classes, request.confirm)
+        by_name, held_back = _of_search(dataset, development, classes, request)
+        nested, held_back_inside = _of_outer_folds(dataset, development, classes, request)
     except ValueError as error:
         raise DataError(
             f"the samples can't be split as data.test_fraction and resampling ask: {error}"
         ) from None
-    by_name = {
-        name: replace(split, inner=_inner(dataset, name, split.training, classes, request))
-        for name, split in by_name.items()
-    }
-    by_name[FINAL] = Split(development, everything[:0])
+    by_name |= nested | {FINAL: Split(development, everything[:0])}
     splits = Splits(test, by_name)
-    check(splits, dataset, plan["method"], held_back)
+    check(splits, dataset, method, held_back)
+    for fold, own in held_back_inside.items():
+        check(splits.inside(fold), dataset, method, own)
     if request.measure is not None:
         _check_measure(splits, dataset, request.measure)
     return splits
+
+
+def _of_search(
+    dataset: Dataset, development: Array, classes: Array | None, request: SplitsRequest
+) -> tuple[dict[str, Split], Array]:
+    """Return all splits of a search on some samples, and what its confirmation alone is scored on.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    development : array of int64
+        The samples that the search may see.
+    classes : array of int64 or None
+        Class codes of all samples.
+    request : SplitsRequest
+    """
+    plan = request.resampling
+    searched, held_back = _held_back(dataset, development, classes, request)
+    by_name = dict(_draw(dataset, searched, classes, plan))
+    for share in request.training_fractions:
+        by_name |= _reduced(dataset, by_name, classes, _seed(plan), share)
+    if request.confirm is not None:
+        by_name |= _draw_confirming(dataset, searched, held_back, classes, request.confirm)
+    return {
+        name: replace(split, inner=_inner(dataset, name, split.training, classes, request))
+        for name, split in by_name.items()
+    }, held_back
+
+
+def _of_outer_folds(
+    dataset: Dataset, development: Array, classes: Array | None, request: SplitsRequest
+) -> tuple[dict[str, Split], dict[str, Array]]:
+    """Return the splits of all outer folds, and what each holds back for its confirmation.
+
+    In each fold the search gets the training part of the fold as if there were no other samples.
+    """
+    by_name: dict[str, Split] = {}
+    held_back: dict[str, Array] = {}
+    if request.outer is None:
+        return by_name, held_back
+    seed = derive_seed(_seed(request.resampling), "outer", request.outer["seed"])
+    plan = _as_folds({**request.resampling, **request.outer, "seed": seed}, dataset, classes)
+    names = outer_folds(Outer(**request.outer))
+    for fold, split in zip(
+        names, dict(_draw(dataset, development, classes, plan)).values(), strict=True
+    ):
+        own_seed = {"seed": derive_seed(seed, fold)}
+        own = replace(
+            request,
+            resampling={**request.resampling, **own_seed},
+            confirm=None if request.confirm is None else {**request.confirm, **own_seed},
+        )
+        by_name[fold] = replace(split, is_outer=True)
+        try:
+            inside, held_back[fold] = _of_search(dataset, split.training, classes, own)
+        except (DataError, ValueError) as error:
+            raise DataError(
+                f"resampling.outer: the search in outer fold {fold}, which has "
+                f"{counted(len(split.training), 'sample')}: {error}"
+            ) from None
+        by_name |= {inner_split(fold, name): each for name, each in inside.items()}
+    return by_name, held_back
+
+
+def _as_folds(
+    plan: Mapping[str, Any], dataset: Dataset, classes: Array | None
+) -> Mapping[str, Any]:
+    """Return a plan of folds in the place of a hold-out, with groups or classes as the data has."""
+    if plan["method"] not in ("holdout", "folds"):
+        return plan
+    stratified = "kfold" if classes is None else "stratified"
+    return {**plan, "method": "group" if _has_groups(dataset) else stratified}
 
 
 def _check_measure(splits: Splits, dataset: Dataset, measure: str) -> None:
@@ -404,8 +504,7 @@ def _draw_confirming(
     each split.
     """
     if plan["method"] == "folds":
-        stratified = "kfold" if classes is None else "stratified"
-        plan = {**plan, "method": "group" if _has_groups(dataset) else stratified}
+        plan = _as_folds(plan, dataset, classes)
     plan = {**plan, "seed": derive_seed(_seed(plan), "confirm", plan["confirm_seed"])}
     drawn = _draw(dataset, held_back if len(held_back) else searched, classes, plan)
     also = searched if len(held_back) else searched[:0]
@@ -532,7 +631,7 @@ def check(splits: Splits, dataset: Dataset, method: str, held_back: Array | None
         _require(not shared.size, "groups stand in the test set and outside it")
     validated: dict[str, list[Array]] = {}
     for name, split in splits.by_name.items():
-        if name == FINAL:
+        if name == FINAL or outer_fold_of(name) not in (None, name):
             continue
         for rows, use in ((split.training, "train"), (split.validation, "validate")):
             _require(
@@ -546,7 +645,7 @@ def check(splits: Splits, dataset: Dataset, method: str, held_back: Array | None
         )
         used = np.union1d(split.training, split.validation)
         _require(not np.intersect1d(used, splits.test).size, f"{name}: test samples are used")
-        if held_back is not None and not name.startswith("c"):
+        if held_back is not None and name.startswith("r"):
             seen = np.intersect1d(used, held_back)
             _require(not seen.size, f"{name}: samples are used that are held back")
         if _keeps_groups(dataset, method):
@@ -562,10 +661,11 @@ def check(splits: Splits, dataset: Dataset, method: str, held_back: Array | None
             )
         if share_of(name) == 1:
             validated.setdefault(name.partition("f")[0], []).append(split.validation)
-    if method not in ("holdout", "forward"):
-        for repeat, parts in validated.items():
+    for repeat, parts in validated.items():
+        # Outer folds of a hold-out are folds.
+        if method != "forward" and (method != "holdout" or repeat.startswith("o")):
             expected = development
-            if held_back is not None and held_back.size:
+            if held_back is not None and held_back.size and not repeat.startswith("o"):
                 is_confirming = repeat.startswith("c")
                 expected = held_back if is_confirming else np.setdiff1d(development, held_back)
             _require(

@@ -17,6 +17,7 @@ from gridfold.plan.stage_file import read_catalogue
 from gridfold.requests import Conditions, FinalRequest, WantedConfiguration
 from gridfold.store.selection import Selection
 from gridfold.store.trials import TrialStore, TrialTask
+from gridfold.study.sections.outer import outer_fold_of
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,16 @@ class JobInputs:
             self.conditions.in_memory_mb,
             # Once for each configuration, whose models are alike on all splits.
             self.conditions.loadable
-            and trial.split == next((name for name in self.splits if name != FINAL), None),
+            and trial.split == next(filter(_is_of_search, self.splits), None),
             self.conditions.own_functions,
             self.conditions.positive_from,
             identity,
         )
+
+
+def _is_of_search(split: str) -> bool:
+    """Tell whether a split is one of the study's own search."""
+    return split != FINAL and outer_fold_of(split) is None
 
 
 def final_work(

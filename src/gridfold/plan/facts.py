@@ -97,7 +97,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
                 "splits": len(stage.splits),
                 "trials": stage.trials,
             }
-            for stage in plan.stages
+            for stage in plan.all_stages
         ],
         "trials": {"done": done, "total": total},
         "seconds": seconds_left(plan, states, correction),

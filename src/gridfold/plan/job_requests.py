@@ -9,7 +9,7 @@ from gridfold.canonical import case_id
 from gridfold.plan.budget import Limit
 from gridfold.plan.fingerprint import own_measures, training_code_digest
 from gridfold.plan.plan import Plan
-from gridfold.plan.stage_names import stage_of
+from gridfold.plan.stage_names import SCORE, stage_of, step_of
 from gridfold.plan.stages import confirming_plan, stopping_rule, training_fractions
 from gridfold.problems import Measure, asks_for_data, depends_on_threshold
 from gridfold.requests import (
@@ -24,6 +24,8 @@ from gridfold.requests import (
     DataRequest,
     FinalRequest,
     GateRequest,
+    NestedFold,
+    NestedRequest,
     NotebookRequest,
     RaceRules,
     Refinement,
@@ -81,8 +83,9 @@ class JobRequests:
         """Return what `make_splits` depends on."""
         study = self._study
         measure = study.problem.ranking_measure
+        outer = study.resampling.outer
         return SplitsRequest(
-            study.resampling.model_dump(),
+            study.resampling.model_dump(exclude={"outer"}),
             study.data.test_fraction,
             study.data.test_seed,
             study.problem.is_classification,
@@ -90,6 +93,7 @@ class JobRequests:
             confirming_plan(study),
             measure if Measure.of(measure).needs_two_values else None,
             tuple(inner_fractions(study.training, study.search)) or None,
+            None if outer is None else outer.model_dump(),
         )
 
     def audit(self) -> AuditRequest:
@@ -149,6 +153,10 @@ class JobRequests:
     def choice(self, name: str) -> ChoiceRequest:
         """Return what `choose` depends on, besides the stages before."""
         stage, study = self._plan.stage(name), self._study
+        base = step_of(name)
+        if base not in (name, SCORE):
+            # As in the study's own search, on the splits of an outer fold.
+            return replace(self.choice(base), stage=name, splits=stage.splits)
         drawn, refinement = self._plan.drawn(stage), None
         if name.startswith("refine"):
             refine = study.search.refine
@@ -167,6 +175,7 @@ class JobRequests:
             refinement,
             self._race_rules if stage.continues else None,
             stopping_rule(study) if stage.is_drawn and stage.sources else None,
+            (base == SCORE) or None,
         )
 
     def rungs(self) -> RungsRequest:
@@ -215,6 +224,25 @@ class JobRequests:
             self._race_rules,
             None if budget is None else str(Limit.of(budget)),
             tuple(plan.training_jobs) if plan.is_asynchronous else None,
+        )
+
+    def nested(self) -> NestedRequest:
+        """Return what `estimate_nested` depends on, besides tables and files of stages."""
+        plan, problem = self._plan, self._study.problem
+        return NestedRequest(
+            problem.ranking_measure,
+            self._study.report.confidence,
+            tuple(
+                NestedFold(
+                    fold.name,
+                    fold.score.slots[0],
+                    tuple(shard for stage in fold.search for shard in plan.shards_of(stage)),
+                )
+                for fold in plan.outer_folds
+            ),
+            problem.own_measures.get(problem.ranking_measure),
+            problem.other_threshold,
+            problem.further_measures or None,
         )
 
     def summary(self) -> SummaryRequest:

@@ -15,9 +15,10 @@ from gridfold.paths import StudyPaths
 from gridfold.plan.asynchronous import RungsJobs
 from gridfold.plan.cost import seconds_per_trial
 from gridfold.plan.loading import LoadedStudy, load_recorded, load_study
+from gridfold.plan.outer import OuterFold, folds_of
 from gridfold.plan.shards import DISTRIBUTED, SINGLE, Ledger, TrialKey, trials_per_job
 from gridfold.plan.stage_file import StageFile
-from gridfold.plan.stage_names import SLOT_PATTERN, stage_of
+from gridfold.plan.stage_names import SCORE, SLOT_PATTERN, stage_of, step_of
 from gridfold.plan.stages import (
     Stage,
     answering,
@@ -141,11 +142,15 @@ class Plan:
         kinds: dict[tuple[str, int], list[Configuration]] = {}
         for configuration in [] if stages[0].has_slots else configurations:
             kinds.setdefault(_backend_and_size(configuration), []).append(configuration)
+        # Apart from each other, so that no outer fold waits for another one.
+        searches = [splits, *(fold.search[0].splits for fold in folds_of(study, stages))]
         for (_, world_size), members in kinds.items():
-            trials = [TrialKey(c.id, split) for c in members for split in splits]
             mean = sum(seconds_per_trial(study, c) for c in members) / len(members)
-            size = trials_per_job(study.execution.trials_per_job, len(splits), len(trials), mean)
-            ledger = ledger.assign(trials, size, SINGLE if world_size == 1 else DISTRIBUTED)
+            count = len(members) * len(splits)
+            size = trials_per_job(study.execution.trials_per_job, len(splits), count, mean)
+            for names in searches:
+                trials = [TrialKey(c.id, split) for c in members for split in names]
+                ledger = ledger.assign(trials, size, SINGLE if world_size == 1 else DISTRIBUTED)
         return cls(
             study,
             replace(loaded.expansion, configurations=configurations),
@@ -207,6 +212,21 @@ class Plan:
         """Whether configurations race over the splits."""
         return self.study.search.race is not None
 
+    @cached_property
+    def outer_folds(self) -> tuple[OuterFold, ...]:
+        """The outer folds of a nested estimate; none without one."""
+        return folds_of(self.study, self.stages)
+
+    @property
+    def all_stages(self) -> list[Stage]:
+        """The stages of the search, and those of the outer folds."""
+        return list(self._stages_by_name.values())
+
+    @cached_property
+    def _stages_by_name(self) -> dict[str, Stage]:
+        outer = (stage for fold in self.outer_folds for stage in fold.stages)
+        return {stage.name: stage for stage in (*self.stages, *outer)}
+
     def stage(self, name: str) -> Stage:
         """Return the stage of that name.
 
@@ -215,13 +235,18 @@ class Plan:
         LookupError
             When the study has none.
         """
-        for stage in self.stages:
-            if stage.name == name:
-                return stage
-        raise LookupError(f"study {self.study.study} has no stage {name}")
+        try:
+            return self._stages_by_name[name]
+        except KeyError:
+            raise LookupError(f"study {self.study.study} has no stage {name}") from None
 
     def drawn(self, stage: Stage) -> StageFile | None:
         """Return the file of a stage whose configurations are drawn; None where scores choose."""
+        step = step_of(stage.name)
+        if step != stage.name:
+            # An outer fold begins with the same configurations.
+            known = None if step == SCORE else self.drawn(self.stage(step))
+            return known and replace(known, stage=stage.name, splits=stage.splits)
         for other, own in [] if self.is_tuned else dealt_out(self.stages, self.configurations):
             if other == stage:
                 return StageFile(stage.name, stage.splits, tuple(chosen(c, c.epochs) for c in own))
@@ -236,17 +261,38 @@ class Plan:
 
     @cached_property
     def shards(self) -> dict[str, tuple[TrialKey, ...]]:
-        """Jobs of the trials that are known beforehand."""
+        """Jobs of the trials that are known beforehand, outer folds left out."""
         return {} if self.stages[0].has_slots else self.ledger.serving(self.trials)
+
+    @cached_property
+    def outer_shards(self) -> dict[str, dict[str, tuple[TrialKey, ...]]]:
+        """The same of the first stage of each outer fold, by its name."""
+        if self.stages[0].has_slots:
+            return {}
+        return {
+            fold.search[0].name: self.ledger.serving(
+                TrialKey(c.id, split)
+                for c in self.configurations
+                for split in fold.search[0].splits
+            )
+            for fold in self.outer_folds
+        }
 
     def shards_of(self, stage: Stage) -> list[str]:
         """Return the training jobs of a stage."""
-        return stage.slots if stage.has_slots else list(self.shards)
+        return (
+            stage.slots if stage.has_slots else list(self.outer_shards.get(stage.name, self.shards))
+        )
+
+    @property
+    def search_shards(self) -> list[str]:
+        """The training jobs of the study's own search."""
+        return [shard for stage in self.stages for shard in self.shards_of(stage)]
 
     @property
     def all_shards(self) -> list[str]:
-        """The training jobs of the study."""
-        return [shard for stage in self.stages for shard in self.shards_of(stage)]
+        """The training jobs of the study, those of outer folds included."""
+        return [shard for stage in self.all_stages for shard in self.shards_of(stage)]
 
     @property
     def answering_stages(self) -> list[Stage]:
@@ -266,11 +312,11 @@ class Plan:
     @property
     def all_splits(self) -> list[str]:
         """The splits that trials of any stage use."""
-        return _unique(split for stage in self.stages for split in stage.splits)
+        return _unique(split for stage in self.all_stages for split in stage.splits)
 
     @property
     def stage_files(self) -> list[Path]:
-        """The files of all stages."""
+        """The files of all stages of the study's own search."""
         return [self.paths.stage(stage.name) for stage in self.stages]
 
     @property
@@ -295,7 +341,7 @@ class Plan:
 
     def deciding_file(self, shard: str) -> list[Path]:
         """Return the file that says which trials fall to a job, if it is a slot."""
-        return [] if shard in self.shards else [self.paths.stage(stage_of(shard))]
+        return [] if shard in self.ledger.shards else [self.paths.stage(stage_of(shard))]
 
     def members(self, shard: str) -> list[tuple[TrialKey, Configuration]]:
         """Return the wanted trials of a shard; those of earlier grids are left out."""

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 
+from gridfold.study.sections.outer import FOLD_PATTERN
+
 EXPLORE, MORE, RACE, CONFIRM = "explore", "more", "race", "confirm"
-STAGE_PATTERN = r"explore|more[0-9]+|race[0-9]+|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
+# In an outer fold, what trains the winner of its search as the final model is, and scores it.
+SCORE = "score"
+_STEP_PATTERN = r"explore|more[0-9]+|race[0-9]+|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
+STAGE_PATTERN = rf"(?:{FOLD_PATTERN}_)?(?:{_STEP_PATTERN})|{FOLD_PATTERN}_{SCORE}"
 SLOT_PATTERN = rf"(?:{STAGE_PATTERN})-[0-9]+"
 # Jobs that train whatever rung there is something to do in.
 _RUNGS = "rungs"
@@ -34,6 +39,10 @@ def is_race_round(stage: str) -> bool:
 
 def title_of(stage: str) -> str:
     """Return the name of a stage as people write it."""
+    fold = fold_of(stage)
+    if fold is not None:
+        step = title_of(step_of(stage))
+        return f"Outer fold {fold}, {step[0].lower()}{step[1:]}"
     rung = re.fullmatch(r"b([0-9]+)r([0-9]+)", stage)
     if rung:
         return f"Bracket {rung[1]}, rung {rung[2]}"
@@ -48,3 +57,19 @@ def stage_of(shard: str) -> str:
     """Return the name of the stage of a slot or shard; shards without one are of `explore`."""
     stage, dash, _ = shard.partition("-")
     return stage if dash else EXPLORE
+
+
+def in_fold(fold: str, step: str) -> str:
+    """Return the name of a stage of the search in an outer fold, as ``o0f1_explore``."""
+    return f"{fold}_{step}"
+
+
+def fold_of(stage: str) -> str | None:
+    """Return the outer fold of a stage; None for those of the study's own search."""
+    fold, line, _ = stage.partition("_")
+    return fold if line else None
+
+
+def step_of(stage: str) -> str:
+    """Return the name of a stage without its outer fold."""
+    return stage.rpartition("_")[2]

@@ -126,7 +126,7 @@ def confirming_plan(study: Study) -> dict[str, Any] | None:
     wanted = study.search.confirm
     if wanted is None:
         return None
-    plan: dict[str, Any] = study.resampling.model_dump()
+    plan: dict[str, Any] = study.resampling.model_dump(exclude={"outer"})
     if wanted.folds is not None:
         plan["folds"] = wanted.folds
         if plan["method"] == "holdout":

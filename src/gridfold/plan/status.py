@@ -16,7 +16,7 @@ from gridfold.plan.left_out import left_out_trials, reopened
 from gridfold.plan.plan import Plan
 from gridfold.plan.shards import TrialKey
 from gridfold.plan.stage_file import StageFile
-from gridfold.plan.stage_names import stage_of
+from gridfold.plan.stage_names import fold_of, stage_of
 from gridfold.plan.stages import Stage
 from gridfold.plan.stopping import StopDecision, last_decision
 from gridfold.requests import ChosenConfiguration, Request
@@ -69,12 +69,12 @@ class StageState:
 
 
 def stage_states(plan: Plan) -> list[StageState]:
-    """Return how far each stage of a search is."""
+    """Return how far each stage of a search is, and after them those of the outer folds."""
     states: list[StageState] = []
     is_other = has_other_data(plan)
     left_out = left_out_trials(plan)
     so_far = decided_so_far(plan)
-    for stage in plan.stages:
+    for stage in plan.all_stages:
         file = stage_file(plan, stage)
         if file is None and stage.name in so_far:
             file = so_far[stage.name]
@@ -152,9 +152,9 @@ class KnownConfiguration:
 def known_configurations(plan: Plan) -> list[KnownConfiguration]:
     """Return what is known of configurations, those found while the search ran included."""
     known = []
-    for stage in plan.stages:
+    for stage in plan.all_stages:
         file = stage_file(plan, stage)
-        title = stage.title if plan.is_staged else ""
+        title = stage.title if plan.is_staged or plan.outer_folds else ""
         if file is not None:
             known += [
                 KnownConfiguration(c, file.splits, stage.name, title) for c in file.configurations
@@ -195,7 +195,7 @@ def totals(states: Sequence[StageState]) -> tuple[int, int]:
 
 def most_trials(plan: Plan) -> int:
     """Return the trials that there are, or will be at most; nothing in the run store is read."""
-    files = ((stage, stage_file(plan, stage)) for stage in plan.stages)
+    files = ((stage, stage_file(plan, stage)) for stage in plan.all_stages)
     return sum(stage.trials if file is None else file.size for stage, file in files)
 
 
@@ -209,8 +209,8 @@ def finished_shards(plan: Plan) -> Mapping[str, int]:
 
 
 def _size(plan: Plan, shard: str) -> int:
-    if shard in plan.shards:
-        return len(plan.shards[shard])
+    if shard in plan.ledger.shards:
+        return len(plan.ledger.shards[shard])
     stage = plan.stage(stage_of(shard))
     file = stage_file(plan, stage)
     if file is None:
@@ -259,7 +259,8 @@ def state(plan: Plan) -> str:
         return "\n".join(filter(None, lines))
     done, total = totals(states)
     notices = filter(None, [stopping, change_notice(changed), *budget_lines(plan)])
-    lines = [*(status_map(states) if plan.is_staged else []), *notices]
+    has_stages = plan.is_staged or plan.outer_folds
+    lines = [*(status_map(states) if has_stages else []), *notices]
     if jobs := running_jobs(plan):
         labels = {c.id: c.label for c in plan.configurations}
         return "\n".join([*lines, progress_line(total, jobs.values(), labels)])
@@ -306,18 +307,25 @@ def answer_of(plan: Plan, states: Sequence[StageState], changed: Sequence[str]) 
 
 
 def status_map(states: list[StageState]) -> list[str]:
-    """Return a line for each stage: a bar of what is done, and what a stage waits for."""
-    titles = {state.stage.name: state.stage.title for state in states}
-    width = max(map(len, titles.values()), default=0)
-    lines = []
+    """Return a line for each stage: a bar of what is done, and what a stage waits for.
+
+    All stages of an outer fold have one line.
+    """
+    own = [state for state in states if fold_of(state.stage.name) is None]
+    folds: dict[str, list[StageState]] = {}
     for state in states:
+        if (fold := fold_of(state.stage.name)) is not None:
+            folds.setdefault(f"Outer fold {fold}", []).append(state)
+    titles = {state.stage.name: state.stage.title for state in own}
+    width = max(map(len, [*titles.values(), *folds]), default=0)
+    lines = []
+    for state in own:
         line = f"{state.stage.title:{width}}  "
         if state.decision and state.decision.stops and not state.total:
             line += "not needed"
         elif state.is_decided or state.done:
-            filled = round(_BAR * state.done / state.total) if state.total else _BAR
             about = "" if state.is_decided else "about "
-            line += f"{'#' * filled:.<{_BAR}}  {state.done}/{about}{state.total}"
+            line += f"{_bar(state.done, state.total)}  {state.done}/{about}{state.total}"
             if state.left_out:
                 line += f", {state.left_out} left out by the budget"
         elif state.stage.is_asynchronous:
@@ -328,7 +336,16 @@ def status_map(states: list[StageState]) -> list[str]:
         lines.append(line)
     if any(state.stage.is_asynchronous for state in states):
         lines.append("asynchronous: no rung waits for the one before")
+    for title, inside in folds.items():
+        done, total = totals(inside)
+        most = "" if all(state.is_decided for state in inside) else " at most"
+        lines.append(f"{title:{width}}  {_bar(done, total)}  {done}/{total}{most}")
     return lines
+
+
+def _bar(done: int, total: int) -> str:
+    filled = round(_BAR * done / total) if total else _BAR
+    return f"{'#' * filled:.<{_BAR}}"
 
 
 def answer(paths: StudyPaths) -> str:

@@ -51,6 +51,7 @@ def description(plan: Plan, cores: int | None, data: DataDescription | None = No
         f"  splits          {len(split_names(resampling))} ({resampling.method}, "
         f"{resampling.folds} folds x {resampling.repeats})",
         *(_stages(plan, correction) if plan.is_staged else _trials(plan, cores, correction)),
+        *_outer_folds(plan, correction),
         f"  estimate        {correction}",
         *fitting_lines(plan, time.time(), correction),
     ]
@@ -65,7 +66,7 @@ def description(plan: Plan, cores: int | None, data: DataDescription | None = No
 
 
 def seconds_left(plan: Plan, states: Sequence[StageState], correction: Correction) -> float:
-    """Return what is left to train costs on one worker, roughly; of later stages all.
+    """Return what is left to train costs on one worker, roughly; of stages and outer folds all.
 
     Parameters
     ----------
@@ -75,11 +76,12 @@ def seconds_left(plan: Plan, states: Sequence[StageState], correction: Correctio
     correction : Correction
         Of the estimates.
     """
+    nested = _seconds_of_outer_folds(plan)
     if plan.is_staged:
         seconds = sum(_seconds(plan.study, stage, plan.configurations) for stage in plan.stages)
     else:
         seconds = _seconds_of(plan, _remaining(plan, states[0]))
-    return correction.factor * seconds
+    return correction.factor * (seconds + nested)
 
 
 def _seconds_of(plan: Plan, trials: Iterable[TrialKey]) -> float:
@@ -118,6 +120,32 @@ def _stages(plan: Plan, correction: Correction) -> list[str]:
         *asynchronous_lines(plan.rungs_jobs),
         *schedule_lines(plan.study, plan.stages, plan.configurations, correction.factor),
     ]
+
+
+def _outer_folds(plan: Plan, correction: Correction) -> list[str]:
+    """Return what a nested estimate adds: the whole search in each outer fold."""
+    outer, folds = plan.study.resampling.outer, plan.outer_folds
+    if outer is None:
+        return []
+    trials = sum(fold.trials for fold in folds)
+    seconds = correction.factor * _seconds_of_outer_folds(plan)
+    jobs = sum(len(plan.shards_of(stage)) for fold in folds for stage in fold.stages)
+    return [
+        f"  outer folds     {len(folds)} ({outer.folds} folds x {outer.repeats}), in each the "
+        f"whole search once more and its winner: {len(folds) + 1} searches in all",
+        f"    of these      {'at most ' * plan.is_staged}{trials:,} more trials, in {jobs:,} jobs",
+        f"    their cost    {format_seconds(seconds)} on one worker",
+    ]
+
+
+def _seconds_of_outer_folds(plan: Plan) -> float:
+    outer = plan.study.resampling.outer
+    if outer is None:
+        return 0.0
+    stages = (stage for fold in plan.outer_folds for stage in fold.stages)
+    each = sum(_seconds(plan.study, stage, plan.configurations) for stage in stages)
+    # Each fold trains on its part of the samples.
+    return each * (1 - 1 / outer.folds)
 
 
 def schedule_lines(

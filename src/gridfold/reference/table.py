@@ -103,7 +103,7 @@ def _section(key: Key, path: str, schema: Schema, level: int) -> Iterator[str]:
     members = {member: list(keys_of(member, schema, key.members)) for member in key.members}
     first, *others = members.values()
     shared = [k for k in first if k.name == key.tag or all(_has(other, k) for other in others)]
-    yield _table(shared, path)
+    yield from _with_nested(shared, path, schema, level)
     for member, keys in members.items():
         own = [k for k in keys if not _has(shared, k) and k.name != key.tag]
         names = ", ".join(f"`{value}`" for value in tags(member, key.tag))

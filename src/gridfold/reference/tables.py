@@ -14,6 +14,7 @@ from gridfold.figures.misclassified import MISTAKE_COLUMNS
 from gridfold.figures.scaling import SCALING_COLUMNS
 from gridfold.problems import MEASURES, PROBLEM_KINDS, depends_on_threshold
 from gridfold.search.budget import LEFT_OUT_COLUMNS
+from gridfold.search.nested import NESTED_COLUMNS
 from gridfold.search.racing import RACE_COLUMNS
 from gridfold.search.tables import SEARCH_COLUMNS
 from gridfold.statistics.classes import CLASS_COLUMNS
@@ -151,6 +152,12 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
         "One row for each configuration of each stage that is not complete; only of a search with\n"
         "a [budget](searching.md#budget).",
         LEFT_OUT_COLUMNS,
+    ),
+    (
+        "`tables/nested.csv`, `tables/nested.parquet`",
+        "One row for each outer fold; only with\n"
+        "[`resampling.outer`](statistics.md#nested-cross-validation).",
+        (*NESTED_COLUMNS, _AXES, _MEASURES),
     ),
     (
         "`tables/scaling.csv`, `tables/scaling.parquet`",

@@ -24,6 +24,7 @@ from gridfold.statistics.finished import StudyResults
 from gridfold.statistics.result import Comparison
 from gridfold.store.chance import ChanceLevel
 from gridfold.store.model_card import ModelCard
+from gridfold.store.nested import NestedEstimate
 from gridfold.store.selection import Selection
 from gridfold.tables.trials import StudyTables, read_table
 
@@ -99,6 +100,10 @@ class ReportInput:
         :func:`gridfold.search.budget.left_out_table`, likewise.
     stopping : StopDecision, optional
         Why the search stopped or not, where the study lets it.
+    nested : NestedEstimate, optional
+        Where the study has outer folds.
+    outer_folds : DataFrame, optional
+        As of :func:`gridfold.search.nested.nested_table`, with `nested`.
     """
 
     request: ReportRequest
@@ -122,6 +127,8 @@ class ReportInput:
     budget: BudgetOutcome | None = None
     left_out: pd.DataFrame | None = None
     stopping: StopDecision | None = None
+    nested: NestedEstimate | None = None
+    outer_folds: pd.DataFrame | None = None
 
     @classmethod
     def read(
@@ -136,6 +143,7 @@ class ReportInput:
         with_baselines: bool,
         with_chance: bool,
         with_race: bool,
+        with_nested: bool,
     ) -> ReportInput:
         """Read what the report is written from.
 
@@ -157,6 +165,8 @@ class ReportInput:
             Whether it measures the chance level.
         with_race : bool
             Whether configurations race over the splits.
+        with_nested : bool
+            Whether it has outer folds.
         """
         found = StudyResults.read(paths)
         has_budget = request.study["search"].get("budget") is not None
@@ -182,6 +192,8 @@ class ReportInput:
             budget=BudgetOutcome.read(paths) if has_budget else None,
             left_out=read_table(paths.table("left_out")) if has_budget else None,
             stopping=last_decision(StageFile.read(file).decision for file in stages),
+            nested=NestedEstimate.read(paths.nested) if with_nested else None,
+            outer_folds=read_table(paths.table("nested")) if with_nested else None,
         )
 
     @property

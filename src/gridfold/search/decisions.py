@@ -13,6 +13,7 @@ from gridfold.plan.stages import chosen
 from gridfold.requests import ChoiceRequest, ChosenConfiguration, Refinement, Settings
 from gridfold.search import stopping
 from gridfold.search.neighbours import neighbourhood
+from gridfold.search.nested import winner_of_fold
 from gridfold.search.racing import next_round
 from gridfold.search.ranking import ranked
 from gridfold.space.space import Space
@@ -33,6 +34,8 @@ def choose(request: ChoiceRequest, files: Sequence[StageFile], trials: Sequence[
     """
     if request.drawn is not None and request.stopping is None:
         return StageFile(request.stage, request.splits, request.drawn)
+    if request.is_score:
+        return winner_of_fold(request, files, trials)
     known = pd.concat([read_table(table) for table in trials], ignore_index=True)
     if request.drawn is not None and request.stopping is not None:
         decision = stopping.decided(request.stopping, request.measure, files, known)

@@ -132,8 +132,8 @@ def estimate_selection(
     """
     mean = float(selected.defined.mean()) if len(selected.defined) else math.nan
     measure = scorer.measure
-    worth = _worth(scorer, targets, selected.samples)
-    plain = _interval(measure, mean, selected, worth, confidence)
+    worth = worth_of(scorer, targets, selected.samples)
+    plain = interval_of_mean(measure, mean, selected, worth, confidence)
     if len(compared.ids) < 2 and explored is None:
         return SelectionFacts.without(
             "With one complete configuration nothing was selected.", *plain
@@ -163,7 +163,7 @@ def estimate_selection(
     optimism = max(0.0, drawn)
     low, high = Measure.of(measure).range
     corrected = min(max(mean - sign * optimism, low), high)
-    ends = _interval(measure, corrected, selected, worth, confidence)
+    ends = interval_of_mean(measure, corrected, selected, worth, confidence)
     if ends == (None, None):
         ends = luck.interval(corrected, confidence, measure)
     shares = np.zeros(0) if last is None else np.bincount(last.winners) / len(last.winners)
@@ -186,7 +186,7 @@ def estimate_selection(
 _Ends = tuple[float | None, float | None]
 
 
-def _worth(scorer: Scorer, targets: Array, samples: int) -> float:
+def worth_of(scorer: Scorer, targets: Array, samples: int) -> float:
     """Return how many independent samples a score is worth at most that is a share of them.
 
     Measures of classes rest on the rarest one.
@@ -196,7 +196,7 @@ def _worth(scorer: Scorer, targets: Array, samples: int) -> float:
     return float(np.unique(targets, return_counts=True)[1].min() / len(targets) * samples)
 
 
-def _interval(
+def interval_of_mean(
     measure: str, score: float, selected: Selected, worth: float, confidence: float
 ) -> _Ends:
     """Return the interval of a mean over splits, within the range of the measure."""

@@ -289,6 +289,21 @@ def collect(
     ValueError
         When a trial is missing.
     """
+    trials = stage_trials(file, trial_files)
+    epochs = pd.concat([read_table(f) for f in epoch_files], ignore_index=True)
+    epochs = epochs.drop_duplicates(["config_id", "split", "epoch"], keep="last")
+    epochs = trials[["config_id", "split"]].merge(epochs, on=["config_id", "split"], how="inner")
+    return trials, epochs
+
+
+def stage_trials(file: StageFile, trial_files: Sequence[Path]) -> pd.DataFrame:
+    """Return the trials of a stage, as :func:`collect` does, from tables that hold others, too.
+
+    Raises
+    ------
+    ValueError
+        When a trial is missing.
+    """
     order = pd.DataFrame(
         [
             {
@@ -311,13 +326,9 @@ def collect(
     lost = trials[trials["status"].isna()]
     if len(lost):
         raise ValueError(f"{len(lost)} trials are in no shard table, the first: {lost.iloc[0]}")
-    epochs = pd.concat([read_table(f) for f in epoch_files], ignore_index=True)
-    epochs = epochs.drop_duplicates(["config_id", "split", "epoch"], keep="last")
-    keys = wanted[["config_id", "split"]]
-    epochs = keys.merge(epochs, on=["config_id", "split"], how="inner")
     leading = ["config_id", "split", "label", "model"]
     rest = [column for column in trials.columns if column not in leading]
-    return trials[leading + rest], epochs
+    return trials[leading + rest]
 
 
 def predictions_of(config_id: str, files: Sequence[Path]) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from gridfold.report.tables import (
 )
 from gridfold.statistics.result import Comparison, ComparisonFacts
 from gridfold.store.model_card import ModelCard
+from gridfold.store.nested import NestedEstimate
 from gridfold.store.selection import Selection
 from gridfold.wording import (
     MISSING,
@@ -49,7 +50,7 @@ def comparison(study: ReportInput) -> ReportSection | None:
     search = study.explored
     judged = len(found.comparisons if search is None else search.configurations)
     content = {
-        "estimates": _estimates(found.facts, study.best, study.card),
+        "estimates": _estimates(found.facts, study.best, study.card, study.nested),
         "sentences": [
             *_selection(found, study.best),
             *_significance(found),
@@ -72,8 +73,13 @@ def comparison(study: ReportInput) -> ReportSection | None:
     return ReportSection("comparison", "Comparison", "How sure is the choice?", content)
 
 
-def _estimates(facts: ComparisonFacts, best: Selection, card: ModelCard) -> Table:
-    """Return the winner's score with and without the luck of the selection, and on the test set."""
+def _estimates(
+    facts: ComparisonFacts, best: Selection, card: ModelCard, nested: NestedEstimate | None
+) -> Table:
+    """Return the winner's score with and without the luck of the selection, and on the test set.
+
+    Beside them that of search and training together, where the study has outer folds.
+    """
     places, selection, test = best.decimals, facts.selection, card.test
     name = measure_name(best.measure)
 
@@ -98,6 +104,11 @@ def _estimates(facts: ComparisonFacts, best: Selection, card: ModelCard) -> Tabl
                 f"{counted(selection.resamples, 'bootstrap sample')} of "
                 f"{counted(selection.samples, 'sample')}",
             )
+        )
+    if nested is not None and nested.score is not None:
+        basis = f"the whole search and its winner in each of {counted(nested.folds, 'outer fold')}"
+        rows.append(
+            row("Search and training, nested", nested.score, nested.low, nested.high, basis)
         )
     if test:
         basis = f"{counted(test.samples, 'sample')}, scored once"

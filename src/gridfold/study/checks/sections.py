@@ -13,6 +13,7 @@ from gridfold.study.checks.model import (
     model_problems,
     model_training_problems,
 )
+from gridfold.study.checks.outer import outer_problems
 from gridfold.study.checks.problem import (
     measure_problems,
     monitor_problems,
@@ -62,6 +63,7 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
         (("training", "search"), tuner_training_problems),
         (("model", "search"), tuner_model_problems),
         (("search", "training", "resampling"), stage_problems),
+        (("search", "training", "resampling"), outer_problems),
     ):
         if all(name in sections for name in needed):
             yield from check(*(sections[name] for name in needed))

@@ -12,6 +12,7 @@ from gridfold.study.sections.base import (
     NonNegativeInt,
     Section,
 )
+from gridfold.study.sections.outer import Outer
 
 # Of all repeats together.
 MOST_SPLITS = 100_000
@@ -28,6 +29,7 @@ class _Plan(Section):
         1, description="Repetitions with new random splits."
     )
     seed: NonNegativeInt = Field(0, description="Seed of the splits.")
+    outer: Outer | None = Field(None, description=Outer.__doc__)
 
     @model_validator(mode="after")
     def _splits_can_be_held(self) -> Self:
@@ -89,6 +91,7 @@ class _Ordered(Section):
         description="Steps in time that are left out between training and validation, and before "
         "the test set, besides what windows cover.",
     )
+    outer: Outer | None = Field(None, description=Outer.__doc__)
 
     @property
     def repeats(self) -> int:

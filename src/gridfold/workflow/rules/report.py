@@ -24,5 +24,6 @@ def run(job: RuleJob) -> None:
         with_baselines=bool(job.inputs["baselines"]),
         with_chance=bool(job.inputs["chance"]),
         with_race=bool(job.inputs["race"]),
+        with_nested=bool(job.inputs["nested"]),
     )
     write_text(html, render(study))
