@@ -84,7 +84,7 @@ rule tune:
         study=STUDY_ARGUMENTS,
         on_node=TUNER_PLACEMENT.processes_on_node,
     message:
-        "Searching with Keras Tuner"
+        f"Searching with {PLAN.tuner_title}"
     shell:
         "{params.python} {params.script} {params.study} --launcher={resources.launcher:q} --log {log}"
         " --threads {threads} --remote {resources.remote} --on-node {params.on_node}"

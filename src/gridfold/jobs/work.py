@@ -82,7 +82,13 @@ class JobInputs:
             fingerprint["threshold"] = conditions.threshold
         own_code = {name: own.code for name, own in (conditions.own_measures or {}).items()}
         store = TrialStore(
-            folder, self.paths.set_aside, fingerprint, own_code, conditions.positive_from
+            folder,
+            self.paths.set_aside,
+            fingerprint,
+            own_code,
+            conditions.positive_from,
+            # The final model has no validation part to predict.
+            () if trial.split == FINAL else conditions.costs or (),
         )
         store.open()
         return Work(self.task(trial, wanted, folder, store.identity), store)
@@ -109,6 +115,7 @@ class JobInputs:
             self.conditions.own_functions,
             self.conditions.positive_from,
             identity,
+            () if trial.split == FINAL else self.conditions.costs or (),
         )
 
 

@@ -22,9 +22,9 @@ from gridfold.requests import ChosenConfiguration
 from gridfold.space.hyperband import schedule
 from gridfold.space.space import Configuration
 from gridfold.study import Study
+from gridfold.study.sections.optuna_sampler import TunerStrategy
 from gridfold.study.sections.resampling import reduced, split_names
 from gridfold.study.sections.search import HyperbandStrategy
-from gridfold.study.sections.tuner import KerasTunerStrategy
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def stages_of(study: Study, configurations: Iterable[Configuration]) -> tuple[St
 def _exploring(study: Study, drawn: int, seconds: float) -> list[Stage]:
     """Return the stages of the strategy itself."""
     search, strategy = study.search, study.search.strategy
-    if isinstance(strategy, KerasTunerStrategy):
+    if isinstance(strategy, TunerStrategy):
         return [_tuned_stage(study, seconds, strategy)]
     if not isinstance(strategy, HyperbandStrategy):
         return [_stage(study, seconds, EXPLORE, drawn, search.explore, ())]
@@ -267,7 +267,7 @@ def _stage(
     )
 
 
-def _tuned_stage(study: Study, seconds: float, tuner: KerasTunerStrategy) -> Stage:
+def _tuned_stage(study: Study, seconds: float, tuner: TunerStrategy) -> Stage:
     """Return the stage in which a tuner explores, in one job."""
     most = most_configurations(study, tuner)
     stage = _stage(study, seconds, EXPLORE, most, study.search.explore, ())

@@ -86,6 +86,9 @@ class ReportInput:
         As of :func:`gridfold.baselines.comparison.compare_baselines`, where the study wants some.
     chance : ChanceLevel, optional
         Where the study measures it.
+    pareto : DataFrame, optional
+        As of :func:`gridfold.statistics.front.pareto_table`, of a study with several objectives,
+        constraints, or a rule that selects.
     """
 
     request: ReportRequest
@@ -105,6 +108,7 @@ class ReportInput:
     audit: Audit | None = None
     baselines: pd.DataFrame | None = None
     chance: ChanceLevel | None = None
+    pareto: pd.DataFrame | None = None
 
     @classmethod
     def read(
@@ -154,6 +158,7 @@ class ReportInput:
             audit=Audit.read(paths.audit),
             baselines=read_table(paths.table("baselines")) if with_baselines else None,
             chance=ChanceLevel.read(paths.chance) if with_chance else None,
+            pareto=None if request.objectives is None else read_table(paths.table("pareto")),
         )
 
     @property

@@ -13,6 +13,7 @@ from gridfold.plan.stages import chosen
 from gridfold.requests import ChoiceRequest, ChosenConfiguration, Refinement, Settings
 from gridfold.search.neighbours import neighbourhood
 from gridfold.search.ranking import ranked
+from gridfold.search.wishes import by_objectives
 from gridfold.space.space import Space
 from gridfold.study.request import study_of
 from gridfold.tables.trials import read_table
@@ -33,6 +34,8 @@ def choose(request: ChoiceRequest, files: Sequence[StageFile], trials: Sequence[
         return StageFile(request.stage, request.splits, request.drawn)
     known = pd.concat([read_table(table) for table in trials], ignore_index=True)
     best = ranked(files, known, request.measure)
+    if request.objectives is not None:
+        best = by_objectives(best, files, known, request.objectives, request.stage)
     if request.refinement is None:
         going_on = best[: request.most]
         configurations = [replace(c, epochs=_epochs(request, c.settings)) for c in going_on]

@@ -7,15 +7,23 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from gridfold.objectives import BEST
 from gridfold.problems import Measure
-from gridfold.requests import SummaryRequest
+from gridfold.requests import Objectives, SummaryRequest
+from gridfold.statistics.front import means_of, selected_first, violations
 from gridfold.statistics.intervals import mean_interval, rounding_variance
 from gridfold.statistics.scored import Scored
 from gridfold.store.selection import Selection
 from gridfold.tables.trials import USAGE_COLUMNS, Column, all_measures, axis_columns
 
 CONFIGURATION_COLUMNS = (
-    Column("rank", "int", "", "1 is best by the mean of the ranking measure; failed ones last"),
+    Column(
+        "rank",
+        "int",
+        "",
+        "1 is the selected one; by the mean of the ranking measure, if no rule of the study selects "
+        "another one first; failed ones last",
+    ),
     Column("config_id", "string", "", "Configuration"),
     Column("label", "string", "", "Its axis values in one line"),
     Column("model", "string", "", "Model family"),
@@ -39,6 +47,13 @@ CONFIGURATION_COLUMNS = (
         "bool",
         "",
         "Whether it may be the best one, as in comparisons.csv; never where trials failed",
+    ),
+    Column(
+        "within_constraints",
+        "bool",
+        "",
+        "Whether it satisfies `search.constraints`; only of a study with objectives, constraints "
+        "or a rule of its own. Others come last and are compared with none",
     ),
     Column("n_splits", "int", "", "Splits with a score"),
     Column("n_failed", "int", "", "Trials that failed"),
@@ -99,7 +114,29 @@ def summarise(trials: pd.DataFrame, request: SummaryRequest) -> pd.DataFrame:
         rows.append(row | scores_over_splits(good, measures, request.confidence))
     # Whole numbers stay whole although configurations without this axis have none.
     table = pd.DataFrame(rows).astype({axis: trials[axis].dtype for axis in axes})
+    if request.objectives is not None:
+        return _weighed(table, trials, request, request.objectives)
     return _compared(_ranked(table, measure), trials, request)
+
+
+def _weighed(
+    table: pd.DataFrame, trials: pd.DataFrame, request: SummaryRequest, objectives: Objectives
+) -> pd.DataFrame:
+    """Return the table with the selected configuration first, where more than a mean selects it."""
+    means = means_of(trials, objectives.looked_at)
+    missed = violations(means, objectives)
+    place = list(table.columns).index("n_splits")
+    within = table["config_id"].map(missed == "").astype(bool)
+    table.insert(place, "within_constraints", within)
+    ranked = _compared(_ranked(table, request.measure), trials, request)
+    if objectives.rule == BEST:
+        return ranked
+    candidates = ranked[ranked["within_constraints"] & (ranked["n_failed"] == 0)]
+    order = selected_first(candidates, means, objectives)
+    others = [i for i in ranked["config_id"].astype(str) if i not in set(order)]
+    # In the order that was found, each row compared with the selected one.
+    by_id = table.set_index("config_id").loc[[*order, *others]].reset_index()
+    return _compared(_numbered(by_id[table.columns.tolist()]), trials, request)
 
 
 def scores_over_splits(
@@ -146,17 +183,24 @@ def _cost(trials: pd.DataFrame) -> dict[str, float]:
 def _ranked(table: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Sort best first; configurations that lost trials come after all complete ones.
 
-    A mean over the splits that happened to survive is not comparable with a mean over all.
+    A mean over the splits that happened to survive is not comparable with a mean over all. What
+    does not satisfy the constraints of a study comes last.
     """
-    table = table.assign(_incomplete=table["n_failed"] > 0)
+    out = ~table["within_constraints"] if "within_constraints" in table else False
+    table = table.assign(_out=out, _incomplete=table["n_failed"] > 0)
     table = table.sort_values(
-        ["_incomplete", f"{measure}_mean"],
-        ascending=[True, Measure.of(measure).lower_is_better],
+        ["_out", "_incomplete", f"{measure}_mean"],
+        ascending=[True, True, Measure.of(measure).lower_is_better],
         kind="stable",
         na_position="last",
-    ).drop(columns="_incomplete")
+    ).drop(columns=["_out", "_incomplete"])
+    return _numbered(table)
+
+
+def _numbered(table: pd.DataFrame) -> pd.DataFrame:
+    table = table.reset_index(drop=True)
     table.insert(0, "rank", np.arange(1, len(table) + 1))
-    return table.reset_index(drop=True)
+    return table
 
 
 def _compared(table: pd.DataFrame, trials: pd.DataFrame, request: SummaryRequest) -> pd.DataFrame:

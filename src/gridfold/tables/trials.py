@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gridfold.plan.stage_file import StageFile
     from gridfold.store.trials import TrialResult, TrialStore
 
+from gridfold.objectives import COSTS
 from gridfold.problems import MEASURES, PROBLEM_KINDS, is_own_measure
 from gridfold.store.records import intact
 from gridfold.tables.spreadsheets import csv_text
@@ -83,6 +84,12 @@ USAGE_COLUMNS = (
     "gpu_busy",
     "gpu_memory_mb",
     "gpu_tensors_mb",
+)
+# Only of a study whose objectives or constraints ask for them.
+COST_COLUMNS = tuple(
+    Column(cost.column, "int" if name == "parameters" else "float", cost.unit, cost.meaning)
+    for name, cost in COSTS.items()
+    if cost.is_measured
 )
 # What `collect` adds, with one column for each axis (`mlp.units`) after them.
 STUDY_COLUMNS = (
@@ -212,6 +219,7 @@ def write_shard(
                 "fit_seconds": result.fit_seconds,
                 "seconds": result.seconds,
                 **_usage(result),
+                **{COSTS[name].column: value for name, value in result.costs.items()},
                 **result.scores,
             }
         )

@@ -40,9 +40,9 @@ from gridfold.store.locks import Heartbeat
 from gridfold.store.progress import JobProgress, ProgressFile
 from gridfold.store.trials import DIVERGED, TrialResult
 from gridfold.study.monitors import monitors
-from gridfold.study.objectives import chosen_objectives
+from gridfold.study.objectives import chosen_objectives, looked_at_objectives, objectives_of
 from gridfold.study.request import study_of
-from gridfold.study.sections.tuner import KerasTunerStrategy
+from gridfold.study.sections.optuna_sampler import OptunaStrategy, TunerStrategy
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ _EPOCHS = "tuner/epochs"
 # What a search may be continued with in other numbers: how long, and by whom.
 _NOT_IN_FINGERPRINT = {
     "max_trials",
+    "n",
     "hyperband_iterations",
     "max_retries_per_trial",
     "max_consecutive_failed_trials",
@@ -106,13 +107,13 @@ class TuningStudy:
         self.paths = paths
         self.study = study_of(request.study)
         strategy = self.study.search.strategy
-        assert isinstance(strategy, KerasTunerStrategy)
+        assert isinstance(strategy, TunerStrategy)
         self.strategy = strategy
         training = self.study.training
         self.epochs = training.epochs
         explore = self.study.search.explore
         self._own_epochs = explore.epochs if explore else None
-        if strategy.tuner == "hyperband":
+        if not isinstance(strategy, OptunaStrategy) and strategy.tuner == "hyperband":
             self.epochs = strategy.max_epochs or training.epochs
             # What spans the training, a schedule of the learning rate, spans the longest.
             training = training.model_copy(update={"epochs": self.epochs})
@@ -122,7 +123,12 @@ class TuningStudy:
             ),
             as_grid=strategy.tuner == "grid",
         )
-        self.objectives = chosen_objectives(strategy.objectives, self.study.problem)
+        self.wanted = objectives_of(self.study.problem, self.study.search)
+        self.objectives = (
+            looked_at_objectives(self.study.problem, self.study.search)
+            if isinstance(strategy, OptunaStrategy)
+            else chosen_objectives(strategy.objectives, self.study.problem)
+        )
         self.starts = [self.space.values_of(start) for start in request.starts]
 
     @property
@@ -151,7 +157,11 @@ class TuningStudy:
     def fingerprint(self) -> dict[str, str]:
         """Return what the scores of a search depend on, one digest for each part."""
         strategy = self.strategy.model_dump(exclude=_NOT_IN_FINGERPRINT)
-        search = self.study.search.model_dump(mode="json", exclude={"strategy"})
+        # By which rule one is selected changes nothing here; other tuners have their own objective.
+        others = {"strategy", "select"}
+        if not isinstance(self.strategy, OptunaStrategy):
+            others |= {"objectives", "constraints"}
+        search = self.study.search.model_dump(mode="json", exclude=others)
         parts = {
             "strategy": {**strategy, "epochs": self.epochs},
             "space": search,
