@@ -67,9 +67,11 @@ def _draw_pair(
     many = rasterise_many(len(table))
     axes.plot(out[other], out[first], "x", color=GREY, ms=6, label="constraint", **many)
     axes.plot(behind[other], behind[first], "o", color=GREY, ms=5, alpha=0.7, **many)
-    # Of more than two objectives, the front is no line in a panel.
+    # Of more than two objectives, the front is no line in a panel; of two, between its points is
+    # what the better one of them reaches.
     line = "o-" if len(objectives.names) == 2 and other in objectives.names else "o"
-    axes.plot(front[other], front[first], line, color=BLUE, ms=7, lw=1.2, zorder=3)
+    steps = "steps-post" if sign_of(other) < 0 else "steps-pre"
+    axes.plot(front[other], front[first], line, ds=steps, color=BLUE, ms=7, lw=1.2, zorder=3)
     chosen = table[table["selected"] & table["within_constraints"]]
     axes.plot(chosen[other], chosen[first], "o", mfc="none", mec=VERMILLION, mew=2, ms=13, zorder=4)
     for constraint in objectives.constraints:

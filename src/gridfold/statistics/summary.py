@@ -21,8 +21,8 @@ CONFIGURATION_COLUMNS = (
         "rank",
         "int",
         "",
-        "1 is the selected one; by the mean of the ranking measure, if no rule of the study selects "
-        "another one first; failed ones last",
+        "1 is the selected one: the best by the mean of the ranking measure, unless a rule of the "
+        "study selects another one; failed ones last",
     ),
     Column("config_id", "string", "", "Configuration"),
     Column("label", "string", "", "Its axis values in one line"),
@@ -48,13 +48,6 @@ CONFIGURATION_COLUMNS = (
         "",
         "Whether it may be the best one, as in comparisons.csv; never where trials failed",
     ),
-    Column(
-        "within_constraints",
-        "bool",
-        "",
-        "Whether it satisfies `search.constraints`; only of a study with objectives, constraints "
-        "or a rule of its own. Others come last and are compared with none",
-    ),
     Column("n_splits", "int", "", "Splits with a score"),
     Column("n_failed", "int", "", "Trials that failed"),
     Column("epochs_mean", "float", "epochs", "Mean of the epochs that were trained"),
@@ -68,6 +61,17 @@ CONFIGURATION_COLUMNS = (
     Column("memory_mb", "float", "MB", "Most memory of any trial (peak RSS)"),
     Column("gpu_busy", "float", "", "Mean fraction of time in which the GPU computed (NVML)"),
 )
+
+WISH_COLUMNS = (
+    Column(
+        "within_constraints",
+        "bool",
+        "",
+        "Whether it satisfies `search.constraints`; others come last and are compared with none. "
+        "Only of a study with objectives, constraints or a rule that selects",
+    ),
+)
+"""Before the number of splits."""
 
 
 def summarise(trials: pd.DataFrame, request: SummaryRequest) -> pd.DataFrame:
@@ -230,7 +234,7 @@ _COMPARED = ("difference_error", "difference_low", "difference_high")
 
 
 def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> Selection:
-    """Return the selected configuration: the best mean of the ranking measure.
+    """Return the selected configuration: the first one, mostly by the mean of the ranking measure.
 
     Parameters
     ----------
@@ -245,7 +249,7 @@ def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> Sele
     ValueError
         When no configuration has a score.
     """
-    best, measure = table.iloc[0], request.measure
+    best, measure, wanted = table.iloc[0], request.measure, request.objectives
     if np.isnan(best[f"{measure}_mean"]):
         raise ValueError(f"no trial of the study has a score ({measure}); see trials.csv")
     return Selection(
@@ -263,6 +267,10 @@ def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> Sele
         configurations=len(table),
         tried=tried if tried > len(table) else None,
         may_be_best=int(table["may_be_best"].sum()),
+        rule=wanted.rule if wanted is not None and wanted.rule != BEST else None,
+        allowed=int(table["within_constraints"].sum())
+        if wanted is not None and wanted.constraints
+        else None,
     )
 
 

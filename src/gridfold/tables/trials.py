@@ -87,7 +87,12 @@ USAGE_COLUMNS = (
 )
 # Only of a study whose objectives or constraints ask for them.
 COST_COLUMNS = tuple(
-    Column(cost.column, "int" if name == "parameters" else "float", cost.unit, cost.meaning)
+    Column(
+        cost.column,
+        "int" if name == "parameters" else "float",
+        cost.unit,
+        f"{cost.meaning}; where a study asks for it",
+    )
     for name, cost in COSTS.items()
     if cost.is_measured
 )

@@ -1,4 +1,4 @@
-"""The job of the rule `tune` searches with Keras Tuner or Optuna, in one process or with workers."""
+"""The job of the rule `tune` searches with Keras Tuner or Optuna, with workers or alone."""
 
 from __future__ import annotations
 

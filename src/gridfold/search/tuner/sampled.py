@@ -402,7 +402,7 @@ class _quiet(warnings.catch_warnings):  # noqa: N801
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
 
-# -- the journal -------------------------------------------------------------------------------------
+# -- the journal -----------------------------------------------------------------------------
 
 
 def open_sampled(study: TuningStudy) -> OptunaOracle:

@@ -124,7 +124,7 @@ class TuningSpace:
         return _ordered([*map(self._entry, self.parameters.values())], ())
 
     def has_order(self, name: str) -> bool:
-        """Tell whether the values of a hyperparameter lie in an order: numbers, not of a `choice`."""
+        """Tell whether the values of a hyperparameter have an order: numbers, not of a `choice`."""
         parameter = self.parameters[name]
         if parameter.interval is not None:
             return True

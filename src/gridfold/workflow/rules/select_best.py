@@ -22,7 +22,7 @@ def run(job: RuleJob) -> None:
     found = trials.read_table(job.input("trials"))
     if request.objectives is not None:
         require_candidate(found, configurations, request.objectives)
-    summary = SummaryRequest(request.measure, request.confidence)
+    summary = SummaryRequest(request.measure, request.confidence, request.objectives)
     # First, since it says so where nothing has a score.
     selection = select(configurations, summary, tried)
     estimate = estimate_of_study(
