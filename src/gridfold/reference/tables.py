@@ -82,9 +82,8 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
     ),
     (
         "`tables/pareto.csv`, `tables/pareto.parquet`",
-        "One row for each configuration of a study with\n"
-        "[several objectives](searching.md#several-objectives), constraints or a rule that selects;\n"
-        "the selected one first.",
+        "One row for each configuration, the selected one first; only of a study with\n"
+        "[several objectives](searching.md#several-objectives), constraints or a rule.",
         PARETO_COLUMNS,
     ),
     (

@@ -16,8 +16,8 @@ from gridfold.study.sections.optuna_sampler import OptunaStrategy
 
 _SEARCH: KeyPath = ("search",)
 _SAMPLER: KeyPath = ("search", "strategy", "sampler")
-# What samplers import that this project does not install.
-_PACKAGES = {"gp": "torch", "cmaes": "cmaes"}
+# What samplers import that this project does not install: it would take a gigabyte.
+_PACKAGES = {"gp": "torch"}
 
 
 def wish_problems(problem: Any, training: Any, search: Any) -> Iterator[Problem]:

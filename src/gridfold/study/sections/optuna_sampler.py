@@ -29,7 +29,7 @@ class OptunaStrategy(Section):
         "tpe",
         description="`tpe` (tree-structured Parzen estimator; Bergstra et al., 2011), `nsga2` "
         "(Deb et al., 2002), `nsga3`, `gp` (Gaussian process; needs PyTorch), `cmaes` (CMA-ES, "
-        "Hansen & Ostermeier, 2001; needs the package `cmaes`), `qmc` (Sobol points) or `random`.",
+        "Hansen & Ostermeier, 2001), `qmc` (Sobol points) or `random`.",
     )
     n: TrialCount = Field(description="Number of configurations.")
     seed: NonNegativeInt = Field(0, description="Seed of the sampler.")

@@ -310,7 +310,7 @@ def test_a_search_that_was_killed_tries_what_it_would_have_tried(tmp_path: Path)
     undisturbed = sampled(tmp_path / "whole", n=6)
     searched(undisturbed)
     study = sampled(tmp_path / "killed", n=6)
-    plan = Plan.load([tmp_path / "killed" / "study.yaml"], results=tmp_path / "killed" / "results")
+    plan = Plan.load([tmp_path / "killed" / "tiny.yaml"], results=tmp_path / "killed" / "results")
     process = start_search(study, JobRequests(plan).tune().text())
     wait_until(lambda: len(list(study.paths.root.glob("runs/*/*/result-*.json"))) >= 3)
     kill(process)
@@ -321,10 +321,10 @@ def test_a_search_that_was_killed_tries_what_it_would_have_tried(tmp_path: Path)
     assert all(file.stat().st_mtime_ns == when for file, when in done.items())
 
 
-@pytest.mark.parametrize(("sampler", "package"), [("gp", "torch"), ("cmaes", "cmaes")])
-def test_samplers_with_packages_of_their_own(tmp_path: Path, sampler: str, package: str) -> None:
-    if importlib.util.find_spec(package) is None:
-        pytest.skip(f"the package {package} is not installed")
+@pytest.mark.parametrize("sampler", ["gp", "cmaes"])
+def test_samplers_of_numbers_alone(tmp_path: Path, sampler: str) -> None:
+    if sampler == "gp" and importlib.util.find_spec("torch") is None:
+        pytest.skip("the package torch is not installed")
     space = {**UNITS, "training.learning_rate": SPACE["training.learning_rate"]}
     whole = played(open_sampled(sampled(tmp_path / "whole", sampler=sampler, space=space)))
     study = sampled(tmp_path / "parts", sampler=sampler, space=space)
