@@ -87,13 +87,8 @@ USAGE_COLUMNS = (
 )
 # Only of a study whose objectives or constraints ask for them.
 COST_COLUMNS = tuple(
-    Column(
-        cost.column,
-        "int" if name == "parameters" else "float",
-        cost.unit,
-        f"{cost.meaning}; where a study asks for it",
-    )
-    for name, cost in COSTS.items()
+    Column(cost.column, "float", cost.unit, f"{cost.meaning}; where a study asks for it")
+    for cost in COSTS.values()
     if cost.is_measured
 )
 # What `collect` adds, with one column for each axis (`mlp.units`) after them.

@@ -250,8 +250,8 @@ class Search(Section):
     constraints: dict[str, Limit] = Field(
         default_factory=dict,
         max_length=10,
-        description="What a configuration must satisfy to be selected, by the same names: "
-        "`parameters: {at_most: 100000}`.",
+        description="What a configuration must satisfy to be selected, by the same names, each "
+        "`at_most`, `at_least` or both: `parameters: {at_most: 100000}`.",
     )
     select: Select | None = Field(None, description=Select.__doc__)
 
