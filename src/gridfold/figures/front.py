@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from gridfold.figures.style import (
     BLUE,
@@ -42,15 +43,16 @@ def draw_front(table: pd.DataFrame, objectives: Objectives) -> Drawing:
 def _drawn(table: pd.DataFrame, objectives: Objectives) -> Drawing:
     first, *others = objectives.looked_at
     caption = (
-        f"Means over the splits of {_name(first)} and of what else is wanted. Blue: the Pareto "
-        "front, by means alone; ringed: the selected configuration; grey: configurations that "
-        "another one dominates; crosses: those that a constraint rules out, dashed where it lies. "
+        f"Means over the splits of {measure_name(first)} and of what else is wanted. Blue: the "
+        "Pareto front, by means alone; ringed: the selected configuration; grey: configurations "
+        "that another one dominates; crosses: those that a constraint rules out, which is dashed. "
         + _time_note(objectives)
     ).strip()
     known = table[table[first].notna()]
     if not others or not len(known):
         text = "There is one objective, and nothing else is limited."
-        return Drawing(message(text if len(known) else "No trial has a score."), caption, text)
+        text = text if len(known) else "No trial has a score."
+        return Drawing(message(text), caption, text)
     figure, grid = panels(len(others), 2, 4.0)
     for axes, other in zip(grid[0], others, strict=True):
         _draw_pair(axes, known[known[other].notna()], first, other, objectives)
@@ -87,8 +89,6 @@ def _draw_pair(
 
 
 def _legend(figure: Figure, table: pd.DataFrame) -> None:
-    from matplotlib.lines import Line2D
-
     handles = [
         Line2D([], [], marker="o", color=BLUE, label="Pareto front"),
         Line2D([], [], marker="o", ls="", color=GREY, label="dominated"),
@@ -101,14 +101,10 @@ def _legend(figure: Figure, table: pd.DataFrame) -> None:
     figure.legend(handles=handles, loc="outside upper left", ncols=4)
 
 
-def _name(name: str) -> str:
-    return measure_name(name)
-
-
 def _label(name: str) -> str:
     better = "higher" if sign_of(name) > 0 else "lower"
     unit = f" ({COSTS[name].unit})" if name in COSTS and COSTS[name].unit else ""
-    return f"{_name(name)}{unit}, {better} is better"
+    return f"{measure_name(name)}{unit}, {better} is better"
 
 
 def _time_note(objectives: Objectives) -> str:
@@ -125,7 +121,9 @@ def _alt(table: pd.DataFrame, objectives: Objectives) -> str:
     chosen = table[table["selected"] & table["within_constraints"]]
     if len(chosen):
         row = chosen.iloc[0]
-        values = ", ".join(f"{_name(n)} {number_of(n, row[n])}" for n in objectives.looked_at)
+        values = ", ".join(
+            f"{measure_name(n)} {number_of(n, row[n])}" for n in objectives.looked_at
+        )
         text += f". Selected: {shorten(str(row['label']), 80)} with {values}"
     return f"{text}."
 

@@ -18,6 +18,7 @@ from gridfold.search.tuner.outcome import explored, results
 from gridfold.search.tuner.protocol import (
     COMPLETED,
     FAILED,
+    IDLE,
     INVALID,
     STOPPED,
     Proposal,
@@ -340,3 +341,27 @@ def test_the_journal_is_lines_of_json_that_optuna_itself_reads(tmp_path: Path) -
     backend = optuna.storages.journal.JournalFileBackend(str(journal))
     [found] = optuna.get_all_study_summaries(optuna.storages.JournalStorage(backend))
     assert found.n_trials >= 3
+
+
+def test_a_chief_serves_a_sampler_to_workers(tmp_path: Path) -> None:
+    from gridfold.search.tuner.chief import Chief
+    from gridfold.search.tuner.oracle_client import OracleClient
+
+    study = sampled(tmp_path, n=3, wishes=WISHES)
+    with Chief(open_sampled(study), study.paths.tuner_chief) as chief:
+        client = OracleClient(study.paths.tuner_chief, "w")
+        asked = [client.ask(f"w-{place}") for place in range(3)]
+        assert all(isinstance(answer, Proposal) for answer in asked)
+        # Another worker may die, and its trial must find somebody.
+        assert client.ask("w-3") == IDLE
+        for answer in asked:
+            assert isinstance(answer, Proposal)
+            outcome = TrialOutcome(COMPLETED, invented(answer.values), 2)
+            client.tell(answer.trial_id, outcome)
+        assert client.ask("w-0") == STOPPED
+        assert chief.wait(lambda: True, lambda: False)
+    found = trials_of(study)
+    assert [t.values for t in found] == [a.values for a in asked if isinstance(a, Proposal)]
+    assert [t.metrics["parameters"] for t in found] == [
+        invented(t.values)["parameters"] for t in found
+    ]
