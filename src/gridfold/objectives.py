@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -88,19 +89,20 @@ def front_numbers(points: Sequence[Sequence[float]]) -> list[int]:
     -------
     list of int
         1 for what nothing dominates, 2 for what nothing dominates but what is on front 1, and so on
-        (non-dominated sorting; Deb et al., 2002).
+        (non-dominated sorting, Deb et al., 2002; by ENS-BS of Zhang et al., 2015).
     """
     # Whatever dominates a point comes before it.
     order = sorted(range(len(points)), key=lambda place: tuple(points[place]), reverse=True)
     fronts: list[list[int]] = []
     found = [0] * len(points)
     for place in order:
-        number = 0
-        # On each front its last members are the nearest: they dominate first.
-        while number < len(fronts) and any(
-            dominates(points[other], points[place]) for other in reversed(fronts[number])
-        ):
-            number += 1
+
+        def is_free_of(number: int, own: Sequence[float] = points[place]) -> bool:
+            # The last members of a front are the nearest: they dominate first.
+            return not any(dominates(points[other], own) for other in reversed(fronts[number]))
+
+        # What a front dominates, all fronts before it dominate, too.
+        number = bisect_left(range(len(fronts)), True, key=is_free_of)
         if number == len(fronts):
             fronts.append([])
         fronts[number].append(place)

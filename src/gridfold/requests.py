@@ -212,7 +212,7 @@ class ChosenConfiguration:
     score : float or None
         Mean of the ranking measure in the stages before, where it has one.
     tuner_trial : str or None
-        Keras Tuner's number of the trial, where a tuner has chosen it.
+        Number of the trial in Keras Tuner or Optuna, where a tuner has chosen it.
     """
 
     id: str
@@ -430,7 +430,7 @@ class ChoiceRequest(Request):
 
 @dataclass(frozen=True)
 class TuneRequest(Request):
-    """What a search with Keras Tuner depends on.
+    """What a search with Keras Tuner or Optuna depends on.
 
     Attributes
     ----------

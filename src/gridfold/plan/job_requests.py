@@ -169,7 +169,7 @@ class JobRequests:
         )
 
     def tune(self) -> TuneRequest:
-        """Return what a search with Keras Tuner depends on."""
+        """Return what a search with Keras Tuner or Optuna depends on."""
         return TuneRequest(
             self.conditions,
             sections_of(self._study),

@@ -290,7 +290,7 @@ class Plan:
         known = self.by_id
         return [(t, known[t.config_id]) for t in self.ledger.shards[shard] if t.config_id in known]
 
-    # -- a search with Keras Tuner -----------------------------------------------------------------
+    # -- a search with Keras Tuner or Optuna -------------------------------------------------------
 
     @property
     def is_tuned(self) -> bool:

@@ -266,7 +266,7 @@ def _comparison(configurations: pd.DataFrame, best: Selection) -> str:
     if not own:
         text = (
             f"By {measure_name(best.measure)} alone, the best of the {total} is among "
-            f"{counted(others, 'other')}; the rule of the study (`{best.rule}`) selects this one"
+            f"{counted(others, 'other')}; the rule of the study, {best.rule}, selects this one"
         )
     elif not others:
         text = f"It is the best of the {total}"

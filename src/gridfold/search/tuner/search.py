@@ -1,4 +1,4 @@
-"""A search trains the trials of Keras Tuner as all others are trained, split by split.
+"""A search trains the trials of Keras Tuner or Optuna as all others are trained, split by split.
 
 The oracle proposes hyperparameters, and gets the mean over the splits for an answer. In between is
 the run store: what is finished is not trained again, a promotion of Hyperband goes on from the
