@@ -51,6 +51,8 @@ _VALUES, _REFUSED, _STATUS, _MESSAGE, _METRICS, _EXCESS = (
     "constraints",
 )
 _FINGERPRINT = "fingerprint"
+# One process alone writes, and holds the lock for milliseconds.
+_GRACE_SECONDS = 10
 # Proposals of the sampler that are refused, one after another, before a point is drawn at random;
 # and draws that are refused before the space counts as exhausted.
 _MOST_REFUSALS, _MOST_DRAWS = 20, 1000
@@ -437,6 +439,9 @@ def _opened(study: TuningStudy) -> optuna.Study:
     directions = ["maximize" if study.objectives[n] == "max" else "minimize" for n in names]
     try:
         opened = _of_journal(file, directions)
+    except OSError:
+        # Not the journal's fault.
+        raise
     except Exception as error:
         # Optuna raises whatever the lines lead to; what is damaged is kept, and made again.
         _set_aside(file, f"can't be read ({type(error).__name__}: {error})")
@@ -461,14 +466,18 @@ def _of_journal(file: Path, directions: list[str]) -> optuna.Study:
 
 
 def _lock(file: Path) -> journal.JournalFileSymlinkLock | journal.JournalFileOpenLock:
-    """Return Optuna's lock for NFS of any version, or that for version 3 where no links can be."""
+    """Return Optuna's lock for NFS of any version, or that for version 3 where no links can be.
+
+    What a killed process has left of one is removed after some seconds.
+    """
     probe = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         probe.symlink_to(file.name)
         probe.unlink()
     except OSError:
-        return journal.JournalFileOpenLock(str(file))
-    return journal.JournalFileSymlinkLock(str(file))
+        return journal.JournalFileOpenLock(str(file), grace_period=_GRACE_SECONDS)
+    # Its link must lead somewhere, or Optuna never finds out that it is old.
+    return journal.JournalFileSymlinkLock(str(file.absolute()), grace_period=_GRACE_SECONDS)
 
 
 def _cut_torn_line(file: Path) -> None:

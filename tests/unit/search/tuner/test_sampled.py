@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from searches import kill, prepared, searched, start_search, trials_of, tuned, w
 
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
+from gridfold.search.tuner import sampled as sampled_module
 from gridfold.search.tuner.outcome import explored, results
 from gridfold.search.tuner.protocol import (
     COMPLETED,
@@ -275,12 +277,35 @@ def test_the_trial_of_a_worker_that_is_gone_is_given_to_the_next_one(tmp_path: P
 def test_where_links_can_not_be_made_the_other_lock_for_nfs_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError("operation not supported")
-
     study = sampled(tmp_path)
-    monkeypatch.setattr(os, "symlink", refuse)
+    monkeypatch.setattr(os, "symlink", _refuse)
     assert len(played(open_sampled(study))) == 12
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_lock_that_a_killed_process_has_left_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+        monkeypatch.setattr(os, "symlink", _refuse)
+    monkeypatch.setattr(sampled_module, "_GRACE_SECONDS", 3)
+    # A job names its files from the folder in which the study is run.
+    monkeypatch.chdir(tmp_path)
+    file = Path("search/optuna.log")
+    file.parent.mkdir()
+    file.touch()
+    assert sampled_module._lock(file).acquire()
+    taken: list[bool] = []
+    other = threading.Thread(
+        target=lambda: taken.append(sampled_module._lock(file).acquire()), daemon=True
+    )
+    other.start()
+    other.join(timeout=60)
+    assert taken == [True]
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise OSError("operation not supported")
 
 
 def test_trainings_give_the_means_and_the_weights_and_are_not_repeated(tmp_path: Path) -> None:
