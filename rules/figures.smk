@@ -41,6 +41,7 @@ rule draw_search_figures:
         epochs=rules.collect.output.epochs,
         configurations=rules.summarise.output.configurations,
         search=rules.collect.output.search,
+        search_trials=rules.collect.output.search_trials,
     output:
         **figure_files(SEARCH_FIGURES),
     log:

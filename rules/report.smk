@@ -77,6 +77,7 @@ rule report:
         scaling=rules.measure_scaling.output.table if PLAN.compares_world_sizes else [],
         search=rules.collect.output.search,
         search_trials=rules.collect.output.search_trials,
+        race=RACE_TABLE.get("race", []),
         baselines=BASELINES,
         chance=rules.train_permuted.output.chance if PLAN.measures_chance else [],
         notebook=rules.run_notebook.output.html if PLAN.study.report.notebook else [],

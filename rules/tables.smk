@@ -8,6 +8,20 @@ COMPARISON_FIGURES = {
 }
 COMPARISON_TABLES = ("comparisons", "scientific", "importance")
 FRONT_FIGURES = {"front": "Pareto front"}
+# What a race over the splits has left behind.
+RACE_TABLE = (
+    {
+        "race": PATHS.table("race"),
+        "race_csv": report(
+            PATHS.table_csv("race"),
+            caption="../workflow/report/race.rst",
+            category="Tables",
+            labels={"table": "race"},
+        ),
+    }
+    if PLAN.races
+    else {}
+)
 SCALING_FIGURES = {"scaling": "Speed against the number of replicas"}
 
 
@@ -17,6 +31,7 @@ rule collect:
         epochs=expand(rules.train.output.epochs, shard=SHARDS),
         stages=PLAN.stage_files,
     output:
+        **RACE_TABLE,
         catalogue=PATHS.catalogue,
         trials=PATHS.table("trials"),
         trials_csv=report(
@@ -127,6 +142,7 @@ rule compare_configurations:
     input:
         trials=rules.collect.output.trials,
         configurations=rules.summarise.output.configurations,
+        search_trials=rules.collect.output.search_trials,
         best=rules.select_best.output.best,
     output:
         **figure_files(COMPARISON_FIGURES),

@@ -393,6 +393,22 @@ class Refinement:
 
 
 @dataclass(frozen=True)
+class RaceRules:
+    """How a race is decided.
+
+    Attributes
+    ----------
+    splits : int
+        Splits of the whole race.
+    risk : float
+        That a configuration is left behind which would have overtaken the leader.
+    """
+
+    splits: int
+    risk: float
+
+
+@dataclass(frozen=True)
 class ChoiceRequest(Request):
     """What `choose` depends on, besides the stages before: which configurations a stage has.
 
@@ -415,6 +431,8 @@ class ChoiceRequest(Request):
         How neighbours of the best are found, if the stage has them; otherwise the best go on.
     objectives : Objectives or None
         Where more than the best mean of one measure decides.
+    race : RaceRules or None
+        How a round of a race is decided, if it is one.
     """
 
     stage: str
@@ -426,6 +444,7 @@ class ChoiceRequest(Request):
     drawn: tuple[ChosenConfiguration, ...] | None = None
     refinement: Refinement | None = None
     objectives: Objectives | None = None
+    race: RaceRules | None = None
 
 
 @dataclass(frozen=True)
@@ -481,11 +500,14 @@ class CollectRequest(Request):
         What configurations are ranked by.
     further_measures : tuple of str or None
         Measures that the study names beside those of its type; None where it names none.
+    race : RaceRules or None
+        How configurations race; None where they do not.
     """
 
     stages: tuple[CollectedStage, ...]
     measure: str
     further_measures: tuple[str, ...] | None = None
+    race: RaceRules | None = None
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ FACTORS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "problem": ("multiclass", "binary", "regression", "multi_output"),
         "threshold": ("usual", "another"),
-        "stages": ("none", "refine", "confirm", "all"),
+        "stages": ("none", "refine", "confirm", "all", "race"),
         "distribution": ("none", "mirrored", "horovod"),
         "stopping": ("off", "best epoch", "last epoch", "own measure", "inner part"),
         "test set": ("drawn", "given", "none"),
@@ -116,7 +116,7 @@ REFUSALS = (
         "only `type: binary` has a positive class",
     ),
     Refusal(
-        {"distribution": _SEVERAL, "stages": ("refine", "confirm", "all")},
+        {"distribution": _SEVERAL, "stages": ("refine", "confirm", "all", "race")},
         "a search in stages of trials on several devices",
     ),
     Refusal(
@@ -137,6 +137,18 @@ REFUSALS = (
         "trains by itself",
     ),
     Refusal({"model": ("loop",), "training": ("class weights",)}, "trains by itself"),
+    Refusal(
+        {"stages": ("race",), "strategy": ("hyperband", *_TUNERS)},
+        "which decides by itself what goes on",
+    ),
+    Refusal(
+        {"stages": ("race",), "resampling": ("holdout", "kfold", "stratified")},
+        "of which the first two say how much scores vary",
+    ),
+    Refusal(
+        {"stages": ("race",), "resampling": ("group", "forward")},
+        "are no draws from one whole",
+    ),
     Refusal(
         {"strategy": ("tuner-hyperband",), "stages": ("none",)},
         "most trials are not trained in full",
@@ -336,6 +348,8 @@ def _search(combination: Combination) -> dict[str, Any]:
         search["refine"] = {"top": 1, "max_configurations": 2}
     if stages == "all":
         search["refine"] |= {"splits": 1, "training_fraction": 0.5}
+    if stages == "race":
+        search["race"] = {}
     if stages in ("confirm", "all"):
         search["confirm"] = {"top": 2, **_CONFIRMING.get(combination["resampling"], {})}
     return search

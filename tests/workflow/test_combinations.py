@@ -94,6 +94,7 @@ def test_each_study_has_a_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         only_tuned = combination["strategy"].startswith("tuner") and combination["stages"] == "none"
         assert ("choose" in rules) != only_tuned, name
         stages = {stage.name for stage in Plan.load([tmp_path / f"{name}.yaml"]).stages}
+        assert ("race2" in stages) == (combination["stages"] == "race"), name
         assert ("confirm" in stages) == (combination["stages"] in ("confirm", "all")), name
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from gridfold.figures.style import (
 )
 from gridfold.problems import Measure
 from gridfold.requests import ReportRequest
+from gridfold.statistics.explored import Explored
 from gridfold.store.model_card import HeldOutScore, ModelCard
 from gridfold.tables.axes import curve_over_splits
 from gridfold.tables.predictions import PredictedSamples
@@ -56,22 +58,33 @@ _MOST_SCORES = 30
 _MOST_CURVES = 30
 
 
-def draw_search(request: ReportRequest, tables: StudyTables) -> dict[str, Drawing]:
+def draw_search(
+    request: ReportRequest, tables: StudyTables, search: Explored | None = None
+) -> dict[str, Drawing]:
     """Draw what the search found: ``learning_curves``, and three figures of the axes.
 
     Parameters
     ----------
     request : ReportRequest
     tables : StudyTables
+    search : Explored, optional
+        What the axes are shown by, where the search left most configurations behind.
     """
     study, configurations = request.study, tables.configurations
     space, measure = study["search"]["space"], request.measure
+    judged = configurations if search is None else search.configurations
     with style():
+        axes = {
+            "hyperparameters": hyperparameters.draw_hyperparameters(judged, space, measure),
+            "pairs": pairs.draw_pairs(judged, space, measure),
+            "parallel": pairs.draw_parallel(judged, space, measure),
+        }
+        if search is not None:
+            note = f" Shown are {search.effort}."
+            axes = {name: replace(d, caption=d.caption + note) for name, d in axes.items()}
         return {
             "learning_curves": draw_learning_curves(tables.epochs, configurations, study),
-            "hyperparameters": hyperparameters.draw_hyperparameters(configurations, space, measure),
-            "pairs": pairs.draw_pairs(configurations, space, measure),
-            "parallel": pairs.draw_parallel(configurations, space, measure),
+            **axes,
         }
 
 

@@ -25,6 +25,7 @@ from gridfold.requests import (
     GateRequest,
     NotebookRequest,
     Objectives,
+    RaceRules,
     Refinement,
     ReportRequest,
     ScalingCase,
@@ -41,7 +42,7 @@ from gridfold.study.command import run_command
 from gridfold.study.monitors import inner_fractions, monitors
 from gridfold.study.objectives import measured_costs, named_measures, objectives_of
 from gridfold.study.request import sections_of
-from gridfold.study.sections.resampling import ORDERED_METHODS
+from gridfold.study.sections.resampling import ORDERED_METHODS, split_names
 from gridfold.study.sections.tuner import KerasTunerStrategy
 from gridfold.usercode import notebooks
 from gridfold.usercode.digests import code_digest
@@ -166,7 +167,15 @@ class JobRequests:
             refinement,
             # What is drawn depends on no score.
             self._objectives if drawn is None else None,
+            self._race_rules if stage.continues else None,
         )
+
+    @property
+    def _race_rules(self) -> RaceRules | None:
+        race = self._study.search.race
+        if race is None:
+            return None
+        return RaceRules(len(split_names(self._study.resampling)), race.risk)
 
     def tune(self) -> TuneRequest:
         """Return what a search with Keras Tuner or Optuna depends on."""
@@ -189,6 +198,7 @@ class JobRequests:
             tuple(stages),
             problem.ranking_measure,
             named_measures(problem, self._study.search) or None,
+            self._race_rules,
         )
 
     def summary(self) -> SummaryRequest:

@@ -22,7 +22,6 @@ from gridfold.plan.stages import (
     answering,
     chosen,
     dealt_out,
-    effort,
     first_trials,
     stages_of,
 )
@@ -136,7 +135,7 @@ class Plan:
         study, configurations = loaded.study, loaded.expansion.configurations
         stages = stages_of(study, configurations)
         configurations = first_trials(stages, configurations)
-        _, splits = effort(study, study.search.explore)
+        splits = stages[0].splits
         ledger = Ledger.read(paths.ledger)
         # Only trials of the same backend and world size can be trained by the same processes.
         kinds: dict[tuple[str, int], list[Configuration]] = {}
@@ -202,6 +201,11 @@ class Plan:
     def is_staged(self) -> bool:
         """Whether something is decided while the search runs."""
         return any(stage.has_slots for stage in self.stages)
+
+    @property
+    def races(self) -> bool:
+        """Whether configurations race over the splits."""
+        return self.study.search.race is not None
 
     def stage(self, name: str) -> Stage:
         """Return the stage of that name.
@@ -278,7 +282,8 @@ class Plan:
         return [
             self.paths.shard_tables(shard)[0]
             for source in self.stage(stage).sources
-            for shard in self.shards_of(self.stage(source))
+            for part in (*self.stage(source).continues, source)
+            for shard in self.shards_of(self.stage(part))
         ]
 
     def deciding_file(self, shard: str) -> list[Path]:

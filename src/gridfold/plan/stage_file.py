@@ -25,11 +25,14 @@ class StageFile:
     stage : str
     splits : tuple of str
     configurations : tuple of ChosenConfiguration
+    before : tuple of str or None
+        Splits on which an earlier round of a race has trained them; None where there is none.
     """
 
     stage: str
     splits: tuple[str, ...]
     configurations: tuple[ChosenConfiguration, ...]
+    before: tuple[str, ...] | None = None
 
     @classmethod
     def read(cls, file: Path) -> StageFile:
@@ -46,6 +49,11 @@ class StageFile:
     def write(self, file: Path) -> None:
         """Write the file of a stage, whole or not at all."""
         typed_json.write(file, self)
+
+    @property
+    def scored_splits(self) -> tuple[str, ...]:
+        """The splits on which its configurations are scored when it has ended."""
+        return (*(self.before or ()), *self.splits)
 
     @property
     def size(self) -> int:

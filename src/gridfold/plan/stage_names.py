@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 
-EXPLORE, CONFIRM = "explore", "confirm"
-STAGE_PATTERN = r"explore|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
+EXPLORE, RACE, CONFIRM = "explore", "race", "confirm"
+STAGE_PATTERN = r"explore|race[0-9]+|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
 SLOT_PATTERN = rf"(?:{STAGE_PATTERN})-[0-9]+"
+
+
+def is_race_round(stage: str) -> bool:
+    """Tell whether a stage is a round of a race after the first, which is `explore`."""
+    return re.fullmatch(rf"{RACE}[0-9]+", stage) is not None
 
 
 def title_of(stage: str) -> str:

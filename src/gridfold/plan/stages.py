@@ -1,4 +1,4 @@
-"""The stages of a search: explore, refine, confirm, and in which jobs each is trained.
+"""The stages of a search: explore, race, refine, confirm, and in which jobs each is trained.
 
 Every search has at least one stage, `explore`. Which configurations a later stage trains is not
 known before anything runs, but how many jobs it has at most is. So its jobs are numbered slots, and
@@ -16,7 +16,7 @@ from typing import Any
 
 from gridfold.plan.cost import seconds_per_trial
 from gridfold.plan.shards import trials_per_job
-from gridfold.plan.stage_names import CONFIRM, EXPLORE, title_of
+from gridfold.plan.stage_names import CONFIRM, EXPLORE, RACE, title_of
 from gridfold.plan.tuner_schedule import most_configurations, most_epochs
 from gridfold.requests import ChosenConfiguration
 from gridfold.space.hyperband import schedule
@@ -26,6 +26,8 @@ from gridfold.study.sections.optuna_sampler import TunerStrategy
 from gridfold.study.sections.resampling import reduced, split_names
 from gridfold.study.sections.search import HyperbandStrategy
 
+_SINGLE_ROUNDS, _MORE_ROUNDS = 10, 10
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -34,8 +36,8 @@ class Stage:
     Attributes
     ----------
     name : str
-        ``explore``, ``b<bracket>r<rung>``, ``refine<round>`` or ``confirm``; also the name of its
-        file.
+        ``explore``, ``race<round>``, ``b<bracket>r<rung>``, ``refine<round>`` or ``confirm``; also
+        the name of its file.
     max_configurations : int
         Configurations at most; fewer when earlier trials failed or led to the same ones.
     epochs : int or None
@@ -47,7 +49,8 @@ class Stage:
     trials_per_job : int
         Trials of each slot.
     trains_fully : bool
-        Whether the study answers with its scores, if no later stage has such.
+        Whether the study answers with its scores, if no later stage has such; those of a race
+        together.
     has_slots : bool
         Whether its jobs are slots, since it is not known beforehand what they train; otherwise its
         trials have shards.
@@ -58,6 +61,8 @@ class Stage:
     feeds_next : bool
         Whether later stages choose from its configurations. False for every rung of a bracket but
         the last.
+    continues : tuple of str
+        Stages whose configurations it trains on further splits: the earlier rounds of a race.
     """
 
     name: str
@@ -71,6 +76,7 @@ class Stage:
     epochs_before: int = 0
     is_exact: bool = False
     feeds_next: bool = True
+    continues: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -193,6 +199,8 @@ def stages_of(study: Study, configurations: Iterable[Configuration]) -> tuple[St
 def _exploring(study: Study, drawn: int, seconds: float) -> list[Stage]:
     """Return the stages of the strategy itself."""
     search, strategy = study.search, study.search.strategy
+    if search.race is not None:
+        return _racing(study, drawn, seconds)
     if isinstance(strategy, TunerStrategy):
         return [_tuned_stage(study, seconds, strategy)]
     if not isinstance(strategy, HyperbandStrategy):
@@ -213,6 +221,50 @@ def _exploring(study: Study, drawn: int, seconds: float) -> list[Stage]:
             )
         )
     return stages
+
+
+def race_rounds(splits: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the splits of each round of a race: one by one at first, where most is decided.
+
+    What comes after the first ten is shared out to at most ten more rounds, since each begins when
+    the one before has ended.
+    """
+    first, rest = splits[:_SINGLE_ROUNDS], splits[_SINGLE_ROUNDS:]
+    size = max(1, math.ceil(len(rest) / _MORE_ROUNDS))
+    blocks = [tuple(rest[start : start + size]) for start in range(0, len(rest), size)]
+    return [*((split,) for split in first), *blocks]
+
+
+def _racing(study: Study, drawn: int, seconds: float) -> list[Stage]:
+    """Return the rounds of a race: of the first split the better half goes on at most."""
+    stages: list[Stage] = []
+    rounds = race_rounds(split_names(study.resampling))
+    for number, splits in enumerate(rounds, 1):
+        before = tuple(stage.name for stage in stages)
+        most = going_on_at_first(drawn) if before else drawn
+        name = f"{RACE}{number}" if before else EXPLORE
+        trials = most * len(splits)
+        stages.append(
+            replace(
+                _stage(study, seconds, name, most, None, before[-1:]),
+                splits=splits,
+                trials_per_job=trials_per_job(
+                    study.execution.trials_per_job, len(splits), trials, seconds
+                ),
+                feeds_next=number == len(rounds),
+                trains_fully=True,
+                continues=before,
+            )
+        )
+    return stages
+
+
+def going_on_at_first(configurations: int) -> int:
+    """Return how many configurations of a race go on from the first split: the better half.
+
+    One split says nothing about its noise, so two go on at least.
+    """
+    return max(min(2, configurations), math.ceil(configurations / 2))
 
 
 def first_trials(

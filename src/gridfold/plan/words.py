@@ -16,7 +16,7 @@ from gridfold.plan.tuner_schedule import tuner_lines, tuner_of
 from gridfold.space.space import Configuration, describe_axis
 from gridfold.study import Study
 from gridfold.study.checks import problem, table
-from gridfold.study.sections.resampling import share_of
+from gridfold.study.sections.resampling import share_of, split_names
 from gridfold.wording import format_seconds
 
 _HEADINGS = ("stage", "configurations", "epochs", "splits", "trials", "new epochs", "cost")
@@ -44,8 +44,8 @@ def description(plan: Plan, cores: int | None, data: DataDescription | None = No
         f"Study {study.study}: {study.problem.type} on {study.data.source}, "
         f"{' and '.join(study.model.families)}",
         *(tuner_lines(study, tuner) if tuner else [drawn]),
-        f"  splits          {len(plan.splits)} ({resampling.method}, {resampling.folds} folds"
-        f" x {resampling.repeats})",
+        f"  splits          {len(split_names(resampling))} ({resampling.method}, "
+        f"{resampling.folds} folds x {resampling.repeats})",
         *(_stages(plan) if plan.is_staged else _trials(plan, cores)),
     ]
     lines += [f"  axis            {describe_axis(n, a)}" for n, a in study.search.space.items()]

@@ -13,6 +13,7 @@ from gridfold.figures.architecture import LAYER_COLUMNS
 from gridfold.figures.misclassified import MISTAKE_COLUMNS
 from gridfold.figures.scaling import SCALING_COLUMNS
 from gridfold.problems import MEASURES, PROBLEM_KINDS, depends_on_threshold
+from gridfold.search.racing import RACE_COLUMNS
 from gridfold.search.tables import SEARCH_COLUMNS
 from gridfold.statistics.classes import CLASS_COLUMNS
 from gridfold.statistics.front import PARETO_COLUMNS
@@ -140,6 +141,11 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
         "`tables/search.csv`, `tables/search.parquet`",
         "One row for each configuration of each stage; only of a [search in stages](searching.md).",
         SEARCH_COLUMNS,
+    ),
+    (
+        "`tables/race.csv`, `tables/race.parquet`",
+        "One row for each configuration that a [race](searching.md) has left behind.",
+        RACE_COLUMNS,
     ),
     (
         "`tables/search_trials.parquet`",

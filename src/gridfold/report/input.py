@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from gridfold.audit.finding import Audit
 from gridfold.data.description import DataDescription
 from gridfold.data.manifest import Manifest
 from gridfold.paths import StudyPaths
-from gridfold.requests import ReportRequest
+from gridfold.requests import ReportRequest, SummaryRequest
+from gridfold.statistics.explored import Explored, explored
 from gridfold.statistics.finished import StudyResults
 from gridfold.statistics.result import Comparison
 from gridfold.store.chance import ChanceLevel
@@ -76,6 +78,8 @@ class ReportInput:
         Scores of each class, of a study that predicts classes.
     search, search_trials : DataFrame, optional
         The path of a search in stages, :func:`gridfold.search.tables.collect_search`.
+    race : DataFrame, optional
+        What a race over the splits has left behind, where there was one.
     feature_importance : DataFrame, optional
         What each feature is worth to the final model; without rows where that was not measured.
     comparison : Comparison, optional
@@ -103,6 +107,7 @@ class ReportInput:
     classes: pd.DataFrame | None = None
     search: pd.DataFrame | None = None
     search_trials: pd.DataFrame | None = None
+    race: pd.DataFrame | None = None
     feature_importance: pd.DataFrame | None = None
     comparison: Comparison | None = None
     audit: Audit | None = None
@@ -121,6 +126,7 @@ class ReportInput:
         with_classes: bool,
         with_baselines: bool,
         with_chance: bool,
+        with_race: bool,
     ) -> ReportInput:
         """Read what the report is written from.
 
@@ -138,6 +144,8 @@ class ReportInput:
             Whether the study wants baselines.
         with_chance : bool
             Whether it measures the chance level.
+        with_race : bool
+            Whether configurations race over the splits.
         """
         found = StudyResults.read(paths)
         return cls(
@@ -153,6 +161,7 @@ class ReportInput:
             classes=read_table(paths.table("classes")) if with_classes else None,
             search=read_table(paths.table("search")),
             search_trials=read_table(paths.table("search_trials")),
+            race=read_table(paths.table("race")) if with_race else None,
             feature_importance=read_table(paths.final_model.importance),
             comparison=found.comparison,
             audit=Audit.read(paths.audit),
@@ -167,6 +176,14 @@ class ReportInput:
         if self.search_trials is None:
             return self.tables.trials
         return self.search_trials.drop_duplicates(["config_id", "split"], keep="last")
+
+    @cached_property
+    def explored(self) -> Explored | None:
+        """What axes are judged by, where a search left most configurations behind."""
+        if self.search_trials is None:
+            return None
+        summary = SummaryRequest(self.request.measure, self.study["report"]["confidence"])
+        return explored(self.tables.trials, self.search_trials, summary)
 
     @property
     def study(self) -> Mapping[str, Any]:

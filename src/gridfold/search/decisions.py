@@ -12,6 +12,7 @@ from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stages import chosen
 from gridfold.requests import ChoiceRequest, ChosenConfiguration, Refinement, Settings
 from gridfold.search.neighbours import neighbourhood
+from gridfold.search.racing import next_round
 from gridfold.search.ranking import ranked
 from gridfold.search.wishes import by_objectives
 from gridfold.space.space import Space
@@ -33,15 +34,25 @@ def choose(request: ChoiceRequest, files: Sequence[StageFile], trials: Sequence[
     if request.drawn is not None:
         return StageFile(request.stage, request.splits, request.drawn)
     known = pd.concat([read_table(table) for table in trials], ignore_index=True)
+    if request.race is not None:
+        (before,) = files
+        racing = next_round(request.race, before, known, request.measure)
+        configurations = _going_on(request, racing)
+        return StageFile(request.stage, request.splits, configurations, before.scored_splits)
     best = ranked(files, known, request.measure)
     if request.objectives is not None:
         best = by_objectives(best, files, known, request.objectives, request.stage)
     if request.refinement is None:
-        going_on = best[: request.most]
-        configurations = [replace(c, epochs=_epochs(request, c.settings)) for c in going_on]
+        configurations = _going_on(request, best[: request.most])
     else:
-        configurations = _refined(request, request.refinement, best)
-    return StageFile(request.stage, request.splits, tuple(configurations))
+        configurations = tuple(_refined(request, request.refinement, best))
+    return StageFile(request.stage, request.splits, configurations)
+
+
+def _going_on(
+    request: ChoiceRequest, configurations: Sequence[ChosenConfiguration]
+) -> tuple[ChosenConfiguration, ...]:
+    return tuple(replace(c, epochs=_epochs(request, c.settings)) for c in configurations)
 
 
 def _refined(

@@ -11,20 +11,24 @@ import pandas as pd
 from gridfold import typed_json
 from gridfold.cluster.accounting import ask_sacct
 from gridfold.plan.stage_file import CatalogueEntry, StageFile
+from gridfold.plan.stage_names import EXPLORE, is_race_round
 from gridfold.requests import CollectRequest
+from gridfold.search.racing import race_table
 from gridfold.search.ranking import ranked
 from gridfold.store import job_records
 from gridfold.tables.jobs import job_table
 from gridfold.tables.trials import Column, axis_columns, collect, typed_axis, without_unnamed, write
 
 SEARCH_COLUMNS = (
-    Column("stage", "string", "", "explore, b<bracket>r<rung>, refine<round> or confirm"),
+    Column(
+        "stage", "string", "", "explore, race<round>, b<bracket>r<rung>, refine<round> or confirm"
+    ),
     Column("bracket", "int", "", "Of Hyperband; else empty"),
     Column("rung", "int", "", "Of Hyperband; else empty"),
     Column("config_id", "string", "", "Configuration"),
     Column("label", "string", "", "Its axis values in one line"),
     Column("epochs", "int", "epochs", "Asked for in this stage"),
-    Column("n_splits", "int", "", "Splits with a score"),
+    Column("n_splits", "int", "", "Splits with a score; with those of earlier rounds of a race"),
     Column("n_failed", "int", "", "Trials that failed"),
     Column("score", "float", "", "Mean of the ranking measure; empty where a trial failed"),
     Column("new_epochs", "int", "epochs", "Trained in this stage, all splits; not those known"),
@@ -55,17 +59,18 @@ def collect_search(
     tables : dict of str to DataFrame
         ``trials`` and ``epochs``: those of the stages that answer, comparable with each other.
         ``search_trials``: those of all stages, with ``stage`` as first column. ``search``: a row
-        for each configuration of each stage, :data:`SEARCH_COLUMNS`.
+        for each configuration of each stage, :data:`SEARCH_COLUMNS`. ``race``: what a race has left
+        behind.
     catalogue : dict of str to CatalogueEntry
         Every configuration by its id.
     """
-    tables = {file.name.partition(".")[0]: file for file in trial_files}
+    table_of = {file.name.partition(".")[0]: file for file in trial_files}
     curves_of = {file.name.partition(".")[0]: file for file in epoch_files}
     parts, curves, rows = [], [], []
     catalogue: dict[str, CatalogueEntry] = {}
     known: dict[tuple[str, str], tuple[int, float]] = {}
     for stage, file in zip(request.stages, files, strict=True):
-        own = [tables[shard] for shard in stage.shards]
+        own = [table_of[shard] for shard in stage.shards]
         if not file.configurations:
             continue
         trials, epochs = collect(file, own, [curves_of[s] for s in stage.shards])
@@ -74,7 +79,8 @@ def collect_search(
         parts.append(trials)
         if stage.answers:
             curves.append(epochs)
-        rows.append(_steps(stage.name, file, trials, request.measure, known))
+        scored = pd.concat(parts, ignore_index=True) if file.before else trials
+        rows.append(_steps(stage.name, file, trials, scored, request.measure, known))
         for c in file.configurations:
             # A later stage may train less; what is answered with has the last word.
             if stage.answers or c.id not in catalogue:
@@ -84,12 +90,31 @@ def collect_search(
     compared = [part for part in parts if part["stage"].iloc[0] in answers]
     answer = _joined(compared).drop_duplicates(keys, keep="last").drop(columns="stage")
     epochs = pd.concat(curves, ignore_index=True).drop_duplicates([*keys, "epoch"], keep="last")
-    return {
+    found = {
         "trials": answer,
         "epochs": epochs,
         "search_trials": _joined(parts),
         "search": _with_future(pd.concat(rows, ignore_index=True)),
-    }, catalogue
+    }
+    if request.race is not None:
+        stages = zip(request.stages, files, strict=True)
+        rounds = [f for stage, f in stages if stage.name == EXPLORE or is_race_round(stage.name)]
+        found["race"] = race_table(request.race, rounds, found["search_trials"], request.measure)
+        # The others have no mean over all splits that could be compared.
+        # Neighbours of the best may be among them, which `refine` has trained in full.
+        refined = {
+            c.id
+            for stage, file in zip(request.stages, files, strict=True)
+            if file not in rounds and stage.answers
+            for c in file.configurations
+        }
+        is_whole = found["race"]["config_id"].isin(refined)
+        found["race"] = found["race"][~is_whole].reset_index(drop=True)
+        lost = set(found["race"]["config_id"])
+        for name in ("trials", "epochs"):
+            whole = found[name][~found[name]["config_id"].isin(lost)]
+            found[name] = (whole if len(whole) else found[name]).reset_index(drop=True)
+    return found, catalogue
 
 
 def write_tables(
@@ -131,11 +156,17 @@ def _steps(
     stage: str,
     file: StageFile,
     trials: pd.DataFrame,
+    scored: pd.DataFrame,
     measure: str,
     known: dict[tuple[str, str], tuple[int, float]],
 ) -> pd.DataFrame:
-    """Return the rows of one stage; `known` holds epochs and seconds of each trial so far."""
-    scores = {c.id: c.score for c in ranked([file], trials, measure)}
+    """Return the rows of one stage.
+
+    `scored` has the trials that its scores are of, `known` epochs and seconds of each trial so far.
+    """
+    scores = {c.id: c.score for c in ranked([file], scored, measure)}
+    good = scored[(scored["status"] == "finished") & scored["split"].isin(file.scored_splits)]
+    n_scored = good.groupby("config_id")["split"].nunique()
     found = re.fullmatch(r"b(\d+)r(\d+)", stage)
     rows = []
     for config_id, group in trials.groupby("config_id", sort=False):
@@ -147,7 +178,7 @@ def _steps(
             "config_id": config_id,
             "label": group["label"].iloc[0],
             "epochs": int(group["epochs"].iloc[0]),
-            "n_splits": finished,
+            "n_splits": int(n_scored.get(config_id, 0)),
             "n_failed": len(group) - finished,
             "score": scores.get(str(config_id)),
             "new_epochs": 0,

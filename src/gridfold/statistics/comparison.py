@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gridfold.requests import ComparisonRequest
+from gridfold.statistics.explored import Explored
 from gridfold.statistics.importance import importance
 from gridfold.statistics.pairwise import compare_with_selected, wilcoxon_obstacle
 from gridfold.statistics.ranks import effective_blocks, rank_test
@@ -28,6 +29,7 @@ def compare(
     trials: pd.DataFrame,
     configurations: pd.DataFrame,
     selection: SelectionFacts,
+    search: Explored | None = None,
 ) -> Comparison:
     """Compare the configurations of a study.
 
@@ -37,23 +39,31 @@ def compare(
     trials, configurations : DataFrame
     selection : SelectionFacts
         What is known of the luck of the selection.
+    search : Explored, optional
+        By which axes are judged, where the search left most configurations behind.
     """
     scored = Scored.of(trials, configurations, request.measure, request.confidence)
     labels = dict(zip(configurations["config_id"], configurations["label"], strict=True))
     table = compare_with_selected(scored, labels)
     unknown = np.nan if selection.corrected is None else 0.0
     table["chosen"] = [selection.chosen.get(i, unknown) for i in table["config_id"]]
-    values = scientific_values(scored, configurations, request.space)
+    judged = configurations if search is None else search.configurations
+    wide = (
+        scored
+        if search is None
+        else Scored.of(search.trials, judged, request.measure, request.confidence)
+    )
+    values = scientific_values(wide, judged, request.space)
     splits, count = scored.scores.shape
     blocks = effective_blocks(splits, scored.ratio) if splits else 0.0
     ranks = [
         replace(rank_test(scores, blocks, scored.alpha), title=title)
-        for title, scores in _ranked(scored, labels, values).items()
+        for title, scores in _ranked(scored, labels, values if search is None else None).items()
     ]
     return Comparison(
         table,
         values,
-        importance(configurations, request.space, request.measure),
+        importance(judged, request.space, request.measure),
         ComparisonFacts(
             measure=request.measure,
             confidence=request.confidence,
@@ -64,12 +74,13 @@ def compare(
             ranks=ranks,
             # Which one is chosen how often stands in the table.
             selection=replace(selection, chosen={}),
+            explored=None if search is None else search.effort,
         ),
     )
 
 
 def _ranked(
-    scored: Scored, labels: Mapping[str, str], values: pd.DataFrame
+    scored: Scored, labels: Mapping[str, str], values: pd.DataFrame | None
 ) -> dict[str, pd.DataFrame]:
     """Return what is compared by ranks: the best configurations, and the best at each value."""
     oriented = (scored.scores * scored.sign).dropna()
@@ -82,7 +93,7 @@ def _ranked(
     # Labels of different configurations can be equal once they are shortened; ranks are not.
     names = [f"{place + 1}: {labels[config]}" for place, config in enumerate(top.columns)]
     found = {count: top.set_axis(names, axis=1)}
-    for axis, rows in values.groupby("axis", sort=False):
+    for axis, rows in () if values is None else values.groupby("axis", sort=False):
         if _FEWEST_VALUES <= len(rows) <= _MOST_RANKED and len(found) <= _MOST_AXES:
             best = oriented[rows["config_id"].tolist()]
             found[f"The best configuration at each value of {axis}"] = best.set_axis(

@@ -32,6 +32,8 @@ class ComparisonFacts(Record):
     ranks : list of RankTest
         Of the best configurations, and of the best at each value of an axis.
     selection : SelectionFacts
+    explored : str or None
+        By which configurations of a search the axes are judged, where it left most of them behind.
     """
 
     measure: str
@@ -40,6 +42,7 @@ class ComparisonFacts(Record):
     wilcoxon: str
     ranks: list[RankTest]
     selection: SelectionFacts
+    explored: str | None = None
 
     def text(self) -> str:
         """Return the record as it is written to its file; labels stay readable."""

@@ -13,6 +13,7 @@ import pandas as pd
 from gridfold.arrays import Array, Scores
 from gridfold.errors import TrialFailure
 from gridfold.objectives import BEST
+from gridfold.plan.stage_names import EXPLORE, is_race_round
 from gridfold.problems import Measure
 from gridfold.requests import ComparisonRequest
 from gridfold.statistics.bounded import interval_within
@@ -55,11 +56,14 @@ class Candidates:
         On which all of them are scored.
     files : list of Path
         Tables of predictions that hold theirs.
+    may_miss : bool
+        Whether some are scored on the first of the splits alone, since a race has left them behind.
     """
 
     ids: list[str]
     splits: list[str]
     files: Sequence[Path]
+    may_miss: bool = False
 
 
 @dataclass(frozen=True)
@@ -289,23 +293,29 @@ def _luck(
 ) -> _Luck | None:
     """Select on bootstrap samples, and judge on what they left out; None without any score."""
     # Where a trial has no predictions, its configuration was no candidate.
-    complete = [i for i, each in enumerate(predictions) if len(each) == len(candidates.splits)]
+    least = 1 if candidates.may_miss else len(candidates.splits)
+    complete = [i for i, each in enumerate(predictions) if len(each) >= least]
     if not complete:
         return None
     ids = [candidates.ids[i] for i in complete]
-    per_candidate = sum(len(part) for part, _ in predictions[complete[0]].values())
+    most_known = max((predictions[i] for i in complete), key=len)
+    per_candidate = sum(len(part) for part, _ in most_known.values())
     draws, most = _effort(scorer, len(ids), per_candidate, len(candidates.splits))
-    position = ids.index(selected) if selected in ids else 0
+    whole = [len(predictions[i]) == len(most_known) for i in complete]
+    position = ids.index(selected) if selected in ids else whole.index(True)
     kept = [*range(most)] if position < most else [*range(most - 1), position]
     place_of_selected = kept.index(position)
     predictions = [predictions[complete[i]] for i in kept]
-    parts = {split: predictions[0][split][0] for split in candidates.splits}
+    parts = {split: most_known[split][0] for split in most_known}
     samples = np.unique(np.concatenate([*parts.values()]))
     units = np.unique(groups[samples], return_inverse=True)[1]
     evaluations = [
-        (
+        _Part(
             units[np.searchsorted(samples, part)],
-            _evaluation(scorer, targets[part], [each[split][1] for each in predictions]),
+            _evaluation(
+                scorer, targets[part], [each[split][1] for each in predictions if split in each]
+            ),
+            np.array([split in each for each in predictions]),
         )
         for split, part in parts.items()
     ]
@@ -316,8 +326,8 @@ def _luck(
     for start in range(0, draws, step):
         size = min(step, draws - start)
         drawn = random.multinomial(count, np.full(count, 1 / count), size=size).astype(np.float64)
-        inside = _mean_over_splits(evaluations, drawn)
-        outside = _mean_over_splits(evaluations, (drawn == 0).astype(np.float64))
+        inside = _mean_over_splits(evaluations, drawn, place_of_selected)
+        outside = _mean_over_splits(evaluations, (drawn == 0).astype(np.float64), place_of_selected)
         valid = np.isfinite(inside).all(axis=1) & np.isfinite(outside).all(axis=1)
         # Of equals the one that is ahead in the study.
         best = (sign * inside[valid]).argmax(axis=1)
@@ -347,17 +357,59 @@ def _effort(scorer: Scorer, candidates: int, samples: int, splits: int) -> tuple
     return draws, min(candidates, max(_LEAST_CANDIDATES, most // (each * draws)))
 
 
-def _mean_over_splits(evaluations: list[tuple[Array, _Evaluation]], drawn: Array) -> Scores:
-    """Return the mean over the splits on which all candidates have a score."""
+@dataclass(frozen=True)
+class _Part:
+    """The validation part of a split.
+
+    Attributes
+    ----------
+    units : array of int of shape (samples,)
+        Which unit that is drawn each sample belongs to.
+    evaluate : callable
+        Scores the candidates that have predictions.
+    has : array of bool of shape (candidates,)
+        Which these are.
+    """
+
+    units: Array
+    evaluate: _Evaluation
+    has: Array
+
+
+def _mean_over_splits(parts: list[_Part], drawn: Array, reference: int) -> Scores:
+    """Return the mean over the splits on which all candidates have a score.
+
+    Where a candidate was not trained on all of them, it is compared with the one at `reference` on
+    those that it has: another mean would be one over easier or harder splits.
+    """
+    if not all(part.has.all() for part in parts):
+        return _means_beside(parts, drawn, reference)
     total: Scores = np.zeros(1)
     defined: Array = np.zeros(1)
-    for units, evaluate in evaluations:
-        scores = evaluate(drawn[:, units])
+    for part in parts:
+        scores = part.evaluate(drawn[:, part.units])
         known = np.isfinite(scores).all(axis=1, keepdims=True)
         total = total + np.where(known, scores, 0.0)
         defined = defined + known
     with np.errstate(invalid="ignore"):
         return np.asarray(total / defined)
+
+
+def _means_beside(parts: list[_Part], drawn: Array, reference: int) -> Scores:
+    """Return the mean of the candidate at `reference`, for others with the mean difference."""
+    shape = (len(drawn), len(parts[0].has))
+    ahead, defined = np.zeros(shape), np.zeros(shape)
+    own: Scores = np.zeros((len(drawn), 1))
+    for part in parts:
+        scores = np.full(shape, np.nan)
+        scores[:, part.has] = part.evaluate(drawn[:, part.units])
+        known = np.isfinite(scores[:, part.has]).all(axis=1, keepdims=True) & part.has
+        beside = scores[:, [reference]]
+        ahead += np.where(known, scores - beside, 0.0)
+        defined += known
+        own += np.where(known[:, [reference]], beside, 0.0)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(own / defined[:, [reference]] + ahead / defined)
 
 
 def _evaluation(scorer: Scorer, targets: Array, predictions: list[Array]) -> _Evaluation:
@@ -449,6 +501,8 @@ def _explored(
     good = search_trials[search_trials["status"] == "finished"]
     if not files or not len(good):
         return None
+    if good["stage"].map(is_race_round).any():
+        return _raced(good, compared, request.measure, files)
     first = good[good["stage"] == good["stage"].iloc[0]]
     splits = list(dict.fromkeys(first["split"].astype(str)))
     last = good[good["split"].isin(splits)].drop_duplicates(["config_id", "split"], keep="last")
@@ -463,3 +517,20 @@ def _explored(
     if len(ids) < 2 or compared.issuperset(ids):
         return None
     return Candidates(ids, splits, files)
+
+
+def _raced(
+    good: pd.DataFrame, compared: set[str], measure: str, files: Sequence[Path]
+) -> Candidates | None:
+    """Return what a race has begun with, the best first by the splits that each has."""
+    own = good["stage"].eq(EXPLORE) | good["stage"].map(is_race_round)
+    splits = list(dict.fromkeys(good.loc[own, "split"].astype(str)))
+    last = good[good["split"].isin(splits)].drop_duplicates(["config_id", "split"], keep="last")
+    scores = last.pivot(index="config_id", columns="split", values=measure).dropna(how="all")
+    is_complete = scores.notna().sum(axis=1) == scores.notna().any().sum()
+    ahead = scores - scores[is_complete].mean()
+    means = (Measure.of(measure).sign * ahead.mean(axis=1)).dropna()
+    ids = [str(config_id) for config_id in means.sort_values(ascending=False, kind="stable").index]
+    if len(ids) < 2 or compared.issuperset(ids):
+        return None
+    return Candidates(ids, splits, files, may_miss=True)

@@ -322,3 +322,47 @@ def test_what_was_explored_on_other_samples_flatters_nobody(tmp_path: Path) -> N
     found = estimate_selection(*given, candidates["r"])
     assert found == replace(estimate_selection(*given), unseen=True)
     assert (found.explored, found.candidates) == (0, 3)
+
+
+def test_what_a_race_has_left_behind_counts_on_the_splits_that_it_has(tmp_path: Path) -> None:
+    """Forty guessers, of which twenty have two folds, and six have all."""
+    random, apparent, corrected, by_finalists = np.random.default_rng(12), [], [], []
+    parts = np.array_split(np.arange(100), 5)
+    for _ in range(20):
+        targets, predictions = guesses(random, 40, 100)
+        right = np.stack([(each[:, 0] > 0.5) == targets for each in predictions])
+        by_fold = np.stack([right[:, part].mean(axis=1) for part in parts], axis=1)
+        better = np.argsort(-by_fold[:, 0], kind="stable")[:20]
+        complete = better[np.argsort(-by_fold[better, :2].mean(axis=1), kind="stable")[:6]]
+        complete = complete[np.argsort(-by_fold[complete].mean(axis=1), kind="stable")]
+        folds = {i: 5 if i in complete else 2 if i in better else 1 for i in range(40)}
+        rows = [
+            pd.DataFrame(
+                {
+                    "config_id": str(i),
+                    "split": f"r0f{fold}",
+                    "sample": parts[fold],
+                    "prediction": list(np.asarray(predictions[i][parts[fold]], np.float32)),
+                }
+            )
+            for i, count in folds.items()
+            for fold in range(count)
+        ]
+        pd.concat(rows).to_parquet(tmp_path / "race.parquet")
+        splits = [f"r0f{fold}" for fold in range(5)]
+        files = [tmp_path / "race.parquet"]
+        ids = [*map(str, complete), *(str(i) for i in range(40) if i not in complete)]
+        compared = Candidates(ids[:6], splits, files)
+        explored = Candidates(ids, splits, files, may_miss=True)
+        expected = dict(zip(splits, by_fold[complete[0]].tolist(), strict=True))
+        selected = Selected(ids[0], expected, 0.25, 0.0, 100)
+        given = Scorer("accuracy"), selected, targets, np.arange(100), compared, 0.95
+        found, alone = estimate_selection(*given, explored), estimate_selection(*given)
+        assert (found.explored, alone.explored) == (40, 0)
+        apparent.append(by_fold[complete[0]].mean())
+        corrected.append(found.corrected)
+        by_finalists.append(alone.corrected)
+    assert np.mean(apparent) > 0.56
+    # Those left behind are many, and compared on few samples: rather too much is taken off.
+    assert 0.47 < np.mean(corrected) < 0.515
+    assert np.mean(by_finalists) > np.mean(corrected)

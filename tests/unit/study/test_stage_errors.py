@@ -72,6 +72,34 @@ def study(search: dict[str, Any], **sections: Any) -> dict[str, Any]:
             "a search in stages of trials on several devices",
         ),
         (study({"confirm": {"folds": 1}}), "search.confirm.folds", "1"),
+        (study({"race": {}}), "search.race", "over 2 splits, of which the first two say"),
+        (
+            study(
+                {"race": {}, "strategy": {"type": "hyperband"}},
+                resampling={"method": "kfold", "folds": 3},
+            ),
+            "search.race",
+            "with `strategy: hyperband`, which decides by itself what goes on",
+        ),
+        (
+            study(
+                {"race": {}, "explore": {"epochs": 1}, "confirm": {}},
+                resampling={"method": "kfold", "folds": 3},
+            ),
+            "search.race",
+            "with `search.explore`: the first round of a race is its exploration",
+        ),
+        (
+            study({"race": {}}, resampling={"method": "forward", "folds": 3}),
+            "search.race",
+            "with `resampling.method: forward`: splits by time are no draws from one whole",
+        ),
+        (
+            study({"race": {}}, training={"distribution": {"backend": "horovod", "world_size": 2}}),
+            "search.race",
+            "a search in stages of trials on several devices",
+        ),
+        (study({"race": {"risk": 0.7}}), "search.race.risk", "0.7"),
     ],
 )
 def test_a_search_that_can_not_be_run_is_refused(

@@ -62,6 +62,23 @@ def test_wishes_that_can_not_be_met_are_refused(
     assert words in text
 
 
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"objectives": ["accuracy", "parameters"]},
+        {"constraints": {"parameters": {"at_most": 99}}},
+        {"strategy": OPTUNA},
+    ],
+)
+def test_a_race_is_for_the_best_of_one_measure_among_drawn_configurations(
+    tmp_path: Path, wish: dict[str, Any]
+) -> None:
+    resampling = {"method": "kfold", "folds": 5}
+    assert load(tmp_path, study({"race": {}}, resampling=resampling))
+    with pytest.raises(StudyError, match=r"search\.race"):
+        load(tmp_path, study({"race": {}, **wish}, resampling=resampling))
+
+
 def test_the_first_objective_ranks_where_the_study_names_no_measure(tmp_path: Path) -> None:
     text = study({"objectives": ["log_loss", "top_3_accuracy", "parameters"]})
     del text["search"]["objectives"][1]

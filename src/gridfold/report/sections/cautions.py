@@ -16,11 +16,13 @@ from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.report.input import ReportInput, ReportSection
 from gridfold.report.sections.baselines import places_of
 from gridfold.requests import Objectives, ReportRequest
+from gridfold.space.axes import discrete_values
 from gridfold.statistics.scored import Scored
 from gridfold.store.chance import ChanceLevel
 from gridfold.store.model_card import ModelCard
 from gridfold.store.selection import Selection
-from gridfold.tables.axes import curve_over_splits, is_ordered, sorted_values
+from gridfold.study.sections.search import Axis
+from gridfold.tables.axes import curve_over_splits, is_ordered
 from gridfold.tables.trials import StudyTables
 from gridfold.wording import (
     counted,
@@ -257,7 +259,7 @@ def _edges(
             continue
         if not is_ordered(configurations[name], axis):
             continue
-        side = edge(float(row[name]), sorted_values(configurations[name], axis), axis)
+        side = edge(float(row[name]), _ends(axis), axis)
         # Nothing in the library has negative settings, so 0 is an end and not an edge. What a
         # user's own code takes is unknown.
         if side and not (side == "lowest" and row[name] == 0 and not name.startswith("python.")):
@@ -275,6 +277,16 @@ def _edges(
         )
 
 
+def _ends(axis: Mapping[str, Any]) -> list[float]:
+    """Return the values of an axis of numbers, ascending; of whole numbers the first and last."""
+    if whole := axis.get("int"):
+        return [whole["min"], whole["max"]]
+    if axis.get("float"):
+        return []
+    values = discrete_values(Axis.model_validate(axis))
+    return sorted(v for v in values if isinstance(v, int | float) and not isinstance(v, bool))
+
+
 def edge(value: float, values: list[float], axis: Mapping[str, Any]) -> str:
     """Return ``lowest`` or ``highest`` where `value` is at an end of its axis, else ``""``.
 
@@ -283,7 +295,7 @@ def edge(value: float, values: list[float], axis: Mapping[str, Any]) -> str:
     value : float
         Of the selected configuration.
     values : list of float
-        All values of the study, ascending.
+        All values of the axis, ascending.
     axis : mapping
         The axis, as in the study; of an interval, a twentieth at each end counts as edge.
     """

@@ -46,6 +46,8 @@ def comparison(study: ReportInput) -> ReportSection | None:
     if found is None:
         return None
     compared = len(found.comparisons) > 1
+    search = study.explored
+    judged = len(found.comparisons if search is None else search.configurations)
     content = {
         "estimates": _estimates(found.facts, study.best, study.card),
         "sentences": [
@@ -60,7 +62,8 @@ def comparison(study: ReportInput) -> ReportSection | None:
         ),
         "ranks_differ": any(test.separates for test in found.facts.ranks),
         "ranked": bool(found.facts.ranks),
-        "matters": len(found.comparisons) >= _FEWEST_FOR_IMPORTANCE and len(found.importance) > 0,
+        "effort": found.facts.explored,
+        "matters": len(found.importance) > 0 and judged >= _FEWEST_FOR_IMPORTANCE,
         "notes": _notes(found) if compared else [],
         "files": [
             (name, BESIDE.table_csv(name)) for name in ("comparisons", "scientific", "importance")

@@ -18,6 +18,9 @@ _FEWEST_TOGETHER = 8
 def hyperparameters(study: ReportInput) -> ReportSection | None:
     """Return the scores over the search space; None where nothing in it varies."""
     measure, table = study.request.measure, study.tables.configurations
+    search = study.explored
+    if search is not None:
+        table = search.configurations
     scored = table[table["n_splits"] > 0]
     axes = compared_axes(scored, study.study["search"]["space"])
     if not axes:
@@ -25,6 +28,7 @@ def hyperparameters(study: ReportInput) -> ReportSection | None:
     content = {
         "measure": measure_name(measure),
         "direction": direction(measure),
+        "effort": None if search is None else search.effort,
         "together": len(axes) > 1 and len(scored) >= _FEWEST_TOGETHER,
     }
     return ReportSection("hyperparameters", "Hyperparameters", "Hyperparameters", content)

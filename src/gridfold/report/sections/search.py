@@ -10,6 +10,7 @@ import pandas as pd
 from gridfold.plan.stage_names import CONFIRM, title_of
 from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
+from gridfold.report.sections.racing import race_rows, race_sentences
 from gridfold.report.tables import Cell, Heading, Table
 from gridfold.wording import counted, decimals, duration, measure_name, number, percent
 
@@ -20,9 +21,11 @@ def search(study: ReportInput) -> ReportSection | None:
         return None
     measure = study.request.measure
     stages = stage_summary(study.search, measure)
+    left = study.race
     content = {
         "sentences": [
             _effort(study.search, stages),
+            *(() if left is None else race_sentences(left, study.search, measure)),
             *optimism(
                 study.search,
                 study.best.config_id,
@@ -32,6 +35,8 @@ def search(study: ReportInput) -> ReportSection | None:
         ],
         "stages": _table(stages, measure),
         "search_file": BESIDE.table_csv("search"),
+        "race": race_rows(left, measure) if left is not None and len(left) else None,
+        "race_file": BESIDE.table_csv("race"),
     }
     return ReportSection("search", "Search", "The path of the search", content)
 

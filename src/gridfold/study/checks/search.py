@@ -9,10 +9,12 @@ from gridfold.errors import KeyPath, Problem
 from gridfold.study.checks.problem import unknown_measure
 from gridfold.study.objectives import known_objectives
 from gridfold.study.sections.explain import shown
-from gridfold.study.sections.resampling import ORDERED_METHODS, split_names
+from gridfold.study.sections.optuna_sampler import TunerStrategy
+from gridfold.study.sections.resampling import GROUPED_METHODS, ORDERED_METHODS, split_names
 from gridfold.study.sections.search import HyperbandStrategy
 from gridfold.study.sections.tuner import KerasTunerStrategy
 
+_FEWEST_RACED = 3
 _STRATEGY: KeyPath = ("search", "strategy")
 
 
@@ -27,6 +29,7 @@ def stage_problems(search: Any, training: Any, resampling: Any) -> Iterator[Prob
     if not search.is_staged:
         return
     yield from _distribution_problems(search, training)
+    yield from _race_problems(search, resampling)
     is_hyperband = isinstance(search.strategy, HyperbandStrategy)
     if is_hyperband and "training.epochs" in search.space:
         yield Problem(
@@ -71,6 +74,41 @@ def stage_problems(search: Any, training: Any, resampling: Any) -> Iterator[Prob
             ("search", last),
             f"{' and '.join(given)} in the last stage: nothing would be trained in full",
             "allowed: leave it out here, or add `confirm` (`confirm: {}` will do)",
+        )
+
+
+def _race_problems(search: Any, resampling: Any) -> Iterator[Problem]:
+    """Refuse races that decide nothing, or by splits that are no draws from one whole."""
+    if search.race is None:
+        return
+    path: KeyPath = ("search", "race")
+    if isinstance(search.strategy, HyperbandStrategy | TunerStrategy):
+        yield Problem(
+            path,
+            f"with `strategy: {search.strategy.type}`, which decides by itself what goes on",
+            "allowed: grid, random, sobol, latin_hypercube",
+        )
+    if search.explore is not None:
+        yield Problem(
+            path,
+            "with `search.explore`: the first round of a race is its exploration",
+            "allowed: one of the two",
+        )
+    count = len(split_names(resampling))
+    if count < _FEWEST_RACED:
+        yield Problem(
+            path,
+            f"over {count} splits, of which the first two say how much scores vary",
+            f"allowed: at least {_FEWEST_RACED} splits in `resampling`",
+        )
+    method = resampling.method
+    if method in (*ORDERED_METHODS, *GROUPED_METHODS) and not search.race.any_splits:
+        kind = "time" if method in ORDERED_METHODS else "groups"
+        yield Problem(
+            path,
+            f"with `resampling.method: {method}`: splits by {kind} are no draws from one whole, so "
+            "what leads on the first ones may fall behind on the others for a reason",
+            "allowed: `any_splits: true`, or leave `race` out",
         )
 
 
@@ -131,7 +169,9 @@ def _distribution_problems(search: Any, training: Any) -> Iterator[Problem]:
     """Refuse trials on several devices: the jobs of later stages do not know of them yet."""
     axes = [name for name in search.space if name.startswith("training.distribution.")]
     if axes or training.distribution.world_size > 1:
-        stages = [k for k in ("explore", "refine", "confirm") if getattr(search, k) is not None]
+        stages = [
+            k for k in ("explore", "race", "refine", "confirm") if getattr(search, k) is not None
+        ]
         yield Problem(
             ("search", stages[0] if stages else "strategy"),
             "a search in stages of trials on several devices",

@@ -45,6 +45,13 @@ def wish_problems(problem: Any, training: Any, search: Any) -> Iterator[Problem]
             f"{rule} without a cost among the objectives",
             f"allowed: one of {', '.join(COSTS)} in `search.objectives`, or another rule",
         )
+    if search.race is not None and search.weighs:
+        yield Problem(
+            (*_SEARCH, "race"),
+            "a race with several objectives, constraints or a rule that selects: it keeps only "
+            "what can be the best of its measure",
+            "allowed: one of the two",
+        )
     if "seconds_per_sample" in measured_costs(problem, search):
         axes = [name for name in search.space if name.startswith("training.distribution.")]
         if axes or training.distribution.world_size > 1:

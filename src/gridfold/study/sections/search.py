@@ -14,7 +14,7 @@ from gridfold.study.sections.base import (
 )
 from gridfold.study.sections.objectives import Limit, Select
 from gridfold.study.sections.optuna_sampler import OptunaStrategy
-from gridfold.study.sections.stages import Confirm, Explore, Refine
+from gridfold.study.sections.stages import Confirm, Explore, Race, Refine
 from gridfold.study.sections.tuner import KerasTunerStrategy
 
 Number = int | float
@@ -239,6 +239,7 @@ class Search(Section):
         10_000, description="More configurations than this are refused."
     )
     explore: Explore | None = Field(None, description=Explore.__doc__)
+    race: Race | None = Field(None, description=Race.__doc__)
     refine: Refine | None = Field(None, description=Refine.__doc__)
     confirm: Confirm | None = Field(None, description=Confirm.__doc__)
     objectives: Annotated[list[str], Field(min_length=1, max_length=6)] | None = Field(
@@ -258,7 +259,7 @@ class Search(Section):
     @property
     def is_staged(self) -> bool:
         """Whether the search goes on from what its first trials have found."""
-        stages = (self.explore, self.refine, self.confirm)
+        stages = (self.explore, self.race, self.refine, self.confirm)
         is_own = isinstance(self.strategy, HyperbandStrategy | KerasTunerStrategy | OptunaStrategy)
         return is_own or any(stage is not None for stage in stages)
 

@@ -1,4 +1,4 @@
-"""The keys `search.explore`, `search.refine` and `search.confirm`: stages of a search."""
+"""The keys `explore`, `race`, `refine` and `confirm` of `search`: stages of a search."""
 
 from __future__ import annotations
 
@@ -41,6 +41,21 @@ class _Effort(Section):
 
 class Explore(_Effort):
     """How the configurations of the strategy are trained: cheaper than a full training."""
+
+
+class Race(Section):
+    """Trains split by split, after each only what can still be the best of all."""
+
+    risk: Annotated[float, Field(gt=0, le=0.5)] = Field(
+        0.001,
+        description="Chance, for each comparison with the leader, that a configuration is left "
+        "behind which would have overtaken it on the splits that were left.",
+    )
+    any_splits: bool = Field(
+        False,
+        description="Whether to race on splits by time or by groups, too. These are no draws from "
+        "one whole: what leads on one may fall behind on the next for a reason.",
+    )
 
 
 class Refine(_Effort):

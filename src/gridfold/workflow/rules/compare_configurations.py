@@ -6,8 +6,9 @@ from gridfold.figures.comparison import draw_comparison
 from gridfold.figures.study import save_all
 from gridfold.jobs.script import RuleJob
 from gridfold.paths import StudyPaths
-from gridfold.requests import ComparisonRequest
+from gridfold.requests import ComparisonRequest, SummaryRequest
 from gridfold.statistics.comparison import compare
+from gridfold.statistics.explored import explored
 from gridfold.store.selection import Selection, SelectionFacts
 from gridfold.tables.trials import read_table
 
@@ -15,11 +16,14 @@ from gridfold.tables.trials import read_table
 def run(job: RuleJob) -> None:
     """Do the work of a job of the rule."""
     request = job.request(ComparisonRequest)
+    trials = read_table(job.input("trials"))
+    summary = SummaryRequest(request.measure, request.confidence)
     found = compare(
         request,
-        read_table(job.input("trials")),
+        trials,
         read_table(job.input("configurations")),
         _estimate(job),
+        explored(trials, read_table(job.input("search_trials")), summary),
     )
     found.write(StudyPaths(job.output("facts").parents[1]))
     save_all(draw_comparison(found), job.output("importance_svg").parent)

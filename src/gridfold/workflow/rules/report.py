@@ -22,5 +22,6 @@ def run(job: RuleJob) -> None:
         with_classes=bool(job.inputs["classes"]),
         with_baselines=bool(job.inputs["baselines"]),
         with_chance=bool(job.inputs["chance"]),
+        with_race=bool(job.inputs["race"]),
     )
     write_text(html, render(study))
