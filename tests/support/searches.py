@@ -102,7 +102,8 @@ def start_search(study: TuningStudy, request: str) -> subprocess.Popen[bytes]:
     paths = study.paths
     return subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, str(paths.root), request, paths.log("tune")],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "tests" / "support")},
+        # Of this tree, whichever one is installed.
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests' / 'support'}"},
         start_new_session=True,
     )
 

@@ -157,8 +157,9 @@ class TuningStudy:
     def fingerprint(self) -> dict[str, str]:
         """Return what the scores of a search depend on, one digest for each part."""
         strategy = self.strategy.model_dump(exclude=_NOT_IN_FINGERPRINT)
-        # By which rule one is selected changes nothing here; other tuners have their own objective.
-        others = {"strategy", "select"}
+        # By which rule one is selected changes nothing here; other tuners have their own objective,
+        # and none of them races.
+        others = {"strategy", "select", "race"}
         if not isinstance(self.strategy, OptunaStrategy):
             others |= {"objectives", "constraints"}
         search = self.study.search.model_dump(mode="json", exclude=others)
