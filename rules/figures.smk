@@ -30,6 +30,7 @@ FIGURES = [
     *SEARCH_FIGURES,
     *TEST_FIGURES,
     *COMPARISON_FIGURES,
+    *(FRONT_FIGURES if PLAN.study.search.weighs else ()),
     *(SCALING_FIGURES if PLAN.compares_world_sizes else ()),
     *MODEL_FIGURES,
     *(CLASS_FIGURES if PLAN.study.problem.is_classification else ()),

@@ -73,6 +73,7 @@ rule report:
             if PLAN.study.problem.is_classification
             else []
         ),
+        pareto=rules.find_front.output.table if PLAN.study.search.weighs else [],
         scaling=rules.measure_scaling.output.table if PLAN.compares_world_sizes else [],
         search=rules.collect.output.search,
         search_trials=rules.collect.output.search_trials,
@@ -131,6 +132,7 @@ HANDED_ON = [
     *rules.draw_test_figures.output,
     *rules.draw_model.output,
     *(rules.draw_classes.output if PLAN.study.problem.is_classification else ()),
+    *(rules.find_front.output if PLAN.study.search.weighs else ()),
     *(rules.measure_scaling.output if PLAN.compares_world_sizes else ()),
     *(rules.fit_baselines.output if PLAN.study.report.wanted_baselines else ()),
     *(rules.compare_baselines.output if PLAN.study.report.wanted_baselines else ()),

@@ -84,7 +84,7 @@ rule tune:
         study=STUDY_ARGUMENTS,
         on_node=TUNER_PLACEMENT.processes_on_node,
     message:
-        "Searching with Keras Tuner"
+        f"Searching with {PLAN.tuner_title}"
     shell:
         "{params.python} {params.script} {params.study} --launcher={resources.launcher:q} --log {log}"
         " --threads {threads} --remote {resources.remote} --on-node {params.on_node}"
@@ -125,7 +125,9 @@ rule train_rungs:
         jobs=len(PLAN.rungs_jobs.names),
         trial_timeout=PLAN.study.execution.trial_timeout or 0,
         mem_mb=lambda wildcards, threads, attempt: SIZES.rungs_memory(threads, attempt),
-        runtime=lambda wildcards, threads, attempt: SIZES.rungs_minutes(threads, attempt),
+        runtime=lambda wildcards, threads, attempt: SIZES.rungs_minutes(
+            threads, attempt
+        ),
     params:
         request=lambda wildcards: REQUESTS.rungs().text(),
         retries=PLAN.study.execution.retries,

@@ -22,6 +22,7 @@ BUDGET_FILES = (
     if PLAN.study.search.budget
     else {}
 )
+FRONT_FIGURES = {"front": "Pareto front"}
 # What a race over the splits has left behind.
 RACE_TABLE = (
     {
@@ -177,6 +178,36 @@ rule compare_configurations:
         f"Comparing {len(PLAN.configurations)} configurations"
     script:
         "../workflow/scripts/compare_configurations.py"
+
+
+# Only of studies with several objectives, constraints, or a rule that selects.
+rule find_front:
+    input:
+        trials=rules.collect.output.trials,
+        configurations=rules.summarise.output.configurations,
+    output:
+        **figure_files(FRONT_FIGURES),
+        table=PATHS.table("pareto"),
+        table_csv=report(
+            PATHS.table_csv("pareto"),
+            caption="../workflow/report/pareto.rst",
+            category="Tables",
+            labels={"table": "pareto"},
+        ),
+    log:
+        PATHS.log("find_front"),
+    benchmark:
+        PATHS.benchmark("find_front")
+    resources:
+        turn=1,
+        mem_mb=lambda wildcards, attempt: SIZES.table_memory(attempt),
+        runtime=lambda wildcards, attempt: SIZES.table_minutes(attempt),
+    params:
+        request=lambda wildcards: REQUESTS.summary().text(),
+    message:
+        "Finding the Pareto front"
+    script:
+        "../workflow/scripts/find_front.py"
 
 
 # Only of studies that compare world sizes.

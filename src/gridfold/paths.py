@@ -200,13 +200,18 @@ class StudyPaths:
 
     @property
     def tuner(self) -> Path:
-        """Folder of a search with Keras Tuner: state, and how chief and workers meet."""
+        """Folder of a search with Keras Tuner or Optuna: state, and how chief and workers meet."""
         return self.search / "tuner"
 
     @property
     def tuner_state(self) -> Path:
         """All that its oracle knows; never declared to Snakemake."""
         return self.tuner / "oracle.json"
+
+    @property
+    def optuna_journal(self) -> Path:
+        """All that a sampler of Optuna knows; never declared to Snakemake."""
+        return self.tuner / "optuna.log"
 
     @property
     def tuner_chief(self) -> Path:

@@ -8,11 +8,13 @@ since reading and splitting the data stand below it, too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from gridfold import typed_json
+from gridfold.objectives import BEST
 from gridfold.problems import depends_on_threshold, positive_from, threshold_in
 
 Settings = Mapping[str, Any]
@@ -75,6 +77,9 @@ class Conditions:
     objective_follows_threshold : bool or None
         True where this threshold decides a search by what is followed in training, whatever the
         configuration; then trainings depend on it. Else None.
+    costs : tuple of str or None
+        Costs that each trial must look for (:data:`gridfold.objectives.COSTS`); None where the
+        study asks for none.
     """
 
     code: str
@@ -87,6 +92,7 @@ class Conditions:
     own_measures: Mapping[str, OwnMeasure] | None = None
     threshold: float | None = None
     objective_follows_threshold: bool | None = None
+    costs: tuple[str, ...] | None = None
 
     @property
     def positive_from(self) -> float:
@@ -110,6 +116,70 @@ class Conditions:
     def own_functions(self) -> dict[str, str]:
         """The references of the measures of the user's own, by their names."""
         return {name: own.function for name, own in (self.own_measures or {}).items()}
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """What the mean over the splits of a measure or a cost must be, for a selection.
+
+    Attributes
+    ----------
+    name : str
+    at_most, at_least : float or None
+        Its limits; at least one is given.
+    """
+
+    name: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The constraint as people write it."""
+        limits = [
+            f"{words} {limit:,.10g}"
+            for words, limit in (("at least", self.at_least), ("at most", self.at_most))
+            if limit is not None
+        ]
+        return f"{self.name} {' and '.join(limits)}"
+
+    def excess(self, value: float) -> float:
+        """Return by how much a value misses the limits; 0 or less where it doesn't, NaN of NaN.
+
+        In parts of the limit, so that misses of several constraints can be added.
+        """
+        found = []
+        for sign, limit in ((1, self.at_most), (-1, self.at_least)):
+            if limit is not None:
+                found.append(sign * (value - limit) / (abs(limit) or 1.0))
+        return max(found)
+
+
+@dataclass(frozen=True)
+class Objectives:
+    """What a study wants of a configuration besides the best mean of one measure.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The objectives, measures and costs; the first one is the ranking measure.
+    constraints : tuple of Constraint
+    rule : str
+        One of :data:`gridfold.objectives.RULES`.
+    """
+
+    names: tuple[str, ...]
+    constraints: tuple[Constraint, ...] = ()
+    rule: str = BEST
+
+    @property
+    def looked_at(self) -> tuple[str, ...]:
+        """Objectives, and what else is limited, each once."""
+        return tuple(dict.fromkeys((*self.names, *(c.name for c in self.constraints))))
+
+    def missed(self, values: Mapping[Any, Any]) -> list[Constraint]:
+        """Return the constraints that means do not satisfy, or that nothing is known of."""
+        return [c for c in self.constraints if not c.excess(values.get(c.name, math.nan)) <= 0]
 
 
 @dataclass(frozen=True)
@@ -142,7 +212,7 @@ class ChosenConfiguration:
     score : float or None
         Mean of the ranking measure in the stages before, where it has one.
     tuner_trial : str or None
-        Keras Tuner's number of the trial, where a tuner has chosen it.
+        Number of the trial in Keras Tuner or Optuna, where a tuner has chosen it.
     """
 
     id: str
@@ -414,6 +484,8 @@ class ChoiceRequest(Request):
         The configurations themselves, if the strategy has drawn them.
     refinement : Refinement or None
         How neighbours of the best are found, if the stage has them; otherwise the best go on.
+    objectives : Objectives or None
+        Where more than the best mean of one measure decides.
     race : RaceRules or None
         How a round of a race is decided, if it is one.
     stopping : StoppingRule or None
@@ -431,6 +503,7 @@ class ChoiceRequest(Request):
     epochs: int | None = None
     drawn: tuple[ChosenConfiguration, ...] | None = None
     refinement: Refinement | None = None
+    objectives: Objectives | None = None
     race: RaceRules | None = None
     stopping: StoppingRule | None = None
     is_score: bool | None = None
@@ -438,7 +511,7 @@ class ChoiceRequest(Request):
 
 @dataclass(frozen=True)
 class TuneRequest(Request):
-    """What a search with Keras Tuner depends on.
+    """What a search with Keras Tuner or Optuna depends on.
 
     Attributes
     ----------
@@ -518,10 +591,13 @@ class SummaryRequest(Request):
         What configurations are ranked by.
     confidence : float
         Level of all intervals, such as 0.95.
+    objectives : Objectives or None
+        Where more than the best mean of one measure decides.
     """
 
     measure: str
     confidence: float
+    objectives: Objectives | None = None
 
 
 @dataclass(frozen=True)
@@ -540,6 +616,8 @@ class ComparisonRequest(Request):
         Reference of the measure's function, if it is one of the user's own.
     threshold : float or None
         As in :class:`Conditions`.
+    objectives : Objectives or None
+        Where more than the best mean of one measure decides.
     """
 
     measure: str
@@ -547,6 +625,7 @@ class ComparisonRequest(Request):
     space: Mapping[str, Any]
     function: str | None = None
     threshold: float | None = None
+    objectives: Objectives | None = None
 
     @property
     def positive_from(self) -> float:
@@ -758,6 +837,8 @@ class ReportRequest(Request):
     splits : tuple of str
     command : str or None
         What runs the study, if it is more than Snakemake with the files.
+    objectives : Objectives or None
+        Where more than the best mean of one measure decides.
     """
 
     study: Mapping[str, Any]
@@ -767,6 +848,7 @@ class ReportRequest(Request):
     measure: str
     splits: tuple[str, ...]
     command: str | None = None
+    objectives: Objectives | None = None
 
     @property
     def positive_from(self) -> float:

@@ -1,4 +1,4 @@
-"""Searches with Keras Tuner, small enough to be run many times."""
+"""Searches with Keras Tuner and Optuna, small enough to be run many times."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from workbench import ROOT, prepare_bench, shared_forks
 
 from gridfold.jobs import pool
 from gridfold.plan.job_requests import JobRequests
-from gridfold.search.tuner.local_oracle import LocalOracle, open_oracle
-from gridfold.search.tuner.outcome import TunerTrial, read_trials
+from gridfold.search.tuner import outcome
+from gridfold.search.tuner.opening import open_any
+from gridfold.search.tuner.protocol import TunerTrial
 from gridfold.search.tuner.search import TuningStudy, run_search
 from gridfold.store.job_records import JobResources
 
@@ -34,6 +35,7 @@ def tuned(
     """Return the tiny study, searched by a tuner."""
     search = {
         "strategy": {"type": "keras_tuner", **tuner},
+        **sections.pop("wishes", {}),
         "space": SPACE if space is None else space,
     }
     return tiny_study(**{"training": {"epochs": 2}, "search": search, **sections})
@@ -46,18 +48,18 @@ def prepared(folder: Path, study: dict[str, Any]) -> TuningStudy:
     return TuningStudy(JobRequests(plan).tune(), plan.paths)
 
 
-def searched(study: TuningStudy, workers: int = 1) -> LocalOracle:
+def searched(study: TuningStudy, workers: int = 1) -> Any:
     """Run a search to its end in this process and return its oracle."""
     with shared_forks():
         return run(study, workers)
 
 
-def run(study: TuningStudy, workers: int = 1) -> LocalOracle:
+def run(study: TuningStudy, workers: int = 1) -> Any:
     """Run a search, with a fork server of its own."""
-    opened: list[LocalOracle] = []
+    opened: list[Any] = []
 
-    def oracle() -> LocalOracle:
-        opened.append(open_oracle(study))
+    def oracle() -> Any:
+        opened.append(open_any(study))
         return opened[0]
 
     run_search(
@@ -72,7 +74,7 @@ def run(study: TuningStudy, workers: int = 1) -> LocalOracle:
 
 def trials_of(study: TuningStudy) -> list[TunerTrial]:
     """Return what the memory of a search holds."""
-    return read_trials(study.paths.tuner_state)
+    return outcome.trials_of(study)
 
 
 def ended(study: TuningStudy) -> int:
@@ -100,7 +102,8 @@ def start_search(study: TuningStudy, request: str) -> subprocess.Popen[bytes]:
     paths = study.paths
     return subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, str(paths.root), request, paths.log("tune")],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "tests" / "support")},
+        # Of this tree, whichever one is installed.
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests' / 'support'}"},
         start_new_session=True,
     )
 

@@ -284,9 +284,14 @@ def selection(facts: RunFacts) -> Answer:
     """Describe how the configuration was selected."""
     best = facts.results.answer.best
     tried = best.tried or best.configurations
+    name = measure_name(best.measure)
+    how = f"The best mean {name}"
+    if best.rule is not None:
+        how = f"By the rule `{best.rule}` of the study, from the means of {name} and costs"
+    within = "" if best.allowed is None else f" ({best.allowed:,} of them within the constraints)"
     return Answer(
-        f"The best mean {measure_name(best.measure)} over {counted(best.n_splits, 'split')}, among "
-        f"{counted(best.configurations, 'configuration')} that were compared and "
+        f"{how} over {counted(best.n_splits, 'split')}, among "
+        f"{counted(best.configurations, 'configuration')} that were compared{within} and "
         f"{tried:,} that were tried. The best of many is in part the luckiest; the report says by "
         "how much.",
         ("tables/best.json", "tables/comparison.json", _REPORT),

@@ -116,7 +116,12 @@ def _remarks(card: ModelCard) -> list[str]:
         if validation.tried > 1
         else "the best of the configurations of its study"
     )
-    if validation.quoted.is_corrected:
+    if validation.rule:
+        lines.append(
+            f"The configuration was selected by the rule `{validation.rule}` of its study, which "
+            "looked at this score, too; it is not corrected for that."
+        )
+    elif validation.quoted.is_corrected:
         lines.append(
             f"As selected, the score is that of {best} and so too good. The corrected one takes "
             "out the luck of this choice, and nothing that was tried before the study."

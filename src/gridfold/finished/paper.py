@@ -9,7 +9,7 @@ from gridfold.data.dataset import mapped
 from gridfold.errors import not_run_yet
 from gridfold.figures import classes as classfigures
 from gridfold.figures import comparison as comparisonfigures
-from gridfold.figures import model, scaling, study, style
+from gridfold.figures import front, model, scaling, study, style
 from gridfold.final.inside import Inside
 from gridfold.finished import journal, latex
 from gridfold.paths import StudyPaths
@@ -100,6 +100,9 @@ def _draw(
                 manifest=manifest,
             )
             found |= classes.drawings
+        if request.objectives is not None:
+            table = read_table(paths.table("pareto"))
+            found["front"] = front.draw_front(table, request.objectives)
         return found | (_scaling(paths) if plan.compares_world_sizes else {})
 
 

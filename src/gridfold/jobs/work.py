@@ -95,7 +95,13 @@ class JobInputs:
             fingerprint["threshold"] = conditions.threshold
         own_code = {name: own.code for name, own in (conditions.own_measures or {}).items()}
         return TrialStore(
-            folder, self.paths.set_aside, fingerprint, own_code, conditions.positive_from
+            folder,
+            self.paths.set_aside,
+            fingerprint,
+            own_code,
+            conditions.positive_from,
+            # The final model has no validation part to predict.
+            () if trial.split == FINAL else conditions.costs or (),
         )
 
     def task(
@@ -120,6 +126,7 @@ class JobInputs:
             self.conditions.own_functions,
             self.conditions.positive_from,
             identity,
+            () if trial.split == FINAL else self.conditions.costs or (),
         )
 
 

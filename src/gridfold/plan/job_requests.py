@@ -27,6 +27,7 @@ from gridfold.requests import (
     NestedFold,
     NestedRequest,
     NotebookRequest,
+    Objectives,
     RaceRules,
     Refinement,
     ReportRequest,
@@ -43,6 +44,7 @@ from gridfold.space.space import Space, shown_value
 from gridfold.space.starting_points import start_points
 from gridfold.study.command import run_command
 from gridfold.study.monitors import inner_fractions, monitors
+from gridfold.study.objectives import measured_costs, named_measures, objectives_of
 from gridfold.study.request import sections_of
 from gridfold.study.sections.resampling import ORDERED_METHODS, split_names
 from gridfold.study.sections.search import HyperbandStrategy
@@ -69,7 +71,7 @@ class JobRequests:
         own = code_digest(split_reference(data.function)[0]) if data.source == "python" else ""
         problem = self._study.problem
         stopping = (name for _, name in monitors(self._study.training, self._study.search))
-        named = dict.fromkeys((*problem.further_measures, *stopping))
+        named = dict.fromkeys((*named_measures(problem, self._study.search), *stopping))
         return DataRequest(
             data.model_dump(exclude={"test_fraction", "normalise"}),
             problem.type,
@@ -122,6 +124,7 @@ class JobRequests:
             own_measures(self._study) or None,
             threshold,
             (threshold is not None and self._objective_follows_threshold()) or None,
+            measured_costs(self._study.problem, self._study.search) or None,
         )
 
     def _objective_follows_threshold(self) -> bool:
@@ -173,6 +176,8 @@ class JobRequests:
             stage.epochs,
             None if drawn is None else drawn.configurations,
             refinement,
+            # What is drawn depends on no score.
+            self._objectives if drawn is None else None,
             self._race_rules if stage.continues else None,
             stopping_rule(study) if stage.is_drawn and stage.sources else None,
             (base == SCORE) or None,
@@ -200,7 +205,7 @@ class JobRequests:
         return RaceRules(len(split_names(self._study.resampling)), race.risk)
 
     def tune(self) -> TuneRequest:
-        """Return what a search with Keras Tuner depends on."""
+        """Return what a search with Keras Tuner or Optuna depends on."""
         return TuneRequest(
             self.conditions,
             sections_of(self._study),
@@ -220,7 +225,7 @@ class JobRequests:
         return CollectRequest(
             tuple(stages),
             problem.ranking_measure,
-            problem.further_measures or None,
+            named_measures(problem, self._study.search) or None,
             self._race_rules,
             None if budget is None else str(Limit.of(budget)),
             tuple(plan.training_jobs) if plan.is_asynchronous else None,
@@ -248,7 +253,14 @@ class JobRequests:
     def summary(self) -> SummaryRequest:
         """Return what `summarise` depends on."""
         study = self._study
-        return SummaryRequest(study.problem.ranking_measure, study.report.confidence)
+        return SummaryRequest(
+            study.problem.ranking_measure, study.report.confidence, self._objectives
+        )
+
+    @cached_property
+    def _objectives(self) -> Objectives | None:
+        """What is wanted of a configuration besides the best mean of one measure, if anything."""
+        return objectives_of(self._study.problem, self._study.search)
 
     def comparison(self) -> ComparisonRequest:
         """Return what `select_best` and `compare_configurations` depend on, besides tables."""
@@ -262,6 +274,7 @@ class JobRequests:
             },
             study.problem.own_measures.get(study.problem.ranking_measure),
             study.problem.other_threshold,
+            self._objectives,
         )
 
     def baselines(self) -> BaselinesRequest:
@@ -316,7 +329,7 @@ class JobRequests:
             study.study,
             study.problem.ranking_measure,
             study.report.confidence,
-            further_measures=study.problem.further_measures or None,
+            further_measures=named_measures(study.problem, study.search) or None,
             by_time=study.resampling.method in ORDERED_METHODS or None,
         )
 
@@ -340,6 +353,7 @@ class JobRequests:
             self._study.problem.ranking_measure,
             tuple(plan.splits),
             None if plan.command == run_command(files) else plan.command,
+            self._objectives,
         )
 
     def notebook(self, file: str) -> NotebookRequest:

@@ -33,6 +33,7 @@ from gridfold.store.last_run import LastRun
 from gridfold.store.snapshot import Snapshot
 from gridfold.study import Study
 from gridfold.study.command import run_command
+from gridfold.study.sections.optuna_sampler import OptunaStrategy
 
 SHARD_PATTERN = rf"{SINGLE}[0-9]+|{SLOT_PATTERN}"
 DISTRIBUTED_SHARD_PATTERN = rf"{DISTRIBUTED}[0-9]+"
@@ -376,12 +377,17 @@ class Plan:
         closed = {slot for stage in self.rungs for slot in stage.slots}
         return [*self.rungs_jobs.names, *(s for s in self.all_shards if s not in closed)]
 
-    # -- a search with Keras Tuner -----------------------------------------------------------------
+    # -- a search with Keras Tuner or Optuna -------------------------------------------------------
 
     @property
     def is_tuned(self) -> bool:
-        """Whether a tuner of Keras Tuner explores."""
+        """Whether a tuner of Keras Tuner or a sampler of Optuna explores."""
         return tuner_of(self.study) is not None
+
+    @property
+    def tuner_title(self) -> str:
+        """The library whose tuner explores, as people write it."""
+        return "Optuna" if isinstance(tuner_of(self.study), OptunaStrategy) else "Keras Tuner"
 
     @property
     def tuner_processes(self) -> int:

@@ -23,10 +23,10 @@ from gridfold.requests import ChosenConfiguration, StoppingRule
 from gridfold.space.hyperband import schedule
 from gridfold.space.space import Configuration
 from gridfold.study import Study
+from gridfold.study.sections.optuna_sampler import TunerStrategy
 from gridfold.study.sections.resampling import reduced, split_names
 from gridfold.study.sections.search import HyperbandStrategy, RandomStrategy, SobolStrategy
 from gridfold.study.sections.stages import Stop
-from gridfold.study.sections.tuner import KerasTunerStrategy
 
 _SINGLE_ROUNDS, _MORE_ROUNDS = 10, 10
 
@@ -214,7 +214,7 @@ def _exploring(study: Study, drawn: int, seconds: float) -> list[Stage]:
     search, strategy = study.search, study.search.strategy
     if search.race is not None:
         return _racing(study, drawn, seconds)
-    if isinstance(strategy, KerasTunerStrategy):
+    if isinstance(strategy, TunerStrategy):
         return [_tuned_stage(study, seconds, strategy)]
     if search.stop is not None:
         return _batches(study, drawn, seconds, search.stop)
@@ -359,7 +359,7 @@ def _stage(
     )
 
 
-def _tuned_stage(study: Study, seconds: float, tuner: KerasTunerStrategy) -> Stage:
+def _tuned_stage(study: Study, seconds: float, tuner: TunerStrategy) -> Stage:
     """Return the stage in which a tuner explores, in one job."""
     most = most_configurations(study, tuner)
     stage = _stage(study, seconds, EXPLORE, most, study.search.explore, ())

@@ -366,8 +366,11 @@ def _in_words(found: Answer, paths: StudyPaths) -> str:
     count = f"{best.configurations} configurations"
     if best.tried is not None:
         count = f"{best.tried} configurations, {best.configurations} compared in full"
+    if best.allowed is not None:
+        count += f", {best.allowed} within the constraints"
     quoted = best.headline
-    text = f"Best of {count}: {best.label} ({best.config_id}); {best.measure} {quoted.score:.4f}"
+    how = "Best of" if best.rule is None else f"Selected by {best.rule} of"
+    text = f"{how} {count}: {best.label} ({best.config_id}); {best.measure} {quoted.score:.4f}"
     remarks = []
     if quoted.low is not None and quoted.high is not None:
         text += f" [{quoted.low:.4f}, {quoted.high:.4f}]"

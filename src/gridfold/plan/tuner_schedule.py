@@ -1,4 +1,4 @@
-"""How much a tuner of Keras Tuner will try, known before it has tried anything."""
+"""How much a tuner will try, of Keras Tuner or Optuna, known before it has tried anything."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gridfold.space.space import Space
 from gridfold.study import Study
-from gridfold.study.sections.tuner import KerasTunerStrategy
+from gridfold.study.sections.optuna_sampler import OptunaStrategy, TunerStrategy
 
 
 @dataclass(frozen=True)
@@ -59,21 +59,23 @@ def hyperband_turns(max_epochs: int, factor: int) -> Iterator[Turn]:
             before = reached
 
 
-def tuner_of(study: Study) -> KerasTunerStrategy | None:
-    """Return the strategy of a study if it is a tuner of Keras Tuner."""
+def tuner_of(study: Study) -> TunerStrategy | None:
+    """Return the strategy of a study if it is a tuner of Keras Tuner, or a sampler of Optuna."""
     strategy = study.search.strategy
-    return strategy if isinstance(strategy, KerasTunerStrategy) else None
+    return strategy if isinstance(strategy, TunerStrategy) else None
 
 
-def most_epochs(study: Study, strategy: KerasTunerStrategy) -> int | None:
+def most_epochs(study: Study, strategy: TunerStrategy) -> int | None:
     """Return the epochs of the longest trials; None where each configuration has its own."""
-    if strategy.tuner == "hyperband":
+    if not isinstance(strategy, OptunaStrategy) and strategy.tuner == "hyperband":
         return strategy.max_epochs or study.training.epochs
     return study.search.explore.epochs if study.search.explore else None
 
 
-def most_configurations(study: Study, strategy: KerasTunerStrategy) -> int:
+def most_configurations(study: Study, strategy: TunerStrategy) -> int:
     """Return how many configurations a tuner tries at most."""
+    if isinstance(strategy, OptunaStrategy):
+        return strategy.n
     if strategy.tuner == "hyperband":
         turns = hyperband_turns(
             strategy.max_epochs or study.training.epochs, strategy.argument("factor")
@@ -87,8 +89,10 @@ def most_configurations(study: Study, strategy: KerasTunerStrategy) -> int:
     return space.upper_bound() or 1
 
 
-def tuner_lines(study: Study, strategy: KerasTunerStrategy) -> list[str]:
+def tuner_lines(study: Study, strategy: TunerStrategy) -> list[str]:
     """Return in words what a tuner will try, for `gridfold plan`."""
+    if isinstance(strategy, OptunaStrategy):
+        return _optuna_lines(study, strategy)
     lines = [f"  tuner           {strategy.tuner} (Keras Tuner), seed {strategy.seed}"]
     if strategy.tuner != "hyperband":
         most = most_configurations(study, strategy)
@@ -107,4 +111,21 @@ def tuner_lines(study: Study, strategy: KerasTunerStrategy) -> list[str]:
         f"  epochs          {trained * iterations:,} on each split, in {iterations} iteration"
         f"{'s' * (iterations > 1)}"
     )
+    return lines
+
+
+def _optuna_lines(study: Study, strategy: OptunaStrategy) -> list[str]:
+    first = ""
+    if strategy.sampler in ("tpe", "gp"):
+        first = f", the first {min(strategy.n, strategy.drawn_first):,} at random"
+    elif strategy.sampler in ("nsga2", "nsga3"):
+        first = f", {strategy.generation:,} in a generation, the first one at random"
+    wanted = study.search.objectives or [study.problem.ranking_measure]
+    lines = [
+        f"  sampler         {strategy.sampler} (Optuna), seed {strategy.seed}",
+        f"  trials          up to {strategy.n:,}, each on every split{first}",
+        f"  objectives      {', '.join(wanted)}",
+    ]
+    if study.search.constraints and not strategy.takes_constraints:
+        lines.append("  note            this sampler does not look at the constraints")
     return lines

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from gridfold.reference.schema import Schema
 from gridfold.reference.walk import Key, as_yaml, keys_of, sentence, summary, tags
 from gridfold.study import Study
+from gridfold.study.sections.objectives import Limit
 from gridfold.study.sections.search import Axis, Search
 
 _WIDTH = 88
@@ -83,6 +84,8 @@ def _section(
     for key in keys_of(section, schema, alternatives):
         if section is Search and key.name == "space":
             lines += [*_comment(key.meaning), "space:", *_indented(_space(schema))]
+        elif section is Search and key.name == "constraints":
+            lines += [*_comment(key.meaning), "constraints:", *_indented(_limits(schema))]
         else:
             lines += _key(key, given, schema)
     return lines
@@ -147,6 +150,12 @@ def _axis(name: str, axis: Any, schema: Schema) -> list[str]:
         if key.name in axis:
             lines += _key(key, axis, schema)
     return [f"{name}:", *_indented(lines)]
+
+
+def _limits(schema: Schema) -> list[str]:
+    given = {"at_most": 1_000_000, "at_least": 0}
+    limits = [line for key in keys_of(Limit, schema) for line in _key(key, given, schema)]
+    return ["parameters:", *_indented(limits)]
 
 
 def _comment(text: str) -> list[str]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gridfold.objectives import RULES
 from gridfold.problems import MEASURES
 from gridfold.study import Study
 from gridfold.study.sections.base import PATTERN_MEANINGS
@@ -102,6 +103,8 @@ def _admit_shorthands(definitions: Schema) -> None:
     search = definitions["Search"]["properties"]
     search["strategy"]["oneOf"].insert(0, {"const": "grid"})
     search["stop"]["anyOf"].insert(0, {"const": "auto"})
+    # A rule alone, without its key.
+    search["select"]["anyOf"].insert(0, {"enum": list(RULES)})
     axis = search["space"]["additionalProperties"]
     search["space"]["additionalProperties"] = {
         "anyOf": [

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from gridfold.reference.schema import Schema
 from gridfold.reference.walk import Key, as_yaml, keys_of, summary, tags
 from gridfold.study import Study
+from gridfold.study.sections.objectives import Limit
 from gridfold.study.sections.search import Axis
 
 _INTRODUCTION = """\
@@ -121,6 +122,10 @@ def _with_nested(keys: list[Key], path: str, schema: Schema, level: int) -> Iter
             yield f"{'#' * level} `{nested}`\n"
             yield f"{key.meaning}\n"
             yield from _section(key, nested, schema, level + 1)
+        elif nested == "search.constraints":
+            yield f"{'#' * level} A limit of `search.constraints`\n"
+            yield f"{summary(Limit)}\n"
+            yield _table(keys_of(Limit, schema), "")
         elif nested == "search.space":
             yield f"{'#' * level} An axis of `search.space`\n"
             yield f"{summary(Axis)}\n"

@@ -18,13 +18,15 @@ from gridfold.search.nested import NESTED_COLUMNS
 from gridfold.search.racing import RACE_COLUMNS
 from gridfold.search.tables import SEARCH_COLUMNS
 from gridfold.statistics.classes import CLASS_COLUMNS
+from gridfold.statistics.front import PARETO_COLUMNS
 from gridfold.statistics.importance import IMPORTANCE_COLUMNS
 from gridfold.statistics.pairwise import COMPARISON_COLUMNS
 from gridfold.statistics.scientific import SCIENTIFIC_COLUMNS
-from gridfold.statistics.summary import CONFIGURATION_COLUMNS
+from gridfold.statistics.summary import CONFIGURATION_COLUMNS, WISH_COLUMNS
 from gridfold.tables.features import FEATURE_COLUMNS
 from gridfold.tables.jobs import JOB_COLUMNS
 from gridfold.tables.trials import (
+    COST_COLUMNS,
     EPOCH_COLUMNS,
     PREDICTION_COLUMNS,
     STUDY_COLUMNS,
@@ -74,12 +76,18 @@ _SECTIONS: tuple[tuple[str, str, tuple[Column, ...]], ...] = (
         "`tables/trials.csv`, `tables/trials.parquet`",
         "One row for each trial of the study, failed ones included, in the order of the study's\n"
         "configurations and splits.",
-        (*TRIAL_COLUMNS, *STUDY_COLUMNS, _AXES, _MEASURES),
+        (*TRIAL_COLUMNS, *COST_COLUMNS, *STUDY_COLUMNS, _AXES, _MEASURES),
     ),
     (
         "`tables/configurations.csv`, `tables/configurations.parquet`",
-        "One row for each configuration, best first.",
-        (*CONFIGURATION_COLUMNS, _AXES, *_SUMMARIES),
+        "One row for each configuration, the selected one first.",
+        (*CONFIGURATION_COLUMNS, *WISH_COLUMNS, _AXES, *_SUMMARIES),
+    ),
+    (
+        "`tables/pareto.csv`, `tables/pareto.parquet`",
+        "One row for each configuration, the selected one first; only of a study with\n"
+        "[several objectives](searching.md#several-objectives), constraints or a rule.",
+        PARETO_COLUMNS,
     ),
     (
         "`tables/comparisons.csv`, `tables/comparisons.parquet`",

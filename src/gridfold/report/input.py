@@ -104,6 +104,9 @@ class ReportInput:
         Where the study has outer folds.
     outer_folds : DataFrame, optional
         As of :func:`gridfold.search.nested.nested_table`, with `nested`.
+    pareto : DataFrame, optional
+        As of :func:`gridfold.statistics.front.pareto_table`, of a study with several objectives,
+        constraints, or a rule that selects.
     """
 
     request: ReportRequest
@@ -129,6 +132,7 @@ class ReportInput:
     stopping: StopDecision | None = None
     nested: NestedEstimate | None = None
     outer_folds: pd.DataFrame | None = None
+    pareto: pd.DataFrame | None = None
 
     @classmethod
     def read(
@@ -194,6 +198,7 @@ class ReportInput:
             stopping=last_decision(StageFile.read(file).decision for file in stages),
             nested=NestedEstimate.read(paths.nested) if with_nested else None,
             outer_folds=read_table(paths.table("nested")) if with_nested else None,
+            pareto=None if request.objectives is None else read_table(paths.table("pareto")),
         )
 
     @property

@@ -16,6 +16,7 @@ from gridfold.search.neighbours import neighbourhood
 from gridfold.search.nested import winner_of_fold
 from gridfold.search.racing import next_round
 from gridfold.search.ranking import ranked
+from gridfold.search.wishes import by_objectives
 from gridfold.space.space import Space
 from gridfold.study.request import study_of
 from gridfold.tables.trials import read_table
@@ -47,6 +48,8 @@ def choose(request: ChoiceRequest, files: Sequence[StageFile], trials: Sequence[
         configurations = _going_on(request, racing)
         return StageFile(request.stage, request.splits, configurations, before.scored_splits)
     best = ranked(files, known, request.measure)
+    if request.objectives is not None:
+        best = by_objectives(best, files, known, request.objectives, request.stage)
     if request.refinement is None:
         configurations = _going_on(request, best[: request.most])
     else:

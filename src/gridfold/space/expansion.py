@@ -18,13 +18,13 @@ from gridfold.space.space import (
     shown_value,
 )
 from gridfold.space.starting_points import start_points
+from gridfold.study.sections.optuna_sampler import TunerStrategy
 from gridfold.study.sections.search import (
     GridStrategy,
     HyperbandStrategy,
     RandomStrategy,
     SobolStrategy,
 )
-from gridfold.study.sections.tuner import KerasTunerStrategy
 
 _KINDS_SHOWN = 5
 # A grid of which nearly everything is excluded must end, too: some seconds' worth.
@@ -67,7 +67,7 @@ def expand(space: Space) -> tuple[Expansion, list[Problem]]:
     strategy = space.search.strategy
     if isinstance(strategy, GridStrategy):
         return _expand_grid(space)
-    if isinstance(strategy, KerasTunerStrategy):
+    if isinstance(strategy, TunerStrategy):
         return _sample(space)
     if isinstance(strategy, HyperbandStrategy):
         rungs = schedule(space.training.epochs, strategy.factor, strategy.brackets)

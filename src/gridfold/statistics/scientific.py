@@ -56,6 +56,10 @@ def scientific_values(
         :data:`SCIENTIFIC_COLUMNS`; axes with one value only are left out.
     """
     known = configurations[configurations["config_id"].isin(scored.scores.columns)]
+    # A rule of the study may have put another one than the best first.
+    known = known.sort_values(
+        f"{scored.measure}_mean", ascending=scored.sign < 0, kind="stable", na_position="last"
+    )
     parts = [
         _values_of(scored, known, name, values)
         for name, values in _scientific_axes(known, space).items()
@@ -80,7 +84,6 @@ def _values_of(
     rows, best = [], []
     for value in values:
         with_value = known[known[name] == value]
-        # In the order of their ranks.
         winner = with_value.iloc[0]
         best.append(winner["config_id"])
         text = f"{value:g}" if is_ordered(known[name], {}) else str(value)

@@ -12,6 +12,17 @@ from gridfold.statistics.intervals import rounding_variance
 from gridfold.statistics.moderated import Differences, PairedTest
 
 
+def comparable(configurations: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Return the rows of configurations that could be selected.
+
+    Those that lost trials could not, nor those that a constraint of the study rules out.
+    """
+    rows = configurations[
+        (configurations["n_failed"] == 0) & configurations[f"{measure}_mean"].notna()
+    ]
+    return rows[rows["within_constraints"]] if "within_constraints" in rows else rows
+
+
 @dataclass(frozen=True)
 class Scored:
     """The scores of a study that can be compared: of configurations without a failed trial.
@@ -48,9 +59,7 @@ class Scored:
         cls, trials: pd.DataFrame, configurations: pd.DataFrame, measure: str, confidence: float
     ) -> Scored:
         """Take the complete configurations from the tables, in the order of their rank."""
-        complete = configurations[
-            (configurations["n_failed"] == 0) & configurations[f"{measure}_mean"].notna()
-        ]
+        complete = comparable(configurations, measure)
         good = trials[trials["status"] == "finished"]
         wide = good.pivot(index="split", columns="config_id", values=measure)
         wide = wide.loc[list(dict.fromkeys(good["split"])), complete["config_id"].tolist()]

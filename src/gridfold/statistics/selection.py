@@ -12,15 +12,18 @@ import pandas as pd
 
 from gridfold.arrays import Array, Scores
 from gridfold.errors import TrialFailure
+from gridfold.objectives import BEST
 from gridfold.plan.stage_names import EXPLORE, is_race_round
 from gridfold.problems import Measure
 from gridfold.requests import ComparisonRequest
 from gridfold.statistics.bounded import interval_within
+from gridfold.statistics.front import means_of, violations
 from gridfold.statistics.intervals import (
     corrected_standard_error,
     rounding_variance,
     t_quantile,
 )
+from gridfold.statistics.scored import comparable
 from gridfold.statistics.weighted import is_fast, weighted_score
 from gridfold.store.selection import SelectionFacts
 from gridfold.tables.trials import read_table, stacked
@@ -478,10 +481,11 @@ def estimate_of_study(
     best = str(configurations["config_id"].iloc[0])
     own = good[good["config_id"] == best]
     repeats = own["split"].str.partition("f")[0].nunique()
-    complete = configurations[
-        (configurations["n_failed"] == 0) & configurations[f"{measure}_mean"].notna()
-    ]
+    complete = comparable(configurations, measure)
     candidates = complete["config_id"].astype(str).tolist()
+    rule = request.objectives.rule if request.objectives else BEST
+    if rule != BEST:
+        candidates = [best]
     found = estimate_selection(
         Scorer(measure, request.function, request.positive_from),
         Selected(
@@ -495,15 +499,25 @@ def estimate_of_study(
         groups,
         Candidates(candidates or [best], list(own["split"].astype(str)), compared),
         request.confidence,
-        _explored(search_trials, set(candidates), measure, explored) if candidates else None,
+        _explored(search_trials, set(candidates), request, explored)
+        if candidates and rule == BEST
+        else None,
     )
+    if rule != BEST:
+        return replace(
+            found,
+            obstacle=f"The rule of the selection, {rule}, is not repeated on bootstrap samples.",
+        )
     if candidates:
         return found
     return replace(found, obstacle="No configuration finished all its trials.")
 
 
 def _explored(
-    search_trials: pd.DataFrame, compared: set[str], measure: str, files: Sequence[Path]
+    search_trials: pd.DataFrame,
+    compared: set[str],
+    request: ComparisonRequest,
+    files: Sequence[Path],
 ) -> Candidates | None:
     """Return what a search has tried besides what it compared in the end; None if nothing.
 
@@ -514,14 +528,17 @@ def _explored(
     if not files or not len(good):
         return None
     if good["stage"].map(is_race_round).any():
-        return _raced(good, compared, measure, files)
+        return _raced(good, compared, request.measure, files)
     first = good[good["stage"] == good["stage"].iloc[0]]
     splits = list(dict.fromkeys(first["split"].astype(str)))
     last = good[good["split"].isin(splits)].drop_duplicates(["config_id", "split"], keep="last")
-    scores = last.pivot(index="config_id", columns="split", values=measure)
+    scores = last.pivot(index="config_id", columns="split", values=request.measure)
     trained = last.groupby("config_id")["split"].nunique()
     scores = scores.loc[trained.index[trained == len(splits)]]
-    means = (Measure.of(measure).sign * scores.mean(axis=1)).dropna()
+    means = (Measure.of(request.measure).sign * scores.mean(axis=1)).dropna()
+    if request.objectives is not None:
+        missed = violations(means_of(last, request.objectives.looked_at), request.objectives)
+        means = means[missed.reindex(means.index.astype(str)).to_numpy() == ""]
     ids = [str(config_id) for config_id in means.sort_values(ascending=False, kind="stable").index]
     if len(ids) < 2 or compared.issuperset(ids):
         return None

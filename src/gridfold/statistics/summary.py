@@ -7,15 +7,23 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from gridfold.objectives import BEST
 from gridfold.problems import Measure
-from gridfold.requests import SummaryRequest
+from gridfold.requests import Objectives, SummaryRequest
+from gridfold.statistics.front import means_of, selected_first, violations
 from gridfold.statistics.intervals import mean_interval, rounding_variance
 from gridfold.statistics.scored import Scored
 from gridfold.store.selection import Selection
 from gridfold.tables.trials import USAGE_COLUMNS, Column, all_measures, axis_columns
 
 CONFIGURATION_COLUMNS = (
-    Column("rank", "int", "", "1 is best by the mean of the ranking measure; failed ones last"),
+    Column(
+        "rank",
+        "int",
+        "",
+        "1 is the selected one: the best by the mean of the ranking measure, unless a rule of the "
+        "study selects another one; failed ones last",
+    ),
     Column("config_id", "string", "", "Configuration"),
     Column("label", "string", "", "Its axis values in one line"),
     Column("model", "string", "", "Model family"),
@@ -53,6 +61,17 @@ CONFIGURATION_COLUMNS = (
     Column("memory_mb", "float", "MB", "Most memory of any trial (peak RSS)"),
     Column("gpu_busy", "float", "", "Mean fraction of time in which the GPU computed (NVML)"),
 )
+
+WISH_COLUMNS = (
+    Column(
+        "within_constraints",
+        "bool",
+        "",
+        "Whether it satisfies `search.constraints`; others come last and are compared with none. "
+        "Only of a study with objectives, constraints or a rule that selects",
+    ),
+)
+"""Before the number of splits."""
 
 
 def summarise(trials: pd.DataFrame, request: SummaryRequest) -> pd.DataFrame:
@@ -99,7 +118,29 @@ def summarise(trials: pd.DataFrame, request: SummaryRequest) -> pd.DataFrame:
         rows.append(row | scores_over_splits(good, measures, request.confidence))
     # Whole numbers stay whole although configurations without this axis have none.
     table = pd.DataFrame(rows).astype({axis: trials[axis].dtype for axis in axes})
+    if request.objectives is not None:
+        return _weighed(table, trials, request, request.objectives)
     return _compared(_ranked(table, measure), trials, request)
+
+
+def _weighed(
+    table: pd.DataFrame, trials: pd.DataFrame, request: SummaryRequest, objectives: Objectives
+) -> pd.DataFrame:
+    """Return the table with the selected configuration first, where more than a mean selects it."""
+    means = means_of(trials, objectives.looked_at)
+    missed = violations(means, objectives)
+    place = list(table.columns).index("n_splits")
+    within = table["config_id"].map(missed == "").astype(bool)
+    table.insert(place, "within_constraints", within)
+    ranked = _compared(_ranked(table, request.measure), trials, request)
+    if objectives.rule == BEST:
+        return ranked
+    candidates = ranked[ranked["within_constraints"] & (ranked["n_failed"] == 0)]
+    order = selected_first(candidates, means, objectives)
+    others = [i for i in ranked["config_id"].astype(str) if i not in set(order)]
+    # In the order that was found, each row compared with the selected one.
+    by_id = table.set_index("config_id").loc[[*order, *others]].reset_index()
+    return _compared(_numbered(by_id[table.columns.tolist()]), trials, request)
 
 
 def scores_over_splits(
@@ -146,17 +187,24 @@ def _cost(trials: pd.DataFrame) -> dict[str, float]:
 def _ranked(table: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Sort best first; configurations that lost trials come after all complete ones.
 
-    A mean over the splits that happened to survive is not comparable with a mean over all.
+    A mean over the splits that happened to survive is not comparable with a mean over all. What
+    does not satisfy the constraints of a study comes last.
     """
-    table = table.assign(_incomplete=table["n_failed"] > 0)
+    out = ~table["within_constraints"] if "within_constraints" in table else False
+    table = table.assign(_out=out, _incomplete=table["n_failed"] > 0)
     table = table.sort_values(
-        ["_incomplete", f"{measure}_mean"],
-        ascending=[True, Measure.of(measure).lower_is_better],
+        ["_out", "_incomplete", f"{measure}_mean"],
+        ascending=[True, True, Measure.of(measure).lower_is_better],
         kind="stable",
         na_position="last",
-    ).drop(columns="_incomplete")
+    ).drop(columns=["_out", "_incomplete"])
+    return _numbered(table)
+
+
+def _numbered(table: pd.DataFrame) -> pd.DataFrame:
+    table = table.reset_index(drop=True)
     table.insert(0, "rank", np.arange(1, len(table) + 1))
-    return table.reset_index(drop=True)
+    return table
 
 
 def _compared(table: pd.DataFrame, trials: pd.DataFrame, request: SummaryRequest) -> pd.DataFrame:
@@ -186,7 +234,7 @@ _COMPARED = ("difference_error", "difference_low", "difference_high")
 
 
 def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> Selection:
-    """Return the selected configuration: the best mean of the ranking measure.
+    """Return the selected configuration: the first one, mostly by the mean of the ranking measure.
 
     Parameters
     ----------
@@ -201,7 +249,7 @@ def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> Sele
     ValueError
         When no configuration has a score.
     """
-    best, measure = table.iloc[0], request.measure
+    best, measure, wanted = table.iloc[0], request.measure, request.objectives
     if np.isnan(best[f"{measure}_mean"]):
         raise ValueError(f"no trial of the study has a score ({measure}); see trials.csv")
     return Selection(
@@ -219,6 +267,10 @@ def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> Sele
         configurations=len(table),
         tried=tried if tried > len(table) else None,
         may_be_best=int(table["may_be_best"].sum()),
+        rule=wanted.rule if wanted is not None and wanted.rule != BEST else None,
+        allowed=int(table["within_constraints"].sum())
+        if wanted is not None and wanted.constraints
+        else None,
     )
 
 

@@ -51,6 +51,8 @@ class CrossValidation:
     tried : int
         Configurations that it is the best of, those of cheaper stages included; 0 in cards of
         earlier versions.
+    rule : str
+        By which it was selected, where that is another one than the best mean; else empty.
     """
 
     measure: str
@@ -62,6 +64,7 @@ class CrossValidation:
     confidence: float
     headline: Headline | None = None
     tried: int = 0
+    rule: str = ""
 
     @classmethod
     def of(cls, selection: Selection) -> CrossValidation:
@@ -76,6 +79,7 @@ class CrossValidation:
             selection.confidence,
             selection.headline,
             selection.explored,
+            selection.rule or "",
         )
 
     @property

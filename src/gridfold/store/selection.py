@@ -87,7 +87,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class Selection(Record):
-    """The configuration with the best mean of the ranking measure.
+    """The selected configuration: that with the best mean, unless the study has another rule.
 
     Attributes
     ----------
@@ -115,6 +115,10 @@ class Selection(Record):
         files of earlier versions.
     estimate : SelectionFacts or None
         The score with the luck of the selection taken out; None in those of earlier versions.
+    rule : str or None
+        By which it was selected, where that is another one than the best mean.
+    allowed : int or None
+        How many of the compared configurations satisfy the constraints; None without constraints.
     """
 
     config_id: str
@@ -131,11 +135,13 @@ class Selection(Record):
     tried: int | None = None
     may_be_best: int | None = None
     estimate: SelectionFacts | None = None
+    rule: str | None = None
+    allowed: int | None = None
 
     def plain(self) -> dict[str, Any]:
-        """Return what is written as JSON; `tried` only of a search in stages."""
+        """Return what is written as JSON; what does not apply is left out."""
         content = super().plain()
-        for name in ("tried", "estimate"):
+        for name in ("tried", "estimate", "rule", "allowed"):
             if content[name] is None:
                 del content[name]
         return content

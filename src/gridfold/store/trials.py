@@ -22,7 +22,7 @@ from __future__ import annotations
 import copy
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -96,6 +96,8 @@ class TrialResult:
         Of a binary problem, at which `scores` judge predicted classes.
     predictions : str
         Checksum of the file with the predictions; empty where there is none.
+    costs : dict of str to float
+        What the study has asked it to look for (:data:`gridfold.objectives.COSTS`).
     """
 
     status: str
@@ -120,6 +122,7 @@ class TrialResult:
     own_code: dict[str, str] = field(default_factory=dict)
     threshold: float = USUAL_THRESHOLD
     predictions: str = ""
+    costs: dict[str, float] = field(default_factory=dict)
 
 
 class TrialStore:
@@ -138,6 +141,9 @@ class TrialStore:
         score by this code; what was scored by other code keeps its training.
     threshold : float
         At which an answer must have its scores; what was scored at another one keeps its training.
+    costs : sequence of str
+        What an answer must have looked for. One that has not is made again from its checkpoint,
+        with no epoch to train.
 
     Attributes
     ----------
@@ -153,12 +159,14 @@ class TrialStore:
         fingerprint: Mapping[str, Any],
         own_code: Mapping[str, str] = MappingProxyType({}),
         threshold: float = USUAL_THRESHOLD,
+        costs: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self._set_aside = set_aside
         self._fingerprint = canonical(fingerprint)
         self._own_code = dict(own_code)
         self._threshold = threshold
+        self._costs = set(costs)
         self.owner = {
             **trial_name(folder),
             "fingerprint_digest": digest(self._fingerprint),
@@ -224,7 +232,7 @@ class TrialStore:
     def result(self, epochs: int) -> TrialResult | None:
         """Return the answer for `epochs`, if there is one, whole and with its predictions."""
         found = self._recorded(epochs)
-        if found is None or self._lacks_scores(found):
+        if found is None or self._lacks_scores(found) or self._lacks_costs(found):
             return None
         return None if found.predictions and self._predictions_of(found) is None else found
 
@@ -237,7 +245,7 @@ class TrialStore:
             With the predictions; None where there is an answer, or more is missing.
         """
         found = self._recorded(epochs)
-        if found is None or not self._lacks_scores(found):
+        if found is None or not self._lacks_scores(found) or self._lacks_costs(found):
             return None
         predictions = self._predictions_of(found)
         return None if predictions is None else (found, predictions)
@@ -246,6 +254,9 @@ class TrialStore:
         by_this_code = self._own_code.items() <= found.own_code.items()
         as_asked = by_this_code and found.threshold == self._threshold
         return found.status == "finished" and not as_asked
+
+    def _lacks_costs(self, found: TrialResult) -> bool:
+        return found.status == "finished" and not self._costs <= found.costs.keys()
 
     def _recorded(self, epochs: int) -> TrialResult | None:
         file = self._result_file(epochs)
@@ -405,6 +416,8 @@ class TrialTask:
     identity : str
         What its checkpoints belong to; what belongs to another is not gone on from. Empty outside
         of a study.
+    costs : tuple of str
+        What it must look for when it is trained (:data:`gridfold.objectives.COSTS`).
     """
 
     config_id: str
@@ -422,6 +435,7 @@ class TrialTask:
     own_measures: dict[str, str] = field(default_factory=dict)
     threshold: float = USUAL_THRESHOLD
     identity: str = ""
+    costs: tuple[str, ...] = ()
 
     def absolute(self) -> TrialTask:
         """Return the same task, which stays where it is when the working folder changes."""

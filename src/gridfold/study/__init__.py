@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
 
+from pydantic import Field, model_validator
+
+from gridfold.problems import PROBLEM_KINDS, is_own_measure
 from gridfold.study.sections.audit import Audit
 from gridfold.study.sections.base import Section, StudyName
 from gridfold.study.sections.data import Data
@@ -37,3 +40,21 @@ class Study(Section):
     final: Final = Field(default_factory=Final, description=Final.__doc__)
     audit: Audit = Field(default_factory=Audit, description=Audit.__doc__)
     report: Report = Field(default_factory=Report, description=Report.__doc__)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_objective_ranks(cls, data: Any) -> Any:
+        """Let the first objective be the measure that ranks, where the study names no other."""
+        if not isinstance(data, dict):
+            return data
+        search, problem = data.get("search"), data.get("problem")
+        if not isinstance(search, dict) or not isinstance(problem, dict):
+            return data
+        named = search.get("objectives")
+        first = named[0] if isinstance(named, list) and named else None
+        kind = PROBLEM_KINDS.get(str(problem.get("type")))
+        if not isinstance(first, str) or kind is None or problem.get("measure") is not None:
+            return data
+        if first not in kind.all_measures and not is_own_measure(first):
+            return data
+        return {**data, "problem": {**problem, "measure": first}}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gridfold.plan.stage_file import StageFile
     from gridfold.store.trials import TrialResult, TrialStore
 
+from gridfold.objectives import COSTS
 from gridfold.problems import MEASURES, PROBLEM_KINDS, is_own_measure
 from gridfold.store.records import intact
 from gridfold.tables.spreadsheets import csv_text
@@ -86,6 +87,12 @@ USAGE_COLUMNS = (
     "gpu_busy",
     "gpu_memory_mb",
     "gpu_tensors_mb",
+)
+# Only of a study whose objectives or constraints ask for them.
+COST_COLUMNS = tuple(
+    Column(cost.column, "float", cost.unit, f"{cost.meaning}; where a study asks for it")
+    for cost in COSTS.values()
+    if cost.is_measured
 )
 # What `collect` adds, with one column for each axis (`mlp.units`) after them.
 STUDY_COLUMNS = (
@@ -215,6 +222,7 @@ def write_shard(
                 "fit_seconds": result.fit_seconds,
                 "seconds": result.seconds,
                 **_usage(result),
+                **{COSTS[name].column: value for name, value in result.costs.items()},
                 **result.scores,
             }
         )

@@ -24,6 +24,7 @@ from gridfold.store import checkpoints
 from gridfold.store.trials import DIVERGED, TrialResult, TrialTask
 from gridfold.training import (
     answers,
+    costs,
     custom_loop,
     in_force,
     measures,
@@ -202,8 +203,17 @@ def train_trial(
         precision=keras.config.dtype_policy().name,
         fit_seconds=fitted.fit_seconds,
         seconds=time.perf_counter() - started,
+        costs=_costs(task, fitted, dataset, split.validation),
     )
     return result, predictions
+
+
+def _costs(task: TrialTask, fitted: Fitted, dataset: Dataset, rows: Array) -> dict[str, float]:
+    """Return what the study has asked for of what the model costs; last, for its time."""
+    if not task.costs:
+        return {}
+    some = fitted.features.apply(dataset.features[rows[: costs.MOST_SAMPLES]])
+    return costs.measured(task.costs, fitted.model, some)
 
 
 def _predicted_by_all(

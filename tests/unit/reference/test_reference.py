@@ -81,6 +81,8 @@ GOOD: dict[str, dict[str, Any]] = {
         }
     },
     "exclusion": _with_axis([4, 8], exclude=[{"mlp.units": 4}]),
+    "rule in a word": _with_axis([4, 8], objectives=["accuracy", "parameters"], select="knee"),
+    "constraints": _with_axis([4, 8], constraints={"parameters": {"at_most": 300}}),
     "schedule": {"training": {"schedule": {"kind": "step", "at": [1, 2]}}},
     "no early stopping": {"training": {"early_stopping": None}},
     "early stopping with defaults": {"training": {"early_stopping": {}}},

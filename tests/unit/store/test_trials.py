@@ -50,6 +50,31 @@ def test_a_result_comes_back_with_its_predictions(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.predictions(3), predictions)  # type: ignore[arg-type]
 
 
+def test_an_answer_that_has_not_looked_for_a_cost_is_none(tmp_path: Path) -> None:
+    def asking(*costs: str) -> TrialStore:
+        folder = tmp_path / "runs" / "cafe" / "r0f0"
+        made = TrialStore(folder, tmp_path / "set_aside", FINGERPRINT, costs=costs)
+        made.open()
+        return made
+
+    store(tmp_path).finish(result(), np.float32([[1.0]]))
+    assert asking().result(3) is not None
+    assert asking("parameters").result(3) is None
+    assert asking("parameters").unscored(3) is None
+    asking("parameters").finish(result(costs={"parameters": 7}), np.float32([[1.0]]))
+    found = asking("parameters").result(3)
+    assert found is not None
+    assert found.costs == {"parameters": 7}
+    # Whoever asks for less is answered, too; whoever asks for more is not.
+    assert store(tmp_path).result(3) == found
+    assert asking("parameters", "seconds_per_sample").result(3) is None
+    # Where a configuration leads, it leads without costs.
+    asking("parameters").fail(4, TrialFailure("diverged", "loss is nan"))
+    failed = asking("parameters").result(4)
+    assert failed is not None
+    assert failed.status == "failed"
+
+
 def test_each_number_of_epochs_has_its_own_answer(tmp_path: Path) -> None:
     made = store(tmp_path)
     made.finish(result(epochs=3), None)

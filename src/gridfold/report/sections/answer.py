@@ -132,7 +132,8 @@ def _luck(best: Selection) -> list[str]:
     if best.explored < 2:
         return before
     if estimate is None or estimate.corrected is None:
-        return [*before, f"not corrected for being the best of {best.explored:,} configurations"]
+        what = "being the best" if best.rule is None else "having been selected, by its scores, out"
+        return [*before, f"not corrected for {what} of {best.explored:,} configurations"]
     known = max(estimate.candidates, min(estimate.explored, best.explored))
     part = "" if known >= best.explored else f", of which {known:,} could be repeated"
     return [
@@ -257,9 +258,17 @@ def _comparison(configurations: pd.DataFrame, best: Selection) -> str:
     )
     if not compared:
         return f"No other configuration finished all its trials.{note}"
-    others = int(configurations["may_be_best"].sum()) - 1
+    own = bool(configurations["may_be_best"].iloc[0])
+    others = int(configurations["may_be_best"].sum()) - own
     total = counted(compared + 1, "configuration")
-    if not others:
+    if best.allowed is not None and best.allowed < len(configurations):
+        total += " within the constraints"
+    if not own:
+        text = (
+            f"By {measure_name(best.measure)} alone, the best of the {total} is among "
+            f"{counted(others, 'other')}; the rule of the study, {best.rule}, selects this one"
+        )
+    elif not others:
         text = f"It is the best of the {total}"
     elif others < compared:
         text = f"The best of the {total} is this one or one of {counted(others, 'other')}"
@@ -275,6 +284,8 @@ def _smallest_equal(
     configurations: pd.DataFrame, best: Selection, margin: float | None
 ) -> list[str]:
     """Name the smallest configuration that is hardly worse: often the better choice."""
+    if best.rule is not None:
+        return []
     own = configurations.loc[configurations["config_id"] == best.config_id, "parameters"].iloc[0]
     sign = Measure.of(best.measure).sign
     smaller = configurations[configurations["parameters"] < own]

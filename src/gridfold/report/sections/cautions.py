@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from gridfold.codes import place_of
+from gridfold.objectives import BEST
 from gridfold.problems import PROBLEM_KINDS, Measure
 from gridfold.report.input import ReportInput, ReportSection
 from gridfold.report.sections.baselines import places_of
-from gridfold.requests import ReportRequest
+from gridfold.requests import Objectives, ReportRequest
 from gridfold.search.budget import BudgetOutcome
 from gridfold.space.axes import discrete_values
 from gridfold.statistics.scored import Scored
@@ -109,7 +110,7 @@ def find_cautions(request: ReportRequest, tables: StudyTables, card: ModelCard) 
         *_no_test_set(configurations, card),
         *_edges(configurations, request.study["search"]["space"], selected),
         *_training_length(epochs[epochs["config_id"] == selected], settings),
-        *_optimism(configurations, card),
+        *_optimism(configurations, card, request.objectives),
         *_stopped_by_the_score(settings, card, request.study),
         *_no_significance(trials, configurations, card),
         *_duplicates(request.duplicates),
@@ -397,7 +398,9 @@ def _stopped_by_the_score(
         )
 
 
-def _optimism(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caution]:
+def _optimism(
+    configurations: pd.DataFrame, card: ModelCard, wanted: Objectives | None
+) -> Iterator[Caution]:
     validation = card.cross_validation
     count, splits = max(validation.tried, len(configurations)), validation.n_splits
     if count <= 2 * splits:
@@ -410,8 +413,9 @@ def _optimism(configurations: pd.DataFrame, card: ModelCard) -> Iterator[Caution
     compared = ""
     if count > len(configurations):
         compared = f", {len(configurations):,} of which were compared in the end,"
+    how = "is the best of" if wanted is None or wanted.rule == BEST else "was selected from"
     text = (
-        f"The selected configuration is the best of {count:,}{compared} on "
+        f"The selected configuration {how} {count:,}{compared} on "
         f"{counted(splits, 'split')}; the best of many is in part the luckiest, so its score on "
         "them is optimistic."
     )

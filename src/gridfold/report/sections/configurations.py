@@ -220,8 +220,11 @@ def _mean_column(
 def _methods(best: Selection, trials: pd.DataFrame) -> list[str]:
     """Say how the numbers of the table are made."""
     name, level = measure_name(best.measure), percent(best.confidence)
+    first = ""
+    if best.rule is not None:
+        first = f"First stands the selected configuration, by the rule {best.rule}. "
     lines = [
-        f"Ranked by the mean of {name} over the splits ({direction(best.measure)}); "
+        f"{first}Ranked by the mean of {name} over the splits ({direction(best.measure)}); "
         "configurations that lost trials come last. All configurations share the same splits."
     ]
     if best.headline.is_corrected:

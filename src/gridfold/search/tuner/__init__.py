@@ -1,1 +1,1 @@
-"""Keras Tuner chooses the configurations of such a search."""
+"""Keras Tuner or Optuna chooses the configurations of such a search."""

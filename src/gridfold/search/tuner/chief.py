@@ -30,7 +30,6 @@ from keras_tuner.src.engine.trial import TrialStatus
 
 from gridfold.atomic import replacing
 from gridfold.errors import GridfoldError
-from gridfold.search.tuner.local_oracle import LocalOracle
 from gridfold.search.tuner.protocol import (
     BEAT_SECONDS,
     IDLE,
@@ -40,6 +39,7 @@ from gridfold.search.tuner.protocol import (
     SECRET_KEY,
     STOPPED,
     WORKER_KEY,
+    OpenedOracle,
     Proposal,
     TrialOutcome,
 )
@@ -50,8 +50,8 @@ log = logging.getLogger(__name__)
 class _Service(OracleServicer):
     """Answers the workers."""
 
-    def __init__(self, oracle: LocalOracle, secret: str) -> None:
-        super().__init__(oracle.keras_oracle)
+    def __init__(self, oracle: OpenedOracle, secret: str) -> None:
+        super().__init__(oracle)
         self._oracle, self._secret = oracle, secret
         self._guard = threading.Lock()
         self._metrics: dict[str, tuple[dict[str, float], int]] = {}
@@ -77,7 +77,7 @@ class _Service(OracleServicer):
         with self._guard:
             stopped = self.failure is not None
             answer = STOPPED if stopped else self._oracle.ask(request.tuner_id)
-            if answer == STOPPED and not stopped and self.oracle.ongoing_trials:
+            if answer == STOPPED and not stopped and self._oracle.askers:
                 # Another worker may die, and its trial must find somebody.
                 answer = IDLE
         hp = keras_tuner.HyperParameters()
@@ -116,7 +116,7 @@ class _Service(OracleServicer):
         for worker in [w for w, heard in self.heard.items() if now - heard > lost_after]:
             del self.heard[worker]
             with self._guard:
-                for asker in list(self.oracle.ongoing_trials):
+                for asker in self._oracle.askers:
                     if asker.rpartition("-")[0] == worker:
                         self._oracle.give_back(asker)
             log.warning("%s has been silent for %.0f s: it counts as gone", worker, lost_after)
@@ -134,14 +134,14 @@ class Chief:
 
     Parameters
     ----------
-    oracle : LocalOracle
+    oracle : OpenedOracle
     file : Path
         Where workers find the chief.
     lost_after : float
         Seconds of silence after which a worker counts as gone.
     """
 
-    def __init__(self, oracle: LocalOracle, file: Path, lost_after: float = LOST_SECONDS) -> None:
+    def __init__(self, oracle: OpenedOracle, file: Path, lost_after: float = LOST_SECONDS) -> None:
         self._file, self._lost_after = file, lost_after
         self._secret = secrets.token_hex(16)
         self._service = _Service(oracle, self._secret)

@@ -1,4 +1,4 @@
-"""The job of the rule `tune` searches with Keras Tuner, in one process or with workers."""
+"""The job of the rule `tune` searches with Keras Tuner or Optuna, with workers or alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gridfold.plan.budget import BudgetView
 from gridfold.plan.left_out import write_left_out
 from gridfold.plan.plan import Plan
 from gridfold.requests import TuneRequest
-from gridfold.search.tuner.local_oracle import open_oracle
+from gridfold.search.tuner.opening import open_any
 from gridfold.search.tuner.outcome import explored, results
 from gridfold.search.tuner.search import TuningStudy, run_search
 from gridfold.search.tuner.workers import WorkerProcesses, run_distributed
@@ -44,7 +44,7 @@ class Outputs:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of what the job is told."""
     options = arguments()
-    options.description = "Search with Keras Tuner."
+    options.description = "Search with Keras Tuner or Optuna."
     options.add_argument("--threads", type=int, required=True, help="cores that it has asked for")
     options.add_argument(
         "--remote", type=int, required=True, help="1 with an allocation of its own"
@@ -82,7 +82,7 @@ def _search_here(plan: Plan, study: TuningStudy, given: Allocation) -> None:
     workers = given.workers(plan.study.execution.threads_per_worker, plan.fixed_workers)
     run_search(
         study,
-        lambda: open_oracle(study),
+        lambda: open_any(study),
         SLOT,
         pool.trainer(given, workers, study.trial_timeout),
         JobResources(given.cores, len(given.gpus), workers),

@@ -20,6 +20,7 @@ from gridfold.search.tuner.protocol import (
 from gridfold.search.tuner.search import TuningStudy
 from gridfold.search.tuner.space import PYTHON
 from gridfold.search.tuner.stopping import TunerStop, begun_trials
+from gridfold.study.sections.tuner import KerasTunerStrategy
 from gridfold.usercode import functions
 
 if TYPE_CHECKING:
@@ -116,6 +117,11 @@ class LocalOracle:
             self._memory.save(self.keras_oracle)
             log.warning("trial %s is given out again: %s is gone", trial.trial_id, asker)
 
+    @property
+    def askers(self) -> list[str]:
+        """Who is trying something now."""
+        return list(self.keras_oracle.ongoing_trials)
+
     def is_finished(self) -> bool:
         """Tell whether the oracle has said that it is over, and nothing is being tried."""
         return self._stopped and not self.keras_oracle.ongoing_trials
@@ -143,9 +149,10 @@ def open_oracle(study: TuningStudy) -> LocalOracle:
 
     from gridfold.search.tuner.oracles import Memory, make_oracle
 
+    assert isinstance(study.strategy, KerasTunerStrategy)
     # Here nothing is trained; what is takes the GPUs.
     tf.config.set_visible_devices([], "GPU")
-    function = _model_function(study)
+    function = model_function(study)
     asked = [] if function is None else function.asked_for(study.space.listed_values())
     space = study.space.config(
         _new_entries(study, asked), [f"{PYTHON}.{parameter.name}" for parameter in asked]
@@ -180,7 +187,7 @@ def _new_entries(study: TuningStudy, asked: Sequence[Any]) -> list[dict[str, Any
     return new
 
 
-def _model_function(study: TuningStudy) -> ModelFunction | None:
+def model_function(study: TuningStudy) -> ModelFunction | None:
     """Return the model function of a study, if what it asks for matters to the search."""
     model, strategy = study.study.model.python, study.strategy
     is_searched = strategy.tune_new_entries or study.space.listed_values()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 from gridfold.errors import TrialFailure
@@ -17,41 +16,18 @@ from gridfold.plan.stage_names import EXPLORE
 from gridfold.plan.stages import chosen
 from gridfold.plan.stopping import StopDecision
 from gridfold.requests import ChosenConfiguration
-from gridfold.search.tuner.protocol import COMPLETED, RUNNING, TuningFailed
+from gridfold.search.tuner.protocol import COMPLETED, RUNNING, TunerTrial, TuningFailed
 from gridfold.search.tuner.search import TrialTraining, TuningStudy
 from gridfold.search.tuner.space import Values
 from gridfold.search.tuner.stopping import BegunTrial, TunerStop
 from gridfold.store.trials import TrialResult, TrialStore
+from gridfold.study.sections.optuna_sampler import OptunaStrategy
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class TunerTrial:
-    """One trial of a search, as its memory has it.
-
-    Attributes
-    ----------
-    trial_id, status, message : str
-        Keras Tuner's number and state of the trial, and why it failed.
-    values : dict
-        Hyperparameters.
-    score : float or None
-        Value of the objective.
-    metrics : dict of str to float
-        Means of all objectives.
-    """
-
-    trial_id: str
-    status: str
-    message: str
-    values: Values
-    score: float | None
-    metrics: dict[str, float]
-
-
 def read_trials(file: Path) -> list[TunerTrial]:
-    """Return the trials of a search in the order in which they began."""
+    """Return the trials of a search with Keras Tuner in the order in which they began."""
     content = json.loads(file.read_text(encoding="utf-8"))
     found = []
     for trial_id in content["state"]["start_order"]:
@@ -74,6 +50,16 @@ def read_trials(file: Path) -> list[TunerTrial]:
     return found
 
 
+def trials_of(study: TuningStudy) -> list[TunerTrial]:
+    """Return the trials of a search, of Keras Tuner or Optuna, in the order in which they began."""
+    if isinstance(study.strategy, OptunaStrategy):
+        # Not before: it imports Optuna.
+        from gridfold.search.tuner.sampled import read_sampled
+
+        return read_sampled(study)
+    return read_trials(study.paths.tuner_state)
+
+
 def finalists(study: TuningStudy) -> dict[str, tuple[TunerTrial, list[TrialTraining]]]:
     """Return for each configuration its longest trial with a score, and what it was trained for.
 
@@ -81,7 +67,7 @@ def finalists(study: TuningStudy) -> dict[str, tuple[TunerTrial, list[TrialTrain
     speaks for the configuration.
     """
     found: dict[str, tuple[TunerTrial, list[TrialTraining]]] = {}
-    for trial in read_trials(study.paths.tuner_state):
+    for trial in trials_of(study):
         trainings = [
             training for training in study.trainings(trial.values) if training.execution == 0
         ]

@@ -69,6 +69,30 @@ class TrialOutcome:
     message: str = ""
 
 
+@dataclass(frozen=True)
+class TunerTrial:
+    """One trial of a search, as its memory has it.
+
+    Attributes
+    ----------
+    trial_id, status, message : str
+        Number and state of the trial in Keras Tuner or Optuna, and why it failed.
+    values : dict of str to value
+        Hyperparameters.
+    score : float or None
+        Value of the objective, of several the first one.
+    metrics : dict of str to float
+        Means of all objectives.
+    """
+
+    trial_id: str
+    status: str
+    message: str
+    values: dict[str, Any]
+    score: float | None
+    metrics: dict[str, float]
+
+
 class Oracle(Protocol):
     """Who answers questions about what to try next."""
 
@@ -77,3 +101,17 @@ class Oracle(Protocol):
 
     def tell(self, trial_id: str, outcome: TrialOutcome) -> None:
         """Say how a trial went."""
+
+
+class OpenedOracle(Oracle, Protocol):
+    """An oracle in this process, of which a chief can serve several workers."""
+
+    @property
+    def askers(self) -> list[str]:
+        """Who is trying something now."""
+
+    def give_back(self, asker: str) -> None:
+        """Take back the trial of a worker that is gone; the next one that asks gets it."""
+
+    def is_finished(self) -> bool:
+        """Tell whether it has said that it is over, and nothing is being tried."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from gridfold.objectives import COSTS
+
 if TYPE_CHECKING:
     from gridfold.store.trials import TrialResult
 from gridfold.study.objectives import VALIDATION_LOSS
@@ -20,6 +22,8 @@ def objective_value(name: str, direction: str, result: TrialResult) -> float:
         Of :func:`known_objectives`.
     result : TrialResult
     """
+    if name in COSTS:
+        return result.costs[name] if COSTS[name].is_measured else result.fit_seconds
     if not name.startswith("val_"):
         return result.scores[name]
     column = VALIDATION_LOSS if name == VALIDATION_LOSS else "val_metric"

@@ -1,4 +1,4 @@
-"""A search trains the trials of Keras Tuner as all others are trained, split by split.
+"""A search trains the trials of Keras Tuner or Optuna as all others are trained, split by split.
 
 The oracle proposes hyperparameters, and gets the mean over the splits for an answer. In between is
 the run store: what is finished is not trained again, a promotion of Hyperband goes on from the
@@ -44,9 +44,9 @@ from gridfold.store.locks import Heartbeat
 from gridfold.store.progress import JobProgress, ProgressFile
 from gridfold.store.trials import DIVERGED, LEFT_OUT, TrialResult
 from gridfold.study.monitors import monitors
-from gridfold.study.objectives import chosen_objectives
+from gridfold.study.objectives import chosen_objectives, looked_at_objectives, objectives_of
 from gridfold.study.request import study_of
-from gridfold.study.sections.tuner import KerasTunerStrategy
+from gridfold.study.sections.optuna_sampler import OptunaStrategy, TunerStrategy
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ _EPOCHS = "tuner/epochs"
 # What a search may be continued with in other numbers: how long, and by whom.
 _NOT_IN_FINGERPRINT = {
     "max_trials",
+    "n",
     "hyperband_iterations",
     "max_retries_per_trial",
     "max_consecutive_failed_trials",
@@ -110,13 +111,13 @@ class TuningStudy:
         self.paths = paths
         self.study = study_of(request.study)
         strategy = self.study.search.strategy
-        assert isinstance(strategy, KerasTunerStrategy)
+        assert isinstance(strategy, TunerStrategy)
         self.strategy = strategy
         training = self.study.training
         self.epochs = training.epochs
         explore = self.study.search.explore
         self._own_epochs = explore.epochs if explore else None
-        if strategy.tuner == "hyperband":
+        if not isinstance(strategy, OptunaStrategy) and strategy.tuner == "hyperband":
             self.epochs = strategy.max_epochs or training.epochs
             # What spans the training, a schedule of the learning rate, spans the longest.
             training = training.model_copy(update={"epochs": self.epochs})
@@ -126,7 +127,12 @@ class TuningStudy:
             ),
             as_grid=strategy.tuner == "grid",
         )
-        self.objectives = chosen_objectives(strategy.objectives, self.study.problem)
+        self.wanted = objectives_of(self.study.problem, self.study.search)
+        self.objectives = (
+            looked_at_objectives(self.study.problem, self.study.search)
+            if isinstance(strategy, OptunaStrategy)
+            else chosen_objectives(strategy.objectives, self.study.problem)
+        )
         self.starts = [self.space.values_of(start) for start in request.starts]
         self.stopping = request.stopping
 
@@ -155,10 +161,12 @@ class TuningStudy:
     def fingerprint(self) -> dict[str, str]:
         """Return what the scores of a search depend on, one digest for each part."""
         strategy = self.strategy.model_dump(exclude=_NOT_IN_FINGERPRINT)
-        # How long a search goes on changes nothing of what it has found, and no tuner races.
-        search = self.study.search.model_dump(
-            mode="json", exclude={"strategy", "budget", "stop", "race"}
-        )
+        # How long a search goes on and by which rule one is selected changes nothing here; other
+        # tuners have their own objective, and none of them races.
+        others = {"strategy", "budget", "stop", "select", "race"}
+        if not isinstance(self.strategy, OptunaStrategy):
+            others |= {"objectives", "constraints"}
+        search = self.study.search.model_dump(mode="json", exclude=others)
         parts = {
             "strategy": {**strategy, "epochs": self.epochs},
             "space": search,

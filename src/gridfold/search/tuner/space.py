@@ -119,6 +119,19 @@ class TuningSpace:
         entries: list[Mapping[str, Any]] = [*map(self._entry, self.parameters.values()), *others]
         return {"space": _ordered(entries, order) if self._as_grid else entries, "values": {}}
 
+    def entries(self) -> list[Mapping[str, Any]]:
+        """Return the same hyperparameters, each after those that its conditions are about."""
+        return _ordered([*map(self._entry, self.parameters.values())], ())
+
+    def has_order(self, name: str) -> bool:
+        """Tell whether the values of a hyperparameter have an order: numbers, not of a `choice`."""
+        parameter = self.parameters[name]
+        if parameter.interval is not None:
+            return True
+        plain = all(isinstance(code, int | float) for code in parameter.codes)
+        axis = self._space.search.space.get(parameter.axes[0])
+        return plain and axis is not None and axis.form != "choice"
+
     def _entry(self, parameter: TunedParameter) -> dict[str, Any]:
         config: dict[str, Any] = {
             "name": parameter.name,

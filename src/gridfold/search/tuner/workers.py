@@ -19,7 +19,7 @@ from gridfold.jobs.pool import stop_signals
 from gridfold.jobs.ranks import AUTO, end_process, end_with_parent
 from gridfold.plan.stage_names import EXPLORE
 from gridfold.requests import TuneRequest
-from gridfold.search.tuner.local_oracle import open_oracle
+from gridfold.search.tuner.opening import open_any
 from gridfold.search.tuner.protocol import LOST_SECONDS, TuningFailed
 from gridfold.search.tuner.search import TuningStudy
 from gridfold.search.tuner.worker import TUNER_ID, WorkerJob
@@ -112,7 +112,7 @@ def run_distributed(study: TuningStudy, request: TuneRequest, workers: WorkerPro
     told = WorkerJob(request, workers.cores, workers.on_node, study.trial_timeout)
     typed_json.write(study.paths.tuner_job, told)
     with stop_signals() as stopped:
-        oracle = open_oracle(study)
+        oracle = open_any(study)
 
         from gridfold.search.tuner.chief import Chief
 

@@ -57,6 +57,13 @@ def outer_problems(search: Any, training: Any, resampling: Any) -> Iterator[Prob
                 f"outer folds with `search.{key}`, {why}",
                 f"allowed: leave out `search.{key}`, or no outer folds",
             )
+    if search.objectives or search.constraints or search.select:
+        yield Problem(
+            _OUTER,
+            "outer folds with `search.objectives`, `constraints` or `select`: each fold selects by "
+            "the ranking measure alone",
+            "allowed: leave these out, or no outer folds",
+        )
     if getattr(strategy, "asynchronous", False):
         yield Problem(
             _OUTER,

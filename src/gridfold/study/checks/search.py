@@ -9,6 +9,7 @@ from gridfold.errors import KeyPath, Problem
 from gridfold.study.checks.problem import unknown_measure
 from gridfold.study.objectives import known_objectives
 from gridfold.study.sections.explain import shown
+from gridfold.study.sections.optuna_sampler import TunerStrategy
 from gridfold.study.sections.resampling import GROUPED_METHODS, ORDERED_METHODS, split_names
 from gridfold.study.sections.search import HyperbandStrategy
 from gridfold.study.sections.tuner import KerasTunerStrategy
@@ -88,7 +89,7 @@ def _race_problems(search: Any, resampling: Any) -> Iterator[Problem]:
     if search.race is None:
         return
     path: KeyPath = ("search", "race")
-    if isinstance(search.strategy, HyperbandStrategy | KerasTunerStrategy):
+    if isinstance(search.strategy, HyperbandStrategy | TunerStrategy):
         yield Problem(
             path,
             f"with `strategy: {search.strategy.type}`, which decides by itself what goes on",

@@ -26,6 +26,7 @@ from gridfold.study.checks.search import (
     tuner_model_problems,
     tuner_training_problems,
 )
+from gridfold.study.checks.wishes import sampler_problems, wish_problems
 from gridfold.study.sections.data import EMBEDDED_SHAPES
 from gridfold.study.sections.explain import shown
 from gridfold.study.sections.training import XLA_AXES
@@ -62,6 +63,8 @@ def section_problems(sections: Mapping[str, Any]) -> Iterator[Problem]:
         (("problem", "search"), objective_problems),
         (("training", "search"), tuner_training_problems),
         (("model", "search"), tuner_model_problems),
+        (("problem", "training", "search"), wish_problems),
+        (("model", "search"), sampler_problems),
         (("search", "training", "resampling"), stage_problems),
         (("search", "training", "resampling"), outer_problems),
     ):

@@ -13,6 +13,8 @@ from gridfold.study.sections.base import (
     Section,
 )
 from gridfold.study.sections.budget import Budget
+from gridfold.study.sections.objectives import Limit, Select
+from gridfold.study.sections.optuna_sampler import OptunaStrategy
 from gridfold.study.sections.stages import Confirm, Explore, Race, Refine, Stop
 from gridfold.study.sections.tuner import KerasTunerStrategy
 
@@ -214,7 +216,8 @@ Strategy = Annotated[
     | SobolStrategy
     | LatinHypercubeStrategy
     | HyperbandStrategy
-    | KerasTunerStrategy,
+    | KerasTunerStrategy
+    | OptunaStrategy,
     Field(discriminator="type"),
 ]
 
@@ -253,13 +256,31 @@ class Search(Section):
     refine: Refine | None = Field(None, description=Refine.__doc__)
     confirm: Confirm | None = Field(None, description=Confirm.__doc__)
     budget: Budget | None = Field(None, description=Budget.__doc__)
+    objectives: Annotated[list[str], Field(min_length=1, max_length=6)] | None = Field(
+        None,
+        description="What is wanted of a configuration: measures of the problem, and `parameters`, "
+        "`seconds_per_sample` and `fit_seconds`, which cost. The first one is a measure and ranks. "
+        "If left out, the study's measure alone.",
+    )
+    constraints: dict[str, Limit] = Field(
+        default_factory=dict,
+        max_length=10,
+        description="What a configuration must satisfy to be selected, by the same names, each "
+        "`at_most`, `at_least` or both: `parameters: {at_most: 100000}`.",
+    )
+    select: Select | None = Field(None, description=Select.__doc__)
 
     @property
     def is_staged(self) -> bool:
         """Whether the search goes on from what its first trials have found."""
         stages = (self.explore, self.stop, self.race, self.refine, self.confirm)
-        is_own = isinstance(self.strategy, HyperbandStrategy | KerasTunerStrategy)
+        is_own = isinstance(self.strategy, HyperbandStrategy | KerasTunerStrategy | OptunaStrategy)
         return is_own or any(stage is not None for stage in stages)
+
+    @property
+    def weighs(self) -> bool:
+        """Whether more than the best mean of one measure decides."""
+        return bool(self.objectives or self.constraints or self.select)
 
     @model_validator(mode="before")
     @classmethod
@@ -271,6 +292,8 @@ class Search(Section):
             data["strategy"] = {"type": data["strategy"]}
         if data.get("stop") == "auto":
             data["stop"] = {}
+        if isinstance(data.get("select"), str):
+            data["select"] = {"rule": data["select"]}
         if isinstance(data.get("space"), dict):
             data["space"] = {
                 key: {"grid": value} if isinstance(value, list) else value

@@ -8,6 +8,7 @@ from dataclasses import replace
 from gridfold.data.dataset import mapped
 from gridfold.jobs.script import RuleJob
 from gridfold.requests import ComparisonRequest, SummaryRequest
+from gridfold.statistics.front import require_candidate
 from gridfold.statistics.selection import estimate_of_study
 from gridfold.statistics.summary import select
 from gridfold.tables import trials
@@ -18,12 +19,15 @@ def run(job: RuleJob) -> None:
     request = job.request(ComparisonRequest)
     tried = len(json.loads(job.input("catalogue").read_text()))
     configurations = trials.read_table(job.input("configurations"))
-    summary = SummaryRequest(request.measure, request.confidence)
+    found = trials.read_table(job.input("trials"))
+    if request.objectives is not None:
+        require_candidate(found, configurations, request.objectives)
+    summary = SummaryRequest(request.measure, request.confidence, request.objectives)
     # First, since it says so where nothing has a score.
     selection = select(configurations, summary, tried)
     estimate = estimate_of_study(
         request,
-        trials.read_table(job.input("trials")),
+        found,
         configurations,
         trials.read_table(job.input("search_trials")),
         targets=mapped(job.input("targets")),
