@@ -27,6 +27,7 @@ from gridfold.study.sections.optuna_sampler import TunerStrategy
 from gridfold.study.sections.resampling import reduced, split_names
 from gridfold.study.sections.search import HyperbandStrategy, RandomStrategy, SobolStrategy
 from gridfold.study.sections.stages import Stop
+from gridfold.study.sections.tuner import KerasTunerStrategy
 
 _SINGLE_ROUNDS, _MORE_ROUNDS = 10, 10
 

@@ -18,7 +18,6 @@ from gridfold.plan.stopping import StopDecision
 from gridfold.requests import ChosenConfiguration
 from gridfold.search.tuner.protocol import COMPLETED, RUNNING, TunerTrial, TuningFailed
 from gridfold.search.tuner.search import TrialTraining, TuningStudy
-from gridfold.search.tuner.space import Values
 from gridfold.search.tuner.stopping import BegunTrial, TunerStop
 from gridfold.store.trials import TrialResult, TrialStore
 from gridfold.study.sections.optuna_sampler import OptunaStrategy

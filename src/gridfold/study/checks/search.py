@@ -49,6 +49,12 @@ def stage_problems(search: Any, training: Any, resampling: Any) -> Iterator[Prob
             f"{search.strategy.jobs} without `asynchronous: true`: each rung has jobs of its own",
             "allowed: leave it out, or `asynchronous: true`",
         )
+    if is_hyperband and search.strategy.asynchronous and search.budget is not None:
+        yield Problem(
+            ("search", "budget"),
+            "with `asynchronous: true`, whose jobs decide what they train while they run",
+            "allowed: one of the two",
+        )
     count = len(split_names(resampling))
     for name in ("explore", "refine"):
         wanted = getattr(search, name)
