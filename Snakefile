@@ -33,11 +33,8 @@ rule all:
 
 
 # All rules are known here.
-greet(
-    workflow,
-    PLAN,
-    is_outdated=drop_outdated(workflow, PATHS.logs, reopened_files(PLAN)),
-)
+OUTDATED = drop_outdated(workflow, PATHS.logs, reopened_files(PLAN))
+greet(workflow, PLAN, is_outdated=OUTDATED)
 
 
 onstart:
