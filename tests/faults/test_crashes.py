@@ -28,7 +28,7 @@ from gridfold.atomic import make_folder, write_text
 
 SEED = os.environ.get("CRASHES") or datetime.now(UTC).date().isoformat()
 # Calls of the whole study that are disturbed; so many take a minute on two idle cores.
-A_DAY = 16
+A_DAY = 10
 
 
 @pytest.fixture(autouse=True)

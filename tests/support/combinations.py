@@ -17,6 +17,8 @@ from typing import Any
 import combineddata
 from covertable import make
 
+from gridfold.problems import PROBLEM_KINDS
+
 Combination = Mapping[str, str]
 Pair = tuple[tuple[str, str], tuple[str, str]]
 
@@ -27,6 +29,8 @@ FACTORS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "grid",
             "random",
             "hyperband",
+            "asynchronous",
+            "optuna",
             "tuner-random",
             "tuner-bayesian",
             "tuner-hyperband",
@@ -45,6 +49,7 @@ FACTORS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "problem": ("multiclass", "binary", "regression", "multi_output"),
         "threshold": ("usual", "another"),
         "stages": ("none", "refine", "confirm", "all", "race"),
+        "beside": ("nothing", "budget", "outer folds", "objectives"),
         "distribution": ("none", "mirrored", "horovod"),
         "stopping": ("off", "best epoch", "last epoch", "own measure", "inner part"),
         "test set": ("drawn", "given", "none"),
@@ -60,6 +65,7 @@ _NUMBERS = ("regression", "multi_output")
 _NOT_MULTICLASS = ("binary", *_NUMBERS)
 _TABLES = ("table", "windows")
 _TUNERS = ("tuner-random", "tuner-bayesian", "tuner-hyperband")
+_ASKED = (*_TUNERS, "optuna")
 _SEVERAL = ("mirrored", "horovod")
 
 
@@ -120,7 +126,7 @@ REFUSALS = (
         "a search in stages of trials on several devices",
     ),
     Refusal(
-        {"distribution": _SEVERAL, "strategy": ("hyperband", *_TUNERS)},
+        {"distribution": _SEVERAL, "strategy": ("hyperband", "asynchronous", *_ASKED)},
         "a search in stages of trials on several devices",
     ),
     Refusal(
@@ -138,8 +144,24 @@ REFUSALS = (
     ),
     Refusal({"model": ("loop",), "training": ("class weights",)}, "trains by itself"),
     Refusal(
-        {"stages": ("race",), "strategy": ("hyperband", *_TUNERS)},
+        {"stages": ("race",), "strategy": ("hyperband", "asynchronous", *_ASKED)},
         "which decides by itself what goes on",
+    ),
+    Refusal({"stages": ("race",), "beside": ("objectives",)}, "a race with several objectives"),
+    Refusal(
+        {"beside": ("outer folds",), "strategy": _ASKED},
+        "whose one job searches on the splits of the study",
+    ),
+    Refusal(
+        {"beside": ("outer folds",), "strategy": ("asynchronous",)}, "whose jobs share one search"
+    ),
+    Refusal(
+        {"beside": ("outer folds",), "distribution": _SEVERAL},
+        "outer folds of trials on several devices",
+    ),
+    Refusal(
+        {"beside": ("budget",), "strategy": ("asynchronous",)},
+        "whose jobs decide what they train while they run",
     ),
     Refusal(
         {"stages": ("race",), "resampling": ("holdout", "kfold", "stratified")},
@@ -154,7 +176,11 @@ REFUSALS = (
         "most trials are not trained in full",
     ),
     Refusal(
-        {"strategy": ("grid", "random", "hyperband"), "jobs": ("tuner's workers",)}, "unknown key"
+        {
+            "strategy": ("grid", "random", "hyperband", "asynchronous"),
+            "jobs": ("tuner's workers",),
+        },
+        "unknown key",
     ),
 )
 
@@ -240,7 +266,7 @@ def study(name: str, combination: Combination) -> dict[str, Any]:
         "model": _model(name, combination),
         "training": _training(combination),
         "search": _search(combination),
-        "resampling": dict(_RESAMPLING[combination["resampling"]]),
+        "resampling": _resampling(combination),
         "execution": {"trials_per_job": "split"} if combination["jobs"] == "one trial each" else {},
         "final": {"ensemble": combination["final"] == "ensemble"},
         "report": {"notebook": combination["report"] == "notebook"},
@@ -255,6 +281,12 @@ _RESAMPLING: Mapping[str, Mapping[str, Any]] = {
     "group": {"method": "group", "folds": 2},
     "forward": {"method": "forward", "folds": 2},
 }
+
+
+def _resampling(combination: Combination) -> dict[str, Any]:
+    outer = {"outer": {"folds": 2}} if combination["beside"] == "outer folds" else {}
+    return {**_RESAMPLING[combination["resampling"]], **outer}
+
 
 # Folds instead of one split; and by time, where nothing is drawn, other ones than in the search.
 _CONFIRMING: Mapping[str, Mapping[str, Any]] = {"holdout": {"folds": 2}, "forward": {"folds": 3}}
@@ -322,6 +354,8 @@ _STRATEGIES: Mapping[str, Mapping[str, Any]] = {
     "grid": {"type": "grid"},
     "random": {"type": "random", "n": 2},
     "hyperband": {"type": "hyperband", "factor": 2},
+    "asynchronous": {"type": "hyperband", "factor": 2, "asynchronous": True},
+    "optuna": {"type": "optuna", "n": 3, "startup": 2},
     "tuner-random": {"type": "keras_tuner", "tuner": "random", "max_trials": 2},
     "tuner-bayesian": {
         "type": "keras_tuner",
@@ -341,8 +375,15 @@ def _search(combination: Combination) -> dict[str, Any]:
     if combination["jobs"] == "tuner's workers":
         strategy["workers"] = 2
     search: dict[str, Any] = {"strategy": strategy, "space": space}
+    if combination["beside"] == "budget":
+        search["budget"] = {"core_hours": 50}
+    if combination["beside"] == "objectives":
+        own = combination["stopping"] == "own measure"
+        measures = PROBLEM_KINDS[combination["problem"]].measures
+        search["objectives"] = [combineddata.MEASURE if own else measures[0], "parameters"]
     # Those that choose the epochs by themselves are cheap without being told.
-    cheap = {} if "hyperband" in combination["strategy"] else {"epochs": 1}
+    own_epochs = ("hyperband", "asynchronous", "tuner-hyperband")
+    cheap = {} if combination["strategy"] in own_epochs else {"epochs": 1}
     if stages in ("refine", "all"):
         search["explore"] = {"splits": 1, **cheap}
         search["refine"] = {"top": 1, "max_configurations": 2}

@@ -17,6 +17,7 @@ from gridfold.jobs.fork_server import TABLES, TRAINING
 
 
 def tiny(**changes: Any) -> dict[str, Any]:
+    """Return a study of seconds, without baselines: most tests ask for something else."""
     return {
         "study": "tiny",
         "data": {"source": "digits", "subset": 300, "normalise": "global"},
@@ -25,6 +26,7 @@ def tiny(**changes: Any) -> dict[str, Any]:
         "training": {"epochs": 3, "learning_rate": 0.01},
         "search": {"space": {"mlp.units": [8, 16]}},
         "resampling": {"method": "stratified", "folds": 2},
+        "report": {"baselines": False} | changes.pop("report", {}),
     } | changes
 
 

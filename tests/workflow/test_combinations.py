@@ -40,7 +40,7 @@ from gridfold.cli.main import main
 from gridfold.errors import StudyError
 from gridfold.plan.plan import Plan
 
-A_DAY = 2
+A_DAY = 1
 ASKED = os.environ.get("COMBINATIONS") or datetime.now(UTC).date().isoformat()
 
 
@@ -89,9 +89,13 @@ def test_each_study_has_a_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         rules = {rule for job in runs[name].jobs for rule in job["rules"]}
         assert ("fit_ensemble" in rules) == (combination["final"] == "ensemble"), name
         assert ("run_notebook" in rules) == (combination["report"] == "notebook"), name
-        assert ("tune" in rules) == combination["strategy"].startswith("tuner"), name
+        is_tuned = combination["strategy"].startswith(("tuner", "optuna"))
+        assert ("tune" in rules) == is_tuned, name
+        assert ("train_rungs" in rules) == (combination["strategy"] == "asynchronous"), name
+        assert ("estimate_nested" in rules) == (combination["beside"] == "outer folds"), name
+        assert ("find_front" in rules) == (combination["beside"] == "objectives"), name
         assert ("train_distributed" in rules) == (combination["distribution"] != "none"), name
-        only_tuned = combination["strategy"].startswith("tuner") and combination["stages"] == "none"
+        only_tuned = is_tuned and combination["stages"] == "none"
         assert ("choose" in rules) != only_tuned, name
         stages = {stage.name for stage in Plan.load([tmp_path / f"{name}.yaml"]).stages}
         assert ("race2" in stages) == (combination["stages"] == "race"), name

@@ -91,6 +91,24 @@ def test_only_trials_in_full_are_compared(searched: Workspace) -> None:
     assert set(table(searched, "epochs")["config_id"]) == set(finalists)
 
 
+def test_axes_are_judged_by_all_that_was_explored(searched: Workspace) -> None:
+    assert table(searched, "trials")["config_id"].nunique() == 2
+    values = table(searched, "scientific")
+    of_axis = values.groupby("axis")["value"].apply(set).to_dict()
+    assert of_axis == {"mlp.units": {"4", "16"}, "training.learning_rate": {"0.001", "0.1"}}
+    assert (values["n_configurations"] == 2).all()
+    explored = table(searched, "search_trials").query("stage == 'explore'")
+    units = explored.groupby("mlp.units")["accuracy"].max()
+    best = values[values["axis"] == "mlp.units"].set_index("value")["mean"]
+    assert best["4"] == units[4]
+    assert best["16"] == units[16]
+    page = (results(searched) / "report.html").read_text()
+    effort = "all 4 configurations of the stage Explore, each trained for 1 epoch on 1 split"
+    assert f"Axes are judged by {effort}" in page
+    words = json.loads((results(searched) / "figures" / "hyperparameters.json").read_text())
+    assert words["caption"].endswith(f"Shown are {effort}.")
+
+
 def test_each_stage_goes_on_from_the_best_of_the_one_before(searched: Workspace) -> None:
     path = table(searched, "search_trials")
     explored = path[path["stage"] == "explore"].set_index("config_id")["accuracy"]

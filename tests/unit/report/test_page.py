@@ -718,6 +718,19 @@ def test_a_best_value_at_the_edge_is_a_warning(study: Finished) -> None:
     assert "mlp.units = 4 (lowest) and training.learning_rate = 0.001 (lowest)" in caution.sentence
 
 
+def test_the_finalists_of_a_search_have_no_edges_of_their_own(tmp_path: Path) -> None:
+    study = finished(tmp_path, space={"mlp.units": [4, 8, 16, 32]})
+    best = study.tables.configurations.set_index("config_id").loc[study.card.configuration.id]
+    assert best["mlp.units"] == 4, "the lowest of all, which is an edge"
+    space = {"mlp.units": {"grid": [2, 4, 8, 16, 32], "role": "scientific"}}
+    asked = study.request.study
+    study.request = replace(
+        study.request,
+        study={**asked, "search": {**asked["search"], "space": space}},
+    )
+    assert "edge" not in sentences_of(study), "the space goes on below it"
+
+
 def test_zero_is_the_end_of_an_axis_and_not_its_edge(tmp_path: Path) -> None:
     study = finished(tmp_path, space={"mlp.dropout": [0, 0.2, 0.4]})
     assert "edge" not in sentences_of(study)
