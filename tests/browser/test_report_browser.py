@@ -572,7 +572,7 @@ def test_the_report_of_the_demo_takes_six_sheets(browser: webdriver.Chrome, tmp_
     study["data"]["subset"] = 300
     study["resampling"]["folds"] = 3
     study["training"]["epochs"] = 1
-    Workspace(tmp_path).snakemake(study)
+    Workspace(tmp_path, is_lean=False).snakemake(study)
     page = opened(browser, tmp_path / "results" / "demo" / "report.html")
     a4 = {"paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": False}
     printed = base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", a4)["data"])

@@ -59,7 +59,7 @@ def test_no_verb_shows_a_damaged_number(
 ) -> None:
     shutil.copytree(original.folder, folder, symlinks=True)
     monkeypatch.chdir(folder)
-    results = results_of(Workspace(folder))
+    results = results_of(Workspace(folder, is_lean=False))
     other = shutil.copytree(results, results.with_name("other"))
     verbs = [
         ["status", "study.yaml"],
@@ -88,7 +88,7 @@ def test_no_verb_shows_a_damaged_number(
 def test_flipped_data_are_not_trained_on_and_read_again(original: Workspace, folder: Path) -> None:
     """More epochs are asked for, of data in which a bit has changed where no mark tells of it."""
     shutil.copytree(original.folder, folder, symlinks=True)
-    workspace = Workspace(folder)
+    workspace = Workspace(folder, is_lean=False)
     results = results_of(workspace)
     DAMAGES["one bit"](results / "data" / "features.npy", results)
     # As on a disk that forgets: nobody has noted what the file was.
@@ -106,7 +106,7 @@ def test_flipped_data_are_not_trained_on_and_read_again(original: Workspace, fol
 
 
 def finished_with(folder: Path, study: dict[str, object]) -> Workspace:
-    workspace = Workspace(folder)
+    workspace = Workspace(folder, is_lean=False)
     folder.mkdir()
     shutil.copy2(folder.with_name("copy") / "a.csv", folder)
     workspace.snakemake(study)

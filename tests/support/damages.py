@@ -161,7 +161,7 @@ def finished(folder: Path) -> Workspace:
     rows = [f"{numbers.gauss(i % 2, 1):.3f},{numbers.gauss(0, 1):.3f},{i % 2}" for i in range(120)]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "a.csv").write_text("\n".join(["a,b,y", *rows]) + "\n")
-    workspace = Workspace(folder)
+    workspace = Workspace(folder, is_lean=False)
     workspace.snakemake(STUDY)
     return workspace
 
@@ -229,7 +229,7 @@ def outcome(original: Workspace, case: Case, folder: Path) -> Outcome:
         Where the copy goes.
     """
     shutil.copytree(original.folder, folder, symlinks=True)
-    workspace = Workspace(folder)
+    workspace = Workspace(folder, is_lean=False)
     results = results_of(workspace)
     DAMAGES[case.damage](results / case.file, results / case.other)
     for name in _MADE_OF_IT if case.kind.startswith(_ASKED_FOR) else ():

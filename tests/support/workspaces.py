@@ -15,9 +15,12 @@ from workbench import ROOT, shared_forks
 
 from gridfold.jobs.fork_server import TABLES, TRAINING
 
+# Most tests ask for something else, and these take a third of the time of a study of seconds.
+LEAN = {"baselines": False, "chance_level": False}
+
 
 def tiny(**changes: Any) -> dict[str, Any]:
-    """Return a study of seconds, without baselines: most tests ask for something else."""
+    """Return a study of seconds."""
     return {
         "study": "tiny",
         "data": {"source": "digits", "subset": 300, "normalise": "global"},
@@ -26,7 +29,7 @@ def tiny(**changes: Any) -> dict[str, Any]:
         "training": {"epochs": 3, "learning_rate": 0.01},
         "search": {"space": {"mlp.units": [8, 16]}},
         "resampling": {"method": "stratified", "folds": 2},
-        "report": {"baselines": False} | changes.pop("report", {}),
+        "report": LEAN | changes.pop("report", {}),
     } | changes
 
 
@@ -40,18 +43,28 @@ class Workspace:
     shares_forks : bool
         Whether TensorFlow is imported once for all such folders of this process, and not once for
         each run.
+    is_lean : bool
+        Whether studies that say nothing of baselines and chance level have none.
     """
 
     def __init__(
-        self, folder: Path, snakefile: Path = ROOT / "Snakefile", *, shares_forks: bool = True
+        self,
+        folder: Path,
+        snakefile: Path = ROOT / "Snakefile",
+        *,
+        shares_forks: bool = True,
+        is_lean: bool = True,
     ) -> None:
         self.folder = folder
         self.snakefile = snakefile
         self.shares_forks = shares_forks
+        self.is_lean = is_lean
         self.environment: dict[str, str] = {}
 
     def write(self, study: dict[str, Any]) -> Path:
         file = self.folder / "study.yaml"
+        if self.is_lean:
+            study = {**study, "report": LEAN | study.get("report", {})}
         file.write_text(yaml.safe_dump(study, sort_keys=False))
         return file
 

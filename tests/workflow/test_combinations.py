@@ -114,7 +114,7 @@ def test_a_study_runs_to_a_report_that_is_true(
         need_horovod()
     monkeypatch.chdir(tmp_path)
     combineddata.write(tmp_path, {name: combination})
-    workspace, content = Workspace(tmp_path), study(name, combination)
+    workspace, content = Workspace(tmp_path, is_lean=False), study(name, combination)
     workspace.snakemake(content)
     results = Path("results", name)
     _check_trials(results, content, combination)

@@ -14,9 +14,9 @@ KEYS = ["config_id", "split"]
 
 
 def racing(**changes: Any) -> dict[str, Any]:
-    """Return a study in which eight configurations race over four splits."""
+    """Return a study in which six configurations race over three splits."""
     search = {
-        "space": {"mlp.units": [2, 8], "training.learning_rate": [0.03, 0.01, 0.003, 0.0001]},
+        "space": {"mlp.units": [2, 8], "training.learning_rate": [0.03, 0.01, 0.0001]},
         "race": {},
     }
     return {
@@ -26,7 +26,7 @@ def racing(**changes: Any) -> dict[str, Any]:
         "model": {"mlp": {}},
         "training": {"epochs": 3, "batch_size": 16},
         "search": search | changes.pop("search", {}),
-        "resampling": {"method": "stratified", "folds": 4},
+        "resampling": {"method": "stratified", "folds": 3},
         "report": {"baselines": False, "chance_level": False},
     } | changes
 
@@ -50,9 +50,9 @@ def raced(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def test_all_jobs_of_a_race_are_known_before_it_begins(tmp_path: Path) -> None:
     study = racing(execution={"trials_per_job": 2})
     jobs = Workspace(tmp_path).planned_jobs(study)
-    # Eight on the first split, at most four on each of the three others; two in each job.
-    assert jobs["train"] == 4 + 3 * 2
-    assert jobs["choose"] == 4
+    # Six on the first split, at most three on each of the two others; two in each job.
+    assert jobs["train"] == 3 + 2 * 2
+    assert jobs["choose"] == 3
 
 
 def test_those_at_the_end_are_compared_and_the_others_are_told(raced: Workspace) -> None:
@@ -60,10 +60,10 @@ def test_those_at_the_end_are_compared_and_the_others_are_told(raced: Workspace)
     complete = set(compared["config_id"])
     assert complete | set(left["config_id"]) == set(table(raced, "search")["config_id"])
     assert not complete & set(left["config_id"])
-    assert (compared.groupby("config_id")["split"].nunique() == 4).all()
+    assert (compared.groupby("config_id")["split"].nunique() == 3).all()
     assert set(table(raced, "configurations")["config_id"]) == complete
     assert set(table(raced, "epochs")["config_id"]) == complete
-    assert (left["n_splits"] < 4).all()
+    assert (left["n_splits"] < 3).all()
     trained = table(raced, "search_trials").groupby("config_id")["split"].nunique()
     assert (left.set_index("config_id")["n_splits"] == trained[left["config_id"]]).all()
 
@@ -71,15 +71,15 @@ def test_those_at_the_end_are_compared_and_the_others_are_told(raced: Workspace)
 def test_the_report_says_what_was_left_behind_and_at_what_risk(raced: Workspace) -> None:
     page = (results(raced) / "report.html").read_text()
     left = table(raced, "race")
-    assert "8 configurations raced over 4 splits" in page
-    assert f"{8 - len(left)} reached the end, and are compared above" in page
+    assert "6 configurations raced over 3 splits" in page
+    assert f"{6 - len(left)} reached the end, and are compared above" in page
     assert f"The risk that one of the {len(left)} configurations left behind" in page
     assert "Left behind in the race" in page
     for label in left["label"]:
         assert f"<td>{label}</td>" in page.replace('<td class="">', "<td>") or label in page
     best = json.loads((results(raced) / "tables" / "best.json").read_text())
-    assert best["tried"] == 8
-    assert best["estimate"]["explored"] == 8
+    assert best["tried"] == 6
+    assert best["estimate"]["explored"] == 6
 
 
 def test_without_the_race_only_what_was_left_out_is_trained(raced: Workspace) -> None:
@@ -89,7 +89,7 @@ def test_without_the_race_only_what_was_left_out_is_trained(raced: Workspace) ->
     del study["search"]["race"]
     raced.snakemake(study)
     after = table(raced, "trials").set_index(KEYS).sort_index()
-    assert len(after) == 8 * 4
+    assert len(after) == 6 * 3
     # The records are the same ones: not one trial was trained again.
     same = ["accuracy", "log_loss", "fit_seconds"]
     pd.testing.assert_frame_equal(after.loc[before.index, same], before[same])
@@ -106,7 +106,7 @@ def test_a_race_goes_on_to_neighbours_and_finalists(tmp_path: Path) -> None:
     }
     workspace.snakemake(racing(search=search))
     steps = table(workspace, "search")
-    last = steps[steps["stage"] == "race4"]
+    last = steps[steps["stage"] == "race3"]
     refined = json.loads((results(workspace) / "search" / "refine1.json").read_text())
     assert refined["configurations"][0]["id"] == last.sort_values("score")["config_id"].iloc[-1]
     finalists = json.loads((results(workspace) / "search" / "confirm.json").read_text())
@@ -114,19 +114,3 @@ def test_a_race_goes_on_to_neighbours_and_finalists(tmp_path: Path) -> None:
     left = table(workspace, "race")
     assert not set(left["config_id"]) & {c["id"] for c in refined["configurations"]}
     assert set(table(workspace, "trials")["split"]) == {"c0f0", "c0f1", "c0f2"}
-
-
-def test_a_race_by_groups_is_run_where_it_is_asked_for(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"x": range(80), "who": [i // 4 for i in range(80)]})
-    frame.assign(y=frame["x"] * 0.1).to_csv(tmp_path / "data.csv", index=False)
-    study = racing(
-        data={"source": "csv", "path": "data.csv", "targets": ["y"], "groups": "who"},
-        problem={"type": "regression"},
-        resampling={"method": "group", "folds": 3},
-    )
-    answer = Workspace(tmp_path).snakemake(study, expect=None)
-    assert answer.returncode != 0
-    assert "allowed: `any_splits: true`, or leave `race` out" in answer.stdout + answer.stderr
-    study["search"]["race"]["any_splits"] = True
-    Workspace(tmp_path).snakemake(study)
-    assert len(table(Workspace(tmp_path), "race"))

@@ -73,7 +73,7 @@ def write_visits(folder: Path) -> None:
 
 @pytest.mark.parametrize("kind", STUDIES)
 def test_every_number_of_the_answer_and_its_tables_is_right(kind: str, tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
+    workspace = Workspace(tmp_path, is_lean=False)
     write_visits(tmp_path)
     workspace.snakemake({"study": kind, "model": MLP, "training": TRAINING} | STUDIES[kind])
     reportnumbers.check(tmp_path / "results" / kind)

@@ -9,6 +9,7 @@ import pytest
 from studies import load, tiny_study
 
 from gridfold.errors import StudyError
+from gridfold.plan.stages import stages_of
 
 SPACE = {"mlp.units": [4, 8]}
 
@@ -226,3 +227,10 @@ def test_a_search_that_may_stop_needs_no_more_than_the_word(tmp_path: Path) -> N
         assert search.stop is not None
         assert (search.stop.after, search.stop.gain, search.stop.risk) == (20, 0.5, 0.1)
     assert not load(tmp_path, study({**wanted, "stop": None})).study.search.is_staged
+
+
+def test_a_race_by_time_is_run_where_it_is_asked_for(tmp_path: Path) -> None:
+    asked = study({"race": {"any_splits": True}}, resampling={"method": "forward", "folds": 3})
+    loaded = load(tmp_path, asked)
+    stages = stages_of(loaded.study, loaded.expansion.configurations)
+    assert [stage.name for stage in stages] == ["explore", "race2", "race3"]
