@@ -116,7 +116,7 @@ def tuner_lines(study: Study, strategy: TunerStrategy) -> list[str]:
 
 def _optuna_lines(study: Study, strategy: OptunaStrategy) -> list[str]:
     first = ""
-    if strategy.sampler in ("tpe", "gp"):
+    if strategy.sampler == "tpe":
         first = f", the first {min(strategy.n, strategy.drawn_first):,} at random"
     elif strategy.sampler in ("nsga2", "nsga3"):
         first = f", {strategy.generation:,} in a generation, the first one at random"

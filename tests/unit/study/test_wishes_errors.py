@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +124,7 @@ def test_tables_show_a_measure_that_only_an_objective_names(tmp_path: Path) -> N
             {"strategy": {**OPTUNA, "sampler": "tpe", "population": 3}},
             "allowed: with nsga2 and nsga3",
         ),
-        ({"strategy": {**OPTUNA, "sampler": "nsga2", "startup": 3}}, "allowed: with tpe and gp"),
+        ({"strategy": {**OPTUNA, "sampler": "nsga2", "startup": 3}}, "allowed: with tpe"),
         ({"strategy": {**OPTUNA, "n": 20_000}}, "search.max_configurations"),
         ({"strategy": OPTUNA, "space": {}}, "nothing to sample"),
         ({"strategy": {**OPTUNA, "sampler": "annealing"}}, "nsga2"),
@@ -147,7 +146,7 @@ def test_tables_show_a_measure_that_only_an_objective_names(tmp_path: Path) -> N
         ),
         (
             {
-                "strategy": {**OPTUNA, "sampler": "gp"},
+                "strategy": {**OPTUNA, "sampler": "cmaes"},
                 "space": {**TWO, "mlp.dropout": {"grid": [0.1, 0.2], "when": {"mlp.units": 8}}},
             },
             "which models only axes that every configuration has",
@@ -160,14 +159,3 @@ def test_what_a_sampler_can_not_do_is_refused(
     with pytest.raises(StudyError) as error:
         load(tmp_path, study({"space": UNITS, **search}))
     assert words in str(error.value)
-
-
-def test_a_sampler_without_its_package_is_refused_with_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = study({"strategy": {**OPTUNA, "sampler": "gp"}, "space": TWO})
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(StudyError, match="needs the package `torch`"):
-        load(tmp_path, text)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
-    assert load(tmp_path, text)

@@ -378,10 +378,6 @@ def make_sampler(
                 return samplers.NSGAIIISampler(
                     seed=seed, population_size=strategy.generation, constraints_func=limits
                 )
-            case "gp":
-                return samplers.GPSampler(
-                    seed=seed, n_startup_trials=strategy.drawn_first, constraints_func=limits
-                )
             case "cmaes":
                 return samplers.CmaEsSampler(seed=seed)
             case "qmc":

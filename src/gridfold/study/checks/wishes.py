@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,8 +15,6 @@ from gridfold.study.sections.optuna_sampler import OptunaStrategy
 
 _SEARCH: KeyPath = ("search",)
 _SAMPLER: KeyPath = ("search", "strategy", "sampler")
-# What samplers import that this project does not install: it would take a gigabyte.
-_PACKAGES = {"gp": "torch"}
 
 
 def wish_problems(problem: Any, training: Any, search: Any) -> Iterator[Problem]:
@@ -107,16 +104,8 @@ def sampler_problems(model: Any, search: Any) -> Iterator[Problem]:
             f"{strategy.n:,} configurations",
             f"allowed: at most {search.max_configurations:,} (search.max_configurations)",
         )
-    package = _PACKAGES.get(name)
-    if package and importlib.util.find_spec(package) is None:
-        yield Problem(
-            _SAMPLER,
-            f"{name}, which needs the package `{package}`; it is not installed",
-            f"allowed: install it (`uv pip install {package}`), or another sampler",
-        )
-    if name in ("gp", "cmaes"):
-        yield from _conditional(name, model, search)
     if name == "cmaes":
+        yield from _conditional(name, model, search)
         yield from _not_for_cmaes(search)
 
 
@@ -157,5 +146,5 @@ def _not_for_cmaes(search: Any) -> Iterator[Problem]:
         yield Problem(
             _SAMPLER,
             f"cmaes with {len(search.objectives)} objectives",
-            "allowed: nsga2, nsga3, tpe, gp, qmc or random",
+            "allowed: nsga2, nsga3, tpe, qmc or random",
         )

@@ -18,7 +18,7 @@ from gridfold.study.sections.tuner import KerasTunerStrategy
 # Optuna's own; of fewer trials, NSGA-II would never get beyond its first generation.
 _POPULATION, _GENERATIONS, _LEAST_POPULATION = 50, 4, 4
 _STARTUP = 10
-SamplerName = Literal["tpe", "nsga2", "nsga3", "gp", "cmaes", "qmc", "random"]
+SamplerName = Literal["tpe", "nsga2", "nsga3", "cmaes", "qmc", "random"]
 
 
 class OptunaStrategy(Section):
@@ -28,8 +28,8 @@ class OptunaStrategy(Section):
     sampler: SamplerName = Field(
         "tpe",
         description="`tpe` (tree-structured Parzen estimator; Bergstra et al., 2011), `nsga2` "
-        "(Deb et al., 2002), `nsga3`, `gp` (Gaussian process; needs PyTorch), `cmaes` (CMA-ES, "
-        "Hansen & Ostermeier, 2001), `qmc` (Sobol points) or `random`.",
+        "(Deb et al., 2002), `nsga3`, `cmaes` (CMA-ES, Hansen & Ostermeier, 2001), `qmc` (Sobol "
+        "points) or `random`.",
     )
     n: TrialCount = Field(description="Number of configurations.")
     seed: NonNegativeInt = Field(0, description="Seed of the sampler.")
@@ -40,7 +40,7 @@ class OptunaStrategy(Section):
     )
     startup: TrialCount | None = Field(
         None,
-        description="`tpe`, `gp`: configurations that are drawn at random first; 10 when left out.",
+        description="`tpe`: configurations that are drawn at random first; 10 when left out.",
     )
     max_consecutive_failed_trials: PositiveInt = Field(
         3, description="The search ends after so many failed trials in a row."
@@ -60,7 +60,7 @@ class OptunaStrategy(Section):
 
     @model_validator(mode="after")
     def _arguments_of_this_sampler(self) -> Self:
-        for name, samplers in (("population", ("nsga2", "nsga3")), ("startup", ("tpe", "gp"))):
+        for name, samplers in (("population", ("nsga2", "nsga3")), ("startup", ("tpe",))):
             if getattr(self, name) is not None and self.sampler not in samplers:
                 allowed = " and ".join(samplers)
                 raise ValueError(
@@ -80,13 +80,13 @@ class OptunaStrategy(Section):
 
     @property
     def drawn_first(self) -> int:
-        """Configurations that TPE and the Gaussian process draw at random first."""
+        """Configurations that TPE draws at random first."""
         return _STARTUP if self.startup is None else self.startup
 
     @property
     def takes_constraints(self) -> bool:
         """Whether the sampler looks at the constraints of the study."""
-        return self.sampler in ("tpe", "nsga2", "nsga3", "gp")
+        return self.sampler in ("tpe", "nsga2", "nsga3")
 
 
 TunerStrategy = KerasTunerStrategy | OptunaStrategy
