@@ -61,8 +61,8 @@ def fit_prior(scores: Scores, least_variance: float) -> VariancePrior:
     """Return the prior that the variances of all pair differences suggest.
 
     The moments of the log variances (Smyth, 2004, section 6.2), with three cautions, each of which
-    simulations called for (``benchmarks/statistics.py``). The pairs are not independent: of k
-    configurations, those that share one correlate by about 1/4, so the variance of the log
+    simulations called for (``benchmarks/statistics_tables.py``). The pairs are not independent: of
+    k configurations, those that share one correlate by about 1/4, so the variance of the log
     variances looks too small by the factor k / (k + 1). The prior is worth 1 - 2/k of the degrees
     of freedom that the moments suggest: two configurations have one variance, which says nothing
     about others. And it is worth no more than all residuals together have, nor more than four

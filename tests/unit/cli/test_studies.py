@@ -212,6 +212,7 @@ def test_the_plan_as_json(capsys: pytest.CaptureFixture[str]) -> None:
             "stage": "explore",
             "configurations": 2,
             "exact": True,
+            "asynchronous": False,
             "epochs": None,
             "splits": 2,
             "trials": 4,

@@ -196,7 +196,7 @@ def test_the_set_holds_the_best_as_often_as_it_promises(folds: int, gap: float) 
 
 
 # -- really trained, exactly equivalent learners --------------------------------------------------
-# Longer ones: benchmarks/statistics.py.
+# Longer ones: benchmarks/statistics_tables.py.
 
 
 def seeds(folds: int, samples: int, random: np.random.Generator) -> Floats:

@@ -19,6 +19,9 @@ from gridfold.study.sections.stages import Stop
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import stopping as tables
 
+# Other modules there would hide those of Python, also from processes that are started later.
+sys.path.remove(str(ROOT / "benchmarks"))
+
 DEFAULT = Stop()
 RULE = StoppingRule(DEFAULT.after, DEFAULT.gain, DEFAULT.risk, 200)
 

@@ -2,7 +2,7 @@
 
 Each subcommand prints a Markdown table, as it stands in ``docs/statistics.md``.
 
-Run: ``uv run python benchmarks/statistics.py level``
+Run: ``uv run python benchmarks/statistics_tables.py level``
 """
 
 from __future__ import annotations
