@@ -222,7 +222,7 @@ def test_the_risk_is_never_smaller_than_how_often_the_winner_is_lost() -> None:
     for spread, count, risk in ((0.0, 24, 0.02), (0.01, 24, 0.2), (0.02, 40, 0.05)):
         random = np.random.default_rng(4)
         lost, said, regret, loss = [], [], [], []
-        for _ in range(40):
+        for _ in range(24):
             level = 0.8 + random.normal(scale=spread, size=(count, 1))
             scores = level + random.normal(scale=0.02, size=(count, 5))
             rounds, left = (
