@@ -63,9 +63,7 @@ def runs(
             clone.environment |= {"EXPANSE_ACCOUNT": slurmcluster.ACCOUNT}
         # One of them to its end is enough.
         target = [] if name == "CPU trials" else ["results/tiny/shards/s0001.trials.parquet"]
-        started[name] = clone.start(
-            tiny(report={"baselines": True}), *words, *IMPATIENT, "--verbose", "--", *target
-        )
+        started[name] = clone.start(tiny(), *words, *IMPATIENT, "--verbose", "--", *target)
     outputs = {}
     with contextlib.ExitStack() as stack:
         for process in started.values():

@@ -29,7 +29,6 @@ def tiny(**changes: Any) -> dict[str, Any]:
         "training": {"epochs": 3, "learning_rate": 0.01},
         "search": {"space": {"mlp.units": [8, 16]}},
         "resampling": {"method": "stratified", "folds": 2},
-        "report": LEAN | changes.pop("report", {}),
     } | changes
 
 
