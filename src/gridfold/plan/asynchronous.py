@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from statistics import fmean
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gridfold.plan.cost import seconds_per_trial
+from gridfold.plan.cost import CostModel
 from gridfold.plan.shards import trials_per_job
 from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stage_names import rung_name, rungs_jobs
@@ -40,7 +39,7 @@ class RungsJobs:
     def of(cls, plan: Plan) -> RungsJobs:
         """Return the jobs of a plan; none where Hyperband is not asynchronous."""
         strategy = plan.study.search.strategy
-        rungs = [stage for stage in plan.stages if stage.is_asynchronous]
+        rungs = plan.rungs
         if not isinstance(strategy, HyperbandStrategy) or not rungs:
             return cls((), 1)
         trials = sum(stage.trials for stage in rungs)
@@ -89,16 +88,10 @@ def decided_so_far(plan: Plan) -> dict[str, StageFile]:
 
 def _seconds(plan: Plan) -> float:
     """Return the estimated seconds of a trial on one worker, the mean over all rungs."""
-    known = plan.configurations
-    rungs = [stage for stage in plan.stages if stage.is_asynchronous]
+    cost = CostModel.of(plan.study)
     total = sum(
         stage.trials
-        * fmean(
-            seconds_per_trial(
-                plan.study, replace(c, epochs=(stage.epochs or 0) - stage.epochs_before)
-            )
-            for c in known
-        )
-        for stage in rungs
+        * cost.mean_seconds(plan.configurations, (stage.epochs or 0) - stage.epochs_before)
+        for stage in plan.rungs
     )
-    return total / sum(stage.trials for stage in rungs)
+    return total / sum(stage.trials for stage in plan.rungs)

@@ -30,7 +30,7 @@ from gridfold.plan.cost import CostModel
 from gridfold.plan.measured import Correction, measured_correction
 from gridfold.plan.plan import Plan
 from gridfold.plan.stage_file import StageFile
-from gridfold.plan.stage_names import CONFIRM, is_race_round
+from gridfold.plan.stage_names import CONFIRM, EXPLORE, is_race_round
 from gridfold.plan.stages import Stage
 from gridfold.space.space import Configuration
 from gridfold.store.spending import Clock, Spending, SpentFolder
@@ -165,7 +165,7 @@ class StageOrder:
     @property
     def explores(self) -> bool:
         """Whether it is a stage of the strategy itself."""
-        return self.name == "explore" or self.bracket is not None
+        return self.name == EXPLORE or self.bracket is not None
 
 
 @dataclass(frozen=True)
@@ -438,9 +438,13 @@ def _replicas(plan: Plan, limit: Limit) -> float:
 
 def _order(plan: Plan, stage: Stage, cost: CostModel) -> StageOrder:
     known = _known(plan)
-    epochs = {c.id: (stage.epochs or plan.all_epochs(c)) - stage.epochs_before for c in known}
-    each = fmean(
-        sum(cost.seconds(c.settings, epochs[c.id], stage.splits[0]) for _ in stage.splits)
+    # Not the epochs of each in its first stage, which may be fewer than those of this one.
+    each = len(stage.splits) * fmean(
+        cost.seconds(
+            c.settings,
+            (stage.epochs or plan.all_epochs(c)) - stage.epochs_before,
+            stage.splits[0],
+        )
         for c in known
     )
     least, refine = 0, plan.study.search.refine

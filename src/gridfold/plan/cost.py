@@ -7,9 +7,10 @@ Times of finished trials correct it (:mod:`gridfold.plan.measured`).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import fmean
 from typing import Any
 
 from gridfold.data.shapes import sample_shape
@@ -149,12 +150,26 @@ class CostModel:
         epoch = flops / _FLOPS_PER_SECOND + steps * _SECONDS_PER_STEP + _SECONDS_PER_EPOCH
         return float(_SECONDS_PER_TRIAL + epochs * epoch)
 
+    def mean_seconds(
+        self, configurations: Sequence[Configuration], epochs: int | None = None, split: str = ""
+    ) -> float:
+        """Return the mean seconds of one trial of some configurations, on one worker.
+
+        Parameters
+        ----------
+        configurations : sequence of Configuration
+            At least one.
+        epochs : int, optional
+            Of each; when left out, each has its own.
+        split : str, optional
+            As for :meth:`seconds`.
+        """
+        return fmean(
+            self.seconds(c.settings, c.epochs if epochs is None else epochs, split)
+            for c in configurations
+        )
+
 
 def _part(folds: int) -> float:
     """Return the share of the samples that a split trains on."""
     return 1 - 1 / folds if folds > 1 else _HOLDOUT
-
-
-def seconds_per_trial(study: Study, configuration: Configuration) -> float:
-    """Return the estimated seconds of one trial on one worker."""
-    return CostModel.of(study).seconds(configuration.settings, configuration.epochs)

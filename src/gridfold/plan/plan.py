@@ -13,7 +13,7 @@ from gridfold.data.content import content_digest
 from gridfold.environment.versions import numeric_versions
 from gridfold.paths import StudyPaths
 from gridfold.plan.asynchronous import RungsJobs
-from gridfold.plan.cost import seconds_per_trial
+from gridfold.plan.cost import CostModel
 from gridfold.plan.loading import LoadedStudy, load_recorded, load_study
 from gridfold.plan.outer import OuterFold, folds_of
 from gridfold.plan.shards import DISTRIBUTED, SINGLE, Ledger, TrialKey, trials_per_job
@@ -146,7 +146,7 @@ class Plan:
         # Apart from each other, so that no outer fold waits for another one.
         searches = [splits, *(fold.search[0].splits for fold in folds_of(study, stages))]
         for (_, world_size), members in kinds.items():
-            mean = sum(seconds_per_trial(study, c) for c in members) / len(members)
+            mean = CostModel.of(study).mean_seconds(members)
             count = len(members) * len(splits)
             size = trials_per_job(study.execution.trials_per_job, len(splits), count, mean)
             for names in searches:

@@ -21,8 +21,8 @@ from gridfold.paths import result_file
 from gridfold.plan.cost import (
     MOST_BASELINE_NUMBERS,
     SECONDS_PER_BASELINE,
+    CostModel,
     layers,
-    seconds_per_trial,
 )
 from gridfold.plan.plan import Plan
 from gridfold.plan.stage_names import EXPLORE, stage_of
@@ -212,7 +212,14 @@ class JobSizes:
         return _DATA_COPIES * data
 
     def _trial_seconds(self, configuration: Configuration) -> float:
-        return self._correction * seconds_per_trial(self._plan.study, configuration)
+        return self._correction * self._estimate(configuration)
+
+    def _estimate(self, configuration: Configuration) -> float:
+        return self._cost.seconds(configuration.settings, configuration.epochs)
+
+    @cached_property
+    def _cost(self) -> CostModel:
+        return CostModel.of(self._plan.study)
 
     @cached_property
     def _shape(self) -> tuple[int, ...]:
@@ -223,8 +230,7 @@ class JobSizes:
         """How much longer trials of this study took than estimated, once some have ended."""
         ratios = []
         for configuration_id, seconds in self._measured():
-            estimate = seconds_per_trial(self._plan.study, self._plan.by_id[configuration_id])
-            ratios.append(seconds / estimate)
+            ratios.append(seconds / self._estimate(self._plan.by_id[configuration_id]))
         if not ratios:
             return 1.0
         return min(max(statistics.median(ratios), 1 / _MOST_CORRECTION), _MOST_CORRECTION)

@@ -12,6 +12,7 @@ SCORE = "score"
 _STEP_PATTERN = r"explore|more[0-9]+|race[0-9]+|b[0-9]+r[0-9]+|refine[0-9]+|confirm"
 STAGE_PATTERN = rf"(?:{FOLD_PATTERN}_)?(?:{_STEP_PATTERN})|{FOLD_PATTERN}_{SCORE}"
 SLOT_PATTERN = rf"(?:{STAGE_PATTERN})-[0-9]+"
+STAGES_IN_WORDS = "explore, more<batch>, race<round>, b<bracket>r<rung>, refine<round> or confirm"
 # Jobs that train whatever rung there is something to do in.
 _RUNGS = "rungs"
 RUNGS_JOB_PATTERN = rf"{_RUNGS}-[0-9]+"

@@ -11,10 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 from typing import Any
 
-from gridfold.plan.cost import seconds_per_trial
+from gridfold.plan.cost import CostModel
 from gridfold.plan.shards import trials_per_job
 from gridfold.plan.stage_names import CONFIRM, EXPLORE, MORE, RACE, rung_name, title_of
 from gridfold.plan.stopping import batches
@@ -193,7 +192,7 @@ def stages_of(study: Study, configurations: Iterable[Configuration]) -> tuple[St
     """
     search, drawn = study.search, list(configurations)
     # Without slots nobody asks how long a trial takes, and there may be a hundred thousand.
-    seconds = fmean(seconds_per_trial(study, c) for c in drawn) if search.is_staged else 0.0
+    seconds = CostModel.of(study).mean_seconds(drawn) if search.is_staged else 0.0
     stages = _exploring(study, len(drawn), seconds)
     sources = tuple(stage.name for stage in stages if stage.feeds_next)
     if search.refine is not None:

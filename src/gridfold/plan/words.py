@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Iterable, Sequence
 
@@ -203,7 +202,5 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 
 def _seconds(study: Study, stage: Stage, known: Sequence[Configuration]) -> float:
     """Return what a stage costs at most on one worker."""
-    cost = CostModel.of(study)
     epochs = (stage.epochs or study.training.epochs) - stage.epochs_before
-    each = statistics.fmean(cost.seconds(c.settings, epochs, stage.splits[0]) for c in known)
-    return each * stage.trials
+    return CostModel.of(study).mean_seconds(known, epochs, stage.splits[0]) * stage.trials

@@ -13,11 +13,12 @@ from gridfold.errors import GridfoldError
 from gridfold.paths import StudyPaths
 from gridfold.plan.budget import BudgetView, Limit
 from gridfold.plan.left_out import read_left_out
+from gridfold.plan.stage_names import STAGES_IN_WORDS
 from gridfold.store.trials import LEFT_OUT
 from gridfold.tables.trials import Column
 
 LEFT_OUT_COLUMNS = (
-    Column("stage", "string", "", "explore, b<bracket>r<rung>, refine<round> or confirm"),
+    Column("stage", "string", "", STAGES_IN_WORDS),
     Column("config_id", "string", "", "Configuration"),
     Column("label", "string", "", "Its axis values in one line"),
     Column("epochs", "int", "epochs", "Asked for in this stage"),

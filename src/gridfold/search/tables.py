@@ -13,7 +13,7 @@ from gridfold.cluster.accounting import ask_sacct
 from gridfold.paths import StudyPaths
 from gridfold.plan.stage_file import CatalogueEntry, StageFile
 from gridfold.plan.stage_names import EXPLORE, is_race_round
-from gridfold.requests import CollectRequest
+from gridfold.requests import CollectRequest, RaceRules
 from gridfold.search.budget import (
     begun_trials,
     complete,
@@ -125,28 +125,34 @@ def collect_search(
         "left_out": left_out_table(parts),
     }
     if request.race is not None:
-        stages = zip(request.stages, files, strict=True)
-        rounds = [f for stage, f in stages if stage.name == EXPLORE or is_race_round(stage.name)]
-        found["race"] = race_table(request.race, rounds, found["search_trials"], request.measure)
-        # The others have no mean over all splits that could be compared.
-        # Neighbours of the best may be among them, which `refine` has trained in full.
-        refined = {
-            c.id
-            for stage, file in zip(request.stages, files, strict=True)
-            if file not in rounds and stage.answers
-            for c in file.configurations
-        }
-        is_whole = found["race"]["config_id"].isin(refined)
-        # What the budget has left out has not failed.
-        is_cut = (found["race"]["reason"] == "failed") & found["race"]["config_id"].isin(
-            found["left_out"]["config_id"]
-        )
-        found["race"] = found["race"][~is_whole & ~is_cut].reset_index(drop=True)
-        lost = set(found["race"]["config_id"])
+        found["race"] = _left_behind(request.race, request, files, found)
+        # These have no mean over all splits that could be compared.
         for name in ("trials", "epochs"):
-            whole = found[name][~found[name]["config_id"].isin(lost)]
-            found[name] = (whole if len(whole) else found[name]).reset_index(drop=True)
+            is_lost = found[name]["config_id"].isin(found["race"]["config_id"])
+            if not is_lost.all():
+                found[name] = found[name][~is_lost].reset_index(drop=True)
     return found, catalogue
+
+
+def _left_behind(
+    race: RaceRules,
+    request: CollectRequest,
+    files: Sequence[StageFile],
+    found: Mapping[str, pd.DataFrame],
+) -> pd.DataFrame:
+    """Return the race table, without what is not lost or not by the race."""
+    rounds, complete = [], set()
+    for stage, file in zip(request.stages, files, strict=True):
+        if stage.name == EXPLORE or is_race_round(stage.name):
+            rounds.append(file)
+        elif stage.answers:
+            # Neighbours of the best may have been left behind, and are trained in full here.
+            complete |= {c.id for c in file.configurations}
+    table = race_table(race, rounds, found["search_trials"], request.measure)
+    # What the budget has left out has not failed.
+    is_cut = table["config_id"].isin(found["left_out"]["config_id"])
+    is_cut &= table["reason"] == "failed"
+    return table[~is_cut & ~table["config_id"].isin(complete)].reset_index(drop=True)
 
 
 def write_tables(

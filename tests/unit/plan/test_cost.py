@@ -12,13 +12,13 @@ import pytest
 from studies import load, tiny_study
 
 from gridfold.data.parquetfile import parquet_shape
-from gridfold.plan.cost import flops_per_sample, sample_shape, seconds_per_trial
+from gridfold.plan.cost import CostModel, flops_per_sample, sample_shape
 from gridfold.wording import format_seconds
 
 
 def seconds(folder: Path, **sections: Any) -> float:
     loaded = load(folder, tiny_study(search=None, **sections))
-    return seconds_per_trial(loaded.study, loaded.expansion.configurations[0])
+    return CostModel.of(loaded.study).mean_seconds(loaded.expansion.configurations[:1])
 
 
 def shape(folder: Path, **data: Any) -> tuple[int, ...]:

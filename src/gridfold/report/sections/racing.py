@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from gridfold.plan.stage_names import EXPLORE
 from gridfold.report.tables import Cell, Heading, Table
 from gridfold.search.racing import risk_of_all
 from gridfold.wording import counted, decimals, measure_name, number, p_value, percent
@@ -30,7 +31,7 @@ def race_sentences(left: pd.DataFrame, steps: pd.DataFrame, measure: str) -> Ite
         The search table.
     measure : str
     """
-    raced = steps[steps["config_id"].isin(left["config_id"]) | steps["stage"].eq("explore")]
+    raced = steps[steps["config_id"].isin(left["config_id"]) | steps["stage"].eq(EXPLORE)]
     began = raced["config_id"].nunique()
     splits = int(steps.loc[steps["config_id"].isin(raced["config_id"]), "n_splits"].max())
     trained = int(left["n_splits"].sum()) + (began - len(left)) * splits
@@ -49,14 +50,10 @@ def race_sentences(left: pd.DataFrame, steps: pd.DataFrame, measure: str) -> Ite
     yield (
         f"The risk that one of the {counted(int(judged.sum()), 'configuration')} left behind "
         f"would have had the best mean over all splits is {_at_most(risk_of_all(left))}; what is "
-        f"lost by it is expected to be at most {number(loss, _places(loss))} in "
+        f"lost by it is expected to be at most {number(loss, decimals([loss], []))} in "
         f"{measure_name(measure)}. This assumes that each score is the sum of what belongs to its "
         "configuration, what belongs to its split, and noise which is as large everywhere."
     )
-
-
-def _places(value: float) -> int:
-    return decimals([value], [])
 
 
 def _at_most(risk: float) -> str:
