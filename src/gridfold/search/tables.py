@@ -12,7 +12,7 @@ from gridfold import typed_json
 from gridfold.cluster.accounting import ask_sacct
 from gridfold.paths import StudyPaths
 from gridfold.plan.stage_file import CatalogueEntry, StageFile
-from gridfold.plan.stage_names import EXPLORE, is_race_round
+from gridfold.plan.stage_names import EXPLORE, STAGES_IN_WORDS, is_race_round
 from gridfold.requests import CollectRequest, RaceRules
 from gridfold.search.budget import (
     begun_trials,
@@ -30,12 +30,7 @@ from gridfold.tables.jobs import job_table
 from gridfold.tables.trials import Column, axis_columns, collect, typed_axis, without_unnamed, write
 
 SEARCH_COLUMNS = (
-    Column(
-        "stage",
-        "string",
-        "",
-        "explore, more<batch>, race<round>, b<bracket>r<rung>, refine<round> or confirm",
-    ),
+    Column("stage", "string", "", STAGES_IN_WORDS),
     Column("bracket", "int", "", "Of Hyperband; else empty"),
     Column("rung", "int", "", "Of Hyperband; else empty"),
     Column("config_id", "string", "", "Configuration"),

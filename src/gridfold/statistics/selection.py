@@ -539,10 +539,16 @@ def _explored(
     if request.objectives is not None:
         missed = violations(means_of(last, request.objectives.looked_at), request.objectives)
         means = means[missed.reindex(means.index.astype(str)).to_numpy() == ""]
-    ids = [str(config_id) for config_id in means.sort_values(ascending=False, kind="stable").index]
-    if len(ids) < 2 or compared.issuperset(ids):
-        return None
-    return Candidates(ids, splits, files)
+    return _besides(compared, Candidates(_best_first(means), splits, files))
+
+
+def _best_first(means: pd.Series) -> list[str]:
+    return [str(i) for i in means.sort_values(ascending=False, kind="stable").index]
+
+
+def _besides(compared: set[str], found: Candidates) -> Candidates | None:
+    """Return candidates, if there are some that were not compared in the end, too."""
+    return None if len(found.ids) < 2 or compared.issuperset(found.ids) else found
 
 
 def _raced(
@@ -556,7 +562,4 @@ def _raced(
     is_complete = scores.notna().sum(axis=1) == scores.notna().any().sum()
     ahead = scores - scores[is_complete].mean()
     means = (Measure.of(measure).sign * ahead.mean(axis=1)).dropna()
-    ids = [str(config_id) for config_id in means.sort_values(ascending=False, kind="stable").index]
-    if len(ids) < 2 or compared.issuperset(ids):
-        return None
-    return Candidates(ids, splits, files, may_miss=True)
+    return _besides(compared, Candidates(_best_first(means), splits, files, may_miss=True))
