@@ -80,6 +80,8 @@ class Conditions:
     costs : tuple of str or None
         Costs that each trial must look for (:data:`gridfold.objectives.COSTS`); None where the
         study asks for none.
+    share_process : bool or None
+        ``execution.share_process``.
     """
 
     code: str
@@ -93,6 +95,7 @@ class Conditions:
     threshold: float | None = None
     objective_follows_threshold: bool | None = None
     costs: tuple[str, ...] | None = None
+    share_process: bool | None = None
 
     @property
     def positive_from(self) -> float:

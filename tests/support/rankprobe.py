@@ -21,6 +21,7 @@ with lasting():
     from gridfold.training import devices as distribution
     from gridfold.training.devices import seed_states
     from gridfold.training.trial import fit
+    from gridfold.training.turns import Turns
     from gridfold.usercode import functions
 
 
@@ -34,7 +35,9 @@ def main(folder: Path) -> None:
         devices.configure(task.settings["training"].get("distribution"))
         split = Splits.load(task.splits, task.split).by_name[task.split]
         dataset = Dataset.load(task.data)
-        fitted = fit(task, dataset, split.training, split.validation, lambda row: None, devices)
+        fitted = fit(
+            task, dataset, split.training, split.validation, lambda row: None, Turns(devices)
+        )
         seeds = {id(state) for state in seed_states(fitted.model)}
         weights = [
             keras.ops.convert_to_numpy(variable)

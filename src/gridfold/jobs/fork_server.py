@@ -21,6 +21,7 @@ import importlib
 import os
 import pickle
 import platform
+import select
 import shutil
 import signal
 import socket
@@ -87,7 +88,7 @@ class Fork:
     Attributes
     ----------
     connection : Connection
-        To the process, which ends when this is closed. It may send, this end must not.
+        To the process, which ends when this is closed.
     pid : int
         Number of the process.
     """
@@ -512,8 +513,10 @@ def _tell(status: int, number: int) -> None:
 
 def _end_with(starter: Connection) -> None:
     """End this process when the one that has asked for it is gone: no orphan may write on."""
-    wait([starter])
-    # Nothing more is ever sent: readable means that the other end is closed.
+    end = select.poll()
+    # For nothing but its end, which is always told: what is sent is for others to read.
+    end.register(starter, 0)
+    end.poll()
     os._exit(EXIT_CONTINUE)
 
 

@@ -1,8 +1,9 @@
-"""A pool trains the trials of a job, each in a fresh process; TensorFlow is imported once.
+"""A pool trains the trials of a job in processes of their own; TensorFlow is imported once.
 
-The fork server (:mod:`gridfold.jobs.fork_server`) has imported TensorFlow and every trial is forked
-from it, so a trial starts in a fraction of a second yet shares no state with another. A trial that
-dies takes nothing with it.
+The fork server (:mod:`gridfold.jobs.fork_server`) has imported TensorFlow and processes are forked
+from it, so one starts in a fraction of a second. Trials whose graphs are the same take turns in one
+(:mod:`gridfold.training.turns`); all others share no state. A trial that dies takes nothing with
+it: those that would have come after it get another process, and so do those after one that failed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import faulthandler
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -19,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gridfold.cluster.allocation import Allocation, Share
 from gridfold.errors import BudgetSpent, Interrupted, TrialFailure, out_of_time, summary_of
@@ -30,6 +32,7 @@ from gridfold.store.trials import TrialStore, TrialTask
 
 if TYPE_CHECKING:
     from gridfold.jobs.budget import EpochLimit
+    from gridfold.training.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +157,8 @@ def run(
         return
     log.info("%d at a time, on GPUs %s", workers, ", ".join(gpus) or "none")
     running: dict[Connection, _TrialProcess] = {}
+    # Their trials are finished, and their graphs may be of use for another one.
+    idle: list[_TrialProcess] = []
     slots = GpuSlots(gpus, workers)
     with stop_signals() as stopped, ForkServer() as server:
         try:
@@ -162,7 +167,11 @@ def run(
                 if stopped.is_set():
                     raise Interrupted
                 while len(running) < workers and (work := supply.take()) is not None:
-                    trial = _start(server, work, slots, share, trial_timeout)
+                    trial = _given_to(idle, work)
+                    if trial is None:
+                        while len(running) + len(idle) >= workers:
+                            _dismiss(idle.pop(0), slots)
+                        trial = _start(server, work, slots, share, trial_timeout)
                     running[trial.process.connection] = trial
                     elsewhere = trial.process.pid if server.is_shared else None
                     on_event(Event("started", work, elsewhere=elsewhere))
@@ -185,33 +194,38 @@ def run(
                         raise Interrupted
                     if event.kind != "epoch":
                         del running[connection]
-                        slots.leave(trial.printed.output)
-                        connection.close()
-                        trial.process.join(_LAST_SECONDS)
-                        trial.printed.relay_rest()
+                        if event.kind == "finished" and trial.shape is not None:
+                            trial.is_idle = True
+                            trial.printed.relay_all()
+                            idle.append(trial)
+                        else:
+                            _dismiss(trial, slots)
                     on_event(event)
+            for trial in idle:
+                _dismiss(trial, slots)
         finally:
-            for trial in running.values():
+            for trial in (*running.values(), *idle):
                 trial.process.kill()
                 trial.printed.relay()
 
 
-@dataclass(frozen=True)
+@dataclass
 class _TrialProcess:
-    """A trial that is being trained.
+    """A process, and the trial that it trains now or has trained last.
 
     Attributes
     ----------
     process : Fork
-        The process that trains it.
     work : Work
-        What it trains.
+        The trial.
     printed : Printed
         What it prints.
     timeout : float or None
-        Seconds that it has.
+        Seconds that a trial has.
     started : float
         When it has started, by the monotonic clock.
+    is_idle : bool
+        Whether it waits for another trial.
     """
 
     process: Fork
@@ -219,6 +233,24 @@ class _TrialProcess:
     printed: Printed
     timeout: float | None
     started: float = field(default_factory=time.monotonic)
+    is_idle: bool = False
+
+    @property
+    def shape(self) -> str | None:
+        """What its graphs are made of; None where no other trial may follow."""
+        return self.work.task.shape
+
+    def begin(self, work: Work) -> None:
+        """Train another trial.
+
+        Raises
+        ------
+        BrokenPipeError, ConnectionResetError
+            When the process has ended.
+        """
+        self.process.connection.send(work)
+        self.work, self.started, self.is_idle = work, time.monotonic(), False
+        self.printed.begin()
 
     @property
     def is_late(self) -> bool:
@@ -274,6 +306,29 @@ def _start(
     return _TrialProcess(process, work, Printed(hearing), timeout)
 
 
+def _given_to(idle: list[_TrialProcess], work: Work) -> _TrialProcess | None:
+    """Give a trial to an idle process that has its graphs, and return that one; None without."""
+    shape = work.task.shape
+    for trial in [each for each in idle if shape is not None and each.shape == shape]:
+        idle.remove(trial)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            trial.begin(work)
+            return trial
+    return None
+
+
+def _dismiss(trial: _TrialProcess, slots: GpuSlots) -> None:
+    """Let a process end that has nothing more to train."""
+    slots.leave(trial.printed.output)
+    if trial.is_idle:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            trial.process.connection.send(None)
+            trial.process.join(_LAST_SECONDS)
+    trial.process.connection.close()
+    trial.process.join(_LAST_SECONDS)
+    trial.printed.relay_rest()
+
+
 def _receive(connection: Connection, trial: _TrialProcess) -> Event:
     try:
         kind, content, usage = connection.recv()
@@ -316,13 +371,37 @@ def _train(
     share: Share,
     timeout: float | None,
 ) -> None:
-    """Train one trial; runs in its own process."""
-    if timeout is not None:
-        # For the last words of a trial that is killed then.
-        faulthandler.dump_traceback_later(timeout)
-    work = work.absolute()
+    """Train a trial, and those that are sent after it; runs in its own process."""
     # In time: CUDA reads it at the first operation, and importing TensorFlow is none.
     os.environ.update(environment)
+    from gridfold.jobs.process_state import put_back
+    from gridfold.training.turns import Turns
+    from gridfold.usercode import functions
+
+    turns, following = Turns(), work
+    while following is not None:
+        if timeout is not None:
+            # For the last words of a trial that is killed then.
+            faulthandler.dump_traceback_later(timeout)
+        with put_back():
+            answer = _answer(connection, following.absolute(), share, turns)
+        faulthandler.cancel_dump_traceback_later()
+        # What it has printed comes before its answer.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        connection.send(answer)
+        if answer[0] != "finished" or following.task.shape is None:
+            return
+        # A trial finds the user's module as it would in a process of its own.
+        functions.forget()
+        following = connection.recv()
+
+
+def _answer(
+    connection: Connection, work: Work, share: Share, turns: Turns
+) -> tuple[str, Any, dict[str, float | None]]:
+    """Train a trial, and return what the pool is told of its end."""
     from gridfold.training.trial import train_trial
 
     def report(row: dict[str, float]) -> None:
@@ -332,20 +411,20 @@ def _train(
     with Sampler(share) as sampler:
         try:
             known = work.store.unscored(work.task.epochs)
-            result, predictions = train_trial(work.task, report, known=known)
+            result, predictions = train_trial(work.task, report, turns, known)
             usage = sampler.usage(result.device, result.world_size).record()
             # What was trained before has its usage already.
             work.store.finish(replace(result, usage=result.usage or usage), predictions)
-            connection.send(("finished", None, usage))
+            return "finished", None, usage
         except BudgetSpent as spent:
-            connection.send(("left_out", spent.epoch, sampler.usage().record()))
+            return "left_out", spent.epoch, sampler.usage().record()
         except TrialFailure as failure:
             content = (failure.kind, failure.reason, failure.detail)
-            connection.send(("failed", content, sampler.usage().record()))
+            return "failed", content, sampler.usage().record()
         except BaseException as error:
             traceback.print_exc()
             content = ("error", summary_of(error), traceback.format_exc())
-            connection.send(("failed", content, sampler.usage().record()))
+            return "failed", content, sampler.usage().record()
 
 
 def trainer(

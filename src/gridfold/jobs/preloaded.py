@@ -3,6 +3,7 @@
 from gridfold.jobs.frozen_imports import lasting
 
 with lasting():
+    import gridfold.jobs.process_state
     import gridfold.jobs.usage
     import gridfold.training.trial  # noqa: F401
     from gridfold.jobs.converted import convert_loop

@@ -28,7 +28,12 @@ class Printed:
 
     def __init__(self, output: Connection, most: int = MOST_PRINTED) -> None:
         self.output = output
-        self._most = self._left = most
+        self._most = most
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what the trial before has printed: another one begins."""
+        self._left = self._most
         self._last = b""
 
     def relay(self) -> None:
@@ -52,9 +57,13 @@ class Printed:
 
         A process that it has started may hold the other end for ever, and print for ever.
         """
+        self.relay_all()
+        self.output.close()
+
+    def relay_all(self) -> None:
+        """Print what is there."""
         for _ in range(_REST):
             self.relay()
-        self.output.close()
 
     def last_words(self) -> str:
         """Return the last lines that the trial has printed."""

@@ -131,8 +131,10 @@ def _train_each(
 ) -> None:
     from gridfold.jobs.process_state import put_back
     from gridfold.training.trial import train_trial
+    from gridfold.training.turns import Turns
     from gridfold.usercode import functions
 
+    turns = Turns(devices)
     for number, work in enumerate(works):
         if work.limit is not None and not devices.from_chief(_may_begin(work, gate)):
             messages.send("left_out", trial=number, epoch=0)
@@ -155,7 +157,7 @@ def _train_each(
             try:
                 known = work.store.unscored(work.task.epochs) if devices.is_chief else None
                 known = devices.from_chief(known)
-                result, predictions = train_trial(work.task, report, devices, known)
+                result, predictions = train_trial(work.task, report, turns, known)
             except BudgetSpent as spent:
                 usage = sampler.usage().record()
                 messages.send("left_out", trial=number, epoch=spent.epoch, usage=usage)

@@ -119,6 +119,7 @@ class Sampler:
     def __enter__(self) -> Sampler:
         self._began = time.perf_counter()
         self._cpu_before = _cpu_seconds()
+        _forget_high_water()
         self._high_before = _high_water()
         self._memory_before = self._peak = self._memory()
         threading.Thread(target=self._run, name="gridfold-usage", daemon=True).start()
@@ -137,8 +138,8 @@ class Sampler:
         gpus : int
             Devices that it computed on.
         """
-        # The kernel has seen every peak, also between two samples. It remembers those of trials
-        # that this process trained before as well, so only a new record is surely of this one.
+        # The kernel has seen every peak, also between two samples. Where it could not forget those
+        # of trials that this process trained before, only a new record is surely of this one.
         high = _high_water()
         peak = max(self._peak, self._memory(), high if high > self._high_before else 0.0)
         on_gpu = device != "CPU"
@@ -220,6 +221,12 @@ def _tensors_mb() -> float | None:
 def _cpu_seconds() -> float:
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
+
+
+def _forget_high_water() -> None:
+    """Let the kernel begin anew with the most memory of this process, where it may."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _high_water() -> float:

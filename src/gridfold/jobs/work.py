@@ -127,6 +127,7 @@ class JobInputs:
             self.conditions.positive_from,
             identity,
             () if trial.split == FINAL else self.conditions.costs or (),
+            self.conditions.share_process,
         )
 
 

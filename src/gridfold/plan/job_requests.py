@@ -125,6 +125,7 @@ class JobRequests:
             threshold,
             (threshold is not None and self._objective_follows_threshold()) or None,
             measured_costs(self._study.problem, self._study.search) or None,
+            execution.share_process,
         )
 
     def _objective_follows_threshold(self) -> bool:

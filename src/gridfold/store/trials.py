@@ -32,7 +32,7 @@ import numpy as np
 
 from gridfold.arrays import Array
 from gridfold.atomic import replacing
-from gridfold.canonical import canonical, digest
+from gridfold.canonical import canonical, canonical_json, digest
 from gridfold.errors import TOLD, TrialFailure
 from gridfold.paths import result_file
 from gridfold.problems import USUAL_THRESHOLD
@@ -43,6 +43,8 @@ from gridfold.typed_json import DamagedRecord
 
 log = logging.getLogger(__name__)
 
+# Families whose layers, loss and metrics are all from here.
+_OURS = ("mlp", "cnn")
 # A loss that is not finite is where the configuration leads; trying again leads there again.
 DIVERGED = "diverged"
 # A trial that the budget of the search has left out: it has no answer, and has not failed.
@@ -418,6 +420,9 @@ class TrialTask:
         of a study.
     costs : tuple of str
         What it must look for when it is trained (:data:`gridfold.objectives.COSTS`).
+    share_process : bool or None
+        Whether it may be trained after another one in the same process; None where no code of the
+        user takes part.
     """
 
     config_id: str
@@ -436,6 +441,29 @@ class TrialTask:
     threshold: float = USUAL_THRESHOLD
     identity: str = ""
     costs: tuple[str, ...] = ()
+    share_process: bool | None = None
+
+    @property
+    def shape(self) -> str | None:
+        """What the graphs of its training are made of, of all that is asked for.
+
+        Equal for trials that one process may train one after another
+        (:mod:`gridfold.training.turns`). None for one that must be alone: on several devices, or
+        with code of the user, unless the study says that it keeps no state.
+        """
+        training = dict(self.settings["training"])
+        may_share = self.share_process
+        if may_share is None:
+            may_share = self.settings["model"]["family"] in _OURS and not self.own_measures
+        if not may_share or self.settings["model"]["family"] not in (*_OURS, "python"):
+            return None
+        if training.get("distribution") is not None:
+            return None
+        del training["seed"]
+        if training["schedule"]["kind"] == "constant" and not training["warmup_epochs"]:
+            # A variable, where a schedule is a part of the graph.
+            del training["learning_rate"]
+        return canonical_json([{**self.settings, "training": training}, self.threshold])
 
     def absolute(self) -> TrialTask:
         """Return the same task, which stays where it is when the working folder changes."""

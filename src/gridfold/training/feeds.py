@@ -6,6 +6,7 @@ may be larger than memory. tf.data reads ahead while a step is computed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -53,19 +54,44 @@ class Feed:
     batch_size : int
         Samples of one step, over all replicas.
     devices : Devices
+
+    Attributes
+    ----------
+    tensors : tuple of tensor
+        What is in memory of them, samples first.
     """
 
     def __init__(self, arrays: tuple[Any, ...], batch_size: int, devices: Devices) -> None:
-        features, *others = arrays
-        self._rows = features if isinstance(features, Rows) else None
-        self._features = None if self._rows is not None else tf.constant(features)
-        self._others = [tf.constant(array) for array in others]
         self._devices = devices
         self.batch_size = batch_size
+        self.fill(arrays)
+
+    def fill(self, arrays: tuple[Any, ...]) -> None:
+        """Take other samples, whose arrays differ from the present ones in their length alone.
+
+        Graphs that were made before read the new ones: :attr:`tensors` are arguments of theirs.
+        """
+        # The old ones go first, to make room.
+        self.tensors: tuple[Any, ...] = ()
+        features, *others = arrays
+        self._rows = features if isinstance(features, Rows) else None
+        kept = others if self._rows is not None else arrays
+        self.tensors = tuple(tf.constant(array) for array in kept)
+        self._kinds = _kinds(arrays)
         self.samples = len(features)
         # Full batches, and with the smaller last one.
-        self.full = self.samples // batch_size
-        self.steps = -(-self.samples // batch_size)
+        self.full = self.samples // self.batch_size
+        self.steps = -(-self.samples // self.batch_size)
+
+    def fits(self, arrays: tuple[Any, ...]) -> bool:
+        """Tell whether other arrays can be taken (:meth:`fill`)."""
+        return self._kinds == _kinds(arrays)
+
+    def specification(self) -> tuple[Any, ...]:
+        """Return what graphs must know of :attr:`tensors`: all but the number of samples."""
+        return tuple(
+            tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for tensor in self.tensors
+        )
 
     def positions(self, order: Any, step: Any) -> Any:
         """Return the positions of the samples of a step, over all replicas."""
@@ -92,14 +118,23 @@ class Feed:
         if self._devices.reads_own_part:
             part, _, _ = own_part(tf.shape(positions)[0], self._devices)
             positions = positions[part]
-        features = tf.numpy_function(self._rows.__getitem__, [positions], tf.float32)
+        features = tf.numpy_function(self._read_rows, [positions], tf.float32)
         return tf.ensure_shape(features, (None, *self._rows.shape[1:]))
 
-    def take(self, positions: Any, features: Any, part: slice = slice(None)) -> tuple[Any, ...]:
+    def _read_rows(self, positions: Any) -> Array:
+        # Those that are there when a graph runs, not when it was made.
+        assert self._rows is not None, "only such samples are read"
+        return self._rows[positions]
+
+    def take(
+        self, tensors: Sequence[Any], positions: Any, features: Any, part: slice = slice(None)
+    ) -> tuple[Any, ...]:
         """Return a batch for the training step.
 
         Parameters
         ----------
+        tensors : sequence of tensor
+            :attr:`tensors`, as the graph got them.
         positions : tensor of int32
             Of the samples of a step, over all replicas.
         features : tensor or None
@@ -108,19 +143,23 @@ class Feed:
             The samples of this replica.
         """
         own = positions[part]
+        gathered = [tf.gather(tensor, own) for tensor in tensors]
         if features is None:
-            features = tf.gather(self._features, own)
-        elif not self._devices.reads_own_part:
+            return tuple(gathered)
+        if not self._devices.reads_own_part:
             features = features[part]
-        return (features, *(tf.gather(tensor, own) for tensor in self._others))
+        return (features, *gathered)
 
     def first(self, count: int) -> tuple[Any, ...]:
         """Return the first samples as tensors, outside of a graph."""
-        positions = np.arange(min(count, self.samples))
-        features = (
-            tf.constant(self._rows[positions]) if self._rows is not None else self._features[:count]  # type: ignore[index]
-        )
-        return (features, *(tensor[:count] for tensor in self._others))
+        kept = [tensor[:count] for tensor in self.tensors]
+        if self._rows is None:
+            return tuple(kept)
+        return (tf.constant(self._rows[np.arange(min(count, self.samples))]), *kept)
+
+
+def _kinds(arrays: tuple[Any, ...]) -> list[Any]:
+    return [(isinstance(a, Rows) or a.dtype, a.shape[1:]) for a in arrays]
 
 
 def own_part(size: Any, devices: Devices) -> tuple[slice, Any, Any]:

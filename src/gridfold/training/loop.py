@@ -77,6 +77,8 @@ class TrainingLoop:
 
     Attributes
     ----------
+    model : keras.Model
+        The one that is trained.
     training_seconds : float
         Wall time of the last epoch without validation.
     """
@@ -92,24 +94,59 @@ class TrainingLoop:
         devices: Devices | None = None,
         augmentation: Augmenter | None = None,
     ) -> None:
-        self._model = model
+        self.model = model
         self._devices = devices or Devices()
         self.training_seconds = 0.0
-        self._samples = len(training[0])
         self._seed = seed
-        self.steps = steps_per_epoch(self._samples, batch_size)
         self._augmentation = augmentation
-        self._at_once = self.steps if steps_per_execution == "auto" else int(steps_per_execution)
-        feed = Feed(training, batch_size, self._devices)
+        self._steps_per_execution = steps_per_execution
+        self._feed = Feed(training, batch_size, self._devices)
         with self._devices.scope():
-            _build_metrics(model, feed.first(2))
-        self._train = self._over_batches(model.train_step, feed, augmentation)
-        self._test = None
+            _build_metrics(model, self._feed.first(2))
+        self._train = self._over_batches(model.train_step, self._feed, augmentation)
+        self._seen: Feed | None = None
         if validation is not None:
-            seen = Feed(validation, _evaluation_batch(validation[0]), self._devices)
-            self._test = self._over_batches(model.test_step, seen)
-            self._everything = tf.range(seen.samples)
-            self._test_steps = seen.steps
+            self._seen = Feed(validation, _evaluation_batch(validation[0], model), self._devices)
+            self._test = self._over_batches(model.test_step, self._seen)
+
+    def fits(self, training: tuple[Any, ...], validation: tuple[Any, ...] | None) -> bool:
+        """Tell whether other arrays differ from those of before in the number of samples alone."""
+        if (validation is None) != (self._seen is None) or not self._feed.fits(training):
+            return False
+        if validation is None or self._seen is None:
+            return True
+        batch = _evaluation_batch(validation[0], self.model)
+        return batch == self._seen.batch_size and self._seen.fits(validation)
+
+    def renew(
+        self,
+        model: keras.Model,
+        training: tuple[Any, ...],
+        validation: tuple[Any, ...] | None,
+        seed: int,
+        augmentation: Augmenter | None,
+    ) -> None:
+        """Go over to the training of another model that has the same graphs; none is made again.
+
+        Parameters
+        ----------
+        model : keras.Model
+            Compiled, its optimiser built; :attr:`model` gets the values of its variables.
+        training, validation : tuple of array
+            Which :meth:`fits`.
+        seed : int
+        augmentation : Augmenter or None
+            With the same options.
+        """
+        own = (*self.model.variables, *self.model.optimizer.variables)
+        given = (*model.variables, *model.optimizer.variables)
+        for variable, value in zip(own, given, strict=True):
+            variable.assign(value.value)
+        self._seed = seed
+        self._augmentation = augmentation
+        self._feed.fill(training)
+        if self._seen is not None and validation is not None:
+            self._seen.fill(validation)
 
     def run(
         self, first_epoch: int, last_epoch: int, callbacks: Sequence[keras.callbacks.Callback]
@@ -120,7 +157,9 @@ class TrainingLoop:
         the metrics, and ``val_`` before those of the validation. They may set
         `model.stop_training`.
         """
-        model, devices = self._model, self._devices
+        model, devices, steps = self.model, self._devices, self._feed.steps
+        chosen = self._steps_per_execution
+        at_once = steps if chosen == "auto" else int(chosen)
         followers = keras.callbacks.CallbackList(list(callbacks), model=model)
         model.stop_training = False
         followers.on_train_begin()
@@ -128,17 +167,17 @@ class TrainingLoop:
             model.reset_metrics()
             followers.on_epoch_begin(epoch)
             began = time.perf_counter()
-            order = epoch_order(self._samples, self._seed, epoch)
+            order = epoch_order(self._feed.samples, self._seed, epoch)
             noise = self._augmentation.seed_of(epoch) if self._augmentation else 0
-            for step in range(0, self.steps, self._at_once):
-                self._train(order, step, min(step + self._at_once, self.steps), noise)
+            for step in range(0, steps, at_once):
+                self._train(order, step, min(step + at_once, steps), noise)
             devices.total_metrics(model)
             devices.average_statistics(model)
             logs = _numbers(model.get_metrics_result())
             self.training_seconds = time.perf_counter() - began
-            if self._test is not None:
+            if self._seen is not None:
                 model.reset_metrics()
-                self._test(self._everything, 0, self._test_steps, 0)
+                self._test(tf.range(self._seen.samples), 0, self._seen.steps, 0)
                 devices.total_metrics(model)
                 validated = _numbers(model.get_metrics_result())
                 logs |= {f"val_{name}": value for name, value in validated.items()}
@@ -155,53 +194,53 @@ class TrainingLoop:
         XLA wants static shapes, so it gets the full batches and a smaller last one as two programs.
         Otherwise one graph serves both sizes, which halves the time for tracing.
         """
-        devices, full = self._devices, feed.full
+        devices = self._devices
         replicas = devices.world_size
         # With fewer samples than replicas, those without must leave no trace of that step.
-        is_scarce = 0 < feed.samples - full * feed.batch_size < replicas
+        is_scarce = 0 < feed.samples - feed.full * feed.batch_size < replicas
 
         def augmented(batch: tuple[Any, ...], noise: Any, number: Any) -> tuple[Any, ...]:
             if augmentation is None:
                 return batch
             return (augmentation.apply(batch[0], noise, number), *batch[1:])
 
-        def step_on(positions: Any, features: Any, noise: Any, number: Any) -> Any:
+        def step_on(tensors: Any, positions: Any, features: Any, noise: Any, number: Any) -> Any:
             """Take a step on this replica's part of a batch; return the size of the part."""
             if replicas == 1:
-                step(augmented(feed.take(positions, features), noise, number))
+                step(augmented(feed.take(tensors, positions, features), noise, number))
                 return tf.shape(positions)[0]
             part, count, weight = own_part(tf.shape(positions)[0], devices)
             with devices.weighing(weight):
-                step(augmented(feed.take(positions, features, part), noise, number))
+                step(augmented(feed.take(tensors, positions, features, part), noise, number))
             return count
 
         def own_step(*batch: Any) -> None:
             step_on(*batch)
 
         def scarce_step(*batch: Any) -> None:
-            traces = [*self._model.metrics_variables, *statistics(self._model)]
+            traces = [*self.model.metrics_variables, *statistics(self.model)]
             kept = [tf.identity(variable.value) for variable in traces]
             count = step_on(*batch)
             for variable, before in zip(traces, kept, strict=True):
                 variable.assign(tf.where(count > 0, variable.value, before))
 
-        @tf.function  # type: ignore[untyped-decorator]
-        def batches(order: Any, first: Any, last: Any, noise: Any) -> None:
+        @_in_graph(feed, numbers=2)
+        def batches(order: Any, tensors: Any, noise: Any, first: Any, last: Any) -> None:
             stream = feed.stream(order, first, last)
             for number in tf.range(first, last):
                 positions = feed.positions(order, number)
                 features = None if stream is None else next(stream)
-                devices.run(own_step, positions, features, noise, number)
+                devices.run(own_step, tensors, positions, features, noise, number)
 
-        @tf.function  # type: ignore[untyped-decorator]
-        def scarce_batch(order: Any, noise: Any) -> None:
-            positions = feed.positions(order, full)
-            devices.run(scarce_step, positions, feed.read(positions), noise, tf.constant(full))
+        @_in_graph(feed, numbers=1)
+        def scarce_batch(order: Any, tensors: Any, noise: Any, number: Any) -> None:
+            positions = feed.positions(order, number)
+            devices.run(scarce_step, tensors, positions, feed.read(positions), noise, number)
 
         compiled = tf.function(step, jit_compile=True)
 
-        @tf.function  # type: ignore[untyped-decorator]
-        def compiled_batches(order: Any, first: Any, last: Any, noise: Any) -> None:
+        @_in_graph(feed, numbers=2)
+        def compiled_batches(order: Any, tensors: Any, noise: Any, first: Any, last: Any) -> None:
             size = feed.batch_size
             stream = feed.stream(order, first, last)
             for number in tf.range(first, last):
@@ -210,26 +249,37 @@ class TrainingLoop:
                 if stream is not None:
                     read = next(stream)
                     features = tf.ensure_shape(read, (size, *read.shape[1:]))
-                compiled(augmented(feed.take(positions, features), noise, number))
+                compiled(augmented(feed.take(tensors, positions, features), noise, number))
 
-        @tf.function  # type: ignore[untyped-decorator]
-        def last_batch(order: Any, noise: Any) -> tuple[Any, ...]:
-            positions = feed.positions(order, full)
-            return augmented(feed.take(positions, feed.read(positions)), noise, tf.constant(full))
+        @_in_graph(feed, numbers=1)
+        def last_batch(order: Any, tensors: Any, noise: Any, number: Any) -> tuple[Any, ...]:
+            positions = feed.positions(order, number)
+            return augmented(feed.take(tensors, positions, feed.read(positions)), noise, number)
 
         def run(order: Any, first: int, last: int, noise: int) -> None:
-            seed = tf.constant(noise)
-            if self._model.jit_compile:
-                compiled_batches(order, tf.constant(first), tf.constant(min(last, full)), seed)
+            full, given = feed.full, (order, feed.tensors, tf.constant(noise))
+            if self.model.jit_compile:
+                compiled_batches(*given, tf.constant(first), tf.constant(min(last, full)))
                 if last > full:
-                    compiled(last_batch(order, seed))
+                    compiled(last_batch(*given, tf.constant(full)))
                 return
             end = min(last, full) if is_scarce else last
-            batches(order, tf.constant(first), tf.constant(end), seed)
+            batches(*given, tf.constant(first), tf.constant(end))
             if is_scarce and last > full:
-                scarce_batch(order, seed)
+                scarce_batch(*given, tf.constant(full))
 
         return run
+
+
+def _in_graph(feed: Feed, numbers: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what makes a graph of a function of an order, tensors, noise and some whole numbers.
+
+    One graph for any number of samples.
+    """
+    number = tf.TensorSpec((), tf.int32)
+    order = tf.TensorSpec((None,), tf.int32)
+    signature = (order, feed.specification(), number, *[number] * numbers)
+    return tf.function(input_signature=signature)  # type: ignore[no-any-return]
 
 
 def _build_metrics(model: keras.Model, batch: tuple[Any, ...]) -> None:
@@ -246,10 +296,14 @@ def _build_metrics(model: keras.Model, batch: tuple[Any, ...]) -> None:
     model.reset_metrics()
 
 
-def _evaluation_batch(features: Any) -> int:
-    """Return how many samples are validated at once: many, but not more than is small."""
+def _evaluation_batch(features: Any, model: keras.Model) -> int:
+    """Return how many samples are validated at once: many, but not more than is small.
+
+    A graph may get fewer, but XLA computes with the number that it was compiled for.
+    """
     bytes_of_one = 4 * int(math.prod(features.shape[1:]))
-    return max(1, min(_EVALUATION_BATCH, _EVALUATION_BYTES // bytes_of_one, len(features)))
+    most = min(_EVALUATION_BATCH, _EVALUATION_BYTES // bytes_of_one)
+    return max(1, min(most, len(features)) if model.jit_compile else most)
 
 
 def _numbers(logs: dict[str, Any]) -> dict[str, float]:

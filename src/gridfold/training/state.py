@@ -113,6 +113,7 @@ class TrainingState(keras.callbacks.Callback):
     def __init__(
         self,
         model: keras.Model,
+        loop: TrainingLoop,
         stopping: optimisers.ResumableEarlyStopping | None,
         task: TrialTask,
         metric: str,
@@ -122,7 +123,7 @@ class TrainingState(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._devices = devices
-        self.loop: TrainingLoop | None = None
+        self.loop = loop
         self._model = model
         self._stopping = stopping
         self._task = task
@@ -196,7 +197,7 @@ class TrainingState(keras.callbacks.Callback):
         self.stopped = bool(self._model.stop_training)
         last = self.stopped or self.epoch == self._task.epochs
         row["seconds"] = time.perf_counter() - self._began
-        row["training_seconds"] = self.loop.training_seconds if self.loop else math.nan
+        row["training_seconds"] = self.loop.training_seconds
         self.history.append(row)
         if self._devices.is_chief and (last or self.epoch % self._task.checkpoint_every == 0):
             self._save()

@@ -33,16 +33,15 @@ from gridfold.training import (
     own_metrics,
     pretrained,
 )
-from gridfold.training import devices as distribution
 from gridfold.training.answers import Answers
-from gridfold.training.augmentation import Augmenter
 from gridfold.training.devices import Devices
-from gridfold.training.loop import TrainingLoop, steps_per_epoch
+from gridfold.training.loop import steps_per_epoch
 from gridfold.training.phases import Phase, phase_after, phases_of
 from gridfold.training.prepared import NUMBER_BYTES, Prepared
 from gridfold.training.preprocessing import Affine, Preprocessing, fit_affine
 from gridfold.training.reloading import OWN_FAMILIES, refuse_unloadable
 from gridfold.training.state import EpochReport, EpochScore, TrainingState, followed_at
+from gridfold.training.turns import Turns
 from gridfold.usercode.functions import own_code
 
 # Families whose outputs are what the user has made them.
@@ -133,7 +132,7 @@ class Fitted(Predictor):
 def train_trial(
     task: TrialTask,
     on_epoch: EpochReport,
-    devices: Devices | None = None,
+    turns: Turns | None = None,
     known: tuple[TrialResult, Array] | None = None,
 ) -> tuple[TrialResult, Array]:
     """Train and score one trial.
@@ -143,9 +142,10 @@ def train_trial(
     task : TrialTask
     on_epoch : callable
         Gets the history row of each finished epoch.
-    devices : Devices, optional
-        Where to train; one device when left out. With several processes, all of them call this
-        and get the same answer.
+    turns : Turns, optional
+        What the trials of this process share: where to train, and the graphs of the trial before.
+        One device when left out. With several processes, all of them call this and get the same
+        answer.
     known : (TrialResult, array), optional
         A result with its predictions that lacks only scores: by measures of the user's own, or at
         the threshold of the task.
@@ -176,8 +176,9 @@ def train_trial(
         scores = _scores(task, targets, predictions)
         history = followed_at(result.threshold, result.history, task)
         return replace(result, scores=scores, history=history), predictions
-    devices = devices or distribution.start(None, task.threads)
-    fitted = fit(task, dataset, training, watched, on_epoch, devices)
+    turns = turns or Turns()
+    fitted = fit(task, dataset, training, watched, on_epoch, turns)
+    devices = turns.devices(task.threads)
     predictions = _predicted_by_all(fitted, dataset, split.validation, devices)
     if not np.isfinite(predictions).all():
         raise TrialFailure(DIVERGED, "predictions are not finite (NaN or infinity)")
@@ -238,7 +239,7 @@ def fit(
     training: Array,
     validation: Array,
     on_epoch: EpochReport,
-    devices: Devices | None = None,
+    turns: Turns | None = None,
 ) -> Fitted:
     """Fit the model of a task, going on from its newest checkpoint.
 
@@ -252,14 +253,15 @@ def fit(
         split or an inner part of its training part. It may be empty, then nothing is stopped early.
     on_epoch : callable
         Gets the history row of each finished epoch.
-    devices : Devices, optional
-        Where to train; one device when left out.
+    turns : Turns, optional
+        What the trials of this process share; one device when left out.
     """
     settings = task.settings
     options = settings["training"]
     # The same training on more devices begins with the same weights and sees the same order.
     seed = derive_seed(options["seed"], case_id(settings), task.split)
-    devices = devices or distribution.start(None, task.threads)
+    turns = turns or Turns()
+    devices = turns.devices(task.threads)
     _prepare_runtime(options, seed)
 
     prepared = Prepared.of(settings, dataset, training, validation, task.in_memory_mb)
@@ -273,6 +275,8 @@ def fit(
     phase = phase_after(phases, saved.epoch if saved else 0)
     model, metric, says = _built(task, prepared, phase, devices)
     prepared = prepared.for_units(says.units if says.one_hot else 0)
+    loop = turns.loop(task, model, prepared, global_batch_size(options), seed)
+    model = loop.model
 
     predictor = Predictor(
         model,
@@ -285,7 +289,7 @@ def fit(
     if options["early_stopping"] and validation.size:
         stopping = optimisers.ResumableEarlyStopping(options["early_stopping"], metric)
         judges = _judges(task, predictor, dataset, validation, devices)
-    state = TrainingState(model, stopping, task, metric, seed, on_epoch, devices)
+    state = TrainingState(model, loop, stopping, task, metric, seed, on_epoch, devices)
     if saved is not None:
         state.restore(saved)
     devices.align(model)
@@ -295,19 +299,7 @@ def fit(
             with devices.scope():
                 _compile(model, task, prepared, phase, says)
             devices.adopt(model.optimizer)
-        augmentation = None
-        if options.get("augmentation") is not None:
-            augmentation = Augmenter(options["augmentation"], prepared.input_shape, seed, devices)
-        state.loop = TrainingLoop(
-            model,
-            prepared.training_arrays(),
-            prepared.validation_arrays(),
-            global_batch_size(options),
-            seed,
-            task.steps_per_execution,
-            devices,
-            augmentation,
-        )
+            state.loop = turns.loop(task, model, prepared, global_batch_size(options), seed)
         # Where a second phase follows, a score that no longer improves is no reason to stop.
         followers = [*judges, stopping, state] if stopping and phase.end is None else [state]
         state.loop.run(state.epoch, min(task.epochs, phase.end or task.epochs), followers)

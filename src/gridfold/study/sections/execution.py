@@ -45,6 +45,13 @@ class Execution(Section):
         description="MB of samples that a trial keeps in memory, 4 bytes for each number; more are "
         "read from disk batch by batch. Changes no result.",
     )
+    share_process: bool | None = Field(
+        None,
+        description="Whether one process trains trials whose graphs are the same, as those of a "
+        "configuration on its splits, one after another, and traces them once. Left out: those of "
+        "`mlp` and `cnn`. `true`: those of `model.python` as well, whose function must then build "
+        "the same from the same values and keep no state. Changes no result.",
+    )
     retries: Annotated[int, Field(ge=0, le=1000)] = Field(
         1, description="Times a failed job is repeated; only what is missing runs again."
     )

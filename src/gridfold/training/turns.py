@@ -1,0 +1,85 @@
+"""Trials of one shape take turns in a process, which traces their training once.
+
+Tracing is most of what a short training takes. Trials whose graphs are the same, as those of a
+configuration on its splits, differ only in what graphs read: initial variables, seeds, samples, the
+learning rate. So a process keeps a model and its training loop, and the next trial gives them its
+own variables and samples, as a checkpoint does. What it trains is, bit for bit, what it would have
+trained in a process of its own.
+"""
+
+from __future__ import annotations
+
+import keras
+
+from gridfold.store.trials import TrialTask
+from gridfold.training import devices as distribution
+from gridfold.training.augmentation import Augmenter
+from gridfold.training.devices import Devices
+from gridfold.training.loop import TrainingLoop, steps_per_epoch
+from gridfold.training.prepared import Prepared
+
+
+class Turns:
+    """What the trials of a process leave to the next one: devices, and a model with its loop.
+
+    Parameters
+    ----------
+    devices : Devices, optional
+        Where all of them train; one device when left out.
+    """
+
+    def __init__(self, devices: Devices | None = None) -> None:
+        self._devices = devices
+        self._loop: TrainingLoop | None = None
+        self._shape: tuple[str, int] | None = None
+
+    def devices(self, threads: int) -> Devices:
+        """Return the devices of this process, which can't be set up twice."""
+        if self._devices is None:
+            self._devices = distribution.start(None, threads)
+        return self._devices
+
+    def loop(
+        self,
+        task: TrialTask,
+        model: keras.Model,
+        prepared: Prepared,
+        batch_size: int,
+        seed: int,
+    ) -> TrainingLoop:
+        """Return the training loop of a trial, whose model has the variables of `model`.
+
+        It is the one of the trial before, where both have the same graphs.
+
+        Parameters
+        ----------
+        task : TrialTask
+        model : keras.Model
+            Compiled, its optimiser built.
+        prepared : Prepared
+        batch_size : int
+            Samples of one step, over all replicas.
+        seed : int
+            Of the trial.
+        """
+        devices, augmentation = self.devices(task.threads), None
+        if options := task.settings["training"].get("augmentation"):
+            augmentation = Augmenter(options, prepared.input_shape, seed, devices)
+        training, validation = prepared.training_arrays(), prepared.validation_arrays()
+        shape = None
+        if task.shape is not None:
+            # Schedules count in steps.
+            shape = task.shape, steps_per_epoch(len(prepared.training), batch_size)
+        if shape != self._shape or not self._loop or not self._loop.fits(training, validation):
+            # The one before may go first, to make room.
+            self._loop, self._shape = None, shape
+            steps = task.steps_per_execution
+            loop = TrainingLoop(
+                model, training, validation, batch_size, seed, steps, devices, augmentation
+            )
+            if shape is None:
+                return loop
+            self._loop = loop
+        else:
+            self._loop.renew(model, training, validation, seed, augmentation)
+        return self._loop
