@@ -452,12 +452,16 @@ class TrialTask:
         with code of the user, unless the study says that it keeps no state.
         """
         training = dict(self.settings["training"])
+        is_ours = self.settings["model"]["family"] in _OURS
         may_share = self.share_process
         if may_share is None:
-            may_share = self.settings["model"]["family"] in _OURS and not self.own_measures
-        if not may_share or self.settings["model"]["family"] not in (*_OURS, "python"):
-            return None
-        if training.get("distribution") is not None:
+            may_share = is_ours and not self.own_measures
+        elif self.settings["model"]["family"] == "python":
+            # A model is not trained again that was saved and loaded.
+            may_share = may_share and not self.must_be_loadable
+        else:
+            may_share = may_share and is_ours
+        if not may_share or training.get("distribution") is not None:
             return None
         del training["seed"]
         if training["schedule"]["kind"] == "constant" and not training["warmup_epochs"]:
