@@ -20,6 +20,8 @@ _USUAL_JOBS = 100
 # Room for this user's other work, where a site limits the jobs of a user.
 _SHARE_OF_JOBS = 0.8
 _CORES_OF_A_JOB = 4
+# Snakemake asks at last every three minutes.
+_SHORT_MEMORY_SECONDS = 200
 # Rules that train on one GPU at a time.
 _GPU_RULES = ("train", "train_rungs", "fit_final", "train_permuted")
 _TRAINING_RULES = ("train", "train_rungs", "tune")
@@ -90,8 +92,14 @@ class SiteProfile:
     @property
     def jobs(self) -> int:
         """Jobs in the queue at once."""
-        most = self.survey.most_jobs
+        most = self.survey.most_jobs(self.partition)
         return min(_USUAL_JOBS, max(1, int(most * _SHARE_OF_JOBS))) if most else _USUAL_JOBS
+
+    @property
+    def _asks_accounting(self) -> bool:
+        seconds = self.survey.remembers_seconds
+        is_short = seconds is not None and seconds < _SHORT_MEMORY_SECONDS
+        return is_short and self.survey.has_accounting
 
     @property
     def account(self) -> str:
@@ -146,8 +154,8 @@ class SiteProfile:
 
     def _queue(self) -> Iterator[str]:
         survey = self.survey
-        if survey.most_jobs:
-            yield f"# Jobs in the queue at the same time: you may have {survey.most_jobs} here."
+        if most := survey.most_jobs(self.partition):
+            yield f"# Jobs in the queue at the same time: you may have {most} here."
         else:
             yield "# Jobs in the queue at the same time; no limit for you was found."
         yield f"jobs: {self.jobs}"
@@ -158,7 +166,12 @@ class SiteProfile:
         kept = "is kept" if survey.has_accounting else "is not kept"
         yield "# How the state of all jobs is asked for. `squeue` knows a job"
         yield f"# {known} after its end (MinJobAge); accounting (sacct) {kept} here."
-        yield "slurm-status-command: squeue"
+        if self._asks_accounting:
+            yield "# squeue may forget a job before it is asked about, so accounting is asked."
+        elif seconds is not None and seconds < _SHORT_MEMORY_SECONDS:
+            yield "# That is too short to see each end, and nobody else can be asked: the run may"
+            yield "# wait for a job that is over. Ask the administrators for a longer MinJobAge."
+        yield f"slurm-status-command: {'sacct' if self._asks_accounting else 'squeue'}"
         yield "# Seconds before the first question; later ones are 10 s further apart each time."
         yield "slurm-init-seconds-before-status-checks: 20"
 
@@ -184,7 +197,7 @@ class SiteProfile:
         yield "# No job asks for more than this, in no attempt: what is estimated larger is cut."
         yield "resources:"
         if memory == 0:
-            yield "  # Slurm refuses jobs here that say how much memory they want: 0 asks for none."
+            yield "  # Slurm refuses jobs here that say what memory a node shall give: 0 says none."
             yield "  mem_mb: 0"
         elif memory is not None:
             more = ""
@@ -206,6 +219,15 @@ class SiteProfile:
             yield f"# CPU cores of a training job, of {node.cores} that a node has."
         yield from _section("set-threads", dict.fromkeys(_TRAINING_RULES, cores))
 
+    def _memory_of_cores(self) -> Iterator[str]:
+        """Yield what jobs ask for where memory is told by core alone."""
+        partition, node = self.partition, self.partition.usual
+        if partition.takes_memory or not partition.takes_memory_per_core:
+            return
+        each = partition.most_memory_per_core or node.memory_mb // max(1, node.cores)
+        yield "  # Slurm refuses jobs here that ask for memory by node (--mem), not by core."
+        yield f"  mem_mb_per_cpu: {each}"
+
     def _names(self) -> Iterator[str]:
         names = [p.name for p in self.survey.partitions if p.is_open]
         yield f"  # Which queue; yours are {', '.join(names)}."
@@ -217,6 +239,10 @@ class SiteProfile:
         else:
             yield "  # Who pays; nobody asks here, as far as Slurm has said."
             yield "  # slurm_account: \"'abc123'\""
+        if self.partition.named_qos:
+            yield "  # Quality of service; without one, jobs are refused there."
+            yield f"  qos: {quoted(self.partition.named_qos)}"
+        yield from self._memory_of_cores()
 
     def _gpus(self) -> Iterator[str]:
         partition = self.gpu_partition
@@ -286,7 +312,6 @@ def survey_lines(survey: Survey) -> Iterator[str]:
         yield f"  accounts      {', '.join(names)}{default}"
     else:
         yield "  accounts      none found"
-    yield f"  your jobs     at most {survey.most_jobs or 'unlimited'} in the queue"
     kept = "kept (sacct)" if survey.has_accounting else "not kept"
     seconds = survey.remembers_seconds
     known = "an unknown time" if seconds is None else f"{seconds} s"
@@ -302,6 +327,8 @@ def _facts(survey: Survey, partition: Partition) -> Iterator[str]:
         yield "default"
     minutes = survey.limit(partition)
     yield "no time limit" if minutes is None else f"at most {minutes} minutes"
+    if jobs := survey.most_jobs(partition):
+        yield f"at most {jobs} jobs of yours"
     if partition.whole_nodes:
         yield "whole nodes"
     for kind in partition.nodes:
@@ -319,13 +346,15 @@ def _facts(survey: Survey, partition: Partition) -> Iterator[str]:
     if partition.qos:
         yield f"with QOS {', '.join(partition.qos)}"
     if partition.account:
-        yield f"takes your jobs with account {partition.account}"
+        qos = f" and QOS {partition.named_qos}" if partition.named_qos else ""
+        yield f"takes your jobs with account {partition.account}{qos}"
     if not partition.is_up:
         yield "not up"
     elif partition.refusal:
         yield f"refuses your jobs: {partition.refusal}"
     elif not partition.takes_memory:
-        yield "refuses jobs that ask for memory"
+        by_core = " by node, takes --mem-per-cpu" if partition.takes_memory_per_core else ""
+        yield f"refuses jobs that ask for memory{by_core}"
 
 
 def _memory(survey: Survey) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gridfold.cluster.commands import SBATCH, SlurmSilent, ask
@@ -15,6 +15,8 @@ from gridfold.cluster.slurm import is_down
 QUESTION_SECONDS = 20.0
 # Of so many partitions Slurm is asked whether it would take a job there; some sites have hundreds.
 _MOST_TRIED = 30
+# Ways to say who one is, where the usual one is refused.
+_MOST_CHOICES = 12
 # In which a node takes no job, however long one waits.
 _UNUSABLE = ("down", "drain", "fail", "inval", "unk", "future", "error", "planned_down")
 # What a job of the smallest kind asks for. Some sites refuse more than one of these.
@@ -74,16 +76,19 @@ class Partition:
     nodes : tuple of NodeKind
     accounts, groups, qos : tuple of str
         Who may use it; all where empty.
-    account : str
-        Which account this user must name there; empty where the default one will do.
+    own_qos : str
+        Whose limits hold for all jobs there; empty for none.
+    account, named_qos : str
+        Which account and quality of service this user must name there; empty where the default
+        ones will do.
     default_memory : str
         What a job gets that asks for no memory, in Slurm's words, as ``DefMemPerCPU=2500``.
     most_memory_per_core : int or None
         In MB; a job that asks for more gets, and pays, more cores.
     refusal : str
         Why Slurm does not take a job of this user's there; empty where it does.
-    takes_memory : bool
-        Whether a job may say there how much memory it wants.
+    takes_memory, takes_memory_per_core : bool
+        Whether a job may say there how much memory it wants, on a node or for each core.
     """
 
     name: str
@@ -95,11 +100,14 @@ class Partition:
     accounts: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     qos: tuple[str, ...] = ()
+    own_qos: str = ""
     account: str = ""
+    named_qos: str = ""
     default_memory: str = ""
     most_memory_per_core: int | None = None
     refusal: str = ""
     takes_memory: bool = True
+    takes_memory_per_core: bool = True
 
     @property
     def is_open(self) -> bool:
@@ -193,23 +201,26 @@ class Survey:
     def limit(self, partition: Partition) -> int | None:
         """Return the minutes that a job may take in a partition, by it and by quality of service.
 
-        Of several accounts, the default one's usual quality counts.
+        Of several accounts, the one counts that jobs there are charged to.
         """
-        usual = {account.default_qos for account in self.accounts if self._is_default(account)}
-        limits = [partition.minutes, *(qos.minutes for qos in self.qos if qos.name in usual)]
+        limits = [partition.minutes, *(qos.minutes for qos in self._in_force(partition))]
         return min((limit for limit in limits if limit), default=None)
 
-    @property
-    def most_jobs(self) -> int | None:
-        """Jobs that this user may have in the queue at once; None where nothing limits them."""
-        mine = [account for account in self.accounts if self._is_default(account)]
-        usual = {account.default_qos for account in mine}
-        limits = [account.most_jobs for account in mine]
-        limits += [qos.most_jobs for qos in self.qos if qos.name in usual]
+    def most_jobs(self, partition: Partition) -> int | None:
+        """Return how many jobs this user may have in a partition's queue; None without a limit."""
+        limits = [account.most_jobs for account in self._charged(partition)]
+        limits += [qos.most_jobs for qos in self._in_force(partition)]
         return min((limit for limit in limits if limit), default=None)
 
-    def _is_default(self, account: Account) -> bool:
-        return not self.default_account or account.name == self.default_account
+    def _in_force(self, partition: Partition) -> list[Qos]:
+        """Return the qualities of service that limit this user's jobs in a partition."""
+        usual = {account.default_qos for account in self._charged(partition)}
+        names = {partition.own_qos} | ({partition.named_qos} if partition.named_qos else usual)
+        return [qos for qos in self.qos if qos.name in names]
+
+    def _charged(self, partition: Partition) -> list[Account]:
+        name = partition.account or self.default_account
+        return [account for account in self.accounts if not name or account.name == name]
 
 
 @dataclass
@@ -284,17 +295,32 @@ def _tried(partitions: Sequence[Partition], accounts: Sequence[Account]) -> list
 
 
 def _with_answer(partition: Partition, accounts: Sequence[Account]) -> Partition:
-    refusal = _refusal(partition.name, f"--mem={_TRIED_MEMORY_MB}")
-    if not refusal:
+    memory = f"--mem={_TRIED_MEMORY_MB}"
+    if not _refusal(partition.name, memory):
         return partition
     without = _refusal(partition.name)
-    if not without:
-        return replace(partition, takes_memory=False)
-    # Where the default account may not, another one may.
-    for account in sorted({account.name for account in accounts}):
-        if not _refusal(partition.name, f"--account={account}"):
-            return replace(partition, account=account)
-    return replace(partition, refusal=without)
+    named, options = partition, list[str]()
+    if without:
+        # Where the default account and quality of service may not, others may.
+        for account, qos in _choices(partition, accounts):
+            options = [f"--account={account}", *([f"--qos={qos}"] if qos else [])]
+            if not _refusal(partition.name, *options):
+                named = replace(partition, account=account, named_qos=qos)
+                break
+        else:
+            return replace(partition, refusal=without)
+    if not _refusal(partition.name, *options, memory):
+        return named
+    by_core = not _refusal(partition.name, *options, f"--mem-per-cpu={_TRIED_MEMORY_MB}")
+    return replace(named, takes_memory=False, takes_memory_per_core=by_core)
+
+
+def _choices(partition: Partition, accounts: Sequence[Account]) -> Iterator[tuple[str, str]]:
+    """Yield accounts with a quality of service, or with none, that a job may name."""
+    fitting = [a for a in accounts if a.partition in ("", partition.name)]
+    choices = [(account.name, "") for account in fitting]
+    choices += [(account.name, qos) for account in fitting for qos in account.qos]
+    yield from list(dict.fromkeys(choices))[:_MOST_CHOICES]
 
 
 def _refusal(partition: str, *options: str) -> str:
@@ -384,9 +410,9 @@ def _partition(name: str, rest: str, kinds: Sequence[NodeKind]) -> Partition:
         _names(values.get("AllowAccounts", "ALL")),
         _names(values.get("AllowGroups", "ALL")),
         _names(values.get("AllowQos", "ALL")),
-        "",
-        default,
-        int(most) if most.isdigit() and int(most) else None,
+        "" if values.get("QoS", "") in _NONE else values["QoS"],
+        default_memory=default,
+        most_memory_per_core=int(most) if most.isdigit() and int(most) else None,
     )
 
 

@@ -148,10 +148,56 @@ def whole(folder: Path) -> Path:
             "RootOnly=NO OverSubscribe=EXCLUSIVE State=UP DefMemPerNode=UNLIMITED"
         ],
         nodes=["CPU nodes (amd)|128|1|(null)|idle~|100"],
-        sbatch='case "$*" in *--mem=*) echo "sbatch: error: --mem is not allowed here" >&2; '
+        sbatch='case "$*" in *--mem*) echo "sbatch: error: --mem is not allowed here" >&2; '
         "exit 1;; esac",
         sacctmgr="sleep 60",
     )
+
+
+def delicate(folder: Path) -> Path:
+    """Return a site that wants memory by core and a QOS; its partition limits jobs and time."""
+    return slurm(
+        folder,
+        config="ClusterName             = delta\n"
+        "AccountingStorageType   = accounting_storage/slurmdbd\n"
+        "MinJobAge               = 10 sec\n"
+        "SelectTypeParameters    = CR_CPU_MEMORY\n"
+        "SLURM_VERSION           = 24.05.4",
+        partitions=[
+            "PartitionName=all AllowGroups=ALL AllowAccounts=ALL AllowQos=ALL AllocNodes=ALL "
+            f"Default=YES QoS=part_all {LIMITS.format('MaxTime=UNLIMITED')} {SHARED} State=UP "
+            "DefMemPerCPU=1024 MaxMemPerCPU=3968"
+        ],
+        nodes=["all|48+|190464+|(null)|mixed|218"],
+        sbatch='case "$*" in *--mem=*) echo "sbatch: error: use --mem-per-cpu" >&2; exit 1;; '
+        '*--qos=medium*) exit 0;; *) echo "sbatch: error: Please specify a QOS" >&2; exit 1;; esac',
+        sacctmgr='case "$*" in *associations*) echo "lab||long,medium||10|" ;; *qos*) '
+        'echo "long|30-00:00:00||"; echo "medium|2-00:00:00||30"; '
+        'echo "part_all|5-00:00:00|10|";; *) echo lab;; esac',
+    )
+
+
+def test_a_site_that_wants_memory_by_core_and_a_quality_of_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = asked(delicate(tmp_path), monkeypatch)
+    (partition,) = found.partitions
+    assert (partition.account, partition.named_qos) == ("lab", "medium")
+    assert (partition.takes_memory, partition.takes_memory_per_core) == (False, True)
+    # Of the quality of service that is named, and of the partition's own.
+    assert (found.limit(partition), found.most_jobs(partition)) == (2880, 10)
+    entries = yaml.safe_load(str(SiteProfile.of(found)))
+    assert entries["default-resources"] == {
+        "slurm_partition": "'all'",
+        "slurm_account": "'lab'",
+        "qos": "'medium'",
+        "mem_mb_per_cpu": 3968,
+        "slurm_extra": "'--signal=USR1@120'",
+    }
+    assert entries["resources"] == {"mem_mb": 0, "runtime": 2880}
+    assert (entries["jobs"], entries["max-threads"]) == (8, 48)
+    # `squeue` forgets a job before it is asked about again.
+    assert entries["slurm-status-command"] == "sacct"
 
 
 def asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Survey:
@@ -196,7 +242,7 @@ def test_a_centre_with_accounts_limits_and_parts_of_gpus(
     usual = by_name["00123"].usual
     assert (usual.cores, usual.nodes, usual.usable) == (52, 43, 40)
     # The quality of service allows less time than the partition, and fewer jobs than the account.
-    assert (found.limit(by_name["00123"]), found.most_jobs) == (7 * 1440, 40)
+    assert (found.limit(by_name["00123"]), found.most_jobs(by_name["00123"])) == (7 * 1440, 40)
     assert found.requeues is False
     profile = SiteProfile.of(found)
     text, entries = str(profile), yaml.safe_load(str(profile))
