@@ -7,6 +7,7 @@ keep a name.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -70,18 +71,18 @@ def _evaluated(resources: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         resource = dict(resources).get(name)
         if resource is None or resource.raw is None:
             continue
-        raw = str(resource.raw)
-        try:
+        value = None
+        # An expression that needs a real job; Snakemake says what is wrong with it.
+        with contextlib.suppress(Exception):
             value = resource.evaluate(
                 {}, input=[], attempt=1, threads=1, rulename="", async_run=None
             )
-        except Exception:
-            # An expression that needs a real job; Snakemake says what is wrong with it.
+        if value is None:
             continue
         if value.is_evaluable():
-            yield name, raw, "which Python knows as a function"
+            yield name, str(resource.raw), "which Python knows as a function"
         elif not isinstance(value.value, str):
-            yield name, raw, f"which has become {value.value!r}"
+            yield name, str(resource.raw), f"which has become {value.value!r}"
 
 
 def _spelling(place: tuple[str, ...], name: str, meant: str) -> str:
