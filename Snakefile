@@ -4,6 +4,7 @@ from snakemake.utils import min_version
 
 from gridfold.workflow.earlier_jobs import wait_for_jobs
 from gridfold.workflow.earlier_run import drop_outdated
+from gridfold.workflow.growth import grow_by_cause
 
 min_version("9.27")
 wait_for_jobs(workflow)
@@ -33,6 +34,7 @@ rule all:
 
 
 # All rules are known here.
+grow_by_cause(workflow)
 OUTDATED = drop_outdated(workflow, PATHS.logs, reopened_files(PLAN))
 greet(workflow, PLAN, is_outdated=OUTDATED)
 

@@ -26,6 +26,9 @@ rule train:
         attempt=lambda wildcards, attempt: attempt,
         # What the job must know though no parameter: a change of these trains nothing again.
         remote=int(workflow.remote_exec),
+        # For people: the message, and Slurm's name of the job.
+        trains=lambda wildcards: PLAN.trains(wildcards.shard),
+        trained=lambda wildcards: PLAN.trained(wildcards.shard),
         workers=PLAN.fixed_workers,
         trial_timeout=PLAN.study.execution.trial_timeout or 0,
         mem_mb=lambda wildcards, threads, attempt: SIZES.train_memory(
@@ -38,7 +41,7 @@ rule train:
         request=lambda wildcards: REQUESTS.train(wildcards.shard).text(),
         retries=PLAN.study.execution.retries,
     message:
-        "Training shard {wildcards.shard}"
+        "Training {resources.trains} ({resources.trained})"
     script:
         "../workflow/scripts/train.py"
 
@@ -67,6 +70,8 @@ rule train_distributed:
     resources:
         turn=1,
         attempt=lambda wildcards, attempt: attempt,
+        trains=lambda wildcards: PLAN.trains(wildcards.shard),
+        trained=lambda wildcards: PLAN.trained(wildcards.shard),
         launcher="auto",
         nodes=lambda wildcards: placement(wildcards.shard).nodes,
         tasks=lambda wildcards: placement(wildcards.shard).tasks,
@@ -85,7 +90,7 @@ rule train_distributed:
         script=SCRIPTS / "train_distributed.py",
         study=STUDY_ARGUMENTS,
     message:
-        "Training shard {wildcards.shard} on several processes or devices"
+        "Training {resources.trains} ({resources.trained}) on several processes or devices"
     shell:
         "{params.python} {params.script} {params.study} --launcher={resources.launcher:q} --log {log}"
         " --shard {wildcards.shard} --attempt {resources.attempt} --outputs {output}"

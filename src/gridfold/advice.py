@@ -19,6 +19,8 @@ _NOT_OWN = re.compile(
     r"/(site-packages|lib/python[\d.]+)/|/__autograph_generated_"
     rf"|^{re.escape(str(Path(__file__).parent))}/"
 )
+# What the executor says of it, with the command line.
+_CALL = r"error message was '(.*)'\.\n\s*sbatch call:\n\s*(sbatch .*?)( --wrap=| /dev/stdin)"
 # Begins the line in Snakemake's log on a job that was not submitted.
 _REFUSED = "Slurm has not taken the job of"
 # Options of `sbatch` that neither ask for anything nor are a reason to refuse.
@@ -183,7 +185,7 @@ _SIGNS: tuple[tuple[str, Cause], ...] = (
     (
         r"MemoryError|Unable to allocate .* for an array|Cannot allocate memory|std::bad_alloc"
         r"|OOM when allocating tensor|ResourceExhaustedError|RESOURCE_EXHAUSTED"
-        r"|oom[-_]kill|OUT_OF_MEMORY|SIGKILL|when memory runs out",
+        r"|oom[-_]kill|OUT_OF_MEMORY|SIGKILL|when memory runs out|by the kernel: out of memory",
         OUT_OF_MEMORY,
     ),
     (r"No space left on device|[Dd]isk quota exceeded|ENOSPC|EDQUOT", DISK_FULL),
@@ -361,11 +363,7 @@ def refusal(job: str, said: str) -> list[str]:
     said : str
         What the executor says of it, with the command line.
     """
-    found = re.search(
-        r"error message was '(.*)'\.\n\s*sbatch call:\n\s*(sbatch .*?)( --wrap=| /dev/stdin)",
-        said,
-        re.S,
-    )
+    found = re.search(_CALL, said, re.S)
     if found is None:
         return [f"{_REFUSED} {job}: {said.strip()}"]
     reasons = [re.sub(r"^\w+: (error: )?", "", line) for line in found[1].splitlines()]
@@ -375,6 +373,18 @@ def refusal(job: str, said: str) -> list[str]:
         f"  asked for: {', '.join(_in_words(*option) for option in asked)}",
         f"  the same question again: {shlex.join(_question(asked))}",
     ]
+
+
+def question(said: str) -> list[str]:
+    """Return the command that asks Slurm again for a job that it has not taken; empty without one.
+
+    Parameters
+    ----------
+    said : str
+        As for :func:`refusal`.
+    """
+    found = re.search(_CALL, said, re.S)
+    return _question(_asked(shlex.split(found[2])[1:])) if found else []
 
 
 def _asked(words: Sequence[str]) -> list[tuple[str, str]]:

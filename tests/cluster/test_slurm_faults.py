@@ -146,6 +146,7 @@ def test_a_group_that_is_refused_is_told_with_what_it_asked_for(
     assert answer.returncode != 0
     reason = run.output.partition(refused)[2].splitlines()[0]
     assert reason.rpartition(": ")[2] in answer.stderr
+    assert f"  the answer: {answer.stderr.strip()}" in run.output
 
 
 def test_a_job_that_can_not_be_submitted_in_silence_is_submitted_later(
@@ -176,7 +177,7 @@ def test_a_run_that_begins_in_silence_waits(accounted: SlurmCluster, tmp_path: P
     clone = Clone(tmp_path, accounted)
     accounted.stop_controller()
     with Run(clone, tiny(), *PROFILE, "--", "results/tiny/splits.npz") as run:
-        run.wait_for_words("Slurm does not answer whether jobs of an earlier Snakemake still run.")
+        run.wait_for_words("Slurm does not answer: no controller is up")
         accounted.start_controller()
         assert run.end() == 0, run.output
     assert sum(submitted(run.output).values()) == 1

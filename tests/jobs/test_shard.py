@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from memorylimits import memory_limit, need_root_for_cgroups
 from shardjobs import EPOCHS, assert_same_numbers, epochs_reached, finish, segments, study
 from workbench import (
     Bench,
@@ -26,6 +27,8 @@ from workbench import (
     wait_for,
 )
 
+from gridfold import advice
+from gridfold.cluster import attempts
 from gridfold.errors import EXIT_CONTINUE
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.shards import TrialKey
@@ -180,6 +183,45 @@ def test_a_trial_that_dies_leaves_the_others_alone(
         table = pd.read_parquet(shard_tables(bench.plan).trials).set_index("config_id")
         assert set(table.loc[trapped.id, "status"]) == {"failed"}
         assert set(table.loc[fine.id, "status"]) == {"finished"}
+
+
+GREEDY = """
+import keras
+import numpy as np
+
+
+def build_model(hp, input_shape, outputs):
+    if hp.Boolean("greedy"):
+        held = np.ones(2_000_000_000, np.uint8)
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Flatten()(inputs)
+    return keras.Model(inputs, keras.layers.Dense(outputs, activation="softmax")(x))
+"""
+
+
+def test_what_the_kernel_ends_for_want_of_memory_is_named_so(tmp_path: Path) -> None:
+    need_root_for_cgroups()
+    file = tmp_path / "greedy.py"
+    file.write_text(GREEDY)
+    bench = prepare_bench(
+        tmp_path,
+        study(
+            epochs=1,
+            model={"python": {"build": f"{file}:build_model"}},
+            search={"space": {"python.greedy": [True, False]}},
+            resampling={"method": "holdout"},
+        ),
+    )
+    with memory_limit(1500) as group:
+        job = start_shard_job(bench.plan, workers=1)
+        (group / "cgroup.procs").write_text(str(job.pid))
+        _, errors = job.communicate(timeout=300)
+    assert job.returncode == 1
+    said = errors.decode()
+    assert "ended by the kernel: out of memory, of which this job may have 1500 MB" in said
+    assert advice.OUT_OF_MEMORY.advice in said
+    assert "1 of 2 trials failed; the others are kept" in said
+    assert attempts.grown_resource("SLURM status is: 'FAILED'", said) == attempts.MEMORY
 
 
 def test_a_damaged_checkpoint_costs_one_epoch_and_no_wrong_number(

@@ -142,7 +142,7 @@ def submissions(output: str, clone: Clone) -> dict[str, str]:
     found = {}
     for line in re.findall(r"^sbatch call: (.*)$", output, re.M):
         line = line.partition(" --wrap=")[0].replace(str(clone.folder), "CLONE")
-        line = re.sub(r"--job-name \S+", "--job-name RUN", line)
+        line = re.sub(r"--job-name ('[^']*'|\S+)", "--job-name RUN", line)
         line = re.sub(r" +", " ", line)
         comment = re.search(r"--comment (\S+)", line)
         assert comment, line

@@ -307,6 +307,11 @@ PartitionName=gpu Nodes=g[1-2] MaxTime=2-00:00:00
 # As on SDSC Expanse, for its profile.
 PartitionName=shared Nodes=c[1-2] MaxTime=2-00:00:00
 PartitionName=gpu-shared Nodes=g[1-2] MaxTime=2-00:00:00
+# Names that Python or YAML take for something else.
+PartitionName=24-48 Nodes=c[1-2] MaxTime=1-00:00:00
+PartitionName=00123 Nodes=c[1-2] MaxTime=00:20:00
+PartitionName=int Nodes=c[1-2] MaxTime=00:20:00
+PartitionName=all Nodes=c[1-2],g[1-2] MaxTime=00:20:00
 """
         )
         (self.folder / "gres.conf").write_text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import warm
+import yaml
 from dryruns import PROFILES as OPTIONS
 from dryruns import DryRun, dry_runs
 from PIL import Image
@@ -179,3 +181,65 @@ def test_on_one_machine_rules_run_side_by_side(tmp_path: Path) -> None:
     (run,) = dry_runs(tmp_path, ("--configfile", "study.yaml", "--cores", "4"))
     assert run.ended
     assert "turn" not in run.limits
+
+
+def site(folder: Path, name: str, entries: dict[str, Any]) -> tuple[str, str]:
+    (folder / name).mkdir()
+    text = yaml.safe_dump({"executor": "slurm", "jobs": 9, **entries})
+    (folder / name / "config.yaml").write_text(text)
+    return "--profile", str(folder / name)
+
+
+def test_names_of_a_site_stay_names_or_are_refused(tmp_path: Path) -> None:
+    write_study(tmp_path / "study.yaml", FORMS["grid"])
+    names = ("24-48", "00123", "int", "all")
+    good = {
+        "default-resources": {"slurm_partition": f"'{names[0]}'", "slurm_account": "'00123'"},
+        "set-resources": {
+            rule: {"slurm_partition": f"'{name}'"}
+            for rule, name in zip(("train", "fit_final", "collect"), names[1:], strict=True)
+        },
+        # No job asks for more than this.
+        "resources": {"mem_mb": 900, "runtime": 8},
+        "max-threads": 2,
+        "set-threads": {"train": 4},
+    }
+    bad = {
+        "default-resources": {"slurm_partition": "24-48", "slurm_account": 123, "qos": "normal"},
+        "set-resources": {"train": {"slurm_partition": "int"}},
+    }
+    profiles = site(tmp_path, "good", good), site(tmp_path, "bad", bad)
+    # As its owner has written it.
+    file = tmp_path / "bad" / "config.yaml"
+    file.write_text(file.read_text().replace("slurm_account: 123", "slurm_account: 00123"))
+    study = ("--configfile", "study.yaml")
+    well, refused, grown = dry_runs(
+        tmp_path,
+        *((*study, *profile) for profile in profiles),
+        (*study, *OPTIONS["slurm"], "--config", "execution={trials_per_job: split}"),
+    )
+    assert well.ended, well.said
+    rules = {rule: asked for job in well.jobs for rule, asked in job["rules"].items()}
+    for rule, name in zip(("make_splits", "train", "fit_final", "collect"), names, strict=True):
+        assert rules[rule]["slurm_partition"] == name
+    assert {asked["slurm_account"] for asked in rules.values()} == {"00123"}
+    for rule, asked in rules.items():
+        if rule != "all":
+            assert asked["mem_mb"] == 900, rule
+            assert asked["runtime"] <= 8, rule
+            assert asked["_cores"] <= 2
+    assert not refused.ended
+    assert "Traceback" not in refused.said
+    for words in (
+        "default-resources.slurm_partition: 24-48, which has become -24",
+        "default-resources.slurm_account: 00123, which has become 83",
+        "set-resources.train.slurm_partition: int, which Python knows as a function",
+        "slurm_account: \"'00123'\" in a profile",
+        "3 problems; nothing was run",
+    ):
+        assert words in refused.said
+    # One job for each trial, called by it.
+    trains = [j["rules"]["train"] for j in grown.jobs if "train" in j["rules"]]
+    assert len(trains) == len({job["trains"] for job in trains}) == 16
+    assert all(re.fullmatch(r"[0-9a-f]{12} r0f[01]", job["trains"]) for job in trains)
+    assert "jobs            one for each configuration and split" in grown.said

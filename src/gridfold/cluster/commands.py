@@ -39,8 +39,8 @@ class CommandOutput:
     is_good: bool
 
 
-def ask(*command: str) -> CommandOutput:
-    """Run a command of Slurm, for a minute at most, and return what it says.
+def ask(*command: str, seconds: float | None = None) -> CommandOutput:
+    """Run a command of Slurm, for a minute or for `seconds` at most, and return what it says.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def ask(*command: str) -> CommandOutput:
     """
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=_SECONDS
+            command, capture_output=True, text=True, check=False, timeout=seconds or _SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SlurmSilent(f"Slurm does not answer: {error}") from error

@@ -12,14 +12,23 @@ which runs the rule. Here `srun` is called at once: seconds less for each job.
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import queue
+import re
 import shlex
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+import snakemake_executor_plugin_slurm as plugin
 from snakemake_executor_plugin_slurm import Executor
+from snakemake_executor_plugin_slurm.job_status_query import (
+    query_job_status_sacct,
+    query_job_status_squeue,
+)
 from snakemake_executor_plugin_slurm_jobstep import (
     get_cpu_setting,
     get_gpu_setting,
@@ -28,7 +37,9 @@ from snakemake_executor_plugin_slurm_jobstep import (
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-from gridfold.advice import NO_CONTROLLER, recognise, refusal
+from gridfold.advice import NO_CONTROLLER, question, recognise, refusal
+from gridfold.cluster import attempts
+from gridfold.cluster.commands import SlurmSilent, ask
 from gridfold.cluster.slurm import is_down
 from gridfold.terminal import say
 
@@ -36,11 +47,25 @@ from gridfold.terminal import say
 _IN_BETWEEN = "--executor slurm-jobstep --jobs 1"
 # Between questions whether Slurm answers, before a job is submitted again.
 _QUESTION_SECONDS = 10.0
+# Of what a job has written; the reason of its end stands last.
+_LAST_BYTES = 100_000
 
 
 def use() -> None:
     """Let Snakemake use this executor where it would use the plugin's."""
     ExecutorPluginRegistry().get_plugin("slurm").executor = LastingExecutor
+    # The plugin asks for jobs by the one name that it gives to all of a run.
+    plugin.query_job_status_squeue = _of_user(query_job_status_squeue, "--me")
+    plugin.query_job_status_sacct = _of_user(query_job_status_sacct, f"--user={getpass.getuser()}")
+
+
+def _of_user(question: Callable[[str], str], who: str) -> Callable[[str], str]:
+    """Return the question for the states of all of a user's jobs; those of this run are known."""
+
+    def ask_for_user(run: str) -> str:
+        return re.sub(r" --name \S+", f" {who}", question(run))
+
+    return ask_for_user
 
 
 class LastingExecutor(Executor):
@@ -51,6 +76,18 @@ class LastingExecutor(Executor):
     _silent_since: float | None = None
     _lock = threading.Lock()
     _unsent: queue.SimpleQueue[Any] | None = None
+    _named: Any = threading.local()
+    _run_uuid = ""
+
+    @property
+    def run_uuid(self) -> str:
+        """Slurm's name of the job that is being submitted, what it trains; else that of the run."""
+        name: str = getattr(self._named, "job", "") or self._run_uuid
+        return name
+
+    @run_uuid.setter
+    def run_uuid(self, name: str) -> None:
+        self._run_uuid = name
 
     async def check_active_jobs(
         self, active_jobs: list[SubmittedJobInfo]
@@ -83,18 +120,26 @@ class LastingExecutor(Executor):
             if recognise(msg) is NO_CONTROLLER:
                 self._submit_later(job_info.job)
                 return
-            for line in refusal(_name(job_info.job), msg):
+            for line in [*refusal(_name(job_info.job), msg), *_asked_again(msg)]:
                 self.logger.error(f"[gridfold] {line}")
+        elif job_info.external_jobid is not None:
+            self._remember_end(job_info, msg or "")
         super().report_job_error(job_info, msg=msg, **words)
 
     def run_job(self, job: Any) -> None:
         """Submit a job; what goes wrong is reported, also of a group of rules."""
+        self._cut(job)
+        # The plugin's own report looks for its jobs by the name of the run.
+        reports = self.workflow.executor_settings.efficiency_report
+        self._named.job = "" if reports else slurm_name(job)
         try:
             super().run_job(job)
         except Exception as error:
             # The plugin's own handler fails of a group, which has no rule; this is what it handled.
             reason = error.__context__ or error
             self.report_job_error(SubmittedJobInfo(job), f"Job submission failed: {reason}")
+        finally:
+            self._named.job = ""
 
     def format_job_exec(self, job: Any) -> str:
         """Return what a job runs: Snakemake as its one step, or beside the steps that it starts."""
@@ -112,7 +157,49 @@ class LastingExecutor(Executor):
         if "mpi" not in set(job.resources.keys()):
             options = (get_cpu_setting(job, False), get_gpu_setting(job), get_node_setting(job))
             start += ["srun", "-n1", "--cpu-bind=q", *filter(None, options)]
+        if growth := attempts.variable(map(_rule_and_wildcards, _members(job))):
+            start[4:4] = ["env", f"{attempts.VARIABLE}={growth}"]
         return f"{' '.join(start)} {text.replace(_IN_BETWEEN, '')}"
+
+    # -- what jobs ask for -----------------------------------------------------------------------
+
+    def _cut(self, job: Any) -> None:
+        """Let a group of rules ask for no more time than the profile allows to any job.
+
+        Snakemake does so for single rules; of a group it adds up the time of all.
+        """
+        most = self.workflow.global_resources.get("runtime").value
+        if job.is_group() and most and (job.resources.get("runtime") or 0) > most:
+            job._resources = {**job._resources, "runtime": most}
+
+    def _remember_end(self, job_info: SubmittedJobInfo, said: str) -> None:
+        """Remember of what a job needs more in its next attempt; say what keeps that from it."""
+        text = ""
+        if file := job_info.aux.get("slurm_logfile"):
+            with contextlib.suppress(OSError):
+                text = Path(file).read_bytes()[-_LAST_BYTES:].decode(errors="replace")
+        resource = attempts.grown_resource(said, text)
+        if resource is None:
+            return
+        for job in _members(job_info.job):
+            attempts.remember(*_rule_and_wildcards(job), resource)
+            self._say_what_holds(job, resource)
+
+    def _say_what_holds(self, job: Any, resource: str) -> None:
+        """Say where the profile keeps the next attempt from asking for more."""
+        most = self.workflow.global_resources.get(resource).value
+        had = job.resources.get(resource)
+        what = {attempts.MEMORY: "out of memory", attempts.TIME: "at its time limit"}[resource]
+        if most and had and had >= most:
+            say(
+                f"{job.rule.name} was {what} with {resource} {had}, the most that the profile "
+                f"allows (`resources`): another attempt gets no more."
+            )
+        elif not attempts.grows(job.rule.name, resource):
+            say(
+                f"{job.rule.name} was {what}; its {resource} is fixed at {had} "
+                f"(`set-resources`), so another attempt gets no more. Raise it, or leave it out."
+            )
 
     # -- while Slurm does not answer -------------------------------------------------------------
 
@@ -152,6 +239,36 @@ class LastingExecutor(Executor):
             since, self._silent_since = self._silent_since, None
         if since is not None:
             say(f"Slurm answers again, after {round(time.time() - since)} s.")
+
+
+def slurm_name(job: Any) -> str:
+    """Return what Slurm shall call a job: its rule or group, and what it trains."""
+    if job.is_group():
+        return str(job.groupid)
+    trains = job.resources.get("trains") or " ".join(map(str, job.wildcards))
+    return f"{job.rule.name} {trains}".strip()
+
+
+def _members(job: Any) -> list[Any]:
+    return list(job.jobs) if job.is_group() else [job]
+
+
+def _rule_and_wildcards(job: Any) -> tuple[str, Mapping[str, str]]:
+    return job.rule.name, dict(job.wildcards.items())
+
+
+def _asked_again(said: str) -> list[str]:
+    """Ask Slurm once more whether it would take what it has refused, and return what it says."""
+    words = question(said)
+    if not words:
+        return []
+    try:
+        answer = ask(*words)
+    except SlurmSilent as error:
+        return [f"  the answer: {error}"]
+    if answer.is_good:
+        return ["  the answer: it would take such a job now"]
+    return [f"  the answer: {answer.error}"]
 
 
 def _name(job: Any) -> str:

@@ -36,12 +36,18 @@ def can_list_jobs() -> bool:
     return shutil.which("squeue") is not None
 
 
-def is_down() -> bool:
-    """Tell whether no controller of Slurm answers; where that can't be asked, one does."""
+def is_down(seconds: float | None = None) -> bool:
+    """Tell whether no controller of Slurm answers; where that can't be asked, one does.
+
+    Parameters
+    ----------
+    seconds : float, optional
+        Time for the answer; by default that of every question.
+    """
     if shutil.which("scontrol") is None:
         return False
     try:
-        answer = ask("scontrol", "ping")
+        answer = ask("scontrol", "ping", seconds=seconds)
     except SlurmSilent:
         return True
     return " is DOWN" in answer.text and " is UP" not in answer.text

@@ -99,7 +99,7 @@ def cpu(environ: Mapping[str, str] = os.environ) -> Cpu:
         usable,
         tightest if usable < cores else None,
         round(memory / _GIB, 1),
-        round(min([memory, *_cgroup_memory()]) / _GIB, 1),
+        round(min([memory, *cgroup_memory()]) / _GIB, 1),
         _precision(),
     )
 
@@ -178,7 +178,7 @@ def _precision() -> dict[str, str | None]:
 def _cgroup_cores() -> float | None:
     """Return the smallest CPU quota of this process's control groups, in cores."""
     quotas = []
-    for folder in _cgroup_folders("cpu"):
+    for folder in cgroup_folders("cpu"):
         try:
             if (folder / "cpu.max").exists():
                 quota, period = (folder / "cpu.max").read_text().split()
@@ -193,10 +193,10 @@ def _cgroup_cores() -> float | None:
     return min(quotas, default=None)
 
 
-def _cgroup_memory() -> list[int]:
+def cgroup_memory() -> list[int]:
     """Return the memory limits of this process's control groups, in bytes."""
     limits = []
-    for folder in _cgroup_folders("memory"):
+    for folder in cgroup_folders("memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
             try:
                 limit = (folder / name).read_text().strip()
@@ -207,7 +207,7 @@ def _cgroup_memory() -> list[int]:
     return limits
 
 
-def _cgroup_folders(controller: str) -> Iterator[Path]:
+def cgroup_folders(controller: str) -> Iterator[Path]:
     """Yield the folders of the control groups that this process is in, innermost first."""
     try:
         groups = Path("/proc/self/cgroup").read_text().splitlines()

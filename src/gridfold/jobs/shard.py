@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +13,8 @@ from gridfold import advice
 from gridfold.errors import GridfoldError, Interrupted, TrialFailure
 from gridfold.jobs import pool
 from gridfold.jobs.budget import BudgetedTrials, BudgetGate
-from gridfold.jobs.watcher import TrialWatcher
+from gridfold.jobs.fork_server import ForkServerFailed
+from gridfold.jobs.watcher import TrialWatcher, out_of_memory
 from gridfold.jobs.work import JobInputs
 from gridfold.paths import StudyPaths
 from gridfold.plan.budget import BudgetView, Limit
@@ -183,7 +185,8 @@ class ShardJob:
         with JobRecorder(self._paths.jobs, self._name, self._resources) as record:
             if view is None:
                 watcher = TrialWatcher(progress, record, locks, self._note)
-                train(missing, watcher, _import_tables)
+                with _memory_named(watcher):
+                    train(missing, watcher, _import_tables)
                 return
             limit = self._limit = view.order.limit
             watcher = TrialWatcher(progress, record, locks, self._note, limit)
@@ -195,7 +198,8 @@ class ShardJob:
                     watcher(event)
 
                 if not trials.is_over():
-                    train(trials, hear, _import_tables)
+                    with _memory_named(watcher):
+                        train(trials, hear, _import_tables)
                 for work in trials.left_out:
                     hear(pool.Event("left_out", work))
 
@@ -301,6 +305,20 @@ class ShardJob:
             write_left_out(self._paths, self._name, self._limit, left)
         else:
             self._paths.left_out(self._name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _memory_named(watcher: TrialWatcher) -> Iterator[None]:
+    """Say that memory was short where that has cost the process from which trials start."""
+    try:
+        yield
+    except ForkServerFailed:
+        if not watcher.is_out_of_memory():
+            raise
+        raise GridfoldError(
+            f"the process from which trials start was {out_of_memory()}.\n"
+            f"{advice.OUT_OF_MEMORY.advice}"
+        ) from None
 
 
 def _import_tables() -> None:

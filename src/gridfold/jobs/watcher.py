@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
+from gridfold.environment.memory_kills import MemoryKills, limit_in_words
 from gridfold.errors import TrialFailure
 from gridfold.jobs.budget import not_trained
 from gridfold.jobs.pool import Event, Work
@@ -49,6 +51,7 @@ class TrialWatcher:
     ) -> None:
         self._file, self._record, self._locks = progress, record, locks
         self._on_end, self._limit = on_end, limit
+        self._kills = MemoryKills()
 
     def __call__(self, event: Event) -> None:
         """Take note of an event of a trial."""
@@ -97,7 +100,7 @@ class TrialWatcher:
         work = event.work
         found = work.store.result(work.task.epochs)
         # One that was killed may have written its answer just before.
-        failure = event.failure if found is None else None
+        failure = self._explained(event.failure) if found is None else None
         self._progress.running.pop(_name(work), None)
         self._progress.trained += 1
         if failure is not None:
@@ -111,6 +114,26 @@ class TrialWatcher:
             self._progress.done += 1
         self._record.count(event.usage or result.usage, failed=failure is not None)
         return result, failure
+
+    def _explained(self, failure: TrialFailure | None) -> TrialFailure | None:
+        """Return a failure with the reason that only the kernel knows, if it is one of those.
+
+        What has lost its fork server has no exit code either.
+        """
+        if failure is None or failure.kind != "killed" or not self.is_out_of_memory():
+            return failure
+        if re.match(r"ended by SIG(?!KILL)", failure.reason):
+            return failure
+        return TrialFailure("killed", out_of_memory(), failure.detail)
+
+    def is_out_of_memory(self) -> bool:
+        """Tell whether the kernel has ended a process of this job for want of memory."""
+        return self._kills.have_happened()
+
+
+def out_of_memory() -> str:
+    """Return the reason of a failure that the kernel counts as one for want of memory."""
+    return f"ended by the kernel: out of memory{limit_in_words()}"
 
 
 def _name(work: Work) -> str:

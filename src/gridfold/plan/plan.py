@@ -349,6 +349,36 @@ class Plan:
         known = self.by_id
         return [(t, known[t.config_id]) for t in self.ledger.shards[shard] if t.config_id in known]
 
+    def trains(self, shard: str) -> str:
+        """Return what a job trains where that is one trial or configuration; else its own name.
+
+        As ``b9a029a4956b r0f3``.
+        """
+        members = self._planned(shard)
+        configurations = {trial.config_id for trial, _ in members}
+        if len(configurations) != 1:
+            return shard
+        (trial, _), *others = members
+        return trial.config_id if others else f"{trial.config_id} {trial.split}"
+
+    def trained(self, shard: str) -> str:
+        """Return in words what a job trains: the label of its configuration, or how many there are.
+
+        Which configurations fall to a slot of a later stage, scores decide.
+        """
+        members = self._planned(shard)
+        labels = {trial.config_id: found.label for trial, found in members}
+        if not labels:
+            return "what the stage before it chooses"
+        if len(labels) == 1:
+            (label,) = labels.values()
+            splits = f", {len(members)} splits" if len(members) > 1 else ""
+            return f"{label or 'the only configuration'}{splits}"
+        return f"{len(members)} trials of {len(labels)} configurations"
+
+    def _planned(self, shard: str) -> list[tuple[TrialKey, Configuration]]:
+        return self.members(shard) if shard in self.ledger.shards else []
+
     # -- an asynchronous Hyperband -----------------------------------------------------------------
 
     @property

@@ -105,9 +105,23 @@ def _trials(plan: Plan, cores: int | None, correction: Correction) -> list[str]:
     return [
         f"  trials          {len(plan.trials)}, of which {done} are done and "
         f"{len(remaining)} are to be trained in {len(jobs)} jobs",
+        *_packing(plan, len(jobs)),
         f"  estimated cost  {format_seconds(seconds)} on one worker, "
         f"{format_seconds(seconds / workers)} on {workers}",
     ]
+
+
+def _packing(plan: Plan, jobs: int) -> list[str]:
+    """Say how trials fall to jobs, why, and how it could be otherwise."""
+    setting = plan.study.execution.trials_per_job
+    why = {
+        "auto": "by estimated time, about half an hour on one worker",
+        "split": "one for each configuration and split",
+        "configuration": "one for each configuration",
+    }.get(str(setting), f"{setting} trials in each")
+    fewer = len(plan.trials) > jobs > 0 and setting == "auto"
+    other = "; execution.trials_per_job: split or configuration gives each its own" * fewer
+    return [f"  jobs            {why}{other}"]
 
 
 def _stages(plan: Plan, correction: Correction) -> list[str]:

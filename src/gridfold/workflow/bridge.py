@@ -39,6 +39,7 @@ from gridfold.typed_json import DamagedRecord
 from gridfold.usercode import sources
 from gridfold.wording import listed
 from gridfold.workflow import earlier_run, rules
+from gridfold.workflow.site_names import refuse_evaluated_names
 from gridfold.workflow_files import workflow_files
 
 # What a Snakefile may say to gridfold beside the study itself.
@@ -79,6 +80,8 @@ def load_plan(workflow: Any, config: Mapping[str, Any]) -> Plan:
     files, overrides, results = _sources(settings, config)
     try:
         _refuse_moved_paths(workflow)
+        if workflow.is_main_process:
+            refuse_evaluated_names(workflow)
         if not workflow.is_main_process:
             return snapshot.plan_of(files, overrides, results)
         plan = Plan.load(files, overrides, results)

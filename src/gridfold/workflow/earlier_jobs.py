@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gridfold.cluster.slurm import can_list_jobs, snakemake_jobs
+from gridfold.cluster.slurm import can_list_jobs, is_down, snakemake_jobs
 from gridfold.terminal import say
 
+# A controller that is well answers in a moment; Slurm's own commands try for a minute and more.
+_FIRST_SECONDS = 5.0
 # Between questions to Slurm, which other users ask too.
 _QUESTION_SECONDS = 10.0
 
@@ -24,17 +26,23 @@ def wait_for_jobs(workflow: Any) -> None:
     ----------
     workflow : snakemake.workflow.Workflow
     """
-    # A locked folder has a living Snakemake, or waits for `--unlock`; Snakemake says so itself.
     if (
         not workflow.is_main_process
         or workflow.nodes is None
         or workflow.output_settings.dryrun
         or not can_list_jobs()
-        or any(Path(".snakemake/locks").glob("*"))
     ):
         return
+    silent = is_down(_FIRST_SECONDS)
+    if silent:
+        say(
+            "Slurm does not answer: no controller is up (`scontrol ping`). This run waits until "
+            "one is; Ctrl-C ends it."
+        )
+    # A locked folder has a living Snakemake, or waits for `--unlock`; Snakemake says so itself.
+    if any(Path(".snakemake/locks").glob("*")):
+        return
     told: set[str] = set()
-    silent = False
     while (jobs := snakemake_jobs(Path.cwd())) or jobs is None:
         if jobs is None and not silent:
             silent = True

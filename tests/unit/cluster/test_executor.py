@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +15,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-from gridfold.cluster import executor
+from gridfold.cluster import attempts, executor
 from gridfold.cluster.executor import LastingExecutor
 
 
@@ -71,7 +73,7 @@ def test_a_job_starts_one_snakemake_where_it_can(
     settings = SimpleNamespace(pass_command_as_script=AS_SCRIPT in plain)
     ours.workflow = SimpleNamespace(executor_settings=settings)
     monkeypatch.setattr(LastingExecutor, "get_python_executable", lambda self: sys.executable)
-    job = SimpleNamespace(resources=Resources(resources), threads=4)
+    job = job_of("train", resources, shard="s0001")
     text = ours.format_job_exec(job)
     if starts is None:
         assert text == plain
@@ -79,6 +81,113 @@ def test_a_job_starts_one_snakemake_where_it_can(
     step = f"{sys.executable} -P -m gridfold.cluster.step {starts}".strip()
     inner = f"{sys.executable} -m snakemake --cores all  --mode remote"
     assert text == f"{step} {inner}"
+    # Another attempt tells its job what it has asked for.
+    attempts.remember("train", {"shard": "s0001"}, attempts.MEMORY)
+    grown = ours.format_job_exec(job)
+    told = f"{sys.executable} -P -m gridfold.cluster.step env GRIDFOLD_GROWTH=mem_mb=2,runtime=1"
+    assert grown == text.replace(f"{sys.executable} -P -m gridfold.cluster.step", told)
+
+
+def job_of(rule: str, resources: dict[str, Any], **wildcards: str) -> Any:
+    return SimpleNamespace(
+        rule=SimpleNamespace(name=rule),
+        name=rule,
+        wildcards=wildcards,
+        resources=Resources(resources),
+        threads=4,
+        is_group=lambda: False,
+    )
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """Remember nothing of another test's jobs."""
+    yield
+    attempts._ends.clear()
+    attempts._growing.clear()
+
+
+@pytest.mark.parametrize(
+    ("said", "log", "resource"),
+    [
+        ("SLURM status is: 'OUT_OF_MEMORY'", "", "mem_mb"),
+        # Under control groups of version 1, `squeue` knows no more than this.
+        (
+            "SLURM status is: 'FAILED'",
+            "slurmstepd: error: Detected 1 oom_kill event in StepId=12.0. Some of the step tasks "
+            "have been OOM Killed.",
+            "mem_mb",
+        ),
+        (
+            "SLURM status is: 'FAILED'",
+            "  3f0/r0f0: ended by the kernel: out of memory, of which this job may have 1500 MB",
+            "mem_mb",
+        ),
+        ("SLURM status is: 'TIMEOUT'", "", "runtime"),
+        (
+            "SLURM status is: 'FAILED'",
+            "slurmstepd: error: *** STEP 12.0 ON c1 CANCELLED AT 2026-12-01 DUE TO TIME LIMIT ***",
+            "runtime",
+        ),
+        (
+            "SLURM status is: 'FAILED'",
+            "[gridfold] told to stop; every finished epoch is kept, run again to continue",
+            "runtime",
+        ),
+        # Somebody, or Slurm, has ended it before its time.
+        ("SLURM status is: 'CANCELLED'", "[gridfold] told to stop; every", None),
+        ("SLURM status is: 'NODE_FAIL'", "", None),
+        ("SLURM status is: 'FAILED'", "ValueError: a wrong shape\nMissingOutputException", None),
+        ("SLURM status is: 'FAILED'", "OSError: [Errno 28] No space left on device", None),
+        ("SLURM status is: 'FAILED'", "CUDA_ERROR_OUT_OF_MEMORY: out of memory", None),
+    ],
+)
+def test_only_what_a_job_lacked_grows(said: str, log: str, resource: str | None) -> None:
+    assert attempts.grown_resource(said, log) == resource
+
+
+def test_factors_are_those_of_one_job() -> None:
+    attempts.remember("train", {"shard": "s0001"}, attempts.MEMORY)
+    attempts.remember("train", {"shard": "s0001"}, attempts.MEMORY)
+    assert attempts.factor("train", {"shard": "s0001"}, attempts.MEMORY) == 3
+    assert attempts.factor("train", {"shard": "s0001"}, attempts.TIME) == 1
+    assert attempts.factor("train", {"shard": "s0002"}, attempts.MEMORY) == 1
+    assert attempts.factor("collect", {}, attempts.MEMORY) == 1
+
+
+@pytest.mark.parametrize(
+    ("fixed", "most", "words"),
+    [
+        (True, None, "train was out of memory; its mem_mb is fixed at 4000 (`set-resources`)"),
+        (False, 4000, "train was out of memory with mem_mb 4000, the most that the profile"),
+        (False, 8000, ""),
+    ],
+)
+def test_what_holds_a_retry_down_is_said(
+    fixed: bool, most: int | None, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "12.log"
+    log.write_text("slurmstepd: error: Detected 1 oom_kill event in StepId=12.0.")
+    ours = object.__new__(LastingExecutor)
+    limits = {"mem_mb": SimpleNamespace(value=most)}
+    ours.workflow = SimpleNamespace(global_resources=limits)
+    if not fixed:
+        attempts.let_grow("train", attempts.MEMORY)
+    job = job_of("train", {"mem_mb": 4000}, shard="s0001")
+    ended = SubmittedJobInfo(job, external_jobid="12", aux={"slurm_logfile": log})
+    ours._remember_end(ended, "SLURM status is: 'FAILED'")
+    said = capsys.readouterr().err
+    assert words in said
+    assert bool(words) == bool(said)
+
+
+def test_a_group_asks_for_no_more_time_than_the_profile_allows() -> None:
+    ours = object.__new__(LastingExecutor)
+    ours.workflow = SimpleNamespace(global_resources={"runtime": SimpleNamespace(value=30)})
+    group = SimpleNamespace(is_group=lambda: True, resources={"runtime": 80, "mem_mb": 9})
+    group._resources = group.resources
+    ours._cut(group)
+    assert group._resources == {"runtime": 30, "mem_mb": 9}
 
 
 class Resources(dict[str, Any]):
