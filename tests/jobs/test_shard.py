@@ -46,7 +46,7 @@ def test_killed_at_random_moments_equals_never_interrupted_bit_for_bit(
     generator = random.Random(20261124)
     kills = 0
     known: dict[TrialKey, int] = epochs_reached(bench)
-    for _ in range(4):
+    for _ in range(3):
         job = start_shard_job(bench.plan)
         before = sum(known.values())
         # Random, but only after something was learnt that could be lost.
