@@ -27,8 +27,7 @@ from workbench import ROOT
 from gridfold.atomic import make_folder, write_text
 
 SEED = os.environ.get("CRASHES") or datetime.now(UTC).date().isoformat()
-# Calls of the whole study that are disturbed, each in another stage of it; `make crash-matrix` tries
-# all of them.
+# Calls of the whole study that are disturbed, each in another stage; `make crash-matrix` tries all.
 A_DAY = 4
 
 
