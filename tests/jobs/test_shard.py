@@ -160,7 +160,7 @@ def test_trials_that_die_leave_the_others_alone(tmp_path: Path, policy: str) -> 
     )
     with shared_forks():
         job = start_shard_job(bench.plan)
-    _, errors = job.communicate(timeout=120)
+    _, errors = job.communicate(timeout=300)
     *dying, fine = bench.plan.configurations
     (split,) = bench.plan.splits
     good = bench.plan.paths.trial(fine.id, split)
