@@ -204,7 +204,7 @@ def test_a_load_of_short_trials_is_trained_once_each(
         data={"source": "iris"},
         model={"custom": {"train": "momentary.py:train"}},
         training={"epochs": 1},
-        search={"space": {"custom.penalty": {"range": {"start": 1, "stop": 8}}}},
+        search={"space": {"custom.penalty": {"range": {"start": 1, "stop": 6}}}},
         resampling={"method": "kfold", "folds": 8},
         execution={"trials_per_job": "configuration"},
     )
