@@ -19,7 +19,7 @@ STUDY = tiny(
 
 
 def test_two_jobs_train_each_trial_once(cluster: SlurmCluster, tmp_path: Path) -> None:
-    clone = Clone(tmp_path / "clone", cluster)
+    clone = Clone(tmp_path / "clone", cluster, shares_forks=True)
     target = "results/tiny/search/decisions.json"
     output = clone.snakemake(
         STUDY,

@@ -63,7 +63,9 @@ def distributed(
             started = {}
             for name in names:
                 study, words, target = DISTRIBUTED[name]
-                clone = clones[name] = Clone(tmp_path_factory.mktemp("clone"), cluster)
+                folder = tmp_path_factory.mktemp("clone")
+                clone = clones[name] = Clone(folder, cluster, shares_forks=True)
+                clone.prepare(study)
                 # The nodes are one host: Open MPI must not take shared memory for a network.
                 clone.environment |= {"OMPI_MCA_btl": "tcp,self"}
                 process = clone.start(

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clones import IMPATIENT, PATIENCE, Clone, ended, flag, new_cluster, submissions
+from clones import IMPATIENT, PATIENCE, PAUSE, Clone, ended, flag, new_cluster, submissions
 from slurmcluster import SlurmCluster
 from workbench import wait_for
-from workspaces import tiny
+from workspaces import LEAN, tiny
 
 CORES = 4
 PROFILE = ("--profile", "slurm", *IMPATIENT, "--verbose")
@@ -27,6 +27,7 @@ HYPERBAND = tiny(
         "space": {"mlp.units": [4, 8, 16, 32]},
     },
     resampling={"method": "holdout"},
+    report=LEAN,
 )
 
 
@@ -88,7 +89,7 @@ def submitted(output: str) -> Counter[str]:
 @pytest.fixture(scope="module")
 def silenced(small: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, str]:
     """A Hyperband search in the middle of which Slurm does not answer."""
-    clone = Clone(tmp_path_factory.mktemp("clone"), small)
+    clone = Clone(tmp_path_factory.mktemp("clone"), small, shares_forks=True)
     with Run(clone, HYPERBAND, *PROFILE) as run:
         wait_for(lambda: any((clone.results() / "logs").glob("train/*.log")), PATIENCE)
         small.stop_controller()
@@ -126,7 +127,7 @@ def test_a_hyperband_search_fits_nodes_as_large_as_a_training_job(
 def test_a_group_that_is_refused_is_told_with_what_it_asked_for(
     small: SlurmCluster, tmp_path: Path
 ) -> None:
-    clone = Clone(tmp_path, small)
+    clone = Clone(tmp_path, small, shares_forks=True)
     too_much = ("--set-resources", "prepare_data:mem_mb=900000", "--retries", "0")
     with Run(clone, tiny(), *PROFILE, *too_much, "--", "results/tiny/splits.npz") as run:
         assert run.end() != 0
@@ -152,7 +153,7 @@ def test_a_group_that_is_refused_is_told_with_what_it_asked_for(
 def test_a_job_that_can_not_be_submitted_in_silence_is_submitted_later(
     accounted: SlurmCluster, tmp_path: Path
 ) -> None:
-    clone = Clone(tmp_path, accounted)
+    clone = Clone(tmp_path, accounted, shares_forks=True)
 
     def data_are_there() -> bool:
         return [row["State"] for row in accounted.jobs("State")] == ["COMPLETED"]
@@ -161,7 +162,7 @@ def test_a_job_that_can_not_be_submitted_in_silence_is_submitted_later(
     slow = ("--slurm-init-seconds-before-status-checks", "15")
     target = "results/tiny/shards/s0001.trials.parquet"
     with Run(clone, tiny(), *PROFILE, *slow, "--", target) as run:
-        wait_for(data_are_there, PATIENCE)
+        wait_for(data_are_there, PATIENCE, pause=PAUSE)
         accounted.stop_controller()
         run.wait_for_words("The job of train is submitted again when Slurm answers.")
         assert "[gridfold] Slurm does not answer since " in run.output
@@ -174,7 +175,7 @@ def test_a_job_that_can_not_be_submitted_in_silence_is_submitted_later(
 
 
 def test_a_run_that_begins_in_silence_waits(accounted: SlurmCluster, tmp_path: Path) -> None:
-    clone = Clone(tmp_path, accounted)
+    clone = Clone(tmp_path, accounted, shares_forks=True)
     accounted.stop_controller()
     with Run(clone, tiny(), *PROFILE, "--", "results/tiny/splits.npz") as run:
         run.wait_for_words("Slurm does not answer: no controller is up")
@@ -186,7 +187,7 @@ def test_a_run_that_begins_in_silence_waits(accounted: SlurmCluster, tmp_path: P
 def test_an_account_that_does_not_exist_ends_the_run(
     accounted: SlurmCluster, tmp_path: Path
 ) -> None:
-    clone = Clone(tmp_path, accounted)
+    clone = Clone(tmp_path, accounted, shares_forks=True)
     nobody = ("--default-resources", "slurm_account=nobody", "--retries", "0")
     with Run(clone, tiny(), *PROFILE, *nobody, "--", "results/tiny/splits.npz") as run:
         assert run.end() != 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clones import IMPATIENT, PATIENCE, ended, last_job, parallel
+import pandas as pd
+import pytest
+from clones import IMPATIENT, PATIENCE, PAUSE, ended, last_job, parallel
 from distributed import need_mpi
 from sleepy import (
     EPOCHS,
@@ -13,38 +15,45 @@ from sleepy import (
     epoch_of,
     running_jobs,
     sleepy,
-    sleepy_pair,
+    sleepy_clone,
     trained,
+    undisturbed,
     wake,
 )
 from slurmcluster import SlurmCluster
 from workbench import wait_for
 
+SHARDS = [f"s{number:04d}" for number in range(1, 5)]
+TARGETS = [f"results/tiny/shards/{shard}.trials.parquet" for shard in SHARDS]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """What the study comes to where nothing interrupts it."""
+    return undisturbed(tmp_path_factory.mktemp("here") / "undisturbed", sleepy(), *TARGETS)
+
 
 def test_interrupted_in_every_way_equals_never_interrupted(
-    cluster: SlurmCluster, tmp_path: Path
+    cluster: SlurmCluster, tmp_path: Path, expected: pd.DataFrame
 ) -> None:
     since = last_job(cluster)
-    clone, undisturbed = sleepy_pair(cluster, tmp_path)
-    shards = [f"s{number:04d}" for number in range(1, 5)]
-    targets = [f"results/tiny/shards/{shard}.trials.parquet" for shard in shards]
+    clone = sleepy_clone(cluster, tmp_path, sleepy())
     process = clone.start(
         sleepy(),
         *("--profile", "slurm", *IMPATIENT, "--set-threads", "train=1"),
-        *("--", *targets),
+        *("--", *TARGETS),
     )
     with ended(process):
         wait_for(lambda: len(trained(clone)) == 4, PATIENCE)
-        told, requeued, cancelled, limited = (f"rule_train_wildcards_{s}" for s in shards)
+        told, requeued, cancelled, limited = (f"rule_train_wildcards_{s}" for s in SHARDS)
         jobs = running_jobs(cluster)
         # What Slurm does before a time limit; what it does to a preempted job; what a user does.
         cluster.run("scancel", "--signal=USR1", jobs[told])
         cluster.run("scontrol", "requeue", jobs[requeued])
         cluster.run("scancel", jobs[cancelled])
         cluster.run("scontrol", "update", f"JobId={jobs[limited]}", "TimeLimit=1")
-        undisturbed.snakemake(sleepy(), "--cores", "2", "--", *targets)
         first = {jobs[name] for name in (told, cancelled, limited)}
-        wait_for(lambda: first.isdisjoint(running_jobs(cluster).values()), PATIENCE)
+        wait_for(lambda: first.isdisjoint(running_jobs(cluster).values()), PATIENCE, pause=PAUSE)
         wake(clone)
         output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
@@ -66,12 +75,14 @@ def test_interrupted_in_every_way_equals_never_interrupted(
     assert f"{jobs[told]}.0" in steps
     assert f"{jobs[told]}.1" not in steps, "repeated inside the job that was told to stop"
 
-    assert_resumed_and_equal(clone, undisturbed, EPOCHS)
+    assert_resumed_and_equal(clone, expected, EPOCHS)
 
 
-def test_a_node_that_fails_costs_no_number(cluster: SlurmCluster, tmp_path: Path) -> None:
-    clone, undisturbed = sleepy_pair(cluster, tmp_path)
+def test_a_node_that_fails_costs_no_number(
+    cluster: SlurmCluster, tmp_path: Path, expected: pd.DataFrame
+) -> None:
     study = sleepy() | {"execution": {"trials_per_job": 100, "retries": 2}}
+    clone = sleepy_clone(cluster, tmp_path, study)
     target = ["results/tiny/shards/s0001.trials.parquet"]
     process = clone.start(study, *("--profile", "slurm", *IMPATIENT, "--", *target))
     with ended(process):
@@ -80,15 +91,14 @@ def test_a_node_that_fails_costs_no_number(cluster: SlurmCluster, tmp_path: Path
         node = cluster.run("squeue", "--noheader", f"--jobs={job}", "--format=%N")
         cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
         try:
-            wait_for(lambda: job not in running_jobs(cluster).values(), PATIENCE)
+            wait_for(lambda: job not in running_jobs(cluster).values(), PATIENCE, pause=PAUSE)
             wake(clone)
             output, _ = process.communicate(timeout=PATIENCE)
         finally:
             cluster.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)
     assert process.returncode == 0, output
     assert "Restarts=1" in cluster.run("scontrol", "show", "job", job)
-    undisturbed.snakemake(study, "--cores", "2", "--", *target)
-    assert_same_numbers(clone, undisturbed)
+    assert_same_numbers(clone, expected)
 
 
 def test_an_interrupted_distributed_job_goes_on_at_its_next_epoch(
@@ -96,13 +106,13 @@ def test_an_interrupted_distributed_job_goes_on_at_its_next_epoch(
 ) -> None:
     need_mpi()
     epochs = 40
-    clone, undisturbed = sleepy_pair(cluster, tmp_path)
     study = parallel("horovod", 2) | {
         "model": {"python": {"build": "sleepy.py:build_model"}},
         "search": {"space": {"python.units": [8]}},
         "execution": {"start_timeout": 300, "retries": 4},
     }
     study["training"] |= {"epochs": epochs, "batch_size": 60}
+    clone = sleepy_clone(cluster, tmp_path / "cluster", study)
     target = "results/tiny/shards/d0001.trials.parquet"
     comment = "rule_train_distributed_wildcards_d0001"
     # What Slurm does before a time limit and to a preempted job, what a user does, a limit.
@@ -120,11 +130,10 @@ def test_an_interrupted_distributed_job_goes_on_at_its_next_epoch(
             assert process.poll() is None, process.communicate()[0]
             job = running_jobs(cluster)[comment]
             cluster.run(*(word.format(job=job) for word in way))
-            wait_for(lambda: comment not in running_jobs(cluster), PATIENCE)
+            wait_for(lambda: comment not in running_jobs(cluster), PATIENCE, pause=PAUSE)
             reached = epoch_of(clone)
         wake(clone)
         output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
-    undisturbed.snakemake(study, "--cores", "2", "--", target)
-    assert_resumed_and_equal(clone, undisturbed, epochs)
+    assert_resumed_and_equal(clone, undisturbed(tmp_path / "here", study, target), epochs)
     assert list(clone.scores()["resumptions"]) == [len(ways)]

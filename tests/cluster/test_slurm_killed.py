@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clones import IMPATIENT, PATIENCE, Clone, ended, last_job
-from sleepy import assert_same_numbers, running_jobs, sleepy, sleepy_pair, trained
+from clones import IMPATIENT, PATIENCE, PAUSE, Clone, ended, last_job
+from sleepy import (
+    assert_same_numbers,
+    running_jobs,
+    sleepy,
+    sleepy_clone,
+    trained,
+    undisturbed,
+)
 from slurmcluster import SlurmCluster
 from workbench import wait_for
 from workspaces import tiny
@@ -24,9 +31,9 @@ def test_jobs_of_a_killed_snakemake_are_waited_for_and_not_submitted_twice(
     cluster: SlurmCluster, tmp_path: Path
 ) -> None:
     since = last_job(cluster)
-    clone, undisturbed = sleepy_pair(cluster, tmp_path)
     study = sleepy()
     study["training"]["epochs"] = 40
+    clone = sleepy_clone(cluster, tmp_path / "cluster", study, shares_forks=True)
     shards = [f"s{number:04d}" for number in range(1, 5)]
     targets = [f"results/tiny/shards/{shard}.trials.parquet" for shard in shards]
     options = ("--profile", "slurm", *IMPATIENT, "--set-threads", "train=1")
@@ -42,15 +49,14 @@ def test_jobs_of_a_killed_snakemake_are_waited_for_and_not_submitted_twice(
     assert "waiting for 2 jobs that an earlier Snakemake has submitted" in output
     assert all(number in output for number in left.values())
     assert submitted(cluster, since, "train") == [f"rule_train_wildcards_{s}" for s in shards]
-    undisturbed.snakemake(study, "--cores", "2", "--", *targets)
-    assert_same_numbers(clone, undisturbed)
+    assert_same_numbers(clone, undisturbed(tmp_path / "here", study, *targets))
     assert (clone.scores()["resumptions"] == 0).all(), "no job got in the way of another"
 
 
 def test_what_a_job_has_made_unwatched_does_not_survive_a_change_of_the_study(
     cluster: SlurmCluster, tmp_path: Path
 ) -> None:
-    clone = Clone(tmp_path, cluster)
+    clone = Clone(tmp_path, cluster, shares_forks=True)
     options = ("--profile", "slurm", *IMPATIENT)
     shard = "results/tiny/shards/s0001.trials.parquet"
     process = clone.start(tiny(), *options, "--", shard)
@@ -58,7 +64,7 @@ def test_what_a_job_has_made_unwatched_does_not_survive_a_change_of_the_study(
         wait_for((clone.results() / "logs" / "train" / "s0001.log").exists, PATIENCE)
         process.kill()
         process.communicate()
-    wait_for(lambda: not cluster.queue(), PATIENCE)
+    wait_for(lambda: not cluster.queue(), PATIENCE, pause=PAUSE)
     clone.snakemake(tiny(), *options, "--unlock")
     assert "Nothing to be done" in clone.snakemake(tiny(), *options, "--dry-run", "--", shard)
 

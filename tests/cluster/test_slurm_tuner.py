@@ -81,7 +81,9 @@ def _worker(folder: Path, number: str) -> psutil.Process:
 
 @pytest.fixture(scope="module")
 def search(cluster: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> Search:
-    return Search(Clone(tmp_path_factory.mktemp("clone"), cluster))
+    clone = Clone(tmp_path_factory.mktemp("clone"), cluster, shares_forks=True)
+    clone.prepare(STUDY)
+    return Search(clone)
 
 
 def test_the_search_survives_one_of_its_workers(search: Search) -> None:

@@ -28,7 +28,7 @@ from workspaces import Workspace
 
 from gridfold.cli.main import main
 
-A_DAY = 4
+A_DAY = 2
 DAY = os.environ.get("DAMAGES") or datetime.now(UTC).date().isoformat()
 
 

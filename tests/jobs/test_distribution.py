@@ -117,7 +117,8 @@ def check_equal(ranks: list[Answers], expected: Answers, tolerance: float = 1e-9
 
 
 @needs_mpi
-@pytest.mark.parametrize("ranks", [1, 3, 4])
+# Two have a test of their own, and three meet over Gloo.
+@pytest.mark.parametrize("ranks", [1, 4])
 def test_ranks_under_mpi_equal_one_process(
     tmp_path: Path, ranks: int, one_process: Answers
 ) -> None:

@@ -18,8 +18,10 @@ import pandas as pd
 import pytest
 import slurmcluster
 import yaml
-from workbench import ROOT, wait_for
-from workspaces import tiny
+from workbench import ROOT, fork_addresses, wait_for
+from workspaces import LEAN, Workspace, tiny
+
+from gridfold.jobs.fork_server import TABLES, TRAINING
 
 # What a user would not say: these tests should wait for their jobs no longer than the jobs take.
 IMPATIENT = ("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "20")
@@ -42,6 +44,8 @@ LastingExecutor.sleep = _sleep
 
 # In seconds; other tests run at the same time, on few cores.
 PATIENCE = 900
+# In seconds, between two questions to Slurm, each of which starts a process.
+PAUSE = 0.5
 
 
 @contextlib.contextmanager
@@ -79,11 +83,25 @@ def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 class Clone:
-    """A fresh clone of the project on the shared file system of a cluster."""
+    """A fresh clone of the project on the shared file system of a cluster.
 
-    def __init__(self, folder: Path, cluster: slurmcluster.SlurmCluster) -> None:
+    Parameters
+    ----------
+    folder : Path
+    cluster : SlurmCluster
+    shares_forks : bool
+        Whether jobs take TensorFlow and the libraries of tables from where these tests have them.
+        On a cluster each job imports its own; where the test is of what Slurm and Snakemake do with
+        jobs, this takes most of the time.
+    """
+
+    def __init__(
+        self, folder: Path, cluster: slurmcluster.SlurmCluster, *, shares_forks: bool = False
+    ) -> None:
         self.folder = folder
         self.environment = cluster.environment
+        if shares_forks:
+            self.environment |= fork_addresses(TRAINING, TABLES)
         names = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,
@@ -111,6 +129,14 @@ class Clone:
             text=True,
         )
 
+    def prepare(self, study: dict[str, Any]) -> None:
+        """Make data and splits here, so that no jobs are needed for them."""
+        here = Workspace(self.folder, self.folder / "Snakefile", is_lean=False)
+        results = self.results(study["study"])
+        here.snakemake(study, "--", str(results.relative_to(self.folder) / "splits.npz"))
+        # What this run was asked for is not what the next one is.
+        shutil.rmtree(results / "request")
+
     def spoil_study(self, study: str = "tiny") -> None:
         """Make the study file unreadable once the run that has just been started has its own copy.
 
@@ -129,9 +155,14 @@ class Clone:
         return self.folder / "results" / study
 
     def scores(self, study: str = "tiny") -> pd.DataFrame:
-        shards = sorted((self.results(study) / "shards").glob("*.trials.parquet"))
-        table = pd.concat(map(pd.read_parquet, shards), ignore_index=True)
-        return table.sort_values(["config_id", "split"], ignore_index=True)
+        return scores_below(self.results(study))
+
+
+def scores_below(results: Path) -> pd.DataFrame:
+    """Return the rows of all training jobs of a study."""
+    shards = sorted((results / "shards").glob("*.trials.parquet"))
+    table = pd.concat(map(pd.read_parquet, shards), ignore_index=True)
+    return table.sort_values(["config_id", "split"], ignore_index=True)
 
 
 def submissions(output: str, clone: Clone) -> dict[str, str]:
@@ -185,4 +216,5 @@ def parallel(backend: str, world_size: int) -> dict[str, Any]:
         search={"space": {"mlp.units": [8]}},
         resampling={"method": "holdout"},
         execution={"start_timeout": 300},
+        report=LEAN,
     )

@@ -241,12 +241,13 @@ def _in_fork(function: Callable[[], Any]) -> Any:
 def drawn(points: Sequence[Point], seed: str) -> list[Point]:
     """Return the points in an order in which each beginning is a fair sample.
 
-    Stages take turns, so that the longest doesn't have most of the time.
+    Stages take turns, so that the longest doesn't have most of the time, and with each seed another
+    one is first.
     """
     order = random.Random(seed)
     by_stage = [
         order.sample(mine, len(mine))
-        for stage in STAGES
+        for stage in order.sample([*STAGES], len(STAGES))
         if (mine := [point for point in points if point.stage == stage])
     ]
     found = []

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from clones import Clone
+from clones import Clone, scores_below
 from slurmcluster import SlurmCluster
-from workspaces import tiny
+from workspaces import Workspace, tiny
 
 # Every batch takes a nap as long as a file is there: on the cluster, not in the comparison.
 SLEEPY_MODEL = """
@@ -60,15 +60,25 @@ def sleepy() -> dict[str, Any]:
     )
 
 
-def sleepy_pair(cluster: SlurmCluster, folder: Path) -> tuple[Clone, Clone]:
-    """Return a clone whose batches take naps until :func:`wake`, and one to compare with."""
-    clones = [Clone(folder / name, cluster) for name in ("cluster", "undisturbed")]
-    for clone in clones:
-        (clone.folder / "sleepy.py").write_text(SLEEPY_MODEL)
-    naps = clones[0].folder / "naps"
+def sleepy_clone(
+    cluster: SlurmCluster, folder: Path, study: dict[str, Any], *, shares_forks: bool = False
+) -> Clone:
+    """Return a clone with data and splits whose batches take naps until :func:`wake`."""
+    clone = Clone(folder, cluster, shares_forks=shares_forks)
+    (clone.folder / "sleepy.py").write_text(SLEEPY_MODEL)
+    naps = clone.folder / "naps"
     naps.touch()
-    clones[0].environment |= {"GRIDFOLD_TEST_NAPS": str(naps), "OMPI_MCA_btl": "tcp,self"}
-    return clones[0], clones[1]
+    clone.environment |= {"GRIDFOLD_TEST_NAPS": str(naps), "OMPI_MCA_btl": "tcp,self"}
+    clone.prepare(study)
+    return clone
+
+
+def undisturbed(folder: Path, study: dict[str, Any], *targets: str) -> pd.DataFrame:
+    """Return the scores of the study where nothing sleeps and nothing is interrupted: here."""
+    folder.mkdir()
+    (folder / "sleepy.py").write_text(SLEEPY_MODEL)
+    Workspace(folder, is_lean=False).snakemake(study, "--", *targets)
+    return scores_below(folder / "results" / "tiny")
 
 
 def wake(clone: Clone) -> None:
@@ -76,20 +86,18 @@ def wake(clone: Clone) -> None:
     (clone.folder / "naps").unlink()
 
 
-def assert_resumed_and_equal(clone: Clone, undisturbed: Clone, epochs: int) -> None:
+def assert_resumed_and_equal(clone: Clone, expected: pd.DataFrame, epochs: int) -> None:
     assert (clone.scores()["resumptions"] >= 1).all(), "every trial was interrupted"
-    assert_same_numbers(clone, undisturbed)
+    assert_same_numbers(clone, expected)
     for file in clone.results().glob(f"runs/*/*/result-{epochs:05d}.json"):
         stretches = json.loads(file.read_text())["segments"]
         # Every stretch begins right after the last epoch that was kept: nothing ran twice.
         assert [s["first"] for s in stretches] == [1, *(s["last"] + 1 for s in stretches[:-1])]
 
 
-def assert_same_numbers(clone: Clone, undisturbed: Clone) -> None:
+def assert_same_numbers(clone: Clone, expected: pd.DataFrame) -> None:
     columns = ["config_id", "split", "accuracy", "log_loss", "best_epoch", "epochs_trained"]
-    pd.testing.assert_frame_equal(
-        clone.scores()[columns], undisturbed.scores()[columns], check_exact=True
-    )
+    pd.testing.assert_frame_equal(clone.scores()[columns], expected[columns], check_exact=True)
 
 
 def trained(clone: Clone) -> set[Path]:

@@ -83,16 +83,21 @@ def _forks(libraries: Libraries) -> tuple[SharedServer, str]:
     return server, os.environ.pop(libraries.address)
 
 
-@contextlib.contextmanager
-def shared_forks(*kinds: Libraries) -> Iterator[None]:
-    """Let what is started in the block fork from one process, as jobs of a Snakemake here do.
+def fork_addresses(*kinds: Libraries) -> dict[str, str]:
+    """Return the environment of what forks from one process, as jobs of a Snakemake here do.
 
     Libraries are imported once for all tests that one process runs: those of training, if no
     others are named.
     """
+    return {libraries.address: _forks(libraries)[1] for libraries in kinds or (TRAINING,)}
+
+
+@contextlib.contextmanager
+def shared_forks(*kinds: Libraries) -> Iterator[None]:
+    """Let what is started in the block have :func:`fork_addresses`."""
     with pytest.MonkeyPatch.context() as patch:
-        for libraries in kinds or (TRAINING,):
-            patch.setenv(libraries.address, _forks(libraries)[1])
+        for name, address in fork_addresses(*kinds).items():
+            patch.setenv(name, address)
         yield
 
 
@@ -189,15 +194,16 @@ def processes_of_session(leader: int) -> list[int]:
     return found
 
 
-def wait_for(condition: Any, seconds: float = 300.0) -> None:
+def wait_for(condition: Any, seconds: float = 300.0, *, pause: float = 0.02) -> None:
     """Wait until `condition()` holds.
 
-    The patience is for a machine that other tests keep busy.
+    The patience is for a machine that other tests keep busy, and a longer pause for a question
+    that keeps it busy itself.
     """
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def kill_hard(process: subprocess.Popen[bytes]) -> None:

@@ -21,7 +21,7 @@ from workspaces import Workspace
 from gridfold.plan.plan import Plan
 
 STUDY = yaml.safe_load((ROOT / "config" / "mnist.yaml").read_text())
-SAMPLES = 400
+SAMPLES = 240
 
 
 def write_stand_in(file: Path) -> None:

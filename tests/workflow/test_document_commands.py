@@ -48,7 +48,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file.write_text(yaml.safe_dump(study))
     file = folder / "config" / "scaling.yaml"
     study = yaml.safe_load(file.read_text())
-    study["data"]["subset"] = 2000
+    study["data"]["subset"] = 600
     study["training"]["epochs"] = 2
     study["search"]["space"] = {"training.distribution.world_size": [1, 2], "mlp.units": [8]}
     file.write_text(yaml.safe_dump(study))

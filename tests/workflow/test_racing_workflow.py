@@ -104,7 +104,7 @@ def test_a_race_goes_on_to_neighbours_and_finalists(tmp_path: Path) -> None:
         "refine": {"top": 1, "max_configurations": 3},
         "confirm": {"top": 2, "folds": 3, "samples": "held_back"},
     }
-    workspace.snakemake(racing(search=search))
+    workspace.snakemake(racing(search=search), "results/racing/tables/trials.parquet")
     steps = table(workspace, "search")
     last = steps[steps["stage"] == "race3"]
     refined = json.loads((results(workspace) / "search" / "refine1.json").read_text())

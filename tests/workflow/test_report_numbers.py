@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -76,4 +77,8 @@ def test_every_number_of_the_answer_and_its_tables_is_right(kind: str, tmp_path:
     workspace = Workspace(tmp_path, is_lean=False)
     write_visits(tmp_path)
     workspace.snakemake({"study": kind, "model": MLP, "training": TRAINING} | STUDIES[kind])
-    reportnumbers.check(tmp_path / "results" / kind)
+    results = tmp_path / "results" / kind
+    card = json.loads((results / "final" / "card.json").read_text())
+    assert card["test"]["samples"] > 0
+    assert card["configuration"]["id"] in (results / "report.html").read_text()
+    reportnumbers.check(results)

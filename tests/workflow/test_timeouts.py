@@ -9,13 +9,15 @@ import pandas as pd
 from workspaces import Workspace, tiny
 
 MODEL = """
+import time
+
 import keras
 
 
 class Loop(keras.layers.Layer):
     def call(self, x, training=False):
         while training:
-            pass
+            time.sleep(0.01)
         return x
 
 
@@ -62,6 +64,6 @@ def test_a_tuner_goes_on_after_a_trial_that_does_not_end(tmp_path: Path) -> None
     content = study(30)
     content["search"]["strategy"] = strategy
     workspace = Workspace(tmp_path)
-    workspace.snakemake(content)
+    workspace.snakemake(content, "results/tiny/tables/trials.parquet")
     shard = tmp_path / "results" / "tiny" / "shards" / "explore-001.trials.parquet"
     assert set(pd.read_parquet(shard)["failure"]) == {"", "timeout"}

@@ -149,7 +149,7 @@ def test_adding_a_value_trains_only_the_new_trials(copy_of_finished: Workspace) 
     before = copy_of_finished.trainings()
     grown = tiny(search={"space": {"mlp.units": [8, 12, 16]}})
     assert copy_of_finished.planned_jobs(grown)["train"] == 1
-    copy_of_finished.snakemake(grown)
+    copy_of_finished.snakemake(grown, TABLE)
     after = copy_of_finished.trainings()
     assert {name: after[name] for name in before} == before
     assert len(after) == len(before) + 2
@@ -189,7 +189,7 @@ def test_editing_the_report_section_retrains_nothing(copy_of_finished: Workspace
 
 def test_execution_settings_retrain_nothing(copy_of_finished: Workspace) -> None:
     before = copy_of_finished.trainings()
-    copy_of_finished.snakemake(tiny(execution={"workers": 1, "retries": 0}))
+    copy_of_finished.snakemake(tiny(execution={"workers": 1, "retries": 0}), TABLE)
     assert copy_of_finished.trainings() == before
 
 
@@ -256,34 +256,6 @@ def test_a_part_of_the_study_can_be_asked_for(workspace: Workspace) -> None:
 def test_values_from_the_command_line_count(workspace: Workspace) -> None:
     answer = workspace.snakemake(tiny(), "--dry-run", "--config", "resampling={folds: 5}")
     assert "trials          10," in answer.stderr
-
-
-PROBLEMS: dict[str, dict[str, Any]] = {
-    "regression": {
-        "data": {"source": "diabetes", "scale_targets": "standard"},
-        "resampling": {"method": "kfold", "folds": 3},
-    },
-    "multi_output": {
-        "data": {"source": "linnerud", "scale_targets": "minmax"},
-        "resampling": {"method": "kfold", "folds": 3},
-    },
-    "binary": {
-        "data": {"source": "breast_cancer"},
-        "resampling": {"method": "stratified", "folds": 3},
-    },
-}
-
-
-@pytest.mark.parametrize("problem", PROBLEMS)
-def test_every_kind_of_problem_reaches_its_report(workspace: Workspace, problem: str) -> None:
-    study = tiny(study=problem, problem={"type": problem}, **PROBLEMS[problem])
-    study["training"] = {"epochs": 15, "early_stopping": {"patience": 5}}
-    workspace.snakemake(study)
-    root = workspace.folder / "results" / problem
-    card = json.loads((root / "final" / "card.json").read_text())
-    assert card["test"]["samples"] > 0
-    page = (root / "report.html").read_text()
-    assert card["configuration"]["id"] in page
 
 
 def test_failed_trials_end_the_run_with_their_reason_and_keep_the_rest(
