@@ -2,11 +2,9 @@
 
 from snakemake.utils import min_version
 
-from gridfold.workflow.earlier_jobs import wait_for_jobs
 from gridfold.workflow.earlier_run import drop_outdated
 
 min_version("9.27")
-wait_for_jobs(workflow)
 
 
 # The first page of `snakemake --report`.

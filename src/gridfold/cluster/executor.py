@@ -12,12 +12,14 @@ which runs the rule. Here `srun` is called at once: seconds less for each job.
 
 from __future__ import annotations
 
+import os
 import queue
 import shlex
 import threading
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from snakemake_executor_plugin_slurm import Executor
 from snakemake_executor_plugin_slurm_jobstep import (
@@ -29,6 +31,8 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 from gridfold.advice import NO_CONTROLLER, recognise, refusal
+from gridfold.atomic import write_text
+from gridfold.cluster.job import JOB
 from gridfold.cluster.slurm import is_down
 from gridfold.terminal import say
 
@@ -43,14 +47,39 @@ def use() -> None:
     ExecutorPluginRegistry().get_plugin("slurm").executor = LastingExecutor
 
 
+def note_names_in(file: Path) -> None:
+    """Let the name that jobs of this process have in the queue be noted down before they have it.
+
+    Parameters
+    ----------
+    file : Path
+        Gets a line.
+    """
+    LastingExecutor.notes.append(file)
+
+
 class LastingExecutor(Executor):
     """The plugin's executor, which outlasts a Slurm that does not answer."""
 
     # The thread that asks for the state of jobs starts while the plugin's constructor runs.
     _settled: set[int] = set()  # noqa: RUF012
+    notes: ClassVar[list[Path]] = []
     _silent_since: float | None = None
     _lock = threading.Lock()
     _unsent: queue.SimpleQueue[Any] | None = None
+
+    def __init__(self, workflow: Any, logger: Any) -> None:
+        # A controller may be a job itself. The plugin warns of variables that it would remove.
+        for name in (JOB, "SLURM_JOBID"):
+            os.environ.pop(name, None)
+        super().__init__(workflow, logger)
+
+    def __post_init__(self, test_mode: bool = False) -> None:
+        """Note down the name of all jobs to come: whoever follows must find them."""
+        super().__post_init__(test_mode)
+        for file in self.notes:
+            known = file.read_text(encoding="utf-8") if file.exists() else ""
+            write_text(file, f"{known}{self.run_uuid}\n")
 
     async def check_active_jobs(
         self, active_jobs: list[SubmittedJobInfo]
