@@ -133,7 +133,7 @@ def longest_minutes(partition: str | None) -> int | None:
     answer = ask("sinfo", "--noheader", "--format=%P|%l")
     limits = dict(line.strip().split("|") for line in answer.text.splitlines() if "|" in line)
     if partition is None:
-        return next((_minutes(limits[name]) for name in limits if name.endswith("*")), None)
+        return next((minutes_of(limits[name]) for name in limits if name.endswith("*")), None)
     limits = {name.removesuffix("*"): limit for name, limit in limits.items()}
     # One job may name several.
     names = partition.split(",")
@@ -141,11 +141,11 @@ def longest_minutes(partition: str | None) -> int | None:
         raise GridfoldError(
             f"partition {unknown[0]} is none of this cluster; allowed: {', '.join(limits)}"
         )
-    known = [m for m in (_minutes(limits[name]) for name in names) if m is not None]
+    known = [m for m in (minutes_of(limits[name]) for name in names) if m is not None]
     return min(known, default=None)
 
 
-def _minutes(text: str) -> int | None:
+def minutes_of(text: str) -> int | None:
     """Return a time as Slurm writes it: ``[days-]hours:minutes:seconds``, ``minutes:seconds``."""
     if _UNLIMITED.fullmatch(text):
         return None

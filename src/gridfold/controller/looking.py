@@ -182,6 +182,7 @@ def attach(paths: StudyPaths) -> None:
         found = Controller.of(paths)
         how = f"; it is run in a terminal: {found.sentence}" if found.is_known else ""
         raise GridfoldError(f"{paths.root}: no controller was submitted{how}")
+    print(f"controller: {Controller.of(paths).sentence}", file=sys.stderr, flush=True)
     position = max(0, files.output.stat().st_size - _SHOWN_BYTES)
     looked = 0.0
     is_alive = True

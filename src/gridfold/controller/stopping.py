@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 
 from gridfold.cluster import controller_job
-from gridfold.cluster.slurm import jobs_named
+from gridfold.cluster.slurm import can_list_jobs, jobs_named
 from gridfold.controller.looking import Controller, job_numbers, read_submission, run_names
 from gridfold.errors import GridfoldError
 from gridfold.paths import StudyPaths
 from gridfold.store.submission import STOPPED, Outcome
+from gridfold.wording import counted
 
 # From one look whether it has ended to the next, and how long it may take.
 _LOOK_SECONDS = 1.0
@@ -46,6 +47,7 @@ def stop(paths: StudyPaths, tell: Callable[[str], None]) -> None:
     elif found.holder is not None and found.holder.is_live:
         _interrupt(found)
         _wait(lambda: not paths.controller.lock.exists(), str(found.holder))
+        _cancel_jobs(paths, tell)
     else:
         left = _cancel_jobs(paths, tell)
         if not left:
@@ -68,12 +70,12 @@ def _stop_job(paths: StudyPaths, tell: Callable[[str], None]) -> None:
 def _cancel_jobs(paths: StudyPaths, tell: Callable[[str], None]) -> bool:
     """Cancel the jobs of a study that are in Slurm's queue; say whether there were some."""
     names = run_names(paths.controller)
-    jobs = jobs_named(names) if names else {}
+    jobs = jobs_named(names) if names and can_list_jobs() else {}
     if jobs is None:
         raise GridfoldError("Slurm does not answer; whether jobs of the study run is not known")
     if not jobs:
         return False
-    tell(f"cancelling {len(jobs)} jobs: {', '.join(sorted(jobs))}")
+    tell(f"cancelling {counted(len(jobs), 'job')}: {', '.join(sorted(jobs))}")
     controller_job.cancel(jobs)
     _wait(lambda: jobs_named(names) == {}, "the jobs")
     return True

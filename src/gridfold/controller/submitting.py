@@ -27,6 +27,7 @@ from gridfold.store.submission import Submission
 # As long as a controller asks for where a partition allows it, in minutes. It goes on beyond.
 _USUAL_MINUTES = 2 * 24 * 60
 _SLURM = "slurm"
+_BEFORE_ERRORS = "Building DAG of jobs...\n"
 # From one look whether it has begun to the next.
 _LOOK_SECONDS = 0.05
 # Starts the supervisor again that was killed, and hands on to it what Slurm tells the job.
@@ -97,7 +98,6 @@ def submit(plan: Plan, wishes: Wishes) -> str:
     profile = wishes.profile or (_SLURM if has_slurm and not wishes.is_local else None)
     words = _words(plan, wishes, profile)
     options = _options(words)
-    _dry_run(words)
     is_slurm = options.executor == _SLURM and not wishes.is_local
     if is_slurm and not has_slurm:
         raise GridfoldError(
@@ -106,6 +106,7 @@ def submit(plan: Plan, wishes: Wishes) -> str:
         )
     if not is_slurm:
         _refuse_for_slurm_only(wishes)
+    _dry_run(words)
     return _to_slurm(plan, wishes, words, options) if is_slurm else _here(plan, wishes, words)
 
 
@@ -173,7 +174,8 @@ def _dry_run(words: Sequence[str]) -> None:
         stdin=subprocess.DEVNULL,
     )
     if answer.returncode:
-        said = "\n".join([*answer.stdout.splitlines(), *answer.stderr.splitlines()])
+        # Before it says what is wrong, Snakemake describes itself.
+        said = f"{answer.stdout}{answer.stderr}".rpartition(_BEFORE_ERRORS)[2].strip()
         raise GridfoldError(f"Snakemake can't plan the run; nothing was run.\n{said}")
 
 

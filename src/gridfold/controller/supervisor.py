@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from gridfold.atomic import write_text
@@ -75,6 +76,11 @@ class Supervisor:
         if self._files.outcome.exists():
             # Of the one before, whose successor this is.
             return 0
+        if self._job:
+            self._submission = replace(self._submission, job=self._job)
+            self._submission.write(self._files.submission)
+        if self._files.stop.exists():
+            return self._end(STOPPED, 130)
         lock = RunLock(self._files.supervisor)
         # Of several jobs of one number, and of a successor, Slurm runs one at a time.
         if not self._job and not lock.acquire():

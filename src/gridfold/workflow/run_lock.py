@@ -21,9 +21,12 @@ from gridfold.paths import StudyPaths
 from gridfold.store.locks import RunHolder, RunLock
 from gridfold.store.running import RunBusy
 from gridfold.terminal import say
+from gridfold.wording import counted
 
 # Between questions to Slurm, which other users ask too.
 _QUESTION_SECONDS = 10.0
+# From one look at a lock that names nobody to the next: it is being made, or was cut short.
+_CUT_SHORT_SECONDS = 1.0
 # Where Snakemake notes down which files a run reads and makes.
 _SNAKEMAKE_LOCKS = Path(".snakemake/locks")
 
@@ -44,13 +47,12 @@ def hold(paths: StudyPaths) -> None:
     lock = RunLock(paths.controller.lock)
     while not lock.acquire():
         holder = lock.holder()
-        if holder is None:
-            continue
-        if holder.process.job != job_number() or not holder.process.job:
-            raise RunBusy(paths, holder)
-        # This very job, before Slurm has put it on another node.
-        say(f"waiting until nothing is heard of {holder} any more")
-        time.sleep(_QUESTION_SECONDS)
+        if holder is not None:
+            if holder.process.job != job_number() or not holder.process.job:
+                raise RunBusy(paths, holder)
+            # This very job, before Slurm has put it on another node.
+            say(f"waiting until nothing is heard of {holder} any more")
+        time.sleep(_QUESTION_SECONDS if holder else _CUT_SHORT_SECONDS)
     atexit.register(lock.release)
     if lock.gone is not None:
         _take_over(paths, lock.gone)
@@ -115,9 +117,9 @@ def wait_for_jobs(workflow: Any, paths: StudyPaths) -> bool:
         elif jobs and not told.issuperset(jobs):
             told.update(jobs)
             say(
-                f"waiting for {len(jobs)} jobs that an earlier Snakemake has submitted "
-                f"for this study and that are not over: {', '.join(sorted(jobs))}. "
-                "To do without them: Ctrl-C, then scancel with these numbers."
+                f"waiting for {counted(len(jobs), 'job')} that an earlier Snakemake has submitted "
+                f"for this study: {', '.join(sorted(jobs))}. To do without: "
+                f"gridfold stop {paths.root}, then start again."
             )
         try:
             time.sleep(_QUESTION_SECONDS)
