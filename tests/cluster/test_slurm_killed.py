@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clones import IMPATIENT, PATIENCE, Clone, ended, last_job
+from clones import IMPATIENT, PATIENCE, Clone, ended, last_job, submitted
 from sleepy import assert_same_numbers, running_jobs, sleepy, sleepy_pair, trained
 from slurmcluster import SlurmCluster
 from workbench import wait_for
 from workspaces import tiny
-
-
-def submitted(cluster: SlurmCluster, since: int, rule: str) -> list[str]:
-    """Return the comment of every job of a rule after job number `since`."""
-    return sorted(
-        row["Comment"]
-        for row in cluster.jobs("JobIDRaw", "Comment")
-        if int(row["JobIDRaw"]) > since and row["Comment"].startswith(f"rule_{rule}_")
-    )
 
 
 def test_jobs_of_a_killed_snakemake_are_waited_for_and_not_submitted_twice(

@@ -11,10 +11,9 @@ import sys
 from pathlib import Path
 
 import yaml
-from clones import IMPATIENT, PATIENCE, Clone, last_job
+from clones import IMPATIENT, PATIENCE, Clone, last_job, submitted
 from sleepy import assert_same_numbers, running_jobs, sleepy, sleepy_pair, trained, wake
 from slurmcluster import SlurmCluster
-from test_slurm_killed import submitted
 from workbench import wait_for
 
 

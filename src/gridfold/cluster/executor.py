@@ -32,7 +32,7 @@ from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 from gridfold.advice import NO_CONTROLLER, recognise, refusal
 from gridfold.atomic import write_text
-from gridfold.cluster.job import JOB
+from gridfold.cluster.job import job_number
 from gridfold.cluster.slurm import is_down
 from gridfold.terminal import say
 
@@ -69,9 +69,11 @@ class LastingExecutor(Executor):
     _unsent: queue.SimpleQueue[Any] | None = None
 
     def __init__(self, workflow: Any, logger: Any) -> None:
-        # A controller may be a job itself. The plugin warns of variables that it would remove.
-        for name in (JOB, "SLURM_JOBID"):
-            os.environ.pop(name, None)
+        # A controller may be a job itself: what describes that job would be asked for by others.
+        # The plugin removes it with a warning that this is not recommended.
+        if job_number():
+            for name in [n for n in os.environ if n.startswith("SLURM_") and n != "SLURM_CONF"]:
+                del os.environ[name]
         super().__init__(workflow, logger)
 
     def __post_init__(self, test_mode: bool = False) -> None:

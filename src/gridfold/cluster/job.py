@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 CPUS_PER_TASK = "SLURM_CPUS_PER_TASK"
 TASK, TASK_ON_NODE = "SLURM_PROCID", "SLURM_LOCALID"
-JOB = "SLURM_JOB_ID"
+_JOB = "SLURM_JOB_ID"
 _NODES = ("SLURM_JOB_NODELIST", "SLURM_NODELIST")
 
 
@@ -56,7 +56,7 @@ class SlurmJob:
 
 def job_number(environment: Mapping[str, str] = os.environ) -> str:
     """Return the number of the Slurm job that this process runs in; empty outside of jobs."""
-    return environment.get(JOB, "")
+    return environment.get(_JOB, "")
 
 
 def cpus_per_task(environment: Mapping[str, str] = os.environ) -> int | None:

@@ -23,7 +23,6 @@ from gridfold.atomic import write_text
 from gridfold.cluster import controller_job
 from gridfold.cluster.commands import SlurmSilent
 from gridfold.cluster.job import job_number
-from gridfold.cluster.step import environment_of_step
 from gridfold.errors import GridfoldError
 from gridfold.paths import StudyPaths
 from gridfold.store.locks import RunLock
@@ -119,7 +118,6 @@ class Supervisor:
         self._snakemake = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            env=environment_of_step(os.environ),
             start_new_session=True,
         )
         while not self._files.stop.exists():
@@ -230,14 +228,22 @@ def _signals() -> Iterator[None]:
     """Raise `_Told` in the block for the first signal that tells to end; pass over later ones."""
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
+    def pass_over(*_: object) -> None:
+        # Not SIG_IGN, which programs that are started would inherit.
+        pass
+
     def tell(number: int, _: object) -> None:
         for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
+            signal.signal(each, pass_over)
         raise _Told(number)
 
     for each in numbers:
         signal.signal(each, tell)
-    yield
+    try:
+        yield
+    finally:
+        for each in numbers:
+            signal.signal(each, pass_over)
 
 
 if __name__ == "__main__":
