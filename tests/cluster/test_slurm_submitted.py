@@ -15,6 +15,7 @@ from clones import IMPATIENT, PATIENCE, Clone, last_job, submitted
 from sleepy import assert_same_numbers, running_jobs, sleepy, sleepy_pair, trained, wake
 from slurmcluster import SlurmCluster
 from workbench import wait_for
+from workspaces import tiny
 
 
 def gridfold(clone: Clone, *words: str) -> subprocess.CompletedProcess[str]:
@@ -84,8 +85,7 @@ def test_a_controller_asks_for_no_more_time_than_its_partition_gives(
     cluster: SlurmCluster, tmp_path: Path
 ) -> None:
     clone = Clone(tmp_path / "clone", cluster)
-    (clone.folder / "study.yaml").write_text(yaml.safe_dump(sleepy(), sort_keys=False))
-    (clone.folder / "sleepy.py").write_text("def build_model(hp):\n    return None\n")
+    (clone.folder / "study.yaml").write_text(yaml.safe_dump(tiny(), sort_keys=False))
     said = gridfold(clone, "submit", "study.yaml", "--time", "99999")
     assert said.returncode == 1
     assert said.stderr.startswith("--time 99999: longer than the partition allows;")

@@ -106,7 +106,6 @@ def submit(plan: Plan, wishes: Wishes) -> str:
         )
     if not is_slurm:
         _refuse_for_slurm_only(wishes)
-    _dry_run(words)
     return _to_slurm(plan, wishes, words, options) if is_slurm else _here(plan, wishes, words)
 
 
@@ -199,6 +198,7 @@ def _to_slurm(plan: Plan, wishes: Wishes, words: list[str], options: Any) -> str
         wishes.mail,
         [*wishes.sbatch, f"--chdir={Path.cwd()}"],
     ).options()
+    _dry_run(words)
     _begin(files)
     command = shlex.join([*_supervisor(), str(plan.paths.root)])
     script = _SCRIPT.format(folder=shlex.quote(str(Path.cwd())), command=command)
@@ -215,6 +215,7 @@ def _to_slurm(plan: Plan, wishes: Wishes, words: list[str], options: Any) -> str
 
 def _here(plan: Plan, wishes: Wishes, words: list[str]) -> str:
     files = plan.paths.controller
+    _dry_run(words)
     _begin(files)
     _submission(plan, words, wishes, []).write(files.submission)
     with files.output.open("ab") as output:
