@@ -2,12 +2,10 @@
 
 from snakemake.utils import min_version
 
-from gridfold.workflow.earlier_jobs import wait_for_jobs
 from gridfold.workflow.earlier_run import drop_outdated
 from gridfold.workflow.growth import grow_by_cause
 
 min_version("9.27")
-wait_for_jobs(workflow)
 
 
 # The first page of `snakemake --report`.

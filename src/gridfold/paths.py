@@ -77,6 +77,66 @@ class FinalModelPaths:
 
 
 @dataclass(frozen=True)
+class ControllerPaths:
+    """The files by which a run of a study is found, looked at and ended from anywhere.
+
+    None of them is declared to Snakemake.
+
+    Attributes
+    ----------
+    folder : Path
+        ``results/<study>/controller``.
+    """
+
+    folder: Path
+
+    @property
+    def lock(self) -> Path:
+        """Who runs the study now (:class:`gridfold.store.locks.RunLock`)."""
+        return self.folder / "run.lock"
+
+    @property
+    def supervisor(self) -> Path:
+        """Who keeps it alive without Slurm (:class:`gridfold.store.locks.RunLock`)."""
+        return self.folder / "supervisor.lock"
+
+    @property
+    def slurm_runs(self) -> Path:
+        """Names that the jobs of this study have in Slurm's queue, a line for each Snakemake."""
+        return self.folder / "slurm-runs"
+
+    @property
+    def submission(self) -> Path:
+        """What was submitted (:class:`gridfold.store.submission.Submission`)."""
+        return self.folder / "submission.json"
+
+    @property
+    def successor(self) -> Path:
+        """Number of the Slurm job that goes on where requeueing is forbidden."""
+        return self.folder / "successor"
+
+    @property
+    def outcome(self) -> Path:
+        """How it has ended (:class:`gridfold.store.submission.Outcome`)."""
+        return self.folder / "outcome.json"
+
+    @property
+    def stop(self) -> Path:
+        """Is there once somebody has asked it to stop."""
+        return self.folder / "stop"
+
+    @property
+    def script(self) -> Path:
+        """What Slurm runs."""
+        return self.folder / "controller.sh"
+
+    @property
+    def output(self) -> Path:
+        """All that it has said."""
+        return self.folder / "output.log"
+
+
+@dataclass(frozen=True)
 class StudyPaths:
     """The files of one study.
 
@@ -150,6 +210,11 @@ class StudyPaths:
     def last_run(self) -> Path:
         """What the last run was asked for (:class:`gridfold.store.last_run.LastRun`)."""
         return self.root / "run.json"
+
+    @property
+    def controller(self) -> ControllerPaths:
+        """Who runs the study, and what `gridfold submit` knows of it."""
+        return ControllerPaths(self.root / "controller")
 
     def snapshot(self, name: str) -> Path:
         """Folder of what a run was asked for (:mod:`gridfold.plan.snapshot`)."""

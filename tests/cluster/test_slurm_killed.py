@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clones import IMPATIENT, PATIENCE, PAUSE, Clone, ended, last_job
+from clones import IMPATIENT, PATIENCE, PAUSE, Clone, ended, last_job, submitted
 from sleepy import (
     assert_same_numbers,
     running_jobs,
@@ -16,15 +16,6 @@ from sleepy import (
 from slurmcluster import SlurmCluster
 from workbench import wait_for
 from workspaces import tiny
-
-
-def submitted(cluster: SlurmCluster, since: int, rule: str) -> list[str]:
-    """Return the comment of every job of a rule after job number `since`."""
-    return sorted(
-        row["Comment"]
-        for row in cluster.jobs("JobIDRaw", "Comment")
-        if int(row["JobIDRaw"]) > since and row["Comment"].startswith(f"rule_{rule}_")
-    )
 
 
 def test_jobs_of_a_killed_snakemake_are_waited_for_and_not_submitted_twice(
@@ -44,8 +35,8 @@ def test_jobs_of_a_killed_snakemake_are_waited_for_and_not_submitted_twice(
         process.communicate()
     left = running_jobs(cluster)
     assert len(left) == 2
-    clone.snakemake(study, *options, "--unlock")
     output = clone.snakemake(study, *options, "--", *targets)
+    assert "[gridfold] an earlier run of this study was cut off (process " in output
     assert "waiting for 2 jobs that an earlier Snakemake has submitted" in output
     assert all(number in output for number in left.values())
     assert submitted(cluster, since, "train") == [f"rule_train_wildcards_{s}" for s in shards]
@@ -65,7 +56,6 @@ def test_what_a_job_has_made_unwatched_does_not_survive_a_change_of_the_study(
         process.kill()
         process.communicate()
     wait_for(lambda: not cluster.queue(), PATIENCE, pause=PAUSE)
-    clone.snakemake(tiny(), *options, "--unlock")
     assert "Nothing to be done" in clone.snakemake(tiny(), *options, "--dry-run", "--", shard)
 
     longer = tiny(training={"epochs": 5, "learning_rate": 0.01})

@@ -195,6 +195,15 @@ def last_job(cluster: slurmcluster.SlurmCluster) -> int:
     return max((int(row["JobIDRaw"]) for row in cluster.jobs("JobIDRaw")), default=0)
 
 
+def submitted(cluster: slurmcluster.SlurmCluster, since: int, rule: str) -> list[str]:
+    """Return the comment of every job of a rule after job number `since`."""
+    return sorted(
+        row["Comment"]
+        for row in cluster.jobs("JobIDRaw", "Comment")
+        if int(row["JobIDRaw"]) > since and row["Comment"].startswith(f"rule_{rule}_")
+    )
+
+
 def check_golden(name: str, lines: dict[str, str]) -> None:
     """Compare the submissions of one run with the recorded ones, or record them."""
     sections = dict(re.findall(r"^# (.*)\n((?:sbatch .*\n)*)", GOLDEN.read_text(), re.M))

@@ -51,7 +51,7 @@ def validate(plan: Plan) -> None:
     from gridfold.plan.tuner_schedule import tuner_of
     from gridfold.study.checks import problem
 
-    data = _data_of(plan)
+    data = data_of(plan)
     more = f", and {len(plan.stages) - 1} more stages" * (len(plan.stages) > 1)
     size = (
         f"{len(plan.configurations)} configurations x {len(plan.splits)} splits = "
@@ -68,7 +68,7 @@ def validate(plan: Plan) -> None:
         print(f"  note            {note}")
 
 
-def _data_of(plan: Plan) -> DataDescription | None:
+def data_of(plan: Plan) -> DataDescription | None:
     """Return what the study's table or its images are; None for other sources."""
     from gridfold.data.preview import preview
     from gridfold.errors import DataError
@@ -102,7 +102,7 @@ def plan(plan: Plan, cores: int | None, listed: bool, as_json: bool) -> None:
     if as_json:
         print_json(plan_facts(plan))
         return
-    print(description(plan, cores or os.cpu_count(), _data_of(plan)))
+    print(description(plan, cores or os.cpu_count(), data_of(plan)))
     if notice := change_notice(changes(plan)):
         print(f"  {notice}")
     for duplicate in plan.expansion.duplicates:

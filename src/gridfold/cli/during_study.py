@@ -25,16 +25,18 @@ _config_id = click.argument("config_id", help="Id of the configuration, or the b
 def status(plan: Plan, watch: bool, as_json: bool) -> None:
     """Show how far a study is, or its answer when it is finished.
 
-    A search in stages gets a line for each stage: what is done, what it waits for.
+    A search in stages gets a line for each stage: what is done, what it waits for. While Snakemake
+    runs the study, it is told where it does, and which jobs are in the queue.
     """
+    from gridfold.controller.looking import Controller
     from gridfold.plan.facts import status_facts
     from gridfold.plan.status import state
 
     while True:
         if as_json:
-            print_json(status_facts(plan))
+            print_json({**status_facts(plan), "controller": Controller.of(plan.paths).facts()})
         else:
-            print(state(plan))
+            print("\n".join([*Controller.of(plan.paths).lines(), state(plan)]))
         sys.stdout.flush()
         if not watch:
             return

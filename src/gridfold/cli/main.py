@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import click
 
-from gridfold.cli import after_study, auditing, before_study, during_study, project
+from gridfold.cli import after_study, auditing, before_study, during_study, project, unattended
 from gridfold.cli.verbs import Verbs
 from gridfold.errors import GridfoldError
 
@@ -36,6 +36,7 @@ _gridfold = click.version_option(package_name="gridfold", message="%(prog)s %(ve
                 before_study.plan,
                 auditing.audit,
             ],
+            "Run a study unattended": [unattended.submit, unattended.attach, unattended.stop],
             "Look at a study": [during_study.status, during_study.show, during_study.profile],
             "Use a finished study": [
                 after_study.predict,

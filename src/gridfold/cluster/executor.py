@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import os
 import queue
 import re
 import shlex
@@ -21,7 +22,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import snakemake_executor_plugin_slurm as plugin
 from snakemake_executor_plugin_slurm import Executor
@@ -38,9 +39,11 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 from gridfold.advice import NO_CONTROLLER, question, recognise, refusal
+from gridfold.atomic import write_text
 from gridfold.cluster import attempts
 from gridfold.cluster.commands import SlurmSilent, ask
-from gridfold.cluster.slurm import is_down
+from gridfold.cluster.job import job_number
+from gridfold.cluster.slurm import RUN_CHARACTERS, is_down
 from gridfold.terminal import say
 
 # How the plugin asks for the Snakemake in between.
@@ -68,11 +71,23 @@ def _of_user(question: Callable[[str], str], who: str) -> Callable[[str], str]:
     return ask_for_user
 
 
+def note_names_in(file: Path) -> None:
+    """Let the name that jobs of this process have in the queue be noted down before they have it.
+
+    Parameters
+    ----------
+    file : Path
+        Gets a line.
+    """
+    LastingExecutor.notes.append(file)
+
+
 class LastingExecutor(Executor):
     """The plugin's executor, which outlasts a Slurm that does not answer."""
 
     # The thread that asks for the state of jobs starts while the plugin's constructor runs.
     _settled: set[int] = set()  # noqa: RUF012
+    notes: ClassVar[list[Path]] = []
     _silent_since: float | None = None
     _lock = threading.Lock()
     _unsent: queue.SimpleQueue[Any] | None = None
@@ -81,13 +96,31 @@ class LastingExecutor(Executor):
 
     @property
     def run_uuid(self) -> str:
-        """Slurm's name of the job that is being submitted, what it trains; else that of the run."""
-        name: str = getattr(self._named, "job", "") or self._run_uuid
-        return name
+        """Slurm's name of the job that is being submitted: what it trains, and which run it is of.
+
+        While none is submitted, the name of the run.
+        """
+        job: str = getattr(self._named, "job", "")
+        return f"{job} {self._run_uuid[:RUN_CHARACTERS]}" if job else self._run_uuid
 
     @run_uuid.setter
     def run_uuid(self, name: str) -> None:
         self._run_uuid = name
+
+    def __init__(self, workflow: Any, logger: Any) -> None:
+        # A controller may be a job itself: what describes that job would be asked for by others.
+        # The plugin removes it with a warning that this is not recommended.
+        if job_number():
+            for name in [n for n in os.environ if n.startswith("SLURM_") and n != "SLURM_CONF"]:
+                del os.environ[name]
+        super().__init__(workflow, logger)
+
+    def __post_init__(self, test_mode: bool = False) -> None:
+        """Note down the name of all jobs to come: whoever follows must find them."""
+        super().__post_init__(test_mode)
+        for file in self.notes:
+            known = file.read_text(encoding="utf-8") if file.exists() else ""
+            write_text(file, f"{known}{self.run_uuid}\n")
 
     async def check_active_jobs(
         self, active_jobs: list[SubmittedJobInfo]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from gridfold.cluster.commands import SlurmSilent, ask
 from gridfold.cluster.job import job_number, knows_nodes, node_variables
@@ -121,18 +120,30 @@ def has_processes(job: str) -> bool | None:
     return bool(_LIVE_STATES & set(answer.text.split()))
 
 
-def snakemake_jobs(folder: Path) -> set[str] | None:
-    """Return the ids of this user's jobs that Snakemake has submitted from a folder.
+# Characters of the name of a run that the names of its jobs end with.
+RUN_CHARACTERS = 8
+
+
+def jobs_of_runs(runs: Collection[str]) -> dict[str, str] | None:
+    """Return the state of each of this user's jobs that one of these runs has submitted, by number.
 
     None where Slurm does not answer.
+
+    Parameters
+    ----------
+    runs : collection of str
+        The names that the executor has noted down; a job's name ends with the first characters.
     """
     try:
-        answer = ask("squeue", "--me", "--noheader", "--format=%i|%Z|%k")
+        answer = ask("squeue", "--me", "--noheader", "--format=%i|%T|%j")
     except SlurmSilent:
         return None
+    if not answer.is_good:
+        return None
+    ends = {run[:RUN_CHARACTERS] for run in runs}
     jobs = (line.strip().split("|", 2) for line in answer.text.splitlines())
     return {
-        job[0]
+        job[0]: job[1]
         for job in jobs
-        if len(job) == 3 and Path(job[1]) == folder and job[2].startswith("rule_")
+        if len(job) == 3 and job[2].rpartition(" ")[2][:RUN_CHARACTERS] in ends
     }

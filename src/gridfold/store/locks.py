@@ -111,6 +111,9 @@ class _Lock:
     file : Path
     """
 
+    # How loud it is said that a lock is taken over.
+    _taken_over = logging.WARNING
+
     def __init__(self, file: Path) -> None:
         self._file = file
         self._mine: Holder | None = None
@@ -142,7 +145,7 @@ class _Lock:
                 if not from_gone or self.live_holder() is not None or not self._remove_stale():
                     return False
         except OSError as error:
-            raise NotWritten(self._file, error) from None
+            raise NotWritten(self._file, error) from error
         self._mine = me
         return True
 
@@ -244,7 +247,8 @@ class _Lock:
             holder = _read(self._file)
             if self._is_live(holder):
                 return False
-            log.warning("%s: its holder is gone (%s); taken over", self._file, holder or "unknown")
+            said = "%s: its holder is gone (%s); taken over"
+            log.log(self._taken_over, said, self._file, holder or "unknown")
             self._file.unlink(missing_ok=True)
         except FileNotFoundError:
             pass
@@ -338,6 +342,89 @@ class Heartbeat:
             with self._guard:
                 for lock in self._locks.values():
                     lock.beat()
+
+
+@dataclass(frozen=True)
+class RunHolder:
+    """The Snakemake that a run lock names.
+
+    Attributes
+    ----------
+    process : Holder
+    is_live : bool
+        Whether it runs, or is not known to be gone.
+    is_here : bool
+        Whether it is a process of this machine, so that nothing is guessed.
+    silence : float
+        For how many seconds it has given no sign of life.
+    """
+
+    process: Holder
+    is_live: bool
+    is_here: bool
+    silence: float
+
+    def __str__(self) -> str:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.process.started))
+        return f"{self.process}, since {since}"
+
+
+class RunLock(_Lock):
+    """The lock of a run: held by the Snakemake that runs a study, from its start to its end.
+
+    Attributes
+    ----------
+    gone : RunHolder or None
+        Who had it before and was gone when it was acquired.
+    """
+
+    # Whoever holds it says so in words of its own.
+    _taken_over = logging.DEBUG
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file)
+        self.gone: RunHolder | None = None
+        self._over = threading.Event()
+
+    def acquire(self) -> bool:
+        """Take the lock as any other, and keep it fresh from a thread."""
+        self.gone = self.holder()
+        if not super().acquire():
+            return False
+        threading.Thread(target=self._keep_fresh, name="gridfold-run-lock", daemon=True).start()
+        return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._over.set()
+        super().release()
+
+    def holder(self) -> RunHolder | None:
+        """Return who holds the lock; None where nobody does, or a crash has cut it short."""
+        process = _read(self._file)
+        if process is None:
+            return None
+        try:
+            try:
+                silence = self._silence()
+            except NotWritten:
+                # Of somebody else's results. This machine's clock will do.
+                silence = time.time() - self._file.stat().st_mtime
+            is_live = not _is_gone(process, lambda: silence)
+        except FileNotFoundError:
+            return None
+        return RunHolder(process, is_live, process.machine == _machine(), silence)
+
+    def declare_gone(self, pid: int) -> None:
+        """Let other machines know, too, that a process of this one has ended."""
+        holder = _read(self._file)
+        if holder is not None and (holder.machine, holder.pid) == (_machine(), pid):
+            with contextlib.suppress(OSError):
+                os.utime(self._file, (0, 0))
+
+    def _keep_fresh(self) -> None:
+        while not self._over.wait(HEARTBEAT_SECONDS):
+            self.beat()
 
 
 @contextlib.contextmanager

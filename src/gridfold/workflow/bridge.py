@@ -6,7 +6,7 @@ import contextlib
 import json
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from gridfold.advice import advice_in_log
 from gridfold.cluster.placement import Site
-from gridfold.errors import GridfoldError, Problem, StudyError
+from gridfold.errors import GridfoldError, NotWritten, Problem, StudyError
 from gridfold.jobs.fork_server import SharedServer
 from gridfold.paths import DEFAULT_RESULTS, DEFAULT_STUDY
 from gridfold.plan import snapshot
@@ -38,7 +38,7 @@ from gridfold.terminal import say
 from gridfold.typed_json import DamagedRecord
 from gridfold.usercode import sources
 from gridfold.wording import listed
-from gridfold.workflow import earlier_run, rules
+from gridfold.workflow import earlier_run, rules, run_lock
 from gridfold.workflow.site_names import refuse_evaluated_names
 from gridfold.workflow_files import workflow_files
 
@@ -86,6 +86,11 @@ def load_plan(workflow: Any, config: Mapping[str, Any]) -> Plan:
             return snapshot.plan_of(files, overrides, results)
         plan = Plan.load(files, overrides, results)
         if earlier_run.runs_jobs(workflow) and not workflow.output_settings.dryrun:
+            _hold_run(plan)
+            if run_lock.wait_for_jobs(workflow, plan.paths):
+                # With what they have made meanwhile.
+                plan = Plan.load(files, overrides, results)
+            run_lock.note_jobs(workflow, plan.paths)
             plan = _as_jobs_see_it(plan, settings)
     except GridfoldError as error:
         sys.exit(str(error))
@@ -96,14 +101,20 @@ def load_plan(workflow: Any, config: Mapping[str, Any]) -> Plan:
     return plan
 
 
-def _as_jobs_see_it(plan: Plan, settings: Any) -> Plan:
-    """Take a snapshot of what is about to run, and tell the jobs where it is.
+def _hold_run(plan: Plan) -> None:
+    """Hold the lock of the study until this process ends."""
+    with _writing_results(plan):
+        try:
+            run_lock.hold(plan.paths)
+        except NotWritten as error:
+            raise (error.__cause__ or error) from None
 
-    Those on this machine learn it from their environment. On a cluster each is a Snakemake that is
-    given the values and study files of this one; a site may keep the environment from it.
-    """
+
+@contextlib.contextmanager
+def _writing_results(plan: Plan) -> Iterator[None]:
+    """Tell why nothing was run where the folder of results can't be written."""
     try:
-        plan, folder = snapshot.take(plan)
+        yield
     except PermissionError as error:
         raise GridfoldError(
             f"{error.filename}: {error.strerror}; nothing was run. Results that several people "
@@ -113,6 +124,16 @@ def _as_jobs_see_it(plan: Plan, settings: Any) -> Plan:
     except OSError as error:
         where = error.filename or plan.paths.root
         raise GridfoldError(f"{where}: {error.strerror}; nothing was run") from None
+
+
+def _as_jobs_see_it(plan: Plan, settings: Any) -> Plan:
+    """Take a snapshot of what is about to run, and tell the jobs where it is.
+
+    Those on this machine learn it from their environment. On a cluster each is a Snakemake that is
+    given the values and study files of this one; a site may keep the environment from it.
+    """
+    with _writing_results(plan):
+        plan, folder = snapshot.take(plan)
     _TAKEN.append(folder)
     sources.use(_TAKEN)
     others = [w for w in settings.config_args or [] if not w.startswith(f"{_SNAPSHOTS}=")]

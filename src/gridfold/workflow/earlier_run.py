@@ -76,7 +76,14 @@ def runs_jobs(workflow: Any) -> bool:
     workflow : snakemake.workflow.Workflow
     """
     asked = {word.partition("=")[0] for word in sys.argv[1:]}
-    return bool(workflow.is_main_process) and not asked & _ONLY_LOOKING
+    return bool(workflow.is_main_process) and not any(map(_only_looks, asked))
+
+
+def _only_looks(word: str) -> bool:
+    """Tell whether a word of the command line is, or abbreviates, an option that runs no job."""
+    if word in _ONLY_LOOKING:
+        return True
+    return len(word) > 3 and any(o.startswith(word) for o in _ONLY_LOOKING if o.startswith("--"))
 
 
 def drop_outdated(workflow: Any, logs: Path, cut_short: Sequence[Path] = ()) -> bool:

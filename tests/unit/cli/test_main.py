@@ -129,6 +129,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 VERBS = sorted(
     [
+        "attach",
         "audit",
         "compare",
         "doctor",
@@ -144,6 +145,8 @@ VERBS = sorted(
         "show",
         "starts",
         "status",
+        "stop",
+        "submit",
         "tensorboard",
         "validate",
     ]

@@ -9,7 +9,7 @@ from environments import programs
 
 from gridfold.cluster import commands
 from gridfold.cluster.commands import SlurmSilent, ask
-from gridfold.cluster.slurm import can_list_jobs, has_processes, is_down, snakemake_jobs
+from gridfold.cluster.slurm import can_list_jobs, has_processes, is_down, jobs_of_runs
 
 NO_CONTROLLER = "echo 'Unable to contact slurm controller (connect failure)' >&2; exit 1"
 
@@ -45,7 +45,7 @@ def test_a_slurm_without_controller_does_not_answer(
     with pytest.raises(SlurmSilent, match="Slurm does not answer: Unable to contact"):
         ask("squeue")
     assert has_processes("7") is None
-    assert snakemake_jobs(tmp_path) is None
+    assert jobs_of_runs(["a"]) is None
     assert is_down()
 
 
@@ -56,7 +56,7 @@ def test_a_slurm_that_takes_too_long_does_not_answer(
     say(slurm, tmp_path, squeue="exec sleep 60", scontrol="exec sleep 60")
     with pytest.raises(SlurmSilent, match="timed out"):
         ask("squeue")
-    assert snakemake_jobs(tmp_path) is None
+    assert jobs_of_runs(["a"]) is None
     assert is_down()
 
 
@@ -72,5 +72,5 @@ def test_an_answer_is_read_and_an_error_told(slurm: pytest.MonkeyPatch, tmp_path
     assert answer.error == "slurm_load_jobs error: Invalid job id specified"
     assert has_processes("7") is False
     assert not is_down()
-    say(slurm, tmp_path, squeue=f"echo '4|{tmp_path}|rule_train'; echo '5|/else|rule_train'")
-    assert snakemake_jobs(tmp_path) == {"4"}
+    say(slurm, tmp_path, squeue="echo '4|RUNNING|a'; echo '5|PENDING|b'")
+    assert jobs_of_runs(["a"]) == {"4": "RUNNING"}
