@@ -111,7 +111,10 @@ def _left(plan: Plan, states: Sequence[StageState], correction: Correction) -> l
     if not done or len(states) == 1:
         return []
     if all(state.is_finished for state in states):
-        return [f"  done            all {counted(done, 'trial')}"]
+        left_out = sum(state.left_out for state in states)
+        trials = counted(done, "trial")
+        said = f"{trials}; the budget has left out {left_out:,}" if left_out else f"all {trials}"
+        return [f"  done            {said}"]
     seconds = format_seconds(seconds_left(plan, states, correction))
     return [f"  done            {counted(done, 'trial')}; at most {seconds} are left on one worker"]
 
