@@ -114,11 +114,17 @@ FINAL_ENSEMBLE = (
     {"ensemble": rules.fit_ensemble.output.scores} if PLAN.study.final.ensemble else {}
 )
 
+# The card says it, too.
+FINAL_NESTED = (
+    {"nested": rules.estimate_nested.output.estimate} if PLAN.outer_folds else {}
+)
+
 
 rule fit_final:
     input:
         **FINAL_TRAINING,
         **FINAL_ENSEMBLE,
+        **FINAL_NESTED,
         catalogue=rules.collect.output.catalogue,
         best=rules.select_best.output.best,
         data=rules.prepare_data.output.features,

@@ -167,6 +167,11 @@ class Measure:
         return self.low, self.high
 
     @property
+    def largest_difference(self) -> float:
+        """The largest possible difference of two scores."""
+        return self.high - self.low
+
+    @property
     def sign(self) -> int:
         """1 where larger scores are better, else -1: scores times it are better when larger."""
         return -1 if self.lower_is_better else 1

@@ -77,9 +77,10 @@ def test_a_profile_is_proposed_and_a_retry_grows_by_its_cause(
     fields = ("JobIDRaw", "JobName", "Partition", "ReqTRES", "TimelimitRaw")
     jobs = [row for row in cluster.jobs(*fields) if int(row["JobIDRaw"]) > since]
     data, first, second = jobs
-    assert (data["JobName"], data["Partition"]) == ("data", "24-48")
-    # One trial: what it trains is its name.
-    trial = f"train {clone.scores()['config_id'].item()} r0f0"
+    name, _, run = data["JobName"].rpartition(" ")
+    assert (name, data["Partition"]) == ("data", "24-48")
+    # One trial: what it trains is its name, and all names end with that of the run.
+    trial = f"train {clone.scores()['config_id'].item()} r0f0 {run}"
     assert {first["JobName"], second["JobName"]} == {trial}
     assert [job["Partition"] for job in (first, second)] == ["00123"] * 2
     assert second["TimelimitRaw"] == first["TimelimitRaw"]

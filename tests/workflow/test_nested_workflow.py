@@ -19,8 +19,11 @@ from workspaces import Workspace
 from gridfold.data.splits import FINAL, Splits
 from gridfold.paths import StudyPaths
 from gridfold.plan.stage_file import StageFile
+from gridfold.plan.status import answer
 from gridfold.requests import SummaryRequest
 from gridfold.statistics.summary import select, summarise
+from gridfold.store.answer import Answer
+from gridfold.store.nested import NestedEstimate
 
 FOLDS = ("o0f0", "o0f1")
 
@@ -130,6 +133,11 @@ def test_the_estimate_is_their_mean_and_the_report_shows_it(finished: Workspace)
     assert estimate["score"] == pytest.approx(table["accuracy"].mean())
     assert 0 <= estimate["low"] < estimate["score"] < estimate["high"] <= 1
     assert (estimate["folds"], estimate["missing"]) == (2, 0)
+    nested = Answer.read(found).card.nested
+    assert nested == NestedEstimate.read(found.nested)
+    assert f"search and training, nested {nested.score:.4f}" in answer(found)
+    text = found.final_model.card_text.read_text(encoding="utf-8")
+    assert "| search and training together, nested cross-validation |" in text
     page = found.report.read_text(encoding="utf-8")
     assert "How good is the whole procedure?" in page
     assert "Search and training, nested" in page

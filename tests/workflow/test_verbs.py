@@ -34,6 +34,7 @@ ANSWER = {
     "compared",
     "tried",
     "test",
+    "nested",
     "created",
     "report",
 }

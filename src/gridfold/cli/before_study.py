@@ -50,17 +50,18 @@ def validate(plan: Plan) -> None:
     """
     from gridfold.plan.tuner_schedule import tuner_of
     from gridfold.study.checks import problem
+    from gridfold.wording import counted
 
     data = data_of(plan)
-    more = f", and {len(plan.stages) - 1} more stages" * (len(plan.stages) > 1)
-    size = (
-        f"{len(plan.configurations)} configurations x {len(plan.splits)} splits = "
-        f"{len(plan.trials)} trials"
-    )
+    splits = counted(len(plan.splits), "split")
     if tuner_of(plan.study):
-        size = (
-            f"up to {plan.stages[0].max_configurations} configurations x {len(plan.splits)} splits"
-        )
+        size = f"up to {counted(plan.stages[0].max_configurations, 'configuration')} x {splits}"
+    else:
+        size = f"{counted(len(plan.configurations), 'configuration')} x {splits}"
+        size += f" = {counted(len(plan.trials), 'trial')}"
+    later, folds = len(plan.stages) - 1, len(plan.outer_folds)
+    more = f", and {counted(later, 'more stage')}" * bool(later)
+    more += f", and all of it once more in {counted(folds, 'outer fold')}" * bool(folds)
     print(f"{', '.join(map(str, plan.files))}: valid, {size}{more}")
     for line in data.lines() if data else ():
         print(line)

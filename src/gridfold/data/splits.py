@@ -301,9 +301,16 @@ def _of_outer_folds(
         try:
             inside, held_back[fold] = _of_search(dataset, split.training, classes, own)
         except (DataError, ValueError) as error:
-            raise DataError(
+            where = (
                 f"resampling.outer: the search in outer fold {fold}, which has "
-                f"{counted(len(split.training), 'sample')}: {error}"
+                f"{counted(len(split.training), 'sample')}"
+            )
+            if isinstance(error, DataError):
+                raise DataError(f"{where}: {error}") from None
+            # What scikit-learn refuses to draw comes without a remedy.
+            raise DataError(
+                f"{where}: {str(error).rstrip('.')}; allowed: fewer folds in `resampling`, or more "
+                "outer folds, which leave each search more samples"
             ) from None
         by_name |= {inner_split(fold, name): each for name, each in inside.items()}
     return by_name, held_back

@@ -101,6 +101,8 @@ def infrastructure(facts: RunFacts) -> Answer:
         parts.append(f"all trials: {amount(hours)} core-hours")
     if float(trials["gpu_hours"].sum()) > 0:
         parts.append(f"{amount(float(trials['gpu_hours'].sum()))} GPU-hours")
+    if (nested := facts.results.answer.card.nested) and nested.hours:
+        parts.append(f"outer folds: {nested.hours}")
     return Answer(f"{'; '.join(filter(None, parts))}.", (_CARD, "tables/jobs.csv"))
 
 
@@ -270,7 +272,14 @@ def evaluation(facts: RunFacts) -> Answer:
         if test
         else "No test set was held out."
     )
-    return Answer(f"{text}{held_out}", ("splits.npz", "tables/trials.csv"))
+    outer = facts.results.answer.card.nested
+    nested = (
+        f" In each of {counted(outer.folds + outer.missing, 'outer fold')} the whole search ran "
+        "once more, and its winner was scored once on samples that nothing in the fold had seen."
+        if outer
+        else ""
+    )
+    return Answer(f"{text}{held_out}{nested}", ("splits.npz", "tables/trials.csv"))
 
 
 def _range(sizes: pd.Series) -> str:
@@ -423,7 +432,20 @@ def uncertainty(facts: RunFacts) -> Answer:
                 else ", without an interval"
             )
         )
-    return Answer(f"{'; '.join(parts)}.", ("tables/configurations.csv", _CARD))
+    files = ["tables/configurations.csv", _CARD]
+    if nested := facts.results.answer.card.nested:
+        places = nested.decimals
+        parts.append(
+            "search and training together, by nested cross-validation over "
+            f"{counted(nested.folds, 'outer fold')}: {number(nested.score, places)}"
+            + (
+                f", {level} interval {number(nested.low, places)} to {number(nested.high, places)}"
+                if nested.low is not None
+                else ", without an interval"
+            )
+        )
+        files.append("tables/nested.csv")
+    return Answer(f"{'; '.join(parts)}.", tuple(files))
 
 
 def tests(facts: RunFacts) -> Answer:

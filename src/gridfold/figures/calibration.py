@@ -113,7 +113,8 @@ def draw_calibration(parts: list[PredictedSamples], names: list[str], level: flo
         if of_class:
             brier = brier_score_loss(came_true, np.clip(chance, 0, 1), pos_label=1)
             score += f", Brier score {brier:.3f}"
-        upper.set_title(f"{part.title}: {score}", loc="left")
+        # One line of both is wider than a panel.
+        upper.set_title(f"{part.title}:\n{score}", loc="left")
         sentences.append(_alt(part, found))
     grid[0, 0].set_ylabel(f"share that is {of_class}" if of_class else "share of right answers")
     grid[1, 0].set_ylabel("samples")

@@ -10,7 +10,7 @@ from pathlib import Path
 from gridfold.atomic import write_text
 from gridfold.store.model_card import CrossValidation, ModelCard, ModelData
 from gridfold.usercode.functions import own_code
-from gridfold.wording import markdown_text, of_classes, threshold_sentence
+from gridfold.wording import counted, markdown_text, of_classes, threshold_sentence
 
 
 def write_card(card: ModelCard, json_file: Path, markdown_file: Path) -> None:
@@ -33,6 +33,14 @@ def card_markdown(card: ModelCard) -> str:
         "|---|---|---|---|---|",
         *_over_splits(validation),
     ]
+    if card.nested:
+        nested = card.nested
+        lines.append(
+            f"| search and training together, nested cross-validation | "
+            f"{markdown_text(nested.measure)} | {_shown(nested.score)} | "
+            f"{_shown(nested.low)} to {_shown(nested.high)} | "
+            f"{counted(nested.folds, 'outer fold')} |"
+        )
     if test:
         lines.append(
             f"| held-out test set | {markdown_text(test.measure)} | {_shown(test.score)} | "
@@ -130,6 +138,12 @@ def _remarks(card: ModelCard) -> list[str]:
         lines.append(
             f"The cross-validation figure is that of {best} and so too good; it could not be "
             "corrected."
+        )
+    if card.nested:
+        lines.append(
+            "Nested cross-validation is about the procedure: each outer fold searched anew, and "
+            "its winner was scored once on samples that nothing in the fold had seen. This model "
+            "is trained on more samples, and may have another configuration than some folds."
         )
     if test:
         lines.append(f"The test set played no part in the choice{_used(card)}.")

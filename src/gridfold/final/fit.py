@@ -38,6 +38,7 @@ from gridfold.store.model_card import (
     OutputScaling,
     SelectedConfiguration,
 )
+from gridfold.store.nested import NestedEstimate
 from gridfold.store.selection import Selection
 from gridfold.tables import trials
 from gridfold.training.measures import Scorer
@@ -92,6 +93,7 @@ def fit_final(
     paths: StudyPaths,
     threads: int,
     ensemble: EnsembleScore | None = None,
+    nested: NestedEstimate | None = None,
 ) -> FittedModel:
     """Train the selected configuration on all non-test data and score it once on the test set.
 
@@ -103,6 +105,8 @@ def fit_final(
     threads : int
     ensemble : EnsembleScore, optional
         Of :func:`gridfold.final.ensemble.fit_ensemble`, for the card.
+    nested : NestedEstimate, optional
+        What the outer folds say together, likewise.
     """
     config_id = selection.config_id
     dataset = Dataset.verified(paths.data)
@@ -140,6 +144,7 @@ def fit_final(
             test_times(request, dataset, splits.test),
         ),
         ensemble=ensemble,
+        nested=nested,
         data=ModelData(
             digest=dataset.digest,
             sample_shape=list(dataset.features.shape[1:]),

@@ -11,6 +11,7 @@ from gridfold.jobs.job import job
 from gridfold.paths import StudyPaths
 from gridfold.requests import FinalRequest
 from gridfold.store.model_card import EnsembleScore
+from gridfold.store.nested import NestedEstimate
 from gridfold.store.selection import Selection
 
 
@@ -38,6 +39,7 @@ def fit_final(
                 StudyPaths(Path(inputs["splits"]).parent),
                 threads,
                 EnsembleScore.read(Path(inputs["ensemble"])) if "ensemble" in inputs else None,
+                NestedEstimate.read(Path(inputs["nested"])) if "nested" in inputs else None,
             )
         fitted.save(files)
 

@@ -143,10 +143,11 @@ def _over_splits(
     theirs = reference.scores[common].to_numpy(float)
     least = study.rounding + reference.rounding
     interval = mean_interval(ours - theirs, study.ratio, reference.best.confidence, least)
+    low, high = _within(study.measure, interval.mean, interval.high - interval.mean)
     return Difference(
         interval.mean,
-        interval.low,
-        interval.high,
+        low,
+        high,
         paired_p_value(ours, theirs, study.ratio, least),
         f"paired over {counted(len(common), 'common split')}",
     )
@@ -243,9 +244,10 @@ def _by_units(
 
 
 def _within(measure: str, value: float, half: float) -> tuple[float, float]:
-    """Return the ends of an interval, none beyond the largest possible difference."""
-    most = Measure.of(measure).high - Measure.of(measure).low
-    return max(-most, value - half), min(most, value + half)
+    """Return the ends of an interval, none beyond the largest possible difference; NaN for NaN."""
+    most = Measure.of(measure).largest_difference
+    low, high = np.clip([value - half, value + half], -most, most)
+    return float(low), float(high)
 
 
 def _of_shares(results: Sequence[_Result], *, paired: bool, level: float) -> tuple[float, float]:

@@ -61,12 +61,12 @@ def fitting_lines(plan: Plan, now: float, correction: Correction) -> list[str]:
     spending, order = view.look(), view.order
     begun, decided = begun_by_stage(spending), view.decided()
     further = order.fitting(begun, decided, spending)
-    rows, is_all = [], True
+    rows, is_all, one = [], True, len(order.stages) == 1
     for stage in order.stages:
         most = decided.get(stage.name, stage.most)
         count = min(most, begun.get(stage.name, 0) + further[stage.name])
         is_all = is_all and count == most
-        rows.append(f"{title_of(stage.name)} {count:,} of {most:,}")
+        rows.append(f"{'' if one else title_of(stage.name)} {count:,} of {most:,}".strip())
     first = f"  budget          {order.limit}, of which {order.limit.spent(spending)} are spent"
     if order.limit.until is not None:
         first = (

@@ -385,4 +385,10 @@ def _in_words(found: Answer, paths: StudyPaths) -> str:
         if test.has_interval:
             text += f"[{test.low:.4f}, {test.high:.4f}] "
         text += f"on {counted(test.samples, 'sample')}"
+    if nested := found.card.nested:
+        text += "; search and training, nested "
+        text += "not defined " if nested.score is None else f"{nested.score:.4f} "
+        if nested.low is not None and nested.high is not None:
+            text += f"[{nested.low:.4f}, {nested.high:.4f}] "
+        text += f"over {counted(nested.folds, 'outer fold')}"
     return f"{text}\nReport: {paths.report}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 
 from gridfold.data.description import DataDescription
 from gridfold.plan.asynchronous import asynchronous_lines
@@ -12,14 +13,16 @@ from gridfold.plan.cost import CostModel
 from gridfold.plan.measured import Correction, measured_correction
 from gridfold.plan.plan import Plan
 from gridfold.plan.shards import TrialKey
+from gridfold.plan.stage_names import fold_of
 from gridfold.plan.stages import Stage
-from gridfold.plan.status import StageState, stage_states
+from gridfold.plan.status import StageState, stage_states, totals
 from gridfold.plan.tuner_schedule import tuner_lines, tuner_of
 from gridfold.space.space import Configuration, describe_axis
 from gridfold.study import Study
 from gridfold.study.checks import problem, table
+from gridfold.study.sections.outer import Outer
 from gridfold.study.sections.resampling import split_names
-from gridfold.wording import format_seconds
+from gridfold.wording import counted, format_seconds
 
 _HEADINGS = ("stage", "configurations", "epochs", "splits", "trials", "new epochs", "cost")
 
@@ -37,11 +40,11 @@ def description(plan: Plan, cores: int | None, data: DataDescription | None = No
     """
     study, resampling = plan.study, plan.study.resampling
     correction = measured_correction(plan)
-    duplicates = len(plan.expansion.duplicates)
+    duplicates, states = len(plan.expansion.duplicates), stage_states(plan)
     tuner = tuner_of(study)
     drawn = (
         f"  configurations  {len(plan.configurations)}"
-        + f" ({duplicates} duplicates left out)" * bool(duplicates)
+        + f" ({counted(duplicates, 'duplicate')} left out)" * bool(duplicates)
     )
     lines = [
         f"Study {study.study}: {study.problem.type} on {study.data.source}, "
@@ -49,8 +52,13 @@ def description(plan: Plan, cores: int | None, data: DataDescription | None = No
         *(tuner_lines(study, tuner) if tuner else [drawn]),
         f"  splits          {len(split_names(resampling))} ({resampling.method}, "
         f"{resampling.folds} folds x {resampling.repeats})",
-        *(_stages(plan, correction) if plan.is_staged else _trials(plan, cores, correction)),
+        *(
+            _stages(plan, correction)
+            if plan.is_staged
+            else _trials(plan, states[0], cores, correction)
+        ),
         *_outer_folds(plan, correction),
+        *_left(plan, states, correction),
         f"  estimate        {correction}",
         *fitting_lines(plan, time.time(), correction),
     ]
@@ -75,12 +83,14 @@ def seconds_left(plan: Plan, states: Sequence[StageState], correction: Correctio
     correction : Correction
         Of the estimates.
     """
-    nested = _seconds_of_outer_folds(plan)
-    if plan.is_staged:
-        seconds = sum(_seconds(plan.study, stage, plan.configurations) for stage in plan.stages)
-    else:
-        seconds = _seconds_of(plan, _remaining(plan, states[0]))
-    return correction.factor * (seconds + nested)
+    first, later = states[: not plan.is_staged], states[not plan.is_staged :]
+    seconds = sum(_seconds_of(plan, _remaining(plan, state)) for state in first)
+    for state in later:
+        share = (state.total - state.done) / state.stage.trials if state.stage.trials else 0.0
+        outer = plan.study.resampling.outer if fold_of(state.stage.name) is not None else None
+        part = 1.0 if outer is None else _part_of_fold(outer)
+        seconds += part * share * _seconds(plan.study, state.stage, plan.configurations)
+    return correction.factor * seconds
 
 
 def _seconds_of(plan: Plan, trials: Iterable[TrialKey]) -> float:
@@ -95,16 +105,29 @@ def _remaining(plan: Plan, only: StageState) -> list[TrialKey]:
     return [trial for trial in plan.trials if trial not in only.answered]
 
 
-def _trials(plan: Plan, cores: int | None, correction: Correction) -> list[str]:
-    state = stage_states(plan)[0]
+def _left(plan: Plan, states: Sequence[StageState], correction: Correction) -> list[str]:
+    """Return what is left of a search in stages, or of outer folds, once something is done."""
+    done, _ = totals(states)
+    if not done or len(states) == 1:
+        return []
+    if all(state.is_finished for state in states):
+        left_out = sum(state.left_out for state in states)
+        trials = counted(done, "trial")
+        said = f"{trials}; the budget has left out {left_out:,}" if left_out else f"all {trials}"
+        return [f"  done            {said}"]
+    seconds = format_seconds(seconds_left(plan, states, correction))
+    return [f"  done            {counted(done, 'trial')}; at most {seconds} are left on one worker"]
+
+
+def _trials(plan: Plan, state: StageState, cores: int | None, correction: Correction) -> list[str]:
     remaining = _remaining(plan, state)
     seconds = correction.factor * _seconds_of(plan, remaining)
     done = len(plan.trials) - len(remaining)
     workers = plan.workers(cores)
     jobs = [s for s, members in plan.shards.items() if not set(remaining).isdisjoint(members)]
     return [
-        f"  trials          {len(plan.trials)}, of which {done} are done and "
-        f"{len(remaining)} are to be trained in {len(jobs)} jobs",
+        f"  trials          {len(plan.trials):,}, of which {done:,} are done and "
+        f"{len(remaining):,} are to be trained in {counted(len(jobs), 'job')}",
         *_packing(plan, len(jobs)),
         f"  estimated cost  {format_seconds(seconds)} on one worker, "
         f"{format_seconds(seconds / workers)} on {workers}",
@@ -126,10 +149,10 @@ def _packing(plan: Plan, jobs: int) -> list[str]:
 
 def _stages(plan: Plan, correction: Correction) -> list[str]:
     trials = sum(stage.trials for stage in plan.stages)
-    jobs = len(plan.training_jobs)
+    jobs = counted(len(plan.training_jobs) - _jobs_of_folds(plan), "job")
     most = "about" if plan.is_asynchronous else "at most"
     return [
-        f"  trials          {most} {trials}, in {jobs} jobs of {len(plan.stages)} stages",
+        f"  trials          {most} {trials:,}, in {jobs} of {counted(len(plan.stages), 'stage')}",
         *asynchronous_lines(plan.rungs_jobs),
         *schedule_lines(plan.study, plan.stages, plan.configurations, correction.factor),
     ]
@@ -142,13 +165,17 @@ def _outer_folds(plan: Plan, correction: Correction) -> list[str]:
         return []
     trials = sum(fold.trials for fold in folds)
     seconds = correction.factor * _seconds_of_outer_folds(plan)
-    jobs = sum(len(plan.shards_of(stage)) for fold in folds for stage in fold.stages)
     return [
         f"  outer folds     {len(folds)} ({outer.folds} folds x {outer.repeats}), in each the "
         f"whole search once more and its winner: {len(folds) + 1} searches in all",
-        f"    of these      {'at most ' * plan.is_staged}{trials:,} more trials, in {jobs:,} jobs",
+        f"    in them       {'at most ' * plan.is_staged}{trials:,} more trials, in "
+        f"{counted(_jobs_of_folds(plan), 'job')}",
         f"    their cost    {format_seconds(seconds)} on one worker",
     ]
+
+
+def _jobs_of_folds(plan: Plan) -> int:
+    return sum(len(plan.shards_of(stage)) for fold in plan.outer_folds for stage in fold.stages)
 
 
 def _seconds_of_outer_folds(plan: Plan) -> float:
@@ -157,8 +184,12 @@ def _seconds_of_outer_folds(plan: Plan) -> float:
         return 0.0
     stages = (stage for fold in plan.outer_folds for stage in fold.stages)
     each = sum(_seconds(plan.study, stage, plan.configurations) for stage in stages)
-    # Each fold trains on its part of the samples.
-    return each * (1 - 1 / outer.folds)
+    return each * _part_of_fold(outer)
+
+
+def _part_of_fold(outer: Outer) -> float:
+    """Return on which part of the samples an outer fold trains."""
+    return 1 - 1 / outer.folds
 
 
 def schedule_lines(
@@ -183,18 +214,16 @@ def schedule_lines(
     for stage in stages:
         cost = factor * _seconds(study, stage, known)
         seconds += cost
-        epochs = "own" if stage.epochs is None else str(stage.epochs)
-        if stage.epochs is None and "training.epochs" not in study.search.space:
-            epochs = str(study.training.epochs)
-        new = "" if epochs == "own" else f"{stage.trials * (int(epochs) - stage.epochs_before):,}"
+        epochs = _epochs(study, stage)
+        each = fmean(c.epochs for c in known) if epochs is None else epochs - stage.epochs_before
         rows.append(
             (
                 stage.title,
                 f"{_how_exact(stage)}{stage.max_configurations:,}",
-                epochs,
+                "own" if epochs is None else str(epochs),
                 str(len(stage.splits)),
                 f"{stage.trials:,}",
-                new,
+                f"{round(stage.trials * each):,}",
                 format_seconds(cost),
             )
         )
@@ -216,5 +245,13 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 
 def _seconds(study: Study, stage: Stage, known: Sequence[Configuration]) -> float:
     """Return what a stage costs at most on one worker."""
-    epochs = (stage.epochs or study.training.epochs) - stage.epochs_before
-    return CostModel.of(study).mean_seconds(known, epochs, stage.splits[0]) * stage.trials
+    epochs = _epochs(study, stage)
+    new = None if epochs is None else epochs - stage.epochs_before
+    return CostModel.of(study).mean_seconds(known, new, stage.splits[0]) * stage.trials
+
+
+def _epochs(study: Study, stage: Stage) -> int | None:
+    """Return the epochs of each trial of a stage; None where each configuration has its own."""
+    if stage.epochs is None and "training.epochs" in study.search.space:
+        return None
+    return stage.epochs or study.training.epochs

@@ -182,14 +182,21 @@ class Differences:
         """Return half the width of the interval of each mean."""
         return self.error * self._quantiles((1 + confidence) / 2)
 
-    def columns(self, confidence: float) -> dict[str, Scores]:
-        """Return the columns of the tables that tell of differences, intervals each alone."""
+    def columns(self, confidence: float, most: float) -> dict[str, Scores]:
+        """Return the columns of the tables that tell of differences, intervals each alone.
+
+        Parameters
+        ----------
+        confidence : float
+        most : float
+            The largest difference that there can be; no interval goes beyond it.
+        """
         half = self.half_widths(confidence)
         return {
             "difference": self.mean,
             "difference_error": self.error,
-            "difference_low": self.mean - half,
-            "difference_high": self.mean + half,
+            "difference_low": np.maximum(-most, self.mean - half),
+            "difference_high": np.minimum(most, self.mean + half),
         }
 
     def detectable(self, level: float) -> Scores:

@@ -85,7 +85,7 @@ def compare_with_selected(scored: Scored, labels: Mapping[str, str]) -> pd.DataF
             "config_id": names,
             "label": [labels[name] for name in names],
             "n_splits": found.splits.astype(int),
-            **found.columns(scored.confidence),
+            **scored.columns_of(found),
             "p_value": p_values,
             **dict(zip(("effect_size", "effect_low", "effect_high"), effects, strict=True)),
             "superiority": _superiority(ahead),

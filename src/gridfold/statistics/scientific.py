@@ -102,7 +102,7 @@ def _values_of(
     table = pd.DataFrame(rows)
     top = int((scored.sign * table["mean"]).argmax())
     found = scored.differences(best, best[top])
-    compared = pd.DataFrame(found.columns(scored.confidence))
+    compared = pd.DataFrame(scored.columns_of(found))
     compared["p_any_pair"] = scored.test.of_any_pair(found.p_values)
     compared.loc[top, list(compared.columns[1:])] = np.nan
     return table.join(compared)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from gridfold.arrays import Scores
 from gridfold.problems import Measure
 from gridfold.statistics.intervals import rounding_variance
 from gridfold.statistics.moderated import Differences, PairedTest
@@ -91,6 +92,10 @@ class Scored:
         return self.test.differences(
             self.scores[config_ids].to_numpy(float), self.scores[reference].to_numpy(float)
         )
+
+    def columns_of(self, found: Differences) -> dict[str, Scores]:
+        """Return the columns that tell of such differences, at the level of the study."""
+        return found.columns(self.confidence, Measure.of(self.measure).largest_difference)
 
     @cached_property
     def may_be_best(self) -> pd.Series:

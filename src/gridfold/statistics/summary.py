@@ -214,7 +214,7 @@ def _compared(table: pd.DataFrame, trials: pd.DataFrame, request: SummaryRequest
     compared = pd.DataFrame(columns=[*_COMPARED, "p_value"], index=names, dtype=float)
     if len(names) > 1:
         found = scored.differences(names, names[0])
-        for name, values in found.columns(request.confidence).items():
+        for name, values in scored.columns_of(found).items():
             compared[name] = values
         compared["p_value"] = scored.test.of_any_pair(found.p_values)
         compared.iloc[0] = np.nan

@@ -48,7 +48,7 @@ class Answer:
         paths : StudyPaths
             Of the study, for the path of the report.
         """
-        best, test = self.best, self.card.test
+        best, test, nested = self.best, self.card.test, self.card.nested
         return {
             "id": best.config_id,
             "label": best.label,
@@ -65,6 +65,13 @@ class Answer:
             "tried": best.tried or best.configurations,
             "test": test
             and {"score": test.score, "low": test.low, "high": test.high, "samples": test.samples},
+            "nested": nested
+            and {
+                "score": nested.score,
+                "low": nested.low,
+                "high": nested.high,
+                "folds": nested.folds,
+            },
             "created": self.card.created,
             "report": str(paths.report),
         }

@@ -8,6 +8,7 @@ from typing import Any
 
 from gridfold.environment.versions import Environment
 from gridfold.problems import positive_from
+from gridfold.store.nested import NestedEstimate
 from gridfold.store.records import Record
 from gridfold.store.selection import Headline, Selection
 
@@ -258,6 +259,8 @@ class ModelCard(Record):
         None without test samples.
     ensemble : EnsembleScore or None
         None where the study asks for none.
+    nested : NestedEstimate or None
+        How good search and training are together; None where the study has no outer folds.
     data : ModelData
     answers : str
         In words, what the saved model gives for a sample; empty in cards of earlier versions.
@@ -277,6 +280,7 @@ class ModelCard(Record):
     training: FinalTraining
     test: HeldOutScore | None
     ensemble: EnsembleScore | None = field(default=None, kw_only=True)
+    nested: NestedEstimate | None = field(default=None, kw_only=True)
     data: ModelData
     answers: str = field(default="", kw_only=True)
     threshold: float | None = field(default=None, kw_only=True)

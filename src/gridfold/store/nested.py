@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gridfold.store.records import Record
+from gridfold.wording import amount, decimals, half_width
 
 
 @dataclass(frozen=True)
@@ -50,3 +51,14 @@ class NestedEstimate(Record):
     agreement: float | None
     core_hours: float | None
     gpu_hours: float | None
+
+    @property
+    def decimals(self) -> int:
+        """How many decimals of the score are worth showing."""
+        return decimals([half_width(self.score or 0.0, self.low, self.high)], [self.score])
+
+    @property
+    def hours(self) -> str:
+        """What the outer folds took, as people write it; empty where nobody looked."""
+        taken = {"core-hours": self.core_hours, "GPU-hours": self.gpu_hours}
+        return " and ".join(f"{amount(hours)} {what}" for what, hours in taken.items() if hours)

@@ -192,3 +192,6 @@ def test_too_few_samples_for_the_search_of_a_fold_are_told_with_the_fold(tmp_pat
     assert len(plain.splits.by_name["r0f0@0.03"].training) == 2
     with pytest.raises(DataError, match=r"resampling\.outer: the search in outer fold o0f0, which"):
         bench(tmp_path / "b", "stratified", {"folds": 3}, search=search)
+    many = {"method": "group", "folds": 40, "outer": {"folds": 2}}
+    with pytest.raises(DataError, match=r"number of groups: 24; allowed: fewer folds in"):
+        bench(tmp_path / "c", "group", None, resampling=many)

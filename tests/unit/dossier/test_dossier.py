@@ -25,6 +25,7 @@ from gridfold.dossier.readme import readme
 from gridfold.statistics.finished import StudyResults
 from gridfold.statistics.result import Comparison
 from gridfold.store.answer import Answer
+from gridfold.store.nested import NestedEstimate
 
 FILES = (
     "README.md",
@@ -118,6 +119,22 @@ def test_numbers_of_the_checklists_are_those_of_the_run(facts: RunFacts) -> None
     assert "40 core-hours" in text
     assert re.search(r"6b .*GF101 \(error\): 3 samples are in two parts", text)
     assert re.search(r"6c .*none of: a feature that predicts the target alone", text)
+
+
+def test_outer_folds_are_in_the_checklists(facts: RunFacts) -> None:
+    nested = NestedEstimate(
+        *("accuracy", 0.95, 0.8123, 0.02, 0.75, 0.87, 4, 1, 0.83, 2, 3, 0.5, 12.0, 3.0)
+    )
+    answer = facts.results.answer
+    card = replace(answer.card, nested=nested)
+    with_folds = replace(facts, results=replace(facts.results, answer=Answer(answer.best, card)))
+    (facts.root / "tables/nested.csv").touch()
+    text = REFORMS.markdown(with_folds)
+    assert re.search(r"7b .*over 4 outer folds: 0.812, 95% interval 0.750 to 0.870", text)
+    assert re.search(r"5c .*In each of 5 outer folds the whole search ran once more", text)
+    assert "outer folds: 12 core-hours and 3 GPU-hours" in text
+    assert "tables/nested.csv" in text
+    assert "outer fold" not in REFORMS.markdown(facts)
 
 
 def test_without_test_set_baselines_and_rivals_the_checklists_say_so(

@@ -13,6 +13,7 @@ from gridfold.figures import style
 from gridfold.figures.stopping import draw_stopping, explored
 from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stopping import StopDecision
+from gridfold.report.sections.search import stage_summary
 from gridfold.report.sections.stopping import stopping_sentences
 from gridfold.requests import ChosenConfiguration
 
@@ -101,3 +102,22 @@ def test_the_report_says_why_and_what_it_can_not_know() -> None:
     few = StopDecision(False, 20, 4, 50, "accuracy", 0.5, 0.1)
     [only] = stopping_sentences(few)
     assert "only 4 of them have a score" in only
+
+
+def test_batches_are_one_stage_of_the_report() -> None:
+    rows = [("explore", 20, 0.8), ("more1", 10, 0.9), ("refine1", 4, 0.85)]
+    steps = pd.DataFrame(
+        {
+            "stage": stage,
+            "config_id": f"{stage}{place}",
+            **{"epochs": 3, "n_splits": 2, "n_failed": 0, "budget": 7, "fit_seconds": 1.0},
+            "score": score,
+        }
+        for stage, count, score in rows
+        for place in range(count)
+    )
+    found = stage_summary(steps, "accuracy")
+    assert found["stage"].tolist() == ["explore", "refine1"]
+    assert found["configurations"].tolist() == [30, 4]
+    assert found["score"].tolist() == [0.9, 0.85]
+    assert found["budget"].tolist() == [210, 28]

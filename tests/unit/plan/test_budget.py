@@ -143,7 +143,7 @@ def test_the_plan_says_what_fits_and_what_is_spent(tmp_path: Path) -> None:
     half = whole(plan, "explore") / 2
     plan = planned(tmp_path, {"core_hours": 1.001 * half})
     text = description(plan, 2)
-    assert "fits            configurations: Explore 4 of 8" in text
+    assert "fits            configurations: 4 of 8" in text
     assert "rough model, good to a factor of three" in text
     meter = Meter("s0001", NOW - 360, NOW, cores=10, gpus=0)
     with MeterFile(plan.paths.spent, meter, lambda: NOW):

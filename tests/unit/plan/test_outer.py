@@ -230,8 +230,11 @@ def test_a_plan_says_what_outer_folds_cost(tmp_path: Path, search: dict[str, Any
     assert "6 (3 folds x 2)" in line
     assert "7 searches in all" in line
     own = sum(stage.trials for stage in nested.stages)
-    (of_these,) = (line for line in lines if "of these" in line)
+    (of_these,) = (line for line in lines if "in them" in line)
     assert f"{6 * (own + 1):,} more trials" in of_these
+    if nested.is_staged:
+        jobs = sum(len(nested.shards_of(stage)) for stage in nested.stages)
+        assert any(f"at most {own:,}, in {jobs} job" in line for line in lines)
     assert "outer folds" not in description(plan_of(tmp_path, search), cores=1)
 
 

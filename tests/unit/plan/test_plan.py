@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from studies import tiny_study, write_study
 
 from gridfold.canonical import canonical_json
+from gridfold.plan.cost import CostModel
+from gridfold.plan.facts import plan_facts
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.plan.shards import TrialKey
@@ -112,7 +115,7 @@ def test_finished_trials_are_those_with_an_answer_for_these_epochs(tmp_path: Pat
     (folder / "result-00002.json").write_text("{}")
     (explored,) = stage_states(made)
     assert explored.answered == {TrialKey(trial.config_id, trial.split)}
-    assert "4, of which 1 are done and 3 are to be trained in 1 jobs" in description(made, 2)
+    assert "4, of which 1 are done and 3 are to be trained in 1 job" in description(made, 2)
 
 
 def test_the_plan_names_counts_axes_and_cost(tmp_path: Path) -> None:
@@ -124,9 +127,21 @@ def test_the_plan_names_counts_axes_and_cost(tmp_path: Path) -> None:
     assert "on one worker" in text
 
 
+def test_where_epochs_are_an_axis_each_configuration_has_its_own(tmp_path: Path) -> None:
+    space = {"training.epochs": [2, 4]}
+    made = plan(tmp_path, search={"space": space, "confirm": {"top": 1, "folds": 3}})
+    first, confirmed = [line.split() for line in description(made, 2).splitlines()[5:7]]
+    assert first[:6] == ["Explore", "2", "own", "2", "4", "12"]
+    assert confirmed[:7] == ["Confirm", "up", "to", "1", "own", "3", "3"]
+    cost = CostModel.of(made.study)
+    seconds = sum(cost.seconds(c.settings, c.epochs) * 2 for c in made.configurations)
+    seconds += cost.mean_seconds(made.configurations, split="c0f0") * 3
+    assert plan_facts(made)["seconds"] == pytest.approx(seconds)
+
+
 def test_duplicates_are_counted(tmp_path: Path) -> None:
     made = plan(tmp_path, search={"space": {"mlp.units": [4, 8, 4]}})
-    assert "configurations  2 (1 duplicates left out)" in description(made, None)
+    assert "configurations  2 (1 duplicate left out)" in description(made, None)
 
 
 def test_auto_workers_use_the_cores(tmp_path: Path) -> None:

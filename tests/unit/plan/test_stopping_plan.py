@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from studies import tiny_study, write_study
 
-from gridfold.plan.facts import status_facts
+from gridfold.plan.facts import plan_facts, status_facts
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
 from gridfold.plan.stage_file import StageFile, slot_request
@@ -132,7 +132,8 @@ def test_the_plan_shows_the_batches(tmp_path: Path) -> None:
 
 
 def test_the_status_says_why_a_search_has_stopped(tmp_path: Path) -> None:
-    made = plan(tmp_path, stop="auto")
+    (tmp_path / "before").mkdir()
+    made, before = plan(tmp_path, stop="auto"), plan(tmp_path / "before", stop="auto")
     first, *others = made.stages
     assert stop_notice(made) == ""
     for stage in others:
@@ -141,6 +142,8 @@ def test_the_status_says_why_a_search_has_stopped(tmp_path: Path) -> None:
         )
     states = stage_states(made)
     assert [s.total for s in states] == [first.trials, 0, 0, 0]
+    left, all_of_it = plan_facts(made)["seconds"], plan_facts(before)["seconds"]
+    assert left == pytest.approx(all_of_it * first.trials / sum(s.trials for s in made.stages))
     assert status_map(states)[1:] == [f"{s.title:16}  not needed" for s in others]
     assert f"search {STOPPED.sentence}" in state(made)
     explored, *left_out = status_facts(made)["stages"]

@@ -22,6 +22,7 @@ from gridfold.statistics.intervals import mean_interval, paired_p_value
 from gridfold.statistics.summary import CONFIGURATION_COLUMNS, select, summarise
 from gridfold.store.answer import Answer
 from gridfold.store.model_card import HeldOutScore
+from gridfold.store.nested import NestedEstimate
 from gridfold.store.selection import Selection, SelectionFacts
 from gridfold.tables.trials import write
 
@@ -175,6 +176,16 @@ def test_differences_are_those_of_the_means(measure: str, expected: float) -> No
     worse = [value + expected for value in better]
     table = summary(measure, x=worse, y=better)
     assert table.loc["x", "difference"] == pytest.approx(expected)
+
+
+def test_no_interval_of_a_difference_reaches_beyond_what_the_measure_allows() -> None:
+    scores = {"a": [1.0, 0.9, 1.0], "b": [0.1, 0.9, 0.0]}
+    for measure, sign in (("accuracy", -1), ("mse", 1)):
+        row = summary(measure, **scores).iloc[1]
+        ends = sign * row["difference_low"], sign * row["difference_high"]
+        assert min(ends) < 0 < max(ends)
+        assert (max(ends) == 1) == (measure == "accuracy")
+        assert row["p_value"] > 0.05
 
 
 def test_scores_are_paired_by_split_whatever_the_order_of_rows() -> None:
@@ -335,6 +346,20 @@ def test_the_answer_is_corrected_for_the_selection_where_that_can_be_done(tmp_pa
     facts = Answer.read(paths).facts(paths)
     assert (facts["mean"], facts["corrected"]) == (pytest.approx(0.804), 0.79)
     assert (facts["corrected_low"], facts["corrected_high"]) == (0.71, 0.85)
+
+
+def test_the_answer_has_the_nested_estimate(tmp_path: Path) -> None:
+    text = answered(tmp_path, MIDDLE)
+    paths = StudyPaths.of("demo", tmp_path)
+    nested = NestedEstimate(
+        *("accuracy", 0.95, 0.78, 0.02, 0.7, 0.85, 5, 0, 0.8, 2, 3, 0.5, None, None)
+    )
+    card = replace(Answer.read(paths).card, nested=nested)
+    card.write(paths.final_model.card)
+    said = "; search and training, nested 0.7800 [0.7000, 0.8500] over 5 outer folds"
+    assert answer(paths) == text.replace("\nReport", f"{said}\nReport")
+    facts = Answer.read(paths).facts(paths)
+    assert facts["nested"] == {"score": 0.78, "low": 0.7, "high": 0.85, "folds": 5}
 
 
 def test_one_split_is_answered_without_an_interval(tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def test_what_lies_on_disk_has_the_keys_that_people_know() -> None:
         "training",
         "test",
         "ensemble",
+        "nested",
         "data",
         "answers",
         "threshold",
@@ -99,7 +100,7 @@ def test_what_lies_on_disk_has_the_keys_that_people_know() -> None:
         "checksum",
     ]
     assert card["configuration"]["settings"] == SETTINGS
-    assert card["ensemble"] is None
+    assert card["ensemble"] is card["nested"] is None
     manifest = json.loads(RECORDS[5].text())
     assert manifest["columns"] == [
         {"name": "x", "categories": None, "origin": 1e9},
@@ -167,7 +168,8 @@ def test_what_breaks_off_or_is_no_object_is_damaged(content: bytes, tmp_path: Pa
 
 def test_cards_of_earlier_versions_are_read() -> None:
     content = json.loads(CARD.text())
-    del content["ensemble"], content["answers"], content["training"]["fit_seconds"]
+    del content["ensemble"], content["nested"], content["answers"]
+    del content["training"]["fit_seconds"]
     del content["data"]["columns"], content["data"]["reading"], content["checksum"]
     for key in ("method", "undefined_draws", "obstacle"):
         del content["test"][key]

@@ -265,13 +265,15 @@ def _comparison(configurations: pd.DataFrame, best: Selection) -> str:
         total += " within the constraints"
     if not own:
         text = (
-            f"By {measure_name(best.measure)} alone, the best of the {total} is among "
-            f"{counted(others, 'other')}; the rule of the study, {best.rule}, selects this one"
+            f"By {measure_name(best.measure)} alone, the best of the {total} is "
+            + ("another one" if others == 1 else f"among {others:,} others")
+            + f"; the rule of the study, {best.rule}, selects this one"
         )
     elif not others:
         text = f"It is the best of the {total}"
     elif others < compared:
-        text = f"The best of the {total} is this one or one of {counted(others, 'other')}"
+        which = "another one" if others == 1 else f"one of {others:,} others"
+        text = f"The best of the {total} is this one or {which}"
     elif compared == 1:
         text = "The other configuration may be as good or better"
     else:

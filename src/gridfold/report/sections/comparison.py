@@ -92,7 +92,10 @@ def _estimates(
         ]
 
     over = counted(best.n_splits, "split")
-    rows = [row("As selected", best.mean, best.low, best.high, f"mean over {over}")]
+    quoted = best.headline
+    # The one that is quoted has the interval that is quoted.
+    low, high = (best.low, best.high) if quoted.is_corrected else (quoted.low, quoted.high)
+    rows = [row("As selected", best.mean, low, high, f"mean over {over}")]
     if selection.corrected is not None:
         rows.append(
             row(

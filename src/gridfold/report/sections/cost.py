@@ -13,7 +13,7 @@ from gridfold.wording import amount, counted, duration, memory, percent
 def cost(study: ReportInput) -> ReportSection:
     """Return what the trials took, and what jobs could ask for instead."""
     content = {
-        "cost": _facts(study.all_trials),
+        "cost": _facts(study.all_trials) | _of_outer_folds(study),
         "cost_advice": advise(study.jobs, study.all_trials),
         "trials_file": BESIDE.table_csv("trials"),
         "jobs_file": BESIDE.table_csv("jobs"),
@@ -65,3 +65,11 @@ def _facts(trials: pd.DataFrame) -> dict[str, str]:
     if resumed:
         cost["Resumed"] = f"{counted(resumed, 'trial')} went on from a checkpoint"
     return cost
+
+
+def _of_outer_folds(study: ReportInput) -> dict[str, str]:
+    """Return what outer folds took; they stand apart, since no trial above is one of theirs."""
+    if study.nested is None or study.outer_folds is None:
+        return {}
+    trials = counted(int(study.outer_folds["trials"].sum()), "trial")
+    return {"Outer folds, beside these": ", ".join(filter(None, [trials, study.nested.hours]))}

@@ -14,10 +14,7 @@ from gridfold.store.selection import Selection
 from gridfold.tables.trials import axis_columns
 from gridfold.wording import (
     MISSING,
-    amount,
     counted,
-    decimals,
-    half_width,
     listed,
     measure_name,
     number,
@@ -43,15 +40,8 @@ def nested(study: ReportInput) -> ReportSection | None:
     return ReportSection("nested", "Outer folds", "How good is the whole procedure?", content)
 
 
-def places_of(found: NestedEstimate) -> int:
-    """Return how many decimals of a nested estimate are worth showing."""
-    if found.score is None:
-        return 2
-    return decimals([half_width(found.score, found.low, found.high)], [found.score])
-
-
 def _estimates(found: NestedEstimate, best: Selection) -> Iterator[str]:
-    name, places = measure_name(found.measure), places_of(found)
+    name, places = measure_name(found.measure), found.decimals
     if found.score is None:
         yield "No outer fold has a score, so there is no nested estimate."
         return
@@ -137,17 +127,12 @@ def _missing(found: NestedEstimate, folds: pd.DataFrame) -> Iterator[str]:
 
 def _cost(found: NestedEstimate, folds: pd.DataFrame) -> Iterator[str]:
     trials = counted(int(folds["trials"].sum()), "trial")
-    if found.core_hours is None:
-        yield f"The outer folds took {trials} beside those of the study's own search."
-        return
-    hours = f"{amount(found.core_hours)} core-hours"
-    if found.gpu_hours:
-        hours += f" and {amount(found.gpu_hours)} GPU-hours"
-    yield f"The outer folds took {trials} and {hours}, not counted under Cost."
+    hours = f" and {found.hours}" * bool(found.hours)
+    yield f"The outer folds took {trials}{hours} beside those of the study's own search."
 
 
 def _table(found: NestedEstimate, folds: pd.DataFrame) -> Table:
-    places, name = places_of(found), measure_name(found.measure)
+    places, name = found.decimals, measure_name(found.measure)
     headings = [
         Heading("Outer fold", numeric=False),
         Heading("Selected configuration", numeric=False),

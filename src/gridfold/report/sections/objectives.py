@@ -48,7 +48,7 @@ def sentences(table: pd.DataFrame, wanted: Objectives, confidence: float) -> Ite
     front = table[table["front"] == 1]
     if len(wanted.names) > 1:
         yield (
-            f"{counted(len(front), 'configuration')} of "
+            f"{len(front):,} of "
             f"{counted(int(table['front'].notna().sum()), 'configuration')} that could be selected "
             f"{'is' if len(front) == 1 else 'are'} on the Pareto front: no other one is as good in "
             "every objective and better in one. That goes by the means alone; another draw of the "

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from gridfold.plan.stage_names import EXPLORE
+from gridfold.plan.stage_names import EXPLORE, is_race_round
 from gridfold.report.tables import Cell, Heading, Table
 from gridfold.search.racing import risk_of_all
 from gridfold.wording import counted, decimals, measure_name, number, p_value, percent
@@ -31,28 +31,47 @@ def race_sentences(left: pd.DataFrame, steps: pd.DataFrame, measure: str) -> Ite
         The search table.
     measure : str
     """
-    raced = steps[steps["config_id"].isin(left["config_id"]) | steps["stage"].eq(EXPLORE)]
-    began = raced["config_id"].nunique()
-    splits = int(steps.loc[steps["config_id"].isin(raced["config_id"]), "n_splits"].max())
-    trained = int(left["n_splits"].sum()) + (began - len(left)) * splits
-    share = percent(round(trained / (began * splits), 2))
+    is_round = steps["stage"].eq(EXPLORE) | steps["stage"].map(is_race_round)
+    reached = steps[is_round].groupby("config_id")["n_splits"].max()
+    splits, began = int(reached.max()), len(reached)
+    ended = int((reached == splits).sum())
+    share = percent(round(float(reached.sum()) / (began * splits), 2))
+    told = {*left["config_id"], *steps.loc[~is_round, "config_id"]}
+    cut = len(set(reached.index[reached < splits]) - told)
     yield (
         f"{counted(began, 'configuration')} raced over {counted(splits, 'split')}: after each, "
-        "those went on that could still become the best of all. "
-        f"{began - len(left)} reached the end, and are compared above; the race took {share} of "
-        f"the {began * splits:,} trials of all. The others have no mean over all splits; they are "
-        "listed below, and are in no table above."
+        f"those went on that could still become the best of all. {ended:,} reached the end"
+        + (", and are compared above" if is_round.all() and ended > 1 else "")
+        + (f", {cut:,} did not because of the budget" if cut else "")
+        + f"; the race took {share} of the {began * splits:,} trials of all."
+        + _of_those_left(len(left))
     )
     judged = left["risk"].notna()
     if not judged.any():
         return
     loss = float(left["expected_loss"].sum())
+    count = int(judged.sum())
+    which = "the one configuration" if count == 1 else f"one of the {count:,} configurations"
     yield (
-        f"The risk that one of the {counted(int(judged.sum()), 'configuration')} left behind "
-        f"would have had the best mean over all splits is {_at_most(risk_of_all(left))}; what is "
-        f"lost by it is expected to be at most {number(loss, decimals([loss], []))} in "
-        f"{measure_name(measure)}. This assumes that each score is the sum of what belongs to its "
-        "configuration, what belongs to its split, and noise which is as large everywhere."
+        f"The risk that {which} left behind would have had the best mean over all splits is "
+        f"{_at_most(risk_of_all(left))}; what is lost by it is expected to be at most "
+        f"{number(loss, decimals([loss], []))} in {measure_name(measure)}. This assumes that each "
+        "score is the sum of what belongs to its configuration, what belongs to its split, and "
+        "noise which is as large everywhere."
+    )
+
+
+def _of_those_left(count: int) -> str:
+    if not count:
+        return ""
+    if count == 1:
+        return (
+            " The one that it left behind has no mean over all splits; it is listed below, and "
+            "compared with none."
+        )
+    return (
+        " Those that it left behind have no mean over all splits; they are listed below, and "
+        "compared with none."
     )
 
 

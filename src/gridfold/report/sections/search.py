@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from gridfold.plan.stage_names import CONFIRM, title_of
+from gridfold.plan.stage_names import CONFIRM, phase_of, title_of
 from gridfold.problems import Measure
 from gridfold.report.input import BESIDE, ReportInput, ReportSection
 from gridfold.report.sections.asynchronous import asynchrony
@@ -35,6 +35,7 @@ def search(study: ReportInput) -> ReportSection | None:
                 study.best.config_id,
                 measure,
                 unseen=study.best.estimate is not None and study.best.estimate.unseen,
+                is_corrected=study.best.headline.is_corrected,
             ),
         ],
         "stages": _table(stages, measure),
@@ -46,7 +47,7 @@ def search(study: ReportInput) -> ReportSection | None:
 
 
 def stage_summary(steps: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """Return one row for each stage.
+    """Return one row for each stage; the batches of a search that may stop are one.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def stage_summary(steps: pd.DataFrame, measure: str) -> pd.DataFrame:
         best), ``budget`` (epochs x samples) and ``fit_seconds``.
     """
     return (
-        steps.groupby("stage", sort=False)
+        steps.groupby(steps["stage"].map(phase_of), sort=False)
         .agg(
             configurations=("config_id", "nunique"),
             epochs=("epochs", "max"),
@@ -97,7 +98,12 @@ def _effort(steps: pd.DataFrame, stages: pd.DataFrame) -> str:
 
 
 def optimism(
-    steps: pd.DataFrame, selected: str, measure: str, *, unseen: bool = False
+    steps: pd.DataFrame,
+    selected: str,
+    measure: str,
+    *,
+    unseen: bool = False,
+    is_corrected: bool = True,
 ) -> Iterator[str]:
     """Say how the search's own estimates compare with the confirmed ones.
 
@@ -110,6 +116,8 @@ def optimism(
     measure : str
     unseen : bool
         Whether confirmed scores are of samples that the search never saw.
+    is_corrected : bool
+        Whether there is a score that is corrected for the selection.
     """
     confirmed = steps[steps["stage"] == CONFIRM].set_index("config_id")["score"].dropna()
     if not len(confirmed):
@@ -118,6 +126,7 @@ def optimism(
             "and optimistic; `search.confirm` would take out the luck with the splits."
         )
         return
+    counts_all = "The corrected score counts all of these; o" if is_corrected else "O"
     yield (
         "The confirmation scores the finalists on samples that the search never saw, so only the "
         "choice among the finalists flatters their best one."
@@ -125,8 +134,8 @@ def optimism(
         else "The confirmation draws new splits of the same samples. It takes out the luck that a "
         "configuration had with the old splits and the starts of its trainings, and not the luck "
         "that it had with these samples, by which it became a finalist: confirmed scores are still "
-        "those of the best of all that were tried. The corrected score counts all of these; only "
-        "samples that the search never saw, as a held-out test set, are free of it."
+        f"those of the best of all that were tried. {counts_all}nly samples that the search never "
+        "saw, as a held-out test set, are free of it."
     )
     earlier = steps[(steps["stage"] != CONFIRM) & steps["config_id"].isin(confirmed.index)]
     before = earlier.dropna(subset="score").groupby("config_id").last().reindex(confirmed.index)

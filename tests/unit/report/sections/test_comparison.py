@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from gridfold.statistics.pairwise import COMPARISON_COLUMNS
 from gridfold.statistics.ranks import RankTest
 from gridfold.statistics.result import Comparison
 from gridfold.statistics.scientific import SCIENTIFIC_COLUMNS
+from gridfold.store.selection import SelectionFacts
 
 SPACE = {
     "mlp.units": [4, 8, 16],
@@ -71,6 +73,18 @@ def test_three_estimates_stand_side_by_side(
     assert "mean over 10 splits" in text
     assert "6 configurations, 500 bootstrap samples of 60 samples" in text
     assert "12 samples, scored once" in text
+
+
+def test_a_score_that_is_quoted_as_selected_has_the_interval_that_is_quoted(
+    study: tuple[Finished, Comparison], tmp_path: Path
+) -> None:
+    finished, comparison = study
+    facts = SelectionFacts.without("The rule is not repeated.", 0.1125, 0.9575)
+    uncorrected = replace(comparison, facts=replace(comparison.facts, selection=facts))
+    best = replace(finished.best, estimate=facts)
+    page = page_of(replace(finished, best=best), uncorrected, tmp_path)
+    assert "The rule is not repeated." in page.section("comparison")
+    assert re.search(r"As selected \S+ 0\.11\S* to 0\.9[56]\S* mean", page.section("comparison"))
 
 
 def test_every_comparison_is_in_the_table_with_its_interval(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def test_it_says_what_each_number_is_an_estimate_of(study: Finished, tmp_path: P
     assert "search and training together" in text
     assert "no estimate of the one final model" in text
     assert "gave their winners 0.900 on average: 0.100 too optimistic" in text
-    assert "44 trials and 2 core-hours, not counted under Cost" in text
+    assert "44 trials and 2 core-hours beside those of the study's own search" in text
     corrected = "The corrected estimate above"
     assert (corrected in text) == study.best.headline.is_corrected
 
@@ -133,6 +134,7 @@ def test_the_page_has_the_table_and_escapes_it(study: Finished, tmp_path: Path) 
     assert 'href="tables/nested.csv"' in page
     assert "it &lt;diverged&gt;" in page
     assert "it <diverged>" not in page
+    assert re.search(r"Outer folds, beside these.*?33 trials, 1.5 core-hours", page, re.S)
     for fold in folds["outer_fold"]:
         assert f">{fold}<" in page
 

@@ -43,7 +43,7 @@ def test_what_is_wanted_ruled_out_on_the_front_and_selected_is_said() -> None:
     assert "parameters at most 500" in text
     assert "1 configuration of 4 can’t be selected" in text
     assert "“mlp d”" in text
-    assert "2 configurations of 3 configurations that could be selected are on the Pareto" in text
+    assert "2 of 3 configurations that could be selected are on the Pareto" in text
     assert "by the means alone" in text
     assert (
         "1 configuration can’t be told from the best in accuracy at 95% confidence (number 1"
