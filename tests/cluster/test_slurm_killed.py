@@ -23,7 +23,8 @@ def test_jobs_of_a_killed_snakemake_are_waited_for_and_not_submitted_twice(
 ) -> None:
     since = last_job(cluster)
     study = sleepy()
-    study["training"]["epochs"] = 40
+    # Long enough for another Snakemake to start twice on a machine that is busy with other tests.
+    study["training"]["epochs"] = 80
     clone = sleepy_clone(cluster, tmp_path / "cluster", study, shares_forks=True)
     shards = [f"s{number:04d}" for number in range(1, 5)]
     targets = [f"results/tiny/shards/{shard}.trials.parquet" for shard in shards]
