@@ -256,6 +256,16 @@ class _Lock:
             guard.release()
         return True
 
+    def _tidy(self) -> None:
+        """Remove what killed processes have left beside the lock, which is ours."""
+        guard = self._beside(_GUARD)
+        for file in (self._file, guard):
+            remove_abandoned(file.parent, f"{file.name}.")
+        left_over = _Lock(guard)
+        with contextlib.suppress(NotWritten):
+            if guard.exists() and left_over.acquire():
+                left_over.release()
+
     def _silence(self) -> float:
         """Return for how many seconds nobody has touched the lock."""
         touched = self._file.stat().st_mtime
@@ -292,13 +302,7 @@ class TrialLock(_Lock):
         """Take the lock as any other; and remove what killed processes have left beside it."""
         if not super().acquire():
             return False
-        guard = self._beside(_GUARD)
-        for file in (self._file, guard):
-            remove_abandoned(file.parent, f"{file.name}.")
-        left_over = _Lock(guard)
-        with contextlib.suppress(NotWritten):
-            if guard.exists() and left_over.acquire():
-                left_over.release()
+        self._tidy()
         return True
 
 
@@ -391,6 +395,7 @@ class RunLock(_Lock):
         self.gone = self.holder()
         if not super().acquire():
             return False
+        self._tidy()
         threading.Thread(target=self._keep_fresh, name="gridfold-run-lock", daemon=True).start()
         return True
 
