@@ -233,6 +233,7 @@ def test_the_state_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         "changed": [],
         "cut_by_budget": False,
         "answer": None,
+        "controller": None,
     }
 
 
