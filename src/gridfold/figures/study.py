@@ -27,6 +27,7 @@ from gridfold.figures.style import (
     Drawing,
     family_looks,
     log_axis,
+    message,
     panels,
     rasterise_many,
     save,
@@ -249,6 +250,9 @@ def draw_learning_curves(
     """Draw training and validation loss and metric of the best configurations."""
     wanted = min(study["report"]["curves"], _MOST_CURVES)
     shown = configurations[configurations["n_splits"] > 0].head(wanted)
+    if shown.empty:
+        text = "No trial of this study has a score."
+        return Drawing(message(text), "Learning curves.", text)
     metric = training_metric(study)
     figure, grid = panels(len(shown), 5, 2.3, rows_of=2, sharex="col", sharey="row")
     chosen = epochs[epochs["config_id"].isin(shown["config_id"])]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from gridfold.errors import GridfoldError
 from gridfold.objectives import BEST
 from gridfold.problems import Measure
 from gridfold.requests import Objectives, SummaryRequest
@@ -246,12 +247,15 @@ def select(table: pd.DataFrame, request: SummaryRequest, tried: int = 0) -> Sele
 
     Raises
     ------
-    ValueError
+    GridfoldError
         When no configuration has a score.
     """
     best, measure, wanted = table.iloc[0], request.measure, request.objectives
     if np.isnan(best[f"{measure}_mean"]):
-        raise ValueError(f"no trial of the study has a score ({measure}); see trials.csv")
+        raise GridfoldError(
+            f"no trial of the study has a score ({measure}): all have failed, or it is not defined "
+            "on their splits; tables/trials.csv has the reasons"
+        )
     return Selection(
         config_id=str(best["config_id"]),
         label=str(best["label"]),

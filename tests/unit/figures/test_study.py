@@ -222,6 +222,14 @@ def test_failed_trials_are_named_beside_the_score(tmp_path: Path) -> None:
     assert "(1 split failed)" in labels[-1]
 
 
+def test_curves_of_a_study_of_which_all_trials_failed_say_so(study: Finished) -> None:
+    tables = study.tables
+    lost = tables.configurations.assign(n_splits=0)
+    none = tables.epochs.iloc[:0]
+    drawing = figures.draw_learning_curves(none, lost, study.request.study)
+    assert "No trial of this study has a score" in drawing.alt
+
+
 def test_families_differ_in_shape_as_well_as_colour() -> None:
     looks = list(family_looks(["mlp", "cnn", "mlp", "python"]).values())
     assert len({colour for colour, _ in looks}) == len({marker for _, marker in looks}) == 3

@@ -14,6 +14,7 @@ import pytest
 from recorded import model_card
 from scipy import optimize, stats
 
+from gridfold.errors import GridfoldError
 from gridfold.paths import StudyPaths
 from gridfold.plan.status import answer
 from gridfold.problems import PROBLEM_KINDS, Measure
@@ -291,7 +292,7 @@ def test_those_that_cannot_be_told_from_the_best_are_counted() -> None:
 @pytest.mark.parametrize("score", [FAILED, math.nan], ids=["all failed", "measure undefined"])
 def test_a_study_without_any_score_selects_nothing(score: float | None) -> None:
     table = summarise(trials("roc_auc", a=[score] * 3, b=[score] * 3), request("roc_auc"))
-    with pytest.raises(ValueError, match=r"no trial of the study has a score \(roc_auc\)"):
+    with pytest.raises(GridfoldError, match=r"no trial of the study has a score \(roc_auc\)"):
         select(table, request("roc_auc"))
 
 
