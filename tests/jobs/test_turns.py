@@ -161,6 +161,18 @@ def test_trials_of_a_pool_take_turns_unless_the_study_forbids_it(tmp_path: Path)
     assert predictions(all_works(shares)) == predictions(all_works(alone))
 
 
+def test_trials_that_can_take_turns_follow_each_other(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path, {"training": {"epochs": 1}})
+    a, b = (bench.work(0, f"r0f{fold}") for fold in (0, 1))
+    c, d = (
+        replace(w, task=replace(w.task, threshold=0.4))
+        for w in (bench.work(1), bench.work(0, "r0f2"))
+    )
+    events = bench.train(a, c, b, d, workers=1)
+    assert [event.work for event in events if event.kind == "finished"] == [a, b, c, d]
+    assert len(processes(events)) == 2
+
+
 def test_what_ends_one_trial_ends_no_other(tmp_path: Path) -> None:
     # With the first rate trials diverge; then one is killed in the middle of its process' turns.
     bench = bench_of(tmp_path, {"training": {"optimizer": "sgd"}}, [1e30, 0.01])

@@ -110,8 +110,16 @@ class Supply(Protocol):
 
 
 class _Listed:
+    """Trials in their order, but that those which can take turns follow each other."""
+
     def __init__(self, works: Sequence[Work]) -> None:
-        self._waiting = list(reversed(works))
+        shapes: dict[str, int] = {}
+        places = [
+            number if (shape := work.task.shape) is None else shapes.setdefault(shape, number)
+            for number, work in enumerate(works)
+        ]
+        self._waiting = [works[i] for i in sorted(range(len(works)), key=lambda i: (places[i], i))]
+        self._waiting.reverse()
 
     def take(self) -> Work | None:
         return self._waiting.pop() if self._waiting else None
@@ -129,7 +137,7 @@ def run(
     share: Share | None = None,
     trial_timeout: float | None = None,
 ) -> None:
-    """Train trials, `workers` at a time, in the given order.
+    """Train trials, `workers` at a time, in the given order as far as turns allow.
 
     Parameters
     ----------
