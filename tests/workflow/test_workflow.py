@@ -49,7 +49,7 @@ def test_a_dry_run_prints_a_readable_plan_and_writes_nothing(workspace: Workspac
     answer = workspace.snakemake(tiny(), "--dry-run")
     assert "configurations  2" in answer.stderr
     assert (
-        "trials          4, of which 0 are done and 4 are to be trained in 1 jobs" in answer.stderr
+        "trials          4, of which 0 are done and 4 are to be trained in 1 job" in answer.stderr
     )
     assert "estimated cost" in answer.stderr
     assert not (workspace.folder / "results").exists()
