@@ -28,7 +28,7 @@ from gridfold.atomic import make_folder, write_text
 
 SEED = os.environ.get("CRASHES") or datetime.now(UTC).date().isoformat()
 # Calls of the whole study that are disturbed, each in another stage; `make crash-matrix` tries all.
-A_DAY = 4
+A_DAY = 3
 
 
 @pytest.fixture(autouse=True)
