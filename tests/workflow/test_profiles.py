@@ -101,9 +101,9 @@ def write_images(folder: Path) -> None:
 
 
 # Those with groups; the default one is that of all other tests.
-@pytest.mark.parametrize(("profile", "most_groups"), [("slurm", 4), ("expanse", 10)])
+@pytest.mark.parametrize(("profile", "most_cores"), [("slurm", 4), ("expanse", 10)])
 def test_every_search_has_a_plan_with_every_profile(
-    profile: str, most_groups: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    profile: str, most_cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "config", tmp_path / "config")
@@ -115,7 +115,7 @@ def test_every_search_has_a_plan_with_every_profile(
     lines = [("--configfile", file, *OPTIONS[profile]) for file in files]
     for file, run in zip(files, dry_runs(tmp_path, *lines), strict=True):
         assert run.ended, f"{file}: {run.said}"
-        check_groups(run, most_groups)
+        check_groups(run, most_cores)
         # All that depends on nothing that trains is one job; each decision is another.
         (begin,) = (job for job in run.jobs if job["group"] == "data")
         assert {"prepare_data", "make_splits"} <= set(begin["rules"])
