@@ -453,8 +453,12 @@ def _comparison(report: Report) -> None:
         low, high = row["95% interval"].split(" to ")
         same(low, found["difference_low"])
         same(high, found["difference_high"])
-        middle = (found["difference_low"] + found["difference_high"]) / 2
-        assert math.isclose(middle, difference.mean(), abs_tol=1e-9)
+        # As far on both sides, but for what no difference can be.
+        mean = difference.mean()
+        most = 1.0 if report.measure in ("accuracy", "f1", "roc_auc") else math.inf
+        half = max(found["difference_high"] - mean, mean - found["difference_low"])
+        assert math.isclose(found["difference_low"], max(-most, mean - half), abs_tol=1e-9)
+        assert math.isclose(found["difference_high"], min(most, mean + half), abs_tol=1e-9)
         # The interval and the test say the same.
         outside = found["difference_low"] > 0 or found["difference_high"] < 0
         assert outside == (found["p_value"] < 0.05)
