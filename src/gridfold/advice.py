@@ -366,13 +366,19 @@ def refusal(job: str, said: str) -> list[str]:
     found = re.search(_CALL, said, re.S)
     if found is None:
         return [f"{_REFUSED} {job}: {said.strip()}"]
-    reasons = [re.sub(r"^\w+: (error: )?", "", line) for line in found[1].splitlines()]
     asked = _asked(shlex.split(found[2])[1:])
     return [
-        f"{_REFUSED} {job}: {'; '.join(reasons)}",
+        f"{_REFUSED} {job}: {reason_in(found[1])}",
         f"  asked for: {', '.join(_in_words(*option) for option in asked)}",
         f"  the same question again: {shlex.join(_question(asked))}",
     ]
+
+
+def reason_in(said: str) -> str:
+    """Return what a command of Slurm complains of, in one line and without the command's name."""
+    # Sites let a plugin say several lines.
+    lines = (re.sub(r"^\w+: (error: )?", "", line) for line in said.splitlines())
+    return "; ".join(filter(None, lines))
 
 
 def question(said: str) -> list[str]:

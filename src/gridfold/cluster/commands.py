@@ -6,7 +6,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 
-from gridfold.advice import NO_CONTROLLER, recognise
+from gridfold.advice import NO_CONTROLLER, reason_in, recognise
 from gridfold.errors import GridfoldError
 
 # By these two Slurm is recognised on a machine: who submits jobs, and who starts their processes.
@@ -37,6 +37,11 @@ class CommandOutput:
     text: str
     error: str
     is_good: bool
+
+    @property
+    def reason(self) -> str:
+        """Its messages in one line, without its name."""
+        return reason_in(self.error)
 
 
 def ask(*command: str, seconds: float | None = None) -> CommandOutput:

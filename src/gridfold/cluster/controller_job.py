@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gridfold.advice import recognise
 from gridfold.cluster.commands import SBATCH, SlurmSilent, ask
+from gridfold.cluster.slurm import minutes_of
 from gridfold.errors import GridfoldError
 
 # What Slurm gives as the reason of a job that it ends at its time limit.
@@ -20,7 +21,6 @@ _AT_ONCE = 500
 _NOTICE_SECONDS = 120
 # Snakemake holds the plan of a study and little else.
 _MEMORY = "2G"
-_UNLIMITED = re.compile(r"UNLIMITED|infinite|NOT_SET|n/a", re.I)
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,10 @@ def submit(options: Sequence[str], script: Path) -> str:
     if answer.is_good and found:
         return found[1]
     cause = recognise(answer.error)
-    said = re.sub(r"^\w+: (error: )?", "", answer.error, flags=re.M).replace("\n", "; ")
     advice = f"\n{cause.name}: {cause.advice}" if cause else ""
-    raise GridfoldError(f"Slurm has not taken the controller: {said}; nothing was run.{advice}")
+    raise GridfoldError(
+        f"Slurm has not taken the controller: {answer.reason}; nothing was run.{advice}"
+    )
 
 
 @dataclass(frozen=True)
@@ -143,18 +144,6 @@ def longest_minutes(partition: str | None) -> int | None:
         )
     known = [m for m in (minutes_of(limits[name]) for name in names) if m is not None]
     return min(known, default=None)
-
-
-def minutes_of(text: str) -> int | None:
-    """Return a time as Slurm writes it: ``[days-]hours:minutes:seconds``, ``minutes:seconds``."""
-    if _UNLIMITED.fullmatch(text):
-        return None
-    days, _, rest = text.rpartition("-")
-    parts = [int(part) for part in rest.split(":")]
-    seconds = 0
-    for part in parts:
-        seconds = 60 * seconds + part
-    return (86400 * int(days or 0) + seconds) // 60
 
 
 def queued(job: str) -> QueuedJob | None:

@@ -147,3 +147,16 @@ def jobs_of_runs(runs: Collection[str]) -> dict[str, str] | None:
         for job in jobs
         if len(job) == 3 and job[2].rpartition(" ")[2][:RUN_CHARACTERS] in ends
     }
+
+
+def minutes_of(text: str) -> int | None:
+    """Return the whole minutes of a time limit, as ``2-00:00:00`` or ``60``; None for none."""
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text.strip())
+    if match is None:
+        return None
+    days, first, second, _ = (int(part) if part else 0 for part in match.groups())
+    if match[1] or match[4]:
+        # Days-hours:minutes:seconds, and hours:minutes:seconds.
+        return days * 1440 + first * 60 + second
+    # Minutes, and minutes:seconds.
+    return first

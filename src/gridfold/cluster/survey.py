@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gridfold.cluster.commands import SBATCH, SlurmSilent, ask
-from gridfold.cluster.slurm import is_down
+from gridfold.cluster.slurm import is_down, minutes_of
 
 # Each question has so long; a controller that needs more has other worries than this one.
 QUESTION_SECONDS = 20.0
@@ -332,9 +332,7 @@ def _refusal(partition: str, *options: str) -> str:
         return str(error)
     if answer.is_good:
         return ""
-    # Sites let a plugin say several lines.
-    lines = [re.sub(r"^\w+: (error: )?", "", line) for line in answer.error.splitlines()]
-    return "; ".join(filter(None, lines)) or "no reason was given"
+    return answer.reason or "no reason was given"
 
 
 def _requeues(partitions: Iterable[Partition]) -> bool | None:
@@ -483,19 +481,6 @@ def read_qos(text: str) -> tuple[Qos, ...]:
 def _rows(text: str, fields: Sequence[str]) -> list[Mapping[str, str]]:
     rows = [[word.strip() for word in line.split("|")] for line in text.splitlines()]
     return [dict(zip(fields, row, strict=True)) for row in rows if len(row) == len(fields)]
-
-
-def minutes_of(text: str) -> int | None:
-    """Return the whole minutes of a time limit, as ``2-00:00:00`` or ``60``; None for none."""
-    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text.strip())
-    if match is None:
-        return None
-    days, first, second, _ = (int(part) if part else 0 for part in match.groups())
-    if match[1] or match[4]:
-        # Days-hours:minutes:seconds, and hours:minutes:seconds.
-        return days * 1440 + first * 60 + second
-    # Minutes, and minutes:seconds.
-    return first
 
 
 def _whole(text: str) -> int:

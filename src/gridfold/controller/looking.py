@@ -17,7 +17,7 @@ from gridfold.cluster.slurm import can_list_jobs, jobs_of_runs
 from gridfold.errors import GridfoldError
 from gridfold.paths import ControllerPaths, StudyPaths
 from gridfold.store.locks import RunHolder, RunLock
-from gridfold.store.running import clock
+from gridfold.store.running import clock, run_names
 from gridfold.store.submission import Outcome, Submission
 from gridfold.wording import counted
 
@@ -151,13 +151,6 @@ class Controller:
 def read_submission(files: ControllerPaths) -> Submission | None:
     """Return what was submitted last; None for nothing."""
     return Submission.read(files.submission) if files.submission.exists() else None
-
-
-def run_names(files: ControllerPaths) -> list[str]:
-    """Return the names that jobs of the study have in Slurm's queue."""
-    if not files.slurm_runs.exists():
-        return []
-    return files.slurm_runs.read_text(encoding="utf-8").split()
 
 
 def job_numbers(files: ControllerPaths, submission: Submission | None) -> list[str]:

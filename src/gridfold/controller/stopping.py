@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 from gridfold.cluster import controller_job
 from gridfold.cluster.slurm import can_list_jobs, jobs_of_runs
-from gridfold.controller.looking import Controller, job_numbers, read_submission, run_names
+from gridfold.controller.looking import Controller, job_numbers, read_submission
 from gridfold.errors import GridfoldError
 from gridfold.paths import StudyPaths
+from gridfold.store.running import run_names
 from gridfold.store.submission import STOPPED, Outcome
 from gridfold.wording import counted
 

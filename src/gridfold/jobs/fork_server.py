@@ -461,11 +461,16 @@ class _Server:
         atexit._clear()
         code = _exit_code_of(target, starter, *args)
         atexit._run_exitfuncs()
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
+        flush_output()
         # Threads and children that the work has left would keep Python from its end.
         os._exit(code)
+
+
+def flush_output() -> None:
+    """Let out what this process has printed, as far as its streams are still open."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
 
 
 def _exit_code_of(target: Callable[..., None], *args: Any) -> int:

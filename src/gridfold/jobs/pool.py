@@ -13,7 +13,6 @@ import faulthandler
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gridfold.cluster.allocation import Allocation, Share
 from gridfold.errors import BudgetSpent, Interrupted, TrialFailure, out_of_time, summary_of
-from gridfold.jobs.fork_server import STOP_SIGNALS, Fork, ForkServer
+from gridfold.jobs.fork_server import STOP_SIGNALS, Fork, ForkServer, flush_output
 from gridfold.jobs.printed import Printed
 from gridfold.jobs.usage import Sampler
 from gridfold.store.trials import TrialStore, TrialTask
@@ -394,10 +393,8 @@ def _train(
         with put_back():
             answer = _answer(connection, following.absolute(), share, turns)
         faulthandler.cancel_dump_traceback_later()
-        # What it has printed comes before its answer.
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
+        # Comes before its answer.
+        flush_output()
         connection.send(answer)
         if answer[0] != "finished" or following.task.shape is None:
             return

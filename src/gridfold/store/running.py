@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from gridfold.errors import GridfoldError
-from gridfold.paths import StudyPaths
+from gridfold.paths import ControllerPaths, StudyPaths
 from gridfold.store.locks import STALE_SECONDS, RunHolder
 
 
@@ -47,3 +47,10 @@ def _doubt(holder: RunHolder) -> str:
 def clock(seconds: float) -> str:
     """Return a Unix time as people write it."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def run_names(files: ControllerPaths) -> list[str]:
+    """Return the names that jobs of the study have in Slurm's queue."""
+    if not files.slurm_runs.exists():
+        return []
+    return files.slurm_runs.read_text(encoding="utf-8").split()

@@ -452,15 +452,12 @@ class TrialTask:
         with code of the user, unless the study says that it keeps no state.
         """
         training = dict(self.settings["training"])
-        is_ours = self.settings["model"]["family"] in _OURS
-        may_share = self.share_process
-        if may_share is None:
-            may_share = is_ours and not self.own_measures
-        elif self.settings["model"]["family"] == "python":
-            # A model is not trained again that was saved and loaded.
-            may_share = may_share and not self.must_be_loadable
-        else:
-            may_share = may_share and is_ours
+        family = self.settings["model"]["family"]
+        may_share = family in _OURS and not self.own_measures
+        if self.share_process is not None:
+            # A model of own code is not trained again that was saved and loaded.
+            is_fresh = family == "python" and not self.must_be_loadable
+            may_share = self.share_process and (family in _OURS or is_fresh)
         if not may_share or training.get("distribution") is not None:
             return None
         del training["seed"]

@@ -54,12 +54,17 @@ class Augmenter:
                 "training.augmentation needs images (height, width, channels), not samples of "
                 f"shape {sample_shape}; set data.reshape, or leave it out",
             )
-        self._seed, self._devices = seed, devices
+        self._devices = devices
+        self.begin(seed)
         with devices.scope():
             self._generator = keras.random.SeedGenerator(0)
             self._layers = _layers(options)
         for layer in self._layers:
             layer.generator = self._generator
+
+    def begin(self, seed: int) -> None:
+        """Begin with another trial, whose seed this is."""
+        self._seed = seed
 
     def seed_of(self, epoch: int) -> int:
         """Return what :meth:`apply` needs to know of an epoch, in [0, 2^31)."""

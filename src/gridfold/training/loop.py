@@ -124,7 +124,6 @@ class TrainingLoop:
         training: tuple[Any, ...],
         validation: tuple[Any, ...] | None,
         seed: int,
-        augmentation: Augmenter | None,
     ) -> None:
         """Go over to the training of another model that has the same graphs; none is made again.
 
@@ -135,15 +134,14 @@ class TrainingLoop:
         training, validation : tuple of array
             Which :meth:`fits`.
         seed : int
-        augmentation : Augmenter or None
-            With the same options.
         """
         own = (*self.model.variables, *self.model.optimizer.variables)
         given = (*model.variables, *model.optimizer.variables)
         for variable, value in zip(own, given, strict=True):
             variable.assign(value.value)
         self._seed = seed
-        self._augmentation = augmentation
+        if self._augmentation is not None:
+            self._augmentation.begin(seed)
         self._feed.fill(training)
         if self._seen is not None and validation is not None:
             self._seen.fill(validation)

@@ -62,24 +62,23 @@ class Turns:
         seed : int
             Of the trial.
         """
-        devices, augmentation = self.devices(task.threads), None
-        if options := task.settings["training"].get("augmentation"):
-            augmentation = Augmenter(options, prepared.input_shape, seed, devices)
         training, validation = prepared.training_arrays(), prepared.validation_arrays()
         shape = None
         if task.shape is not None:
             # Schedules count in steps.
             shape = task.shape, steps_per_epoch(len(prepared.training), batch_size)
-        if shape != self._shape or not self._loop or not self._loop.fits(training, validation):
-            # The one before may go first, to make room.
-            self._loop, self._shape = None, shape
-            steps = task.steps_per_execution
-            loop = TrainingLoop(
-                model, training, validation, batch_size, seed, steps, devices, augmentation
-            )
-            if shape is None:
-                return loop
+            if shape == self._shape and self._loop and self._loop.fits(training, validation):
+                self._loop.renew(model, training, validation, seed)
+                return self._loop
+        # The one before may go first, to make room.
+        self._loop, self._shape = None, shape
+        devices, augmentation = self.devices(task.threads), None
+        if options := task.settings["training"].get("augmentation"):
+            augmentation = Augmenter(options, prepared.input_shape, seed, devices)
+        steps = task.steps_per_execution
+        loop = TrainingLoop(
+            model, training, validation, batch_size, seed, steps, devices, augmentation
+        )
+        if shape is not None:
             self._loop = loop
-        else:
-            self._loop.renew(model, training, validation, seed, augmentation)
-        return self._loop
+        return loop

@@ -19,7 +19,7 @@ from gridfold.cluster.job import job_number
 from gridfold.cluster.slurm import can_list_jobs, is_down, jobs_of_runs
 from gridfold.paths import StudyPaths
 from gridfold.store.locks import RunHolder, RunLock
-from gridfold.store.running import RunBusy
+from gridfold.store.running import RunBusy, run_names
 from gridfold.terminal import say
 from gridfold.wording import counted
 
@@ -105,8 +105,7 @@ def wait_for_jobs(workflow: Any, paths: StudyPaths) -> bool:
     """
     if workflow.nodes is None or not can_list_jobs():
         return False
-    file = paths.controller.slurm_runs
-    names = file.read_text(encoding="utf-8").split() if file.exists() else []
+    names = run_names(paths.controller)
     told: set[str] = set()
     silent = is_down(_FIRST_SECONDS)
     if silent:
@@ -132,7 +131,7 @@ def wait_for_jobs(workflow: Any, paths: StudyPaths) -> bool:
             time.sleep(_QUESTION_SECONDS)
         except KeyboardInterrupt:
             sys.exit(130)
-    file.unlink(missing_ok=True)
+    paths.controller.slurm_runs.unlink(missing_ok=True)
     return bool(names)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gridfold.cluster.controller_job import JobWishes, minutes_of
+from gridfold.cluster.controller_job import JobWishes
+from gridfold.cluster.slurm import minutes_of
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from environments import programs
 from gridfold.cli.main import main
 from gridfold.cluster.commands import SlurmSilent
 from gridfold.cluster.site_profile import NoPartition, SiteProfile, quoted, survey_lines
-from gridfold.cluster.survey import Gpus, Survey, minutes_of, read_gres, survey
+from gridfold.cluster.slurm import minutes_of
+from gridfold.cluster.survey import Gpus, Survey, read_gres, survey
 
 UP = "if [ $1 = ping ]; then echo 'Slurmctld(primary) at head is UP'; exit; fi\n"
 TAKEN = "echo 'sbatch: Job 7 to start at 2026-12-01T15:51:14 using 1 processors on nodes n1' >&2"
