@@ -10,6 +10,7 @@ from distributed import horovod_here, mpi_here
 from hypothesis import settings
 from repeating import pytest_terminal_summary
 from workbench import ROOT
+from xdist.workermanage import WorkerController
 
 __all__ = ["horovod_here", "mpi_here", "pytest_terminal_summary"]
 
@@ -42,6 +43,13 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_finish() -> None:
     """Keep what all test modules have imported, millions of objects, out of garbage collections."""
     gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: WorkerController) -> None:
+    """End the run if a file of tests can't be imported, which xdist reports after all others."""
+    if node.config.pluginmanager.get_plugin("terminalreporter").stats.get("error"):
+        pytest.exit("files of tests can't be imported", pytest.ExitCode.INTERRUPTED)
 
 
 @pytest.hookimpl(tryfirst=True)

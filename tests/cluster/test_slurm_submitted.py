@@ -12,7 +12,15 @@ from pathlib import Path
 
 import yaml
 from clones import IMPATIENT, PATIENCE, Clone, last_job, submitted
-from sleepy import assert_same_numbers, running_jobs, sleepy, sleepy_pair, trained, wake
+from sleepy import (
+    assert_same_numbers,
+    running_jobs,
+    sleepy,
+    sleepy_clone,
+    trained,
+    undisturbed,
+    wake,
+)
 from slurmcluster import SlurmCluster
 from workbench import wait_for
 from workspaces import tiny
@@ -35,8 +43,8 @@ def test_a_controller_that_is_killed_goes_on_and_submits_nothing_twice(
     cluster: SlurmCluster, tmp_path: Path
 ) -> None:
     since = last_job(cluster)
-    clone, undisturbed = sleepy_pair(cluster, tmp_path)
     study = sleepy() | {"search": {"space": {"python.units": [8]}}}
+    clone = sleepy_clone(cluster, tmp_path / "clone", study)
     targets = [f"results/tiny/shards/s000{number}.trials.parquet" for number in (1, 2)]
     (clone.folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     files = clone.results() / "controller"
@@ -77,8 +85,7 @@ def test_a_controller_that_is_killed_goes_on_and_submits_nothing_twice(
     assert "controller: finished, at " in gridfold(clone, "status").stdout
     trained_by = [f"rule_train_wildcards_s000{number}" for number in (1, 2)]
     assert submitted(cluster, since, "train") == trained_by
-    undisturbed.snakemake(study, "--cores", "2", "--", *targets)
-    assert_same_numbers(clone, undisturbed)
+    assert_same_numbers(clone, undisturbed(tmp_path / "undisturbed", study, *targets))
 
 
 def test_a_controller_asks_for_no_more_time_than_its_partition_gives(
