@@ -44,7 +44,7 @@ test: setup browser horovod-tested slurm strace lint ## Lint, then run every tes
 test-unit: setup ## Run the tests without cluster, workflow, jobs, browser
 	@$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder tests/unit
 
-# Some fifty studies, half an hour on two cores; `make test` runs two of them, others each day.
+# Some sixty studies, half an hour on two cores; `make test` plans a third and runs one, others each day.
 combinations: setup horovod-tested ## Run the studies in which all choices meet in pairs
 	@COMBINATIONS=all $(RUN) pytest tests/workflow/test_combinations.py
 
@@ -55,7 +55,7 @@ SEED ?= all
 crash-matrix: setup ## Disturb a study at its system calls (goes on where it was ended)
 	@$(RUN) python tests/support/crashmatrix.py --points $(POINTS) --seed $(SEED)
 
-# Each kind of damage to each kind of file, two hours; `make test` tries a few, others each day.
+# Each kind of damage to each kind of file, two hours; `make test` tries one, another each day.
 damage-matrix: setup ## Damage each file of a study in all ways and run it again
 	@PYTHONPATH=tests/support $(RUN) python tests/support/damages.py
 

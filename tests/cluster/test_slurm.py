@@ -56,21 +56,22 @@ def runs(
             "train:slurm_extra='--gpus-per-node=1 --signal=USR1@120'",
         ),
     }
+    one_trial = tiny(search={"space": {"mlp.units": [8]}}, resampling={"method": "holdout"})
     since = last_job(cluster)
     clones, started = {}, {}
     for name, words in options.items():
-        # Two jobs that import TensorFlow themselves are enough, with and without a GPU, and so are
-        # three jobs for the data.
-        imports = name in ("CPU trials", "one-GPU trials")
+        # One of them to its end is enough, in which jobs import TensorFlow themselves, and two with
+        # jobs for the data.
+        whole = name == "CPU trials"
+        study = tiny() if whole else one_trial
         folder = tmp_path_factory.mktemp("clone")
-        clone = clones[name] = Clone(folder, cluster, shares_forks=not imports)
+        clone = clones[name] = Clone(folder, cluster, shares_forks=not whole)
         if name == "Expanse":
             clone.environment |= {"EXPANSE_ACCOUNT": slurmcluster.ACCOUNT}
-        elif not imports:
-            clone.prepare(tiny())
-        # One of them to its end is enough.
-        target = [] if name == "CPU trials" else ["results/tiny/shards/s0001.trials.parquet"]
-        started[name] = clone.start(tiny(), *words, *IMPATIENT, "--verbose", "--", *target)
+        elif not whole:
+            clone.prepare(study)
+        target = [] if whole else ["results/tiny/shards/s0001.trials.parquet"]
+        started[name] = clone.start(study, *words, *IMPATIENT, "--verbose", "--", *target)
     outputs = {}
     with contextlib.ExitStack() as stack:
         for process in started.values():
@@ -204,8 +205,8 @@ def test_a_load_of_short_trials_is_trained_once_each(
         data={"source": "iris"},
         model={"custom": {"train": "momentary.py:train"}},
         training={"epochs": 1},
-        search={"space": {"custom.penalty": {"range": {"start": 1, "stop": 6}}}},
-        resampling={"method": "kfold", "folds": 8},
+        search={"space": {"custom.penalty": {"range": {"start": 1, "stop": 5}}}},
+        resampling={"method": "kfold", "folds": 4},
         execution={"trials_per_job": "configuration"},
     )
     # The nodes are one machine: half a node for each job, so that four run and the others wait in
@@ -216,14 +217,14 @@ def test_a_load_of_short_trials_is_trained_once_each(
     target = "results/tiny/tables/trials.parquet"
     clone.snakemake(study, *options, "--", target)
     trials = pd.read_parquet(clone.folder / target)
-    assert len(trials) == 6 * 8
+    assert len(trials) == 5 * 4
     assert set(trials["status"]) == {"finished"}
     jobs = [
         (row["Comment"], row["State"])
         for row in cluster.jobs("JobIDRaw", "Comment", "State")
         if int(row["JobIDRaw"]) > since and row["Comment"].startswith("rule_train_wildcards")
     ]
-    shards = [f"s{number:04d}" for number in range(1, 7)]
+    shards = [f"s{number:04d}" for number in range(1, 6)]
     assert sorted(jobs) == [(f"rule_train_wildcards_{shard}", "COMPLETED") for shard in shards]
     # What the jobs say of themselves: no trial in two of them, and none twice in one.
     logs = (clone.results() / "logs" / "train").glob("*.log")

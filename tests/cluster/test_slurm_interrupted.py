@@ -115,13 +115,8 @@ def test_an_interrupted_distributed_job_goes_on_at_its_next_epoch(
     clone = sleepy_clone(cluster, tmp_path / "cluster", study)
     target = "results/tiny/shards/d0001.trials.parquet"
     comment = "rule_train_distributed_wildcards_d0001"
-    # What Slurm does before a time limit and to a preempted job, what a user does, a limit.
-    ways = (
-        ("scancel", "--signal=USR1", "{job}"),
-        ("scontrol", "requeue", "{job}"),
-        ("scancel", "{job}"),
-        ("scontrol", "update", "JobId={job}", "TimeLimit=1"),
-    )
+    # What Slurm does before a time limit and to a preempted job.
+    ways = (("scancel", "--signal=USR1", "{job}"), ("scontrol", "requeue", "{job}"))
     process = clone.start(study, *("--profile", "slurm", *IMPATIENT, "--", target))
     with ended(process):
         reached = 0

@@ -101,7 +101,7 @@ def shared(folder: Path, parallel: dict[str, Any]) -> dict[str, TrialTask]:
     if parallel["backend"] == "mirrored":
         names.discard("accumulation")
     tasks = {name: task(folder, name, CASES[name][0], parallel, **CASES[name][1]) for name in names}
-    for name in ("remainder", "fewer samples than ranks"):
+    for name in ("remainder", "fewer samples than ranks") if parallel["world_size"] == 2 else ():
         # Once more with samples that each process reads as it needs them.
         again = task(folder / "read", name, CASES[name][0], parallel, **CASES[name][1])
         tasks[f"{name}, read"] = replace(again, in_memory_mb=0)

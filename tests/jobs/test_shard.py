@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +51,10 @@ def test_killed_at_random_moments_equals_never_interrupted_bit_for_bit(
     generator = random.Random(20261124)
     kills = 0
     known: dict[TrialKey, int] = epochs_reached(bench)
-    for _ in range(3):
-        job = start_shard_job(bench.plan)
+    for number in range(3):
+        # With forks of its own first, as on a cluster, then as on one machine.
+        with shared_forks() if number else contextlib.nullcontext():
+            job = start_shard_job(bench.plan)
         before = sum(known.values())
         # Random, but only after something was learnt that could be lost.
         wait_for(lambda: sum(epochs_reached(bench).values()) > before or job.poll() is not None)  # noqa: B023
@@ -94,14 +98,24 @@ def test_the_number_of_workers_changes_no_number(tmp_path: Path, uninterrupted: 
     pd.testing.assert_frame_equal(*tables)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
-# Slurm tells every process of a job, a user the one that he sees.
-@pytest.mark.parametrize("tell", [os.kill, os.killpg], ids=["the job", "all its processes"])
+@pytest.mark.parametrize(
+    ("number", "tell", "forks"),
+    [
+        # Slurm tells every process of a job, whose forks are its own.
+        pytest.param(signal.SIGUSR1, os.killpg, contextlib.nullcontext, id="Slurm"),
+        pytest.param(signal.SIGTERM, os.kill, shared_forks, id="a user"),
+        pytest.param(signal.SIGINT, os.killpg, shared_forks, id="a terminal"),
+    ],
+)
 def test_a_job_that_is_told_to_stop_says_continue_me(
-    tmp_path: Path, number: int, tell: Callable[[int, int], None]
+    tmp_path: Path,
+    number: int,
+    tell: Callable[[int, int], None],
+    forks: Callable[[], AbstractContextManager[None]],
 ) -> None:
     bench = prepare_bench(tmp_path, study(epochs=2000))
-    job = start_shard_job(bench.plan)
+    with forks():
+        job = start_shard_job(bench.plan)
     wait_for(lambda: any(epochs_reached(bench).values()))
     tell(job.pid, number)
     _, errors = job.communicate(timeout=20)
@@ -233,7 +247,8 @@ def test_a_damaged_checkpoint_costs_one_epoch_and_no_wrong_number(
     saved: list[Path] = []
     # The one before the last is there for a moment only: it may be gone when the job is.
     while len(saved) < 2:
-        job = start_shard_job(bench.plan)
+        with shared_forks():
+            job = start_shard_job(bench.plan)
         wait_for(lambda: len(list(folder.glob("checkpoint-*.npz"))) >= 2)
         kill_hard(job)
         wait_for(lambda: not processes_of_session(job.pid), seconds=20)  # noqa: B023

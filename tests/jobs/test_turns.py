@@ -66,7 +66,7 @@ STUDIES: dict[str, dict[str, Any]] = {
 }
 
 # Kinds that are tried, each day others; `TURNS=all pytest ...` tries all.
-A_DAY = 6
+A_DAY = 4
 ASKED = os.environ.get("TURNS") or datetime.now(UTC).date().isoformat()
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from workbench import ROOT, wait_for
+from workbench import ROOT, shared_forks, wait_for
 from workspaces import Workspace
 
 from gridfold.data.splits import FINAL, Splits
+from gridfold.jobs.fork_server import TABLES, TRAINING
 from gridfold.paths import StudyPaths
 from gridfold.plan.stage_file import StageFile
 from gridfold.plan.status import answer
@@ -61,9 +62,10 @@ def killed_in_the_outer_folds(workspace: Workspace) -> None:
         *("--directory", str(workspace.folder), "--configfile", str(workspace.write(nested()))),
         *("--cores", "1", "--quiet"),
     ]
-    running = subprocess.Popen(
-        command, cwd=workspace.folder, start_new_session=True, stderr=subprocess.DEVNULL
-    )
+    with shared_forks(TRAINING, TABLES):
+        running = subprocess.Popen(
+            command, cwd=workspace.folder, start_new_session=True, stderr=subprocess.DEVNULL
+        )
     wait_for(lambda: any("/o0f" in name for name in trainings(workspace)), seconds=500)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
