@@ -9,10 +9,12 @@ import sys
 import threading
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NoReturn
 
 import threadpoolctl
 
+from gridfold.errors import EXIT_CONTINUE
 from gridfold.store.trials import TrialTask
 
 
@@ -122,3 +124,14 @@ def leave_threads_and_children(code: int) -> NoReturn:
     threading.Thread(target=time.sleep, args=(100_000,)).start()
     print(f"child {subprocess.Popen(['sleep', '100000']).pid}", flush=True)
     sys.exit(code)
+
+
+def end_in_order(file: str) -> NoReturn:
+    """Make a file, and exit with a code of its own once a signal asks for the end."""
+    from gridfold.jobs.pool import stop_signals
+
+    with stop_signals() as stopped:
+        Path(file).touch()
+        stopped.wait()
+    print("in order", flush=True)
+    sys.exit(EXIT_CONTINUE)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
+import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ from typing import Any
 import pandas as pd
 import warm
 import yaml
-from workbench import ROOT, shared_forks
+from workbench import ROOT, shared_forks, wait_for
 
 from gridfold.jobs.fork_server import TABLES, TRAINING
 
@@ -70,14 +74,31 @@ class Workspace:
     def snakemake(
         self, study: dict[str, Any], *options: str, expect: int | None = 0
     ) -> subprocess.CompletedProcess[str]:
-        words = ["--snakefile", str(self.snakefile), "--directory", str(self.folder)]
-        words += ["--configfile", str(self.write(study)), "--cores", "2", *options]
+        words = [*self._words(study), "--cores", "2", *options]
         own = self.environment or not self.shares_forks
         with nullcontext() if own else shared_forks(TRAINING, TABLES):
             answer = warm.snakemake(self.folder, words, self.environment)
         if expect is not None:
             assert answer.returncode == expect, answer.stdout + answer.stderr
         return answer
+
+    def killed(self, study: dict[str, Any], reached: Callable[[], bool]) -> None:
+        """Run Snakemake until `reached()`, and kill it with all that it has started."""
+        words = [*self._words(study), "--cores", "1", "--quiet"]
+        with shared_forks(TRAINING, TABLES):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "snakemake", *words],
+                cwd=self.folder,
+                start_new_session=True,
+                stderr=subprocess.DEVNULL,
+            )
+        wait_for(reached, seconds=500)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def _words(self, study: dict[str, Any]) -> list[str]:
+        words = ["--snakefile", str(self.snakefile), "--directory", str(self.folder)]
+        return [*words, "--configfile", str(self.write(study))]
 
     def planned_jobs(self, study: dict[str, Any], *targets: str) -> dict[str, int]:
         """Return how many jobs of each rule a dry run would start."""

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from workbench import ROOT, wait_for
 from workspaces import Workspace
 
 from gridfold.space.hyperband import schedule
@@ -122,27 +117,8 @@ def test_two_jobs_share_the_trials(tmp_path: Path) -> None:
 
 def test_a_killed_search_goes_on_to_the_same_answer(searched: Workspace, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        str(ROOT / "Snakefile"),
-        "--directory",
-        str(tmp_path),
-        "--configfile",
-        str(workspace.write(study())),
-        "--cores",
-        "1",
-        "--quiet",
-    ]
-    running = subprocess.Popen(
-        command, cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL
-    )
     # Something has gone on, and most has not even begun.
-    wait_for(lambda: list(results(workspace).glob("runs/*/r0f0/result-00002.json")), seconds=500)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.wait()
+    workspace.killed(study(), lambda: any(results(workspace).glob("runs/*/r0f0/result-00002.json")))
     before = workspace.trainings("rungs")
     assert not (results(workspace) / "search" / "decisions.json").exists()
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from finalmodels import ensemble_score
-from workbench import ROOT, wait_for
 from workspaces import Workspace
 
 # R = 4 and factor 2: brackets of 4, 2 and 3 configurations.
@@ -55,7 +50,7 @@ def hyperband(**changes: Any) -> dict[str, Any]:
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A finished Hyperband; tests only read it."""
     workspace = Workspace(tmp_path_factory.mktemp("rungs"))
-    workspace.snakemake(hyperband())
+    workspace.snakemake(hyperband(), "--", "collect", "fit_final")
     return workspace
 
 
@@ -129,27 +124,8 @@ def test_only_what_was_trained_in_full_can_win(searched: Workspace) -> None:
 
 def test_a_run_killed_within_a_rung_loses_nothing(searched: Workspace, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        str(ROOT / "Snakefile"),
-        "--directory",
-        str(tmp_path),
-        "--configfile",
-        str(workspace.write(hyperband())),
-        "--cores",
-        "1",
-        "--quiet",
-    ]
-    running = subprocess.Popen(
-        command, cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL
-    )
     # The first rungs have no order, so some trial of a rung has ended while others have not.
-    wait_for(lambda: len(workspace.trainings("rungs")) >= 2, seconds=300)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.wait()
+    workspace.killed(hyperband(), lambda: len(workspace.trainings("rungs")) >= 2)
     before = workspace.trainings("rungs")
     assert not (results(workspace) / "tables" / "trials.parquet").exists()
 

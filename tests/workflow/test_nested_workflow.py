@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from workbench import ROOT, shared_forks, wait_for
 from workspaces import Workspace
 
 from gridfold.data.splits import FINAL, Splits
-from gridfold.jobs.fork_server import TABLES, TRAINING
 from gridfold.paths import StudyPaths
 from gridfold.plan.stage_file import StageFile
 from gridfold.plan.status import answer
@@ -55,27 +49,11 @@ def trainings(workspace: Workspace) -> dict[str, int]:
     }
 
 
-def killed_in_the_outer_folds(workspace: Workspace) -> None:
-    """Run the study and kill everything once an outer fold has results."""
-    command = [
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-        *("--directory", str(workspace.folder), "--configfile", str(workspace.write(nested()))),
-        *("--cores", "1", "--quiet"),
-    ]
-    with shared_forks(TRAINING, TABLES):
-        running = subprocess.Popen(
-            command, cwd=workspace.folder, start_new_session=True, stderr=subprocess.DEVNULL
-        )
-    wait_for(lambda: any("/o0f" in name for name in trainings(workspace)), seconds=500)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.wait()
-
-
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[str, int]]:
     """A study that was killed in its outer folds and then finished; what it had before."""
     workspace = Workspace(tmp_path_factory.mktemp("nested"))
-    killed_in_the_outer_folds(workspace)
+    workspace.killed(nested(), lambda: any("/o0f" in name for name in trainings(workspace)))
     before = trainings(workspace)
     assert not paths(workspace).nested.exists()
     workspace.snakemake(nested(), "--unlock")

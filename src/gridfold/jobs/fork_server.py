@@ -117,9 +117,13 @@ class Fork:
 
     def kill(self) -> None:
         """End the process as SIGKILL does."""
+        self.tell(signal.SIGKILL)
+
+    def tell(self, number: int) -> None:
+        """Send a signal to the process, if it is still there."""
         if self._exit_code is None and not wait([self._status], timeout=0):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(self.pid, number)
 
 
 class ForkServer:
@@ -210,19 +214,39 @@ class ForkServer:
         return Fork(ours, pid, status)
 
 
-def run(target: Callable[..., None], *args: Any, libraries: Libraries = TRAINING) -> None:
+def run(
+    target: Callable[..., None],
+    *args: Any,
+    libraries: Libraries = TRAINING,
+    passes_signals_on: bool = False,
+) -> None:
     """Call ``target(*args)`` in a fork of the shared server, or here where there is none.
 
     A fork's exit code becomes that of this process.
+
+    Parameters
+    ----------
+    target : callable
+    *args
+    libraries : Libraries
+    passes_signals_on : bool
+        Whether the fork hears of the signals that end a job. Otherwise it ends with this process.
     """
     channel = _shared_channel(libraries)
     if channel is None:
         target(*args)
         return
     with ForkServer(channel, libraries) as server:
+        # None is lost while the fork begins.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         fork = server.start(_call, target, args, output=2)
-        # The fork ends with this process, which has nothing to say about a Ctrl-C.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if passes_signals_on:
+            for number in STOP_SIGNALS:
+                signal.signal(number, lambda number, _: fork.tell(number))
+        else:
+            # The fork ends with this process, which has nothing to say about a Ctrl-C.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         code = fork.join()
     if code == _UNKNOWN_EXIT_CODE:
         print("[gridfold] the process that had started this job has ended", file=sys.stderr)
@@ -230,6 +254,9 @@ def run(target: Callable[..., None], *args: Any, libraries: Libraries = TRAINING
 
 
 def _call(connection: Connection, target: Callable[..., None], args: tuple[Any, ...]) -> None:
+    # As in a process of its own; the server, and its forks, hear nothing of them.
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
     target(*args)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def train_here(
     outputs: ShardTables,
     *,
     threads: int,
-    resources: Any,
+    resources: Mapping[str, Any],
     retries: int,
 ) -> None:
     """Train the trials of a shard or slot; see :class:`gridfold.jobs.shard.ShardJob`.
@@ -36,25 +37,25 @@ def train_here(
     outputs : ShardTables
     threads : int
         CPU cores that the job has asked for.
-    resources
+    resources : mapping of str to object
         Of the job, as Snakemake has them: ``attempt``, ``remote``, ``workers``, ``mem_mb``,
         ``runtime``, and ``trial_timeout`` (0 for none).
     retries : int
         Attempts after the first.
     """
-    given = Allocation.of_job(threads, remote=bool(resources.remote))
-    workers = given.workers(request.conditions.threads, resources.workers)
+    given = Allocation.of_job(threads, remote=bool(resources["remote"]))
+    workers = given.workers(request.conditions.threads, resources["workers"])
     job = ShardJob(
         name,
         request,
         StudyPaths(root),
-        Attempt.of(resources.attempt, retries),
+        Attempt.of(resources["attempt"], retries),
         JobResources(
             given.cores,
             len(given.gpus),
             workers,
-            int(resources.mem_mb),
-            int(resources.runtime),
+            int(resources["mem_mb"]),
+            int(resources["runtime"]),
         ),
     )
-    job.run(pool.trainer(given, workers, resources.trial_timeout or None), outputs)
+    job.run(pool.trainer(given, workers, resources["trial_timeout"] or None), outputs)

@@ -27,23 +27,37 @@ class RuleJob:
         The request, as the rule's parameter `request` says it.
     inputs, outputs : mapping of str to list of Path
         Files by their names in the rule.
-    parameters : mapping of str to str
+    parameters : mapping of str to object
         Other parameters of the rule.
+    wildcards : mapping of str to str
+    threads : int
+    resources : mapping of str to object
     """
 
     log_file: str
     text: str
     inputs: Mapping[str, list[Path]]
     outputs: Mapping[str, list[Path]]
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, Any]
+    wildcards: Mapping[str, str]
+    threads: int
+    resources: Mapping[str, Any]
 
     @classmethod
     def of(cls, snakemake: Any) -> RuleJob:
         """Return the job of the object that Snakemake puts into every script."""
         parameters = dict(snakemake.params.items())
         text = parameters.pop("request")
-        files = (_by_name(snakemake.input), _by_name(snakemake.output))
-        return cls(str(snakemake.log[0]), text, *files, parameters)
+        return cls(
+            str(snakemake.log[0]),
+            text,
+            _by_name(snakemake.input),
+            _by_name(snakemake.output),
+            parameters,
+            dict(snakemake.wildcards.items()),
+            snakemake.threads,
+            dict(snakemake.resources.items()),
+        )
 
     def request(self, kind: type[R]) -> R:
         """Return the request, which is of this kind."""
@@ -67,7 +81,7 @@ def _by_name(files: Any) -> dict[str, list[Path]]:
     }
 
 
-def hand_over(snakemake: Any, module: str) -> None:
+def hand_over(snakemake: Any, module: str, *, ends_in_order: bool = False) -> None:
     """Do the work of a rule: in a fork where a server of this run forks, here elsewhere.
 
     Parameters
@@ -76,8 +90,16 @@ def hand_over(snakemake: Any, module: str) -> None:
         The object that Snakemake puts into every script.
     module : str
         Name of the module whose function ``run(job)`` does it. It is imported where it is needed.
+    ends_in_order : bool
+        Whether the work has something to do when the job is told to stop.
     """
-    fork_server.run(_work, module, RuleJob.of(snakemake), libraries=fork_server.TABLES)
+    fork_server.run(
+        _work,
+        module,
+        RuleJob.of(snakemake),
+        libraries=fork_server.TABLES,
+        passes_signals_on=ends_in_order,
+    )
 
 
 def _work(module: str, rule_job: RuleJob) -> None:

@@ -520,6 +520,15 @@ class Plan:
         """Return the CPU cores that a training job asks for."""
         return self.workers(cores) * self.study.execution.threads_per_worker
 
+    def shard_threads(self, shard: str, cores: int | None) -> int:
+        """Return the CPU cores that the job of a shard or slot asks for, and its trials can use."""
+        if shard in self.ledger.shards:
+            trials = len(self.members(shard))
+        else:
+            trials = self.stage(stage_of(shard)).trials_per_job
+        workers = min(self.workers(cores), max(1, trials))
+        return workers * self.study.execution.threads_per_worker
+
 
 def _unique(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))

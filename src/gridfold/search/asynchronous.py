@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -390,7 +390,7 @@ def train_rungs(
     files: Sequence[StageFile],
     *,
     threads: int,
-    resources: Any,
+    resources: Mapping[str, Any],
     retries: int,
 ) -> None:
     """Do the work of one job of the rule `train_rungs`.
@@ -406,28 +406,28 @@ def train_rungs(
         What each bracket begins with.
     threads : int
         CPU cores that the job has asked for.
-    resources
+    resources : mapping of str to object
         Of the job, as for :func:`gridfold.jobs.local.train_here`; and ``jobs``, how many there are.
     retries : int
         Attempts after the first.
     """
     paths, conditions = StudyPaths(root), request.conditions
-    given = Allocation.of_job(threads, remote=bool(resources.remote))
-    workers = given.workers(conditions.threads, resources.workers)
+    given = Allocation.of_job(threads, remote=bool(resources["remote"]))
+    workers = given.workers(conditions.threads, resources["workers"])
     rungs = Rungs(request, files, paths, JobInputs.load(conditions, paths, conditions.threads))
-    others = tuple(name for name in rungs_jobs(resources.jobs) if name != job)
+    others = tuple(name for name in rungs_jobs(resources["jobs"]) if name != job)
     done = run_rungs(
         rungs,
         request,
         Crew(job, others, request.trials_per_job),
-        Attempt.of(resources.attempt, retries),
-        pool.trainer(given, workers, resources.trial_timeout or None),
+        Attempt.of(resources["attempt"], retries),
+        pool.trainer(given, workers, resources["trial_timeout"] or None),
         JobResources(
             given.cores,
             len(given.gpus),
             workers,
-            int(resources.mem_mb),
-            int(resources.runtime),
+            int(resources["mem_mb"]),
+            int(resources["runtime"]),
         ),
     )
     typed_json.write(paths.rungs_job(job), done)

@@ -58,6 +58,9 @@ def test_what_is_not_accepted_stops_a_study_that_asks_for_it(
         {"audit": [tmp_path / "audit.json"]},
         {"passed": [tmp_path / "passed.json"]},
         {},
+        {},
+        1,
+        {},
     )
     if stops:
         with pytest.raises(DataError, match=f"1 finding that .*\n  - {stops}"):

@@ -22,6 +22,7 @@ from gridfold.errors import EXIT_CONTINUE
 from gridfold.jobs import fork_server
 from gridfold.jobs.fork_server import (
     ADDRESS,
+    STOP_SIGNALS,
     TABLES,
     TRAINING,
     Fork,
@@ -214,6 +215,32 @@ def test_a_whole_job_ends_as_its_fork_does(
     assert answer.returncode == 3, answer.stdout
     here = f"parent {os.getpid()}\n"
     assert (answer.stdout == here) != is_shared
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+@pytest.mark.parametrize("passed_on", [True, False])
+def test_the_fork_of_a_whole_job_hears_of_the_end_where_it_wants_to(
+    shared: SharedServer, number: int, passed_on: bool, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    code = (
+        "import sys, forked; from gridfold.jobs.fork_server import ADDRESS, Libraries, run; "
+        "run(forked.end_in_order, sys.argv[1], libraries=Libraries('numpy', ADDRESS),"
+        f" passes_signals_on={passed_on})"
+    )
+    path = os.pathsep.join([str(Path(forked.__file__).parent), os.environ.get("PYTHONPATH", "")])
+    job = subprocess.Popen(
+        [sys.executable, "-c", code, begun],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    wait_for(begun.exists)
+    job.send_signal(number)
+    said, _ = job.communicate(timeout=60)
+    assert job.returncode == (EXIT_CONTINUE if passed_on else -number)
+    assert ("in order" in said) == passed_on
 
 
 def test_a_whole_job_says_that_its_server_was_lost(

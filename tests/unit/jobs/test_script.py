@@ -15,13 +15,16 @@ from gridfold.jobs.fork_server import TABLES
 
 SCRIPT = """
 import sys
-from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params
+from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, ResourceList, Wildcards
 from gridfold.jobs.script import hand_over
 
 class Snakemake:
     input = InputFiles(fromdict={{"tables": ["a.csv", "b.csv"], "none": [], "one": "c.csv"}})
     output = OutputFiles(fromdict={{"answer": "answer.txt"}})
     params = Params(fromdict={{"request": {request!r}, "records": "there"}})
+    wildcards = Wildcards(fromdict={{"shard": "s0001"}})
+    threads = 3
+    resources = ResourceList(fromdict={{"attempt": 2}})
     log = Log(toclone=["logs/rule.log"])
 
 hand_over(Snakemake, "forked_rule")
@@ -36,7 +39,9 @@ def run(job):
     if job.text == "refuse":
         raise GridfoldError("there is nothing to do")
     found = [file.name for file in job.inputs["tables"]] + job.inputs["none"]
-    text = [*found, job.input("one").name, job.parameters["records"], str(os.getppid())]
+    given = [job.parameters["records"], job.wildcards["shard"]]
+    given += [job.threads, job.resources["attempt"]]
+    text = [*found, job.input("one").name, *map(str, given), str(os.getppid())]
     job.output("answer").write_text(" ".join(text))
 """
 
@@ -67,7 +72,7 @@ def test_files_come_by_their_names(
 ) -> None:
     assert script.returncode == 0, script.stderr
     *words, parent = (tmp_path / "answer.txt").read_text().split()
-    assert words == ["a.csv", "b.csv", "c.csv", "there"]
+    assert words == ["a.csv", "b.csv", "c.csv", "there", "s0001", "3", "2"]
     assert (tmp_path / "logs" / "rule.log").read_text() == "working\n"
     # What runs here has this process for its parent, a fork has the server.
     assert (int(parent) == os.getpid()) == ("here" in request.node.name)
