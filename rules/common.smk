@@ -5,6 +5,7 @@ import time
 from gridfold.store import request_notes
 from gridfold.jobs.fork_server import TABLES, SharedServer
 from gridfold.plan.budget import write_order
+from gridfold.plan.helping import write_help_order
 from gridfold.plan.files import data_files
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.left_out import reopened_files
@@ -119,6 +120,7 @@ def started():
     PLAN.ledger.append_to(PATHS.ledger)
     PLAN.run.write(PATHS.last_run)
     write_order(PLAN, time.time())
+    write_help_order(PLAN, has_queue=CORES is None)
     MONITOR.start()
 
 

@@ -299,6 +299,11 @@ class StudyPaths:
         return self.root / "jobs"
 
     @property
+    def help_order(self) -> Path:
+        """What training jobs can help each other with (:mod:`gridfold.store.help_order`)."""
+        return self.shards / "help.json"
+
+    @property
     def budget(self) -> Path:
         """Folder of the search's budget; not declared to Snakemake."""
         return self.root / "budget"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from gridfold.atomic import write_json
@@ -17,7 +17,8 @@ from gridfold.cluster.allocation import Allocation
 from gridfold.cluster.placement import Placement, Site, processes
 from gridfold.jobs import pool, ranks
 from gridfold.jobs.budget import BudgetedTrials
-from gridfold.jobs.shard import Attempt, ShardJob, ShardTables, TrialsFailed
+from gridfold.jobs.helping import OwnThenOthers
+from gridfold.jobs.shard import Attempt, ShardJob, ShardTables, Trials, TrialsFailed
 from gridfold.jobs.work import final_folder, final_work
 from gridfold.plan.plan import Plan
 from gridfold.requests import FinalRequest, TrainRequest
@@ -61,10 +62,11 @@ def train_shard(
     )
 
     def train(
-        works: Sequence[pool.Work] | BudgetedTrials,
+        works: Trials,
         on_event: pool.Listener,
         meanwhile: Callable[[], None],
     ) -> None:
+        assert not isinstance(works, OwnThenOthers), "jobs on several devices help no others"
         known = works.all() if isinstance(works, BudgetedTrials) else works
         ranks.run(known, launch, folder, on_event, meanwhile)
 

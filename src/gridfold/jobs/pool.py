@@ -108,7 +108,7 @@ class Supply(Protocol):
         """Tell whether there will be no more trials."""
 
 
-class _Listed:
+class Listed:
     """Trials in their order, but that those which can take turns follow each other."""
 
     def __init__(self, works: Sequence[Work]) -> None:
@@ -121,9 +121,11 @@ class _Listed:
         self._waiting.reverse()
 
     def take(self) -> Work | None:
+        """Return the next trial; None when there is none."""
         return self._waiting.pop() if self._waiting else None
 
     def is_over(self) -> bool:
+        """Tell whether there are no more trials."""
         return not self._waiting
 
 
@@ -159,7 +161,7 @@ def run(
     Interrupted
         After SIGTERM, SIGINT or SIGUSR1; the trials' checkpoints are complete.
     """
-    supply = _Listed(works) if isinstance(works, Sequence) else works
+    supply = Listed(works) if isinstance(works, Sequence) else works
     if supply.is_over():
         return
     log.info("%d at a time, on GPUs %s", workers, ", ".join(gpus) or "none")

@@ -14,6 +14,7 @@ from gridfold.errors import GridfoldError, Interrupted, TrialFailure
 from gridfold.jobs import pool
 from gridfold.jobs.budget import BudgetedTrials, BudgetGate
 from gridfold.jobs.fork_server import ForkServerFailed
+from gridfold.jobs.helping import OwnThenOthers, TimeLeft, TrialsOfOthers, is_wanted
 from gridfold.jobs.watcher import TrialWatcher, out_of_memory
 from gridfold.jobs.work import JobInputs
 from gridfold.paths import StudyPaths
@@ -22,9 +23,10 @@ from gridfold.plan.left_out import write_left_out
 from gridfold.plan.shards import TrialKey
 from gridfold.plan.stage_names import stage_of
 from gridfold.requests import TrainRequest
+from gridfold.store.help_order import HelpOrder
 from gridfold.store.job_records import JobRecorder, JobResources
 from gridfold.store.locks import Heartbeat, TrialLock
-from gridfold.store.progress import JobProgress, ProgressFile
+from gridfold.store.progress import JobProgress, ProgressFile, UnseenProgress
 from gridfold.store.trials import DIVERGED, LEFT_OUT, TrialResult
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,8 @@ log = logging.getLogger(__name__)
 _BUSY_SECONDS = 2.0
 
 # Trials to train, who wants to hear of them, and what can be done before the first begins.
-Trainer = Callable[[Sequence[pool.Work] | BudgetedTrials, pool.Listener, Callable[[], None]], None]
+Trials = Sequence[pool.Work] | BudgetedTrials | OwnThenOthers
+Trainer = Callable[[Trials, pool.Listener, Callable[[], None]], None]
 
 
 class TrialsFailed(GridfoldError):
@@ -143,6 +146,9 @@ class ShardJob:
         # Trials that are not tried again.
         self._hopeless = 0
         self._limit: Limit | None = None
+        order = HelpOrder.read(paths.help_order)
+        is_of_this_run = order is not None and order.conditions == request.conditions
+        self._help = order if order is not None and is_of_this_run and name in order.jobs else None
 
     def run(self, train: Trainer, tables: ShardTables) -> None:
         """Train what is missing and write the tables.
@@ -168,10 +174,13 @@ class ShardJob:
                     if trial in self._results:
                         locks.release(self._folder(trial))
                 progress.write(now=True)
-                if missing:
+                if missing or self._is_help_wanted():
                     self._train(missing, train, progress, locks)
         self._raise_failures()
         self._write(tables)
+
+    def _is_help_wanted(self) -> bool:
+        return self._help is not None and is_wanted(self._name, self._help, self._paths)
 
     def _train(
         self,
@@ -186,7 +195,11 @@ class ShardJob:
             if view is None:
                 watcher = TrialWatcher(progress, record, locks, self._note)
                 with _memory_named(watcher):
-                    train(missing, watcher, _import_tables)
+                    if self._help is None:
+                        train(missing, watcher, _import_tables)
+                    else:
+                        aside = TrialWatcher(UnseenProgress(), record, locks, lambda *_: None)
+                        self._train_and_help(missing, self._help, train, (watcher, aside), locks)
                 return
             limit = self._limit = view.order.limit
             watcher = TrialWatcher(progress, record, locks, self._note, limit)
@@ -202,6 +215,49 @@ class ShardJob:
                         train(trials, hear, _import_tables)
                 for work in trials.left_out:
                     hear(pool.Event("left_out", work))
+
+    def _train_and_help(
+        self,
+        missing: Sequence[pool.Work],
+        order: HelpOrder,
+        train: Trainer,
+        listeners: tuple[pool.Listener, pool.Listener],
+        locks: Heartbeat,
+    ) -> None:
+        """Train what is missing, and then what no other job has begun.
+
+        Parameters
+        ----------
+        missing : sequence of Work
+            Their locks are held.
+        order : HelpOrder
+        train : Trainer
+        listeners : (callable, callable)
+            Of the trials of this job, and of those of others, which it does not count as its own.
+        locks : Heartbeat
+        """
+        longest = max((result.seconds for result in self._results.values()), default=0.0)
+        time_left = TimeLeft(self._resources.minutes, longest)
+        others = TrialsOfOthers(self._name, order, self._inputs, locks, time_left)
+
+        def hear(event: pool.Event) -> None:
+            time_left.hear(event)
+            listeners[_key(event.work) not in self._works](event)
+            if self._failures:
+                # Whoever waits to hear of these must not wait for the trials of others.
+                others.leave()
+
+        def reopened(work: pool.Work) -> pool.Work:
+            return self.work(_key(work))
+
+        try:
+            train(OwnThenOthers(missing, reopened, others, locks), hear, _import_tables)
+        except Interrupted:
+            if len(self._results) < len(self._works):
+                raise
+            log.info("told to stop, when all trials of this job had ended")
+        if others.given:
+            log.info("%d trials were trained for other jobs", others.given)
 
     def work(self, trial: TrialKey) -> pool.Work:
         """Return the work of one trial, its store opened; its lock should be held."""
@@ -222,6 +278,8 @@ class ShardJob:
             busy = [trial for trial in busy if trial not in set(ours)]
             if ours:
                 yield ours
+                # Those that another job has begun meanwhile.
+                busy += [trial for trial in ours if trial not in self._results]
                 continue
             if not told:
                 holder = TrialLock(self._folder(busy[0])).live_holder()
@@ -272,7 +330,7 @@ class ShardJob:
 
     def _note(self, work: pool.Work, result: TrialResult, failure: TrialFailure | None) -> None:
         """Keep the result of a trial that has ended."""
-        trial = TrialKey(work.task.config_id, work.task.split)
+        trial = _key(work)
         self._results[trial] = result
         if failure is not None:
             self._results[trial] = replace(result, reason=advice.in_full(failure))
@@ -305,6 +363,10 @@ class ShardJob:
             write_left_out(self._paths, self._name, self._limit, left)
         else:
             self._paths.left_out(self._name).unlink(missing_ok=True)
+
+
+def _key(work: pool.Work) -> TrialKey:
+    return TrialKey(work.task.config_id, work.task.split)
 
 
 @contextlib.contextmanager

@@ -82,10 +82,13 @@ class JobSizes:
         if self._is_slot(shard):
             trials, largest = self._stage(shard).trials_per_job, self._largest_found
         else:
-            members = self._members(shard)
-            trials, largest = len(members), max(map(self._trial_memory, members))
+            trials, largest = len(self._members(shard)), self.largest_trial(shard)
         workers = min(self._plan.workers(threads), trials)
         return _rounded(_SNAKEMAKE + _FORK_SERVER + workers * largest, 100) * attempt
+
+    def largest_trial(self, shard: str) -> float:
+        """Return the MB of the largest trial of a shard."""
+        return max(map(self._trial_memory, self._members(shard)))
 
     def train_minutes(self, shard: str, threads: int, attempt: int) -> int:
         """Return the minutes of a training job with `threads` cores."""

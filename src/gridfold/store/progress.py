@@ -79,6 +79,16 @@ class ProgressFile:
             write_text(self._file, json.dumps(asdict(self.progress)), durable=False)
 
 
+class UnseenProgress(ProgressFile):
+    """Counts the trials that a job trains for others, whose jobs will show them."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(), JobProgress(0))
+
+    def write(self, *, now: bool = False) -> None:
+        """Do nothing."""
+
+
 def read_jobs(folder: Path, shards: Iterable[str]) -> dict[str, JobProgress]:
     """Return the progress of those of `shards` that have begun."""
     jobs = {}

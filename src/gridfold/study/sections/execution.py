@@ -52,6 +52,12 @@ class Execution(Section):
         "`mlp` and `cnn`. `true`: those of `model.python` as well, whose function must then build "
         "the same from the same values and keep no state. Changes no result.",
     )
+    help_others: bool = Field(
+        True,
+        description="Whether, on a cluster, a training job that has begun all of its trials begins "
+        "those of jobs that wait in the queue or have more trials than workers; they find the "
+        "results. Not with `search.budget`, nor for trials on several devices. Changes no result.",
+    )
     retries: Annotated[int, Field(ge=0, le=1000)] = Field(
         1, description="Times a failed job is repeated; only what is missing runs again."
     )
