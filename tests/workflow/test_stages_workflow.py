@@ -138,10 +138,10 @@ def test_the_budget_counts_epochs_and_samples(searched: Workspace) -> None:
     steps, path = table(searched, "search"), table(searched, "search_trials")
     sizes = path.groupby("stage")["n_train"].mean()
     explored = steps[steps["stage"] == "explore"]
-    assert explored["budget"].sum() == 4 * 1 * sizes["explore"]
+    assert explored["effort"].sum() == 4 * 1 * sizes["explore"]
     confirmed = steps[steps["stage"] == "confirm"]
     assert confirmed["new_epochs"].tolist() == [9, 9]
-    assert confirmed["budget"].sum() == 2 * 9 * sizes["confirm"]
+    assert confirmed["effort"].sum() == 2 * 9 * sizes["confirm"]
 
 
 def test_the_splits_of_the_confirmation_are_its_own(searched: Workspace) -> None:
@@ -180,8 +180,8 @@ def test_the_report_shows_the_path_of_the_search(searched: Workspace) -> None:
     assert "Over the 2 finalists, the search&#39;s estimates lay" in section
     steps = table(searched, "search")
     for name, row in (("Explore", "explore"), ("Confirm", "confirm")):
-        budget = steps[steps["stage"] == row]["budget"].sum()
-        assert re.search(rf">{name}</td>.*?>{budget:,}</td>", section, re.DOTALL)
+        effort = steps[steps["stage"] == row]["effort"].sum()
+        assert re.search(rf">{name}</td>.*?>{effort:,}</td>", section, re.DOTALL)
     words = json.loads((results(searched) / "figures" / "search_path.json").read_text())
     assert "Explore: 4 configurations, best 0." in words["alt"]
 

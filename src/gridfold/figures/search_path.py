@@ -1,4 +1,4 @@
-"""The figure of a search in stages: scores and budget of each stage."""
+"""The figure of a search in stages: scores and effort of each stage."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def _drawn(steps: pd.DataFrame, selected: str, measure: str) -> Drawing:
     way = known[known["config_id"] == selected]
     upper.plot(way["stage"].map(place), way["score"], "o-", color=BLUE, lw=2, ms=6, zorder=3)
     upper.set_ylabel(f"{measure_name(measure)} ({direction(measure)})")
-    budget = steps.groupby("stage", sort=False)["budget"].sum()
-    lower.bar(range(len(names)), budget.to_numpy(), color=GREY, width=0.6)
+    effort = steps.groupby("stage", sort=False)["effort"].sum()
+    lower.bar(range(len(names)), effort.to_numpy(), color=GREY, width=0.6)
     lower.set_ylabel("epochs × samples")
     lower.set_xticks(range(len(names)), [title_of(n) for n in names], rotation=30, ha="right")
     lower.grid(visible=False, axis="x")

@@ -40,7 +40,7 @@ SEARCH_COLUMNS = (
     Column("n_failed", "int", "", "Trials that failed"),
     Column("score", "float", "", "Mean of the ranking measure; empty where a trial failed"),
     Column("new_epochs", "int", "epochs", "Trained in this stage, all splits; not those known"),
-    Column("budget", "int", "epochs x samples", "The same times the samples of each training part"),
+    Column("effort", "int", "epochs x samples", "The same times the samples of each training part"),
     Column("fit_seconds", "float", "s", "Wall time of these epochs"),
     Column("went_on", "bool", "", "Whether a later stage has this configuration, too"),
 )
@@ -220,7 +220,7 @@ def _steps(
             "n_failed": int((group["status"] == "failed").sum()),
             "score": scores.get(str(config_id)),
             "new_epochs": 0,
-            "budget": 0,
+            "effort": 0,
             "fit_seconds": 0.0,
         }
         for trial in group.to_dict("records"):
@@ -230,7 +230,7 @@ def _steps(
             if epochs > before[0]:
                 known[key] = (epochs, seconds)
                 row["new_epochs"] += epochs - before[0]
-                row["budget"] += (epochs - before[0]) * int(trial["n_train"])
+                row["effort"] += (epochs - before[0]) * int(trial["n_train"])
                 row["fit_seconds"] += max(0.0, seconds - before[1])
         rows.append(row)
     types = {"bracket": "Int64", "rung": "Int64", "score": "float64"}

@@ -110,7 +110,7 @@ def test_batches_are_one_stage_of_the_report() -> None:
         {
             "stage": stage,
             "config_id": f"{stage}{place}",
-            **{"epochs": 3, "n_splits": 2, "n_failed": 0, "budget": 7, "fit_seconds": 1.0},
+            **{"epochs": 3, "n_splits": 2, "n_failed": 0, "effort": 7, "fit_seconds": 1.0},
             "score": score,
         }
         for stage, count, score in rows
@@ -120,4 +120,4 @@ def test_batches_are_one_stage_of_the_report() -> None:
     assert found["stage"].tolist() == ["explore", "refine1"]
     assert found["configurations"].tolist() == [30, 4]
     assert found["score"].tolist() == [0.9, 0.85]
-    assert found["budget"].tolist() == [210, 28]
+    assert found["effort"].tolist() == [210, 28]

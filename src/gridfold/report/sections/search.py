@@ -60,7 +60,7 @@ def stage_summary(steps: pd.DataFrame, measure: str) -> pd.DataFrame:
     -------
     DataFrame
         ``stage``, ``configurations``, ``epochs``, ``n_splits``, ``n_failed``, ``score`` (the
-        best), ``budget`` (epochs x samples) and ``fit_seconds``.
+        best), ``effort`` (epochs x samples) and ``fit_seconds``.
     """
     return (
         steps.groupby(steps["stage"].map(phase_of), sort=False)
@@ -70,7 +70,7 @@ def stage_summary(steps: pd.DataFrame, measure: str) -> pd.DataFrame:
             n_splits=("n_splits", "max"),
             n_failed=("n_failed", "sum"),
             score=("score", Measure.of(measure).direction),
-            budget=("budget", "sum"),
+            effort=("effort", "sum"),
             fit_seconds=("fit_seconds", "sum"),
         )
         .reset_index()
@@ -79,14 +79,14 @@ def stage_summary(steps: pd.DataFrame, measure: str) -> pd.DataFrame:
 
 def _effort(steps: pd.DataFrame, stages: pd.DataFrame) -> str:
     last = stages.iloc[-1]
-    share = last["budget"] / stages["budget"].sum() if stages["budget"].sum() else 0.0
+    share = last["effort"] / stages["effort"].sum() if stages["effort"].sum() else 0.0
     tried = counted(steps["config_id"].nunique(), "configuration")
     text = f"The search tried {tried} in {counted(len(stages), 'stage')}"
     if last["stage"] == CONFIRM:
         finalists = counted(int(last["configurations"]), "finalist")
         text += (
             f". {finalists[0].upper()}{finalists[1:]} went through the confirmation, which took "
-            f"{percent(round(share, 2))} of the budget"
+            f"{percent(round(share, 2))} of the effort"
         )
     return (
         f"{text}. Scores of different stages come from trainings of different length, or on other "
@@ -171,7 +171,7 @@ def _judged(gain: float, places: int) -> str:
 
 
 def _table(stages: pd.DataFrame, measure: str) -> Table:
-    total = int(stages["budget"].sum())
+    total = int(stages["effort"].sum())
     name = measure_name(measure)
     headings = [
         Heading("Stage", numeric=False),
@@ -180,14 +180,14 @@ def _table(stages: pd.DataFrame, measure: str) -> Table:
         Heading("Splits", "of each configuration"),
         Heading("Failed", "trials"),
         Heading(f"Best {name}", "of the stage, mean over its splits"),
-        Heading("Budget", "epochs times samples that were trained in this stage"),
-        Heading("Share", "of the budget of the whole search"),
+        Heading("Effort", "epochs times samples that were trained in this stage"),
+        Heading("Share", "of the effort of the whole search"),
         Heading("Training time", "of these epochs, all trials"),
     ]
     places = decimals([], stages["score"].tolist())
     rows = []
     for row in stages.to_dict("records"):
-        share = row["budget"] / total if total else 0.0
+        share = row["effort"] / total if total else 0.0
         texts = [
             title_of(row["stage"]),
             f"{row['configurations']:,}",
@@ -195,7 +195,7 @@ def _table(stages: pd.DataFrame, measure: str) -> Table:
             str(row["n_splits"]),
             str(row["n_failed"]),
             number(row["score"], places),
-            f"{row['budget']:,}",
+            f"{row['effort']:,}",
             percent(round(share, 2)),
             duration(row["fit_seconds"]),
         ]
