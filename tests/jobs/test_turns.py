@@ -17,6 +17,7 @@ from workbench import Bench, final_state, prepare_bench, shared_forks, without_t
 from gridfold.jobs import pool
 from gridfold.store.trials import TrialTask
 from gridfold.training import turns as shared
+from gridfold.training.devices import Devices
 from gridfold.training.loop import TrainingLoop
 from gridfold.training.trial import train_trial
 from gridfold.training.turns import Turns
@@ -80,6 +81,11 @@ def bench_of(folder: Path, changes: dict[str, Any], rates: list[float] = RATES) 
     return prepare_bench(folder, study)
 
 
+def turns_here() -> Turns:
+    """Return turns with the devices that this process has: other tests may have set them up."""
+    return Turns(Devices())
+
+
 def trained(task: TrialTask, turns: Turns) -> tuple[Any, ...]:
     """Train and return all numbers that come of it."""
     result, predictions = train_trial(task, lambda row: None, turns)
@@ -111,19 +117,19 @@ def test_a_trial_with_the_graphs_of_another_is_that_of_a_process_of_its_own(
     # A rate that is a number is a variable, in schedules it is a part of the graph.
     position = 0 if kind in ("cosine", "rmsprop") else 1
     first, second = bench.work(0, "r0f0").task, bench.work(position, "r0f3").task
-    turns = Turns()
+    turns = turns_here()
     trained(first, turns)
     together = trained(second, turns)
     assert len(loops) == 1, "the second trial made graphs of its own"
-    assert together == trained(elsewhere(second, tmp_path / "alone"), Turns())
+    assert together == trained(elsewhere(second, tmp_path / "alone"), turns_here())
 
 
 def test_a_trial_goes_on_from_its_checkpoint_with_the_graphs_of_another(tmp_path: Path) -> None:
     bench = bench_of(tmp_path, {"model": {"mlp": {"units": 8, "dropout": 0.3}}})
     task = bench.work(1, "r0f1").task
-    whole = trained(elsewhere(task, tmp_path / "whole"), Turns())
-    trained(replace(task, epochs=1), Turns())
-    turns = Turns()
+    whole = trained(elsewhere(task, tmp_path / "whole"), turns_here())
+    trained(replace(task, epochs=1), turns_here())
+    turns = turns_here()
     trained(bench.work(0, "r0f0").task, turns)
     assert trained(task, turns) == whole
 
@@ -136,9 +142,9 @@ def test_a_trial_with_other_graphs_makes_its_own(changes: dict[str, Any], tmp_pa
     study |= {"training": {"epochs": 1}, "resampling": {"method": "stratified", "folds": 4}}
     bench = prepare_bench(tmp_path, study)
     first, second = bench.work(0).task, bench.work(1).task
-    turns = Turns()
+    turns = turns_here()
     trained(first, turns)
-    assert trained(second, turns) == trained(elsewhere(second, tmp_path / "alone"), Turns())
+    assert trained(second, turns) == trained(elsewhere(second, tmp_path / "alone"), turns_here())
 
 
 def all_works(bench: Bench) -> list[pool.Work]:
