@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import threading
 from collections import Counter
@@ -150,20 +152,37 @@ def test_a_group_that_is_refused_is_told_with_what_it_asked_for(
     assert f"  the answer: {answer.stderr.strip()}" in run.output
 
 
+HELD_UP = """#!/bin/sh
+case "$*" in *rule_train*)
+    touch {asked}
+    while [ ! -e {answered} ]; do sleep 0.1; done
+esac
+exec {sbatch} "$@"
+"""
+
+
 def test_a_job_that_can_not_be_submitted_in_silence_is_submitted_later(
     accounted: SlurmCluster, tmp_path: Path
 ) -> None:
-    clone = Clone(tmp_path, accounted, shares_forks=True)
-
-    def data_are_there() -> bool:
-        return [row["State"] for row in accounted.jobs("State")] == ["COMPLETED"]
-
-    # Snakemake learns of the end of the first job from the accounting, and can't submit the next.
-    slow = ("--slurm-init-seconds-before-status-checks", "15")
+    clone = Clone(tmp_path / "clone", accounted, shares_forks=True)
+    # The controller is gone between the wish to submit and its answer.
+    asked, answered = tmp_path / "asked", tmp_path / "answered"
+    sbatch = tmp_path / "programs" / "sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text(
+        HELD_UP.format(
+            asked=asked,
+            answered=answered,
+            sbatch=shutil.which("sbatch", path=clone.environment["PATH"]),
+        )
+    )
+    sbatch.chmod(0o755)
+    clone.environment["PATH"] = f"{sbatch.parent}{os.pathsep}{clone.environment['PATH']}"
     target = "results/tiny/shards/s0001.trials.parquet"
-    with Run(clone, tiny(), *PROFILE, *slow, "--", target) as run:
-        wait_for(data_are_there, PATIENCE, pause=PAUSE)
+    with Run(clone, tiny(), *PROFILE, "--", target) as run:
+        wait_for(asked.exists, PATIENCE, pause=PAUSE)
         accounted.stop_controller()
+        answered.touch()
         run.wait_for_words("The job of train is submitted again when Slurm answers.")
         assert "[gridfold] Slurm does not answer since " in run.output
         accounted.start_controller()
