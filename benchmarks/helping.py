@@ -93,7 +93,7 @@ def planned(folder: Path) -> Plan:
 
 
 def run(lengths: np.ndarray[Any, Any], *, helps: bool) -> dict[str, float]:
-    """Run all jobs, two at a time; return wall seconds, and in which share of them slots trained."""
+    """Run all jobs, two at a time; return wall seconds, and the share in which slots trained."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         np.save(folder / "lengths.npy", lengths)
