@@ -29,6 +29,7 @@ from gridfold.data.splits import make_splits
 from gridfold.plan.helping import write_help_order
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
+from gridfold.plan.resources import JobSizes
 from gridfold.plan.stage_file import CatalogueEntry
 
 TRIALS, JOBS, SLOTS = 60, 6, 2
@@ -98,7 +99,8 @@ def run(lengths: np.ndarray[Any, Any], *, helps: bool) -> dict[str, float]:
         folder = Path(name)
         np.save(folder / "lengths.npy", lengths)
         plan = planned(folder)
-        write_help_order(plan, has_queue=helps)
+        requests = JobRequests(plan)
+        write_help_order(plan, requests, JobSizes(plan), has_queue=helps)
         environment = {**os.environ, "LENGTHS": str(folder / "lengths.npy")}
         waiting, running = list(plan.shards), []
         start = time.perf_counter()
@@ -106,7 +108,7 @@ def run(lengths: np.ndarray[Any, Any], *, helps: bool) -> dict[str, float]:
             running = [job for job in running if job.poll() is None]
             while waiting and len(running) < SLOTS:
                 shard = waiting.pop(0)
-                request = JobRequests(plan).train(shard).text()
+                request = requests.train(shard).text()
                 words = [str(plan.paths.root), shard, request, plan.paths.log("train", shard)]
                 running.append(
                     subprocess.Popen([sys.executable, "-c", JOB, *words], env=environment)

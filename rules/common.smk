@@ -120,7 +120,7 @@ def started():
     PLAN.ledger.append_to(PATHS.ledger)
     PLAN.run.write(PATHS.last_run)
     write_order(PLAN, time.time())
-    write_help_order(PLAN, has_queue=CORES is None)
+    write_help_order(PLAN, REQUESTS, SIZES, has_queue=CORES is None)
     MONITOR.start()
 
 

@@ -5,38 +5,27 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from shardjobs import EPOCHS, segments, study
-from workbench import Bench, kill_hard, prepare_bench, shared_forks, wait_for
+from workbench import (
+    Bench,
+    kill_hard,
+    prepare_bench,
+    shared_forks,
+    start_shard_job,
+    wait_for,
+)
 
 from gridfold.paths import result_file
 from gridfold.plan.helping import write_help_order
 from gridfold.plan.job_requests import JobRequests
+from gridfold.plan.resources import JobSizes
 from gridfold.plan.shards import TrialKey
 from gridfold.store import checkpoints
-
-JOB = """
-import sys
-from pathlib import Path
-from gridfold.jobs import pool
-from gridfold.jobs.job import job
-from gridfold.jobs.shard import Attempt, ShardJob, ShardTables
-from gridfold.paths import StudyPaths
-from gridfold.requests import TrainRequest
-from gridfold.store.job_records import JobResources
-root, shard, request, log, minutes = sys.argv[1:]
-with job(log, request):
-    ShardJob(shard, TrainRequest.parse(request), StudyPaths(Path(root)), Attempt(),
-             JobResources(1, minutes=int(minutes))).run(
-        lambda works, listener, meanwhile: pool.run(works, 1, listener, (), meanwhile),
-        ShardTables(*(Path(root) / "shards" / f"{shard}.{n}.parquet"
-                      for n in ("trials", "epochs", "predictions"))))
-"""
 
 
 def three_jobs(folder: Path, **extra: Any) -> Bench:
@@ -51,13 +40,15 @@ def three_jobs(folder: Path, **extra: Any) -> Bench:
 
 
 def start(bench: Bench, shard: str, minutes: int = 0) -> subprocess.Popen[bytes]:
-    paths = bench.plan.paths
-    request = JobRequests(bench.plan).train(shard).text()
-    words = [str(paths.root), shard, request, paths.log("train", shard), str(minutes)]
+    """Start a training job with one worker."""
     with shared_forks():
-        return subprocess.Popen(
-            [sys.executable, "-c", JOB, *words], stderr=subprocess.PIPE, start_new_session=True
-        )
+        return start_shard_job(bench.plan, 1, shard=shard, minutes=minutes)
+
+
+def leave_order(bench: Bench, *, has_queue: bool = True) -> None:
+    """Leave word of what the jobs can help each other with, as a run does."""
+    plan = bench.plan
+    write_help_order(plan, JobRequests(plan), JobSizes(plan), has_queue=has_queue)
 
 
 def ended(job: subprocess.Popen[bytes]) -> None:
@@ -99,7 +90,7 @@ def epochs_of(bench: Bench, shard: str) -> int:
 def alone(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """The trials of three jobs that do not help each other."""
     bench = three_jobs(tmp_path_factory.mktemp("alone"))
-    write_help_order(bench.plan, has_queue=False)
+    leave_order(bench, has_queue=False)
     for shard in bench.plan.shards:
         ended(start(bench, shard))
         assert "for other jobs" not in log_of(bench, shard)
@@ -110,7 +101,7 @@ def test_one_job_gets_the_whole_study_done_while_the_others_wait(
     tmp_path: Path, alone: pd.DataFrame
 ) -> None:
     bench = three_jobs(tmp_path)
-    write_help_order(bench.plan, has_queue=True)
+    leave_order(bench)
     first, *others = bench.plan.shards
     ended(start(bench, first))
     assert "4 trials were trained for other jobs" in log_of(bench, first)
@@ -125,7 +116,7 @@ def test_one_job_gets_the_whole_study_done_while_the_others_wait(
 
 def test_two_jobs_at_a_time_train_each_trial_once(tmp_path: Path, alone: pd.DataFrame) -> None:
     bench = three_jobs(tmp_path)
-    write_help_order(bench.plan, has_queue=True)
+    leave_order(bench)
     first, second, third = bench.plan.shards
     jobs = [start(bench, shard) for shard in (first, second)]
     for job in jobs:
@@ -139,7 +130,7 @@ def test_two_jobs_at_a_time_train_each_trial_once(tmp_path: Path, alone: pd.Data
 
 def test_a_job_that_is_told_to_stop_while_it_helps_has_done_its_own_work(tmp_path: Path) -> None:
     bench = three_jobs(tmp_path)
-    write_help_order(bench.plan, has_queue=True)
+    leave_order(bench)
     first, second, _ = bench.plan.shards
     job = start(bench, first)
     wait_for(lambda: epochs_of(bench, second) > 0 or job.poll() is not None)
@@ -152,7 +143,7 @@ def test_a_job_that_is_told_to_stop_while_it_helps_has_done_its_own_work(tmp_pat
 
 def test_what_a_helper_has_left_is_gone_on_with(tmp_path: Path, alone: pd.DataFrame) -> None:
     bench = three_jobs(tmp_path)
-    write_help_order(bench.plan, has_queue=True)
+    leave_order(bench)
     first, *others = bench.plan.shards
     job = start(bench, first)
     wait_for(lambda: epochs_of(bench, others[0]) > 0 or job.poll() is not None)
@@ -165,7 +156,7 @@ def test_what_a_helper_has_left_is_gone_on_with(tmp_path: Path, alone: pd.DataFr
 
 def test_what_does_not_fit_into_its_time_is_left_to_its_own_job(tmp_path: Path) -> None:
     bench = three_jobs(tmp_path)
-    write_help_order(bench.plan, has_queue=True)
+    leave_order(bench)
     first, *others = bench.plan.shards
     # Three minutes are kept for the end.
     ended(start(bench, first, minutes=3))
@@ -196,7 +187,7 @@ def test_a_job_with_a_failed_trial_says_so_and_helps_nobody(tmp_path: Path) -> N
             execution={"trials_per_job": 2},
         ),
     )
-    write_help_order(bench.plan, has_queue=True)
+    leave_order(bench)
     first, *others = bench.plan.shards
     job = start(bench, first)
     _, errors = job.communicate(timeout=300)
@@ -208,7 +199,7 @@ def test_a_job_with_a_failed_trial_says_so_and_helps_nobody(tmp_path: Path) -> N
 def test_an_order_of_another_run_is_none(tmp_path: Path) -> None:
     bench = three_jobs(tmp_path)
     other = three_jobs(tmp_path / "other", training={"epochs": EPOCHS, "checkpoint_every": 2})
-    write_help_order(other.plan, has_queue=True)
+    leave_order(other)
     bench.plan.paths.help_order.parent.mkdir(parents=True, exist_ok=True)
     bench.plan.paths.help_order.write_bytes(other.plan.paths.help_order.read_bytes())
     first, *others = bench.plan.shards

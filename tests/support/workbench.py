@@ -133,9 +133,15 @@ def without_times(history: list[dict[str, float]]) -> list[dict[str, float]]:
 
 
 def start_shard_job(
-    plan: Plan, workers: int = 2, *, first_attempt: bool = True, last_attempt: bool = True
+    plan: Plan,
+    workers: int = 2,
+    *,
+    shard: str = "s0001",
+    minutes: int = 0,
+    first_attempt: bool = True,
+    last_attempt: bool = True,
 ) -> subprocess.Popen[bytes]:
-    """Start the training job of the only shard in its own process, as Snakemake would."""
+    """Start the training job of a shard in its own process, as Snakemake would."""
     code = """
 import sys
 from pathlib import Path
@@ -145,12 +151,12 @@ from gridfold.jobs.shard import Attempt, ShardJob, ShardTables
 from gridfold.paths import StudyPaths
 from gridfold.requests import TrainRequest
 from gridfold.store.job_records import JobResources
-root, request, log, workers, first, last = sys.argv[1:]
+root, shard, request, log, workers, minutes, first, last = sys.argv[1:]
 with job(log, request):
-    ShardJob("s0001", TrainRequest.parse(request), StudyPaths(Path(root)),
-             Attempt(first == "True", last == "True"), JobResources(1)).run(
+    ShardJob(shard, TrainRequest.parse(request), StudyPaths(Path(root)),
+             Attempt(first == "True", last == "True"), JobResources(1, minutes=int(minutes))).run(
         lambda works, listener, meanwhile: pool.run(works, int(workers), listener, (), meanwhile),
-        ShardTables(*(Path(root) / "shards" / f"s0001.{n}.parquet"
+        ShardTables(*(Path(root) / "shards" / f"{shard}.{n}.parquet"
                       for n in ("trials", "epochs", "predictions"))))
 """
     return subprocess.Popen(
@@ -159,9 +165,11 @@ with job(log, request):
             "-c",
             code,
             str(plan.paths.root),
-            JobRequests(plan).train("s0001").text(),
-            plan.paths.log("train", "s0001"),
+            shard,
+            JobRequests(plan).train(shard).text(),
+            plan.paths.log("train", shard),
             str(workers),
+            str(minutes),
             str(first_attempt),
             str(last_attempt),
         ],

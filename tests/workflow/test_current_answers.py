@@ -125,7 +125,7 @@ def test_results_without_snakemakes_records_are_not_taken_for_those_of_another_s
     assert FOUND not in foreseen
     assert "to be made again, made for other data, settings or code" in foreseen
     before = json.loads((results(finished) / "final" / "card.json").read_text())
-    # Other splits change nothing of a trial but what it is tested on in the end.
+    # To its end where the test set is another one, so that the final model is tested on it.
     is_whole = noticed == "the splits"
     said = finished.snakemake(study(**change), *(() if is_whole else ("--", TRIALS))).stderr
     assert FOUND not in said

@@ -61,11 +61,7 @@ def train_shard(
         JobResources(cores, gpus),
     )
 
-    def train(
-        works: Trials,
-        on_event: pool.Listener,
-        meanwhile: Callable[[], None],
-    ) -> None:
+    def train(works: Trials, on_event: pool.Listener, meanwhile: Callable[[], None]) -> None:
         assert not isinstance(works, OwnThenOthers), "jobs on several devices help no others"
         known = works.all() if isinstance(works, BudgetedTrials) else works
         ranks.run(known, launch, folder, on_event, meanwhile)

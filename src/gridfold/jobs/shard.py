@@ -147,8 +147,9 @@ class ShardJob:
         self._hopeless = 0
         self._limit: Limit | None = None
         order = HelpOrder.read(paths.help_order)
-        is_of_this_run = order is not None and order.conditions == request.conditions
-        self._help = order if order is not None and is_of_this_run and name in order.jobs else None
+        # It may be of another run.
+        fits = order and order.conditions == request.conditions and name in order.jobs
+        self._help = order if fits else None
 
     def run(self, train: Trainer, tables: ShardTables) -> None:
         """Train what is missing and write the tables.

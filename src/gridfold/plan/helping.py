@@ -11,7 +11,9 @@ from gridfold.requests import WantedConfiguration
 from gridfold.store.help_order import HelpOrder, WaitingTrials
 
 
-def write_help_order(plan: Plan, *, has_queue: bool) -> None:
+def write_help_order(
+    plan: Plan, requests: JobRequests, sizes: JobSizes, *, has_queue: bool
+) -> None:
     """Leave for the jobs of a run what they can help each other with; nothing where they can't.
 
     On one machine a job that has nothing more to do makes room for the next one.
@@ -19,6 +21,9 @@ def write_help_order(plan: Plan, *, has_queue: bool) -> None:
     Parameters
     ----------
     plan : Plan
+    requests : JobRequests
+    sizes : JobSizes
+        Both of this plan.
     has_queue : bool
         Whether jobs wait in the queue of a cluster.
     """
@@ -28,7 +33,6 @@ def write_help_order(plan: Plan, *, has_queue: bool) -> None:
     if not wanted or len(shards) < 2:
         file.unlink(missing_ok=True)
         return
-    sizes = JobSizes(plan)
     members = {shard: plan.members(shard) for shard in shards}
     jobs = {}
     for shard, found in members.items():
@@ -39,4 +43,4 @@ def write_help_order(plan: Plan, *, has_queue: bool) -> None:
         for found in members.values()
         for _, configuration in found
     }
-    typed_json.write(file, HelpOrder(JobRequests(plan).conditions, jobs, configurations))
+    typed_json.write(file, HelpOrder(requests.conditions, jobs, configurations))

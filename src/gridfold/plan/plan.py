@@ -522,12 +522,14 @@ class Plan:
 
     def shard_threads(self, shard: str, cores: int | None) -> int:
         """Return the CPU cores that the job of a shard or slot asks for, and its trials can use."""
-        if shard in self.ledger.shards:
-            trials = len(self.members(shard))
-        else:
-            trials = self.stage(stage_of(shard)).trials_per_job
-        workers = min(self.workers(cores), max(1, trials))
+        workers = min(self.workers(cores), max(1, self.most_trials_of(shard)))
         return workers * self.study.execution.threads_per_worker
+
+    def most_trials_of(self, shard: str) -> int:
+        """Return the trials of a shard, or of a slot at most."""
+        if shard in self.ledger.shards:
+            return len(self.members(shard))
+        return self.stage(stage_of(shard)).trials_per_job
 
 
 def _unique(names: Iterable[str]) -> list[str]:

@@ -79,11 +79,8 @@ class JobSizes:
 
     def train_memory(self, shard: str, threads: int, attempt: int) -> int:
         """Return the MB of a training job with `threads` cores."""
-        if self._is_slot(shard):
-            trials, largest = self._stage(shard).trials_per_job, self._largest_found
-        else:
-            trials, largest = len(self._members(shard)), self.largest_trial(shard)
-        workers = min(self._plan.workers(threads), trials)
+        largest = self._largest_found if self._is_slot(shard) else self.largest_trial(shard)
+        workers = min(self._plan.workers(threads), self._plan.most_trials_of(shard))
         return _rounded(_SNAKEMAKE + _FORK_SERVER + workers * largest, 100) * attempt
 
     def largest_trial(self, shard: str) -> float:

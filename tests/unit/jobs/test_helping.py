@@ -14,6 +14,7 @@ from gridfold.jobs.pool import Event
 from gridfold.plan.helping import write_help_order
 from gridfold.plan.job_requests import JobRequests
 from gridfold.plan.plan import Plan
+from gridfold.plan.resources import JobSizes
 from gridfold.store.help_order import HelpOrder, WaitingTrials
 
 
@@ -75,14 +76,15 @@ def test_jobs_help_each_other_where_some_may_wait(
     plan = Plan.load([file], results=tmp_path / "results")
     plan.paths.help_order.parent.mkdir(parents=True)
     plan.paths.help_order.write_text("from another run")
-    write_help_order(plan, has_queue=has_queue)
+    requests = JobRequests(plan)
+    write_help_order(plan, requests, JobSizes(plan), has_queue=has_queue)
     found = HelpOrder.read(plan.paths.help_order)
     assert (found is not None) == is_there
     if found is None:
         assert not plan.paths.help_order.exists()
         return
     assert list(found.jobs) == list(plan.shards)
-    assert found.conditions == JobRequests(plan).conditions
+    assert found.conditions == requests.conditions
     trials = [trial for job in found.jobs.values() for trial in job.trials]
     assert sorted(trials) == sorted(map(str, plan.trials))
     assert set(found.configurations) == {c.id for c in plan.configurations}
