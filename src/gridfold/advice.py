@@ -119,6 +119,18 @@ TOO_LARGE = Cause(
     "No node of the partition has as many cores, GPUs or as much memory: `sinfo -o '%P %c %m %G'` "
     "lists them; `--set-resources`, `--set-threads` or another `slurm_partition`.",
 )
+TOO_MANY_JOBS = Cause(
+    "too many jobs",
+    "The account or quality of service takes no more jobs of yours at once: `jobs` in the profile, "
+    "or wait for others to end.",
+    passing=True,
+)
+LIMITED = Cause(
+    "more than the account may have",
+    "The account or quality of service allows a job less: `sacctmgr show qos "
+    "format=name,maxwall,maxtres,maxtrespu` lists limits; `--set-resources`, `--set-threads` or "
+    "another `qos`.",
+)
 NO_SLURM = Cause(
     "Slurm missing", "Run this on a login node of the cluster, or without `--profile slurm`."
 )
@@ -204,6 +216,8 @@ _SIGNS: tuple[tuple[str, Cause], ...] = (
         r"|Requested partition configuration not available",
         TOO_LARGE,
     ),
+    (r"(QOS|Assoc)(Max|Grp)Submit\w*Limit", TOO_MANY_JOBS),
+    (r"(QOS|Assoc)(Max|Grp)\w+(Limit|PerJob)|violates accounting/QOS policy", LIMITED),
     (r"sbatch: (command )?not found", NO_SLURM),
     (r"NODE_FAIL|BOOT_FAIL|DUE TO NODE FAILURE", NODE_FAILURE),
     (r"status is: '(TIMEOUT|DEADLINE)'|DUE TO TIME LIMIT|\bTIMEOUT\b", TIME_OUT),

@@ -100,6 +100,7 @@ class Clone:
     ) -> None:
         self.folder = folder
         self.environment = cluster.environment
+        self._login = cluster.login(folder)
         if shares_forks:
             self.environment |= fork_addresses(TRAINING, TABLES)
         names = subprocess.run(
@@ -117,16 +118,35 @@ class Clone:
                 shutil.copy2(ROOT / name, target, follow_symlinks=False)
         with (folder / "Snakefile").open("a") as snakefile:
             snakefile.write(LOOK_OFTEN)
+        cluster.give(folder)
 
     def start(self, study: dict[str, Any], *options: str) -> subprocess.Popen[str]:
-        (self.folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+        self.write(study)
+        snakemake = [sys.executable, "-m", "snakemake", "--configfile", "study.yaml"]
         return subprocess.Popen(
-            [sys.executable, "-m", "snakemake", "--configfile", "study.yaml", *options],
+            [*self._login, *snakemake, *options],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+        )
+
+    def write(self, study: dict[str, Any]) -> None:
+        """Write the study's file."""
+        (self.folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+
+    def gridfold(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Call a verb of gridfold, as a user on the login node does."""
+        program = str(Path(sys.executable).parent / "gridfold")
+        return subprocess.run(
+            [*self._login, program, *words],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
 
     def prepare(self, study: dict[str, Any]) -> None:

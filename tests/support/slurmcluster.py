@@ -75,6 +75,11 @@ class SlurmCluster:
         self._daemons: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names of the nodes that run jobs."""
+        return tuple(NODES)
+
+    @property
     def environment(self) -> dict[str, str]:
         """What a user's shell has on this cluster."""
         # A machine may have variables of another Slurm, or of a job that runs the tests.
@@ -97,10 +102,19 @@ class SlurmCluster:
 
     # -- what a user does ------------------------------------------------------------------------
 
+    def login(self, folder: Path) -> list[str]:
+        """Return the words before a command by which a user runs it in a folder."""
+        del folder
+        return []
+
+    def give(self, folder: Path) -> None:
+        """Let a folder and what is in it belong to the user."""
+
     def run(self, *command: str, check: bool = True) -> str:
         """Run a command on the cluster's login node and return what it prints."""
+        program = shutil.which(command[0], path=self.environment["PATH"]) or command[0]
         answer = subprocess.run(
-            [shutil.which(command[0], path=self.environment["PATH"]) or command[0], *command[1:]],
+            [*self._enter("login"), program, *command[1:]],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -149,7 +163,7 @@ class SlurmCluster:
             self._start_accounting()
         self._write_configuration()
         self._daemon("slurmctld", "slurmctld", "-D")
-        for node in NODES:
+        for node in self.nodes:
             self._daemon(node, "slurmd", "-D", "-N", node)
         self._wait("all nodes to be idle", self._all_idle)
 
@@ -212,7 +226,7 @@ class SlurmCluster:
             "--innodb-flush-log-at-trx-commit=0",
             "--skip-log-bin",
         )
-        self._wait("MariaDB", lambda: _answers(port))
+        self._wait("MariaDB", lambda: self._answers(port))
         self._accounting_port = free_port()
         file = self.folder / "slurmdbd.conf"
         # slurmdbd refuses a file that others may read: it may hold a password.
@@ -236,7 +250,7 @@ PidFile={self.folder}/slurmdbd.pid
         )
         self._write_configuration()
         self._daemon("slurmdbd", "slurmdbd", "-D")
-        self._wait("slurmdbd", lambda: _answers(self._accounting_port))
+        self._wait("slurmdbd", lambda: self._answers(self._accounting_port))
         for words in (
             f"cluster {CLUSTER}",
             f"account {ACCOUNT} cluster={CLUSTER}",
@@ -249,12 +263,6 @@ PidFile={self.folder}/slurmdbd.pid
         file = self.folder / "slurm.conf"
         if file.exists():
             return
-        host = socket.gethostname().partition(".")[0]
-        nodes = "".join(
-            f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={free_port()} "
-            f"CPUs={self._cpus} RealMemory={MEMORY}{gres}\n"
-            for name, gres in NODES.items()
-        )
         accounting = (
             f"""\
 AccountingStorageType=accounting_storage/slurmdbd
@@ -262,7 +270,7 @@ AccountingStorageHost=127.0.0.1
 AccountingStoragePort={self._accounting_port}
 AccountingStoragePass={self.folder}/munge.socket
 AccountingStorageTRES=gres/gpu
-AccountingStorageEnforce=associations
+AccountingStorageEnforce=associations,limits,qos
 AccountingStoreFlags=job_comment
 """
             if self.accounting
@@ -271,7 +279,7 @@ AccountingStoreFlags=job_comment
         file.write_text(
             f"""\
 ClusterName={CLUSTER}
-SlurmctldHost={host}(127.0.0.1)
+SlurmctldHost={self._login_host()}
 SlurmctldPort={free_port()}
 SlurmUser=root
 AuthType=auth/munge
@@ -283,10 +291,6 @@ SlurmctldPidFile={self.folder}/slurmctld.pid
 SlurmdPidFile={self.folder}/slurmd-%n.pid
 SlurmctldLogFile={self.folder}/slurmctld.log
 SlurmdLogFile={self.folder}/slurmd-%n.log
-# Control groups would be shared by the nodes, which are all this one machine. Process groups, since
-# proctrack/linuxproc loses sight of a process whose parent has ended.
-ProctrackType=proctrack/pgid
-TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 SelectType=select/cons_tres
@@ -301,7 +305,30 @@ SchedulerParameters=bf_interval=1,sched_interval=1,batch_sched_delay=0,sched_min
 KillWait=5
 OverTimeLimit=0
 MinJobAge=300
-{accounting}{nodes}\
+{accounting}{self._hardware()}"""
+        )
+
+    def _login_host(self) -> str:
+        """Return the name and the address of where slurmctld runs."""
+        return f"{socket.gethostname().partition('.')[0]}(127.0.0.1)"
+
+    def _hardware(self) -> str:
+        """Return the lines of slurm.conf about nodes and partitions, and write gres.conf."""
+        host = socket.gethostname().partition(".")[0]
+        nodes = "".join(
+            f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={free_port()} "
+            f"CPUs={self._cpus} RealMemory={MEMORY}{gres}\n"
+            for name, gres in NODES.items()
+        )
+        (self.folder / "gres.conf").write_text(
+            "NodeName=g[1-2] Name=gpu Type=v100 File=/dev/tty[0-3]\n"
+        )
+        return f"""\
+# Control groups would be shared by the nodes, which are all this one machine. Process groups, since
+# proctrack/linuxproc loses sight of a process whose parent has ended.
+ProctrackType=proctrack/pgid
+TaskPlugin=task/none
+{nodes}\
 PartitionName=cpu Nodes=c[1-2] Default=YES MaxTime=2-00:00:00
 PartitionName=gpu Nodes=g[1-2] MaxTime=2-00:00:00
 # As on SDSC Expanse, for its profile.
@@ -313,20 +340,30 @@ PartitionName=00123 Nodes=c[1-2] MaxTime=00:20:00
 PartitionName=int Nodes=c[1-2] MaxTime=00:20:00
 PartitionName=all Nodes=c[1-2],g[1-2] MaxTime=00:20:00
 """
-        )
-        (self.folder / "gres.conf").write_text(
-            "NodeName=g[1-2] Name=gpu Type=v100 File=/dev/tty[0-3]\n"
-        )
+
+    def _answers(self, port: int) -> bool:
+        """Tell whether a daemon listens to a port of the login node."""
+        question = [*self._enter("login"), "bash", "-c", f"< /dev/tcp/127.0.0.1/{port}"]
+        return subprocess.run(question, capture_output=True, check=False).returncode == 0
+
+    def _enter(self, place: str) -> list[str]:
+        """Return the words before a command by which it runs on a node or the login node."""
+        del place
+        return []
 
     def _all_idle(self) -> bool:
         states = self.run("sinfo", "--Node", "--noheader", "--format=%N %T", check=False)
-        return sorted(set(states.splitlines())) == [f"{node} idle" for node in sorted(NODES)]
+        return sorted(set(states.splitlines())) == [f"{node} idle" for node in sorted(self.nodes)]
 
     def _daemon(self, name: str, program: str, *options: str) -> None:
         with (self.folder / f"{name}.out").open("wb") as out:
             process = subprocess.Popen(
-                # Ended by the kernel when the tests are killed and can't do it themselves.
-                ["setpriv", "--pdeathsig", "TERM", _which(program) or program, *options],
+                [
+                    *self._enter(name),
+                    # Ended by the kernel when the tests are killed and can't do it themselves.
+                    *("setpriv", "--pdeathsig", "TERM"),
+                    *(_which(program) or program, *options),
+                ],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -374,12 +411,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 Of snakemake-executor-plugin-slurm 2.8: when Slurm does not answer, all jobs are forgotten and the
 run waits for them for ever; so it does when the submission of a group of rules ends with an
 exception; what ``sbatch`` says when it refuses a group is dropped; and a job that is submitted
-while Slurm does not answer has failed. Only what every executor of Snakemake has is used here, so
+while Slurm does not answer, or takes no more jobs of the user, has failed. Only what every executor of Snakemake has is used here, so
 a plugin that does better is left to it.
 
 A job of the plugin starts a Snakemake whose one task is to call `srun` with a second Snakemake,
@@ -38,17 +38,17 @@ from snakemake_executor_plugin_slurm_jobstep import (
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-from gridfold.advice import NO_CONTROLLER, question, recognise, refusal
+from gridfold.advice import NO_CONTROLLER, TOO_MANY_JOBS, question, recognise, refusal
 from gridfold.atomic import write_text
 from gridfold.cluster import attempts
 from gridfold.cluster.commands import SlurmSilent, ask
 from gridfold.cluster.job import job_number
-from gridfold.cluster.slurm import RUN_CHARACTERS, is_down
+from gridfold.cluster.slurm import RUN_CHARACTERS, has_jobs, is_down
 from gridfold.terminal import say
 
 # How the plugin asks for the Snakemake in between.
 _IN_BETWEEN = "--executor slurm-jobstep --jobs 1"
-# Between questions whether Slurm answers, before a job is submitted again.
+# Between questions whether Slurm answers, or takes a job, before one is submitted again.
 _QUESTION_SECONDS = 10.0
 # Of what a job has written; the reason of its end stands last.
 _LAST_BYTES = 100_000
@@ -83,14 +83,17 @@ def note_names_in(file: Path) -> None:
 
 
 class LastingExecutor(Executor):
-    """The plugin's executor, which outlasts a Slurm that does not answer."""
+    """The plugin's executor, which outlasts a Slurm that does not answer or takes no more jobs."""
 
     # The thread that asks for the state of jobs starts while the plugin's constructor runs.
     _settled: set[int] = set()  # noqa: RUF012
     notes: ClassVar[list[Path]] = []
     _silent_since: float | None = None
+    # Whether the last job was refused for there being too many.
+    _is_full = False
+    _has_said_full = False
     _lock = threading.Lock()
-    _unsent: queue.SimpleQueue[Any] | None = None
+    _sender: threading.Thread | None = None
     _named: Any = threading.local()
     _run_uuid = ""
 
@@ -113,6 +116,7 @@ class LastingExecutor(Executor):
         if job_number():
             for name in [n for n in os.environ if n.startswith("SLURM_") and n != "SLURM_CONF"]:
                 del os.environ[name]
+        self._unsent: queue.SimpleQueue[Any] = queue.SimpleQueue()
         super().__init__(workflow, logger)
 
     def __post_init__(self, test_mode: bool = False) -> None:
@@ -139,6 +143,11 @@ class LastingExecutor(Executor):
         elif active_jobs:
             self._say_back()
 
+    def report_job_submission(self, job_info: SubmittedJobInfo, **words: Any) -> None:
+        """Report a job that Slurm has taken."""
+        self._is_full = False
+        super().report_job_submission(job_info, **words)
+
     def report_job_success(self, job_info: SubmittedJobInfo) -> None:
         """Report a job that has ended well."""
         self._settled.add(id(job_info))
@@ -150,7 +159,18 @@ class LastingExecutor(Executor):
         """Report a job that has failed, and what refused it; while Slurm is silent, try again."""
         self._settled.add(id(job_info))
         if job_info.external_jobid is None and msg:
-            if recognise(msg) is NO_CONTROLLER:
+            cause = recognise(msg)
+            if cause is NO_CONTROLLER:
+                self._say_silent(time.time())
+                self.logger.info(
+                    f"The job of {_name(job_info.job)} is submitted again when Slurm answers."
+                )
+                self._submit_later(job_info.job)
+                return
+            # Where none is in the queue, nothing will make room.
+            if cause is TOO_MANY_JOBS and has_jobs():
+                self._is_full = True
+                self._say_full(msg)
                 self._submit_later(job_info.job)
                 return
             for line in [*refusal(_name(job_info.job), msg), *_asked_again(msg)]:
@@ -161,6 +181,10 @@ class LastingExecutor(Executor):
 
     def run_job(self, job: Any) -> None:
         """Submit a job; what goes wrong is reported, also of a group of rules."""
+        if self._is_full and threading.current_thread() is not self._sender:
+            # Not asked for each of many: one after another, as others end.
+            self._submit_later(job)
+            return
         self._cut(job)
         # The plugin's own report looks for its jobs by the name of the run.
         reports = self.workflow.executor_settings.efficiency_report
@@ -216,48 +240,63 @@ class LastingExecutor(Executor):
             return
         for job in _members(job_info.job):
             attempts.remember(*_rule_and_wildcards(job), resource)
-            self._say_what_holds(job, resource)
+            self._say_what_follows(job, resource)
 
-    def _say_what_holds(self, job: Any, resource: str) -> None:
-        """Say where the profile keeps the next attempt from asking for more."""
+    def _say_what_follows(self, job: Any, resource: str) -> None:
+        """Say what the next attempt asks for, or where the profile keeps it from asking for more."""
+        if job.attempt > job.restart_times:
+            return
         most = self.workflow.global_resources.get(resource).value
         had = job.resources.get(resource)
-        what = {attempts.MEMORY: "out of memory", attempts.TIME: "at its time limit"}[resource]
+        ended = {attempts.MEMORY: "out of memory", attempts.TIME: "at its time limit"}[resource]
+        what = f"{slurm_name(job)} was {ended}"
         if most and had and had >= most:
             say(
-                f"{job.rule.name} was {what} with {resource} {had}, the most that the profile "
-                f"allows (`resources`): another attempt gets no more."
+                f"{what} with {resource} {had}, the most that the profile allows (`resources`): "
+                "another attempt gets no more."
             )
         elif not attempts.grows(job.rule.name, resource):
             say(
-                f"{job.rule.name} was {what}; its {resource} is fixed at {had} "
-                f"(`set-resources`), so another attempt gets no more. Raise it, or leave it out."
+                f"{what}; its {resource} is fixed at {had} (`set-resources`), so another attempt "
+                "gets no more. Raise it, or leave it out."
             )
+        elif had:
+            times = attempts.factor(*_rule_and_wildcards(job), resource)
+            more = had * times // (times - 1)
+            say(f"{what} with {resource} {had}; another attempt asks for {min(more, most or more)}.")
 
-    # -- while Slurm does not answer -------------------------------------------------------------
+    # -- while Slurm does not answer, or takes no more jobs --------------------------------------
 
     def _submit_later(self, job: Any) -> None:
-        """Submit a job when Slurm answers again; Snakemake believes that it runs."""
-        self._say_silent(time.time())
-        self.logger.info(f"The job of {_name(job)} is submitted again when Slurm answers.")
+        """Submit a job when Slurm takes jobs again; Snakemake believes that it runs."""
         with self._lock:
-            if self._unsent is None:
-                self._unsent = queue.SimpleQueue()
-                threading.Thread(target=self._send, daemon=True).start()
+            if self._sender is None:
+                self._sender = threading.Thread(target=self._send, daemon=True)
+                self._sender.start()
         self._unsent.put(job)
 
     def _send(self) -> None:
-        assert self._unsent is not None
         while True:
             job = self._unsent.get()
-            time.sleep(_QUESTION_SECONDS)
-            while is_down():
+            if self._is_full or self._silent_since is not None:
                 time.sleep(_QUESTION_SECONDS)
+                while is_down():
+                    time.sleep(_QUESTION_SECONDS)
             if not self.wait:
                 # Snakemake has been told to stop.
                 return
             self._say_back()
             self.run_job(job)
+
+    def _say_full(self, said: str) -> None:
+        if self._has_said_full:
+            return
+        self._has_said_full = True
+        limit = re.search(r"(QOS|Assoc)\w+Limit", said)
+        say(
+            f"Slurm takes no more jobs of yours at once ({limit[0] if limit else 'a limit'}). "
+            "The others are submitted when it does; `jobs` in the profile keeps from asking."
+        )
 
     def _say_silent(self, since: float) -> None:
         with self._lock:

@@ -120,6 +120,15 @@ def has_processes(job: str) -> bool | None:
     return bool(_LIVE_STATES & set(answer.text.split()))
 
 
+def has_jobs() -> bool:
+    """Tell whether this user has any jobs that wait or run; where that can't be asked, there are."""
+    try:
+        answer = ask("squeue", "--me", "--noheader", "--format=%i")
+    except SlurmSilent:
+        return True
+    return not answer.is_good or bool(answer.text.strip())
+
+
 # Characters of the name of a run that the names of its jobs end with.
 RUN_CHARACTERS = 8
 

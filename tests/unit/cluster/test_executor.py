@@ -95,6 +95,8 @@ def job_of(rule: str, resources: dict[str, Any], **wildcards: str) -> Any:
         wildcards=wildcards,
         resources=Resources(resources),
         threads=4,
+        attempt=1,
+        restart_times=1,
         is_group=lambda: False,
     )
 
@@ -158,12 +160,13 @@ def test_factors_are_those_of_one_job() -> None:
 @pytest.mark.parametrize(
     ("fixed", "most", "words"),
     [
-        (True, None, "train was out of memory; its mem_mb is fixed at 4000 (`set-resources`)"),
-        (False, 4000, "train was out of memory with mem_mb 4000, the most that the profile"),
-        (False, 8000, ""),
+        (True, None, "; its mem_mb is fixed at 4000 (`set-resources`), so another attempt gets"),
+        (False, 4000, " with mem_mb 4000, the most that the profile allows (`resources`): another"),
+        (False, 7000, " with mem_mb 4000; another attempt asks for 7000."),
+        (False, None, " with mem_mb 4000; another attempt asks for 8000."),
     ],
 )
-def test_what_holds_a_retry_down_is_said(
+def test_what_a_retry_asks_for_is_said(
     fixed: bool, most: int | None, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = tmp_path / "12.log"
@@ -177,8 +180,11 @@ def test_what_holds_a_retry_down_is_said(
     ended = SubmittedJobInfo(job, external_jobid="12", aux={"slurm_logfile": log})
     ours._remember_end(ended, "SLURM status is: 'FAILED'")
     said = capsys.readouterr().err
-    assert words in said
-    assert bool(words) == bool(said)
+    assert said.startswith("[gridfold] train ")
+    assert f" was out of memory{words}" in said
+    job.attempt = 2
+    ours._remember_end(ended, "SLURM status is: 'FAILED'")
+    assert not capsys.readouterr().err, "no attempt is left"
 
 
 def test_a_group_asks_for_no_more_time_than_the_profile_allows() -> None:

@@ -1,0 +1,241 @@
+"""A cluster like a site's: what a new user does there, and what a site does to a new user.
+
+Nodes have network, host names, processes and `/tmp` of their own, jobs are kept to their memory, and
+a normal user works in a checkout in `/home`. A form of search is run a day; `SITE=all` runs all of
+them (`make site`), and `SITE=race` that one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import sitecluster
+import yaml
+from clones import IMPATIENT, Clone, last_job, parallel
+from sitecluster import SiteCluster
+from workspaces import LEAN, Workspace, tiny
+
+PROFILE = ("--profile", "profiles/mysite", *IMPATIENT)
+# The profile of the project, which knows of no site.
+SHIPPED = ("--profile", "slurm", *IMPATIENT)
+RATES: dict[str, Any] = {
+    "mlp.units": [4, 8],
+    "training.learning_rate": {"float": {"min": 0.001, "max": 0.1, "log": True}},
+}
+HOLDOUT = {"method": "holdout"}
+
+
+def searched(search: dict[str, Any], **sections: Any) -> dict[str, Any]:
+    return tiny(**{"search": {"space": RATES, **search}, "report": LEAN, **sections})
+
+
+# Each form of search, to its report. Where jobs decide together, what they train is not always the same.
+FORMS: dict[str, dict[str, Any]] = {
+    "grid": tiny(report={"notebook": True}),
+    "random": searched({"strategy": {"type": "random", "n": 3}}, final={"ensemble": True}),
+    "stages": searched(
+        {
+            "strategy": {"type": "sobol", "n": 2},
+            "refine": {"top": 1, "max_configurations": 2},
+            "confirm": {"top": 2, "folds": 2},
+        }
+    ),
+    "race": searched(
+        {"space": {"mlp.units": [2, 4, 8]}, "race": {}},
+        resampling={"method": "stratified", "folds": 3},
+    ),
+    "hyperband": searched({"strategy": {"type": "hyperband", "factor": 2}}, resampling=HOLDOUT),
+    "asynchronous": searched(
+        {"strategy": {"type": "hyperband", "factor": 2, "asynchronous": True, "jobs": 2}},
+        resampling=HOLDOUT,
+    ),
+    "tuner": searched({"strategy": {"type": "keras_tuner", "tuner": "bayesian", "max_trials": 3}}),
+    "tuner's workers": searched(
+        {"strategy": {"type": "keras_tuner", "tuner": "random", "max_trials": 4, "workers": 2}}
+    ),
+    "optuna": searched({"strategy": {"type": "optuna", "sampler": "tpe", "max_trials": 3}}),
+    "outer folds": tiny(
+        resampling={"method": "stratified", "folds": 2, "outer": {"folds": 2}}, report=LEAN
+    ),
+    "budget": searched({"strategy": {"type": "random", "n": 3}, "budget": {"core_hours": 50}}),
+    "ranks": parallel("horovod", 2),
+}
+UNORDERED = ("asynchronous", "tuner's workers")
+ASKED = os.environ.get("SITE") or datetime.now(UTC).date().isoformat()
+
+
+def forms() -> list[str | int]:
+    """Return the forms that are run: by name, or as the one of the day."""
+    if ASKED == "all":
+        return [*FORMS]
+    # Not by name: two processes of one run of the tests might begin on different days.
+    return [ASKED] if ASKED in FORMS else [0]
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[SiteCluster]:
+    reason = sitecluster.missing()
+    if reason and os.environ.get("CI"):
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(f"{reason}; so gridfold was NOT tested on a cluster like a site's")
+    with sitecluster.running() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def profile(site: SiteCluster) -> str:
+    """What `gridfold doctor --slurm` proposes for this cluster."""
+    clone = checkout(site, "asked", "")
+    written = clone.gridfold("doctor", "--slurm", "--write", "profiles/mysite")
+    assert written.returncode == 0, written.stderr
+    again = clone.gridfold("doctor", "--slurm", "--write", "profiles/mysite")
+    assert again.returncode == 1, "nobody's profile is overwritten"
+    found = json.loads(clone.gridfold("doctor", "--slurm", "--json").stdout)
+    partitions = {p["name"]: p for p in found["slurm"]["partitions"]}
+    assert set(partitions) == {"cpu-24h", "int", "24-48"}
+    assert all(not p["refusal"] and p["takes_memory"] for p in partitions.values())
+    text = (clone.folder / "profiles" / "mysite" / "config.yaml").read_text()
+    entries = yaml.safe_load(text)
+    assert entries["default-resources"]["slurm_partition"] == "'cpu-24h'"
+    # As most nodes have it.
+    assert entries["resources"] == {"mem_mb": 10_000, "runtime": 24 * 60}
+    assert entries["max-threads"] == 4
+    return text
+
+
+def checkout(site: SiteCluster, name: str, profile: str) -> Clone:
+    """Return a checkout in the user's home, with a profile for this site."""
+    folder = site.home / name
+    folder.mkdir()
+    clone = Clone(folder, site)
+    if profile:
+        file = folder / "profiles" / "mysite" / "config.yaml"
+        file.parent.mkdir()
+        file.write_text(profile)
+        site.give(file.parent)
+    return clone
+
+
+@pytest.mark.parametrize("form", forms())
+def test_a_search_comes_to_the_same_as_here(
+    site: SiteCluster, profile: str, form: str | int, tmp_path: Path
+) -> None:
+    if isinstance(form, int):
+        form = [*FORMS][datetime.now(UTC).date().toordinal() % len(FORMS)]
+    study = FORMS[form]
+    clone = checkout(site, re.sub(r"\W+", "-", form), profile)
+    options = [*(SHIPPED if form == "grid" else PROFILE)]
+    if form == "ranks":
+        options += ["--set-resources", "train_distributed:ranks_per_node=1"]
+    said = clone.snakemake(study, *options)
+    assert "Traceback" not in said
+    report = clone.results() / "report.html"
+    assert report.stat().st_size > 10_000
+    assert report.stat().st_uid != os.geteuid()
+    assert "Nothing to be done" in clone.snakemake(study, *options, "--dry-run")
+    trials = pd.read_parquet(clone.results() / "tables" / "trials.parquet")
+    assert set(trials["status"]) <= {"finished", "stopped early"}
+    if form == "ranks":
+        log = (clone.results() / "logs" / "train_distributed" / "d0001.log").read_text()
+        hosts = set(re.findall(r" rank \d+: host (\S+),", log))
+        assert len(hosts) == 2, log
+        assert hosts <= set(site.nodes)
+    if form in UNORDERED:
+        return
+    here = Workspace(tmp_path, is_lean=False)
+    here.snakemake(study, "--", "results/tiny/tables/best.json")
+    columns = [c for c in ("stage", "config_id", "split", "accuracy", "log_loss") if c in trials]
+    expected = here.table()[columns].sort_values(columns[:-2], ignore_index=True)
+    found = trials[columns].sort_values(columns[:-2], ignore_index=True)
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+# Takes 4 GB where a file is there, and goes without it the next time.
+GREEDY = """
+from pathlib import Path
+
+import keras
+import numpy as np
+
+
+def build_model(hp, input_shape, outputs):
+    hog = Path("hog")
+    if hog.exists():
+        hog.unlink()
+        np.ones(2**29)
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Dense(hp.Choice("units", [4]))(keras.layers.Flatten()(inputs))
+    return keras.Model(inputs, keras.layers.Dense(outputs, activation="softmax")(x))
+"""
+
+
+def memory_of(site: SiteCluster, since: int, rule: str) -> list[float]:
+    """Return what the jobs of a rule have asked for, in MB, in the order of their attempts."""
+    fields = ("JobIDRaw", "JobName", "ReqTRES")
+    jobs = [row for row in site.jobs(*fields) if int(row["JobIDRaw"]) > since]
+    amounts = (
+        dict(item.split("=") for item in row["ReqTRES"].split(","))["mem"]
+        for row in sorted(jobs, key=lambda row: int(row["JobIDRaw"]))
+        if row["JobName"].startswith(rule)
+    )
+    return [float(amount[:-1]) * {"M": 1, "G": 1024}[amount[-1]] for amount in amounts]
+
+
+def test_a_job_that_the_kernel_has_killed_gets_more_memory(
+    site: SiteCluster, profile: str
+) -> None:
+    clone = checkout(site, "greedy", profile)
+    (clone.folder / "greedy.py").write_text(GREEDY)
+    study = tiny(
+        model={"python": {"build": "greedy.py:build_model"}},
+        search={"space": {"python.units": [4]}},
+        resampling=HOLDOUT,
+        execution={"retries": 2},
+        report=LEAN,
+    )
+    shard, final = "shards/s0001.trials.parquet", "final/model.keras"
+    for rule, target in (("train ", shard), ("fit_final", final)):
+        since = last_job(site)
+        (clone.folder / "hog").touch()
+        said = clone.snakemake(study, *PROFILE, "--", f"results/tiny/{target}")
+        memory = memory_of(site, since, rule)
+        assert len(memory) >= 2, said
+        assert all(b > a for a, b in zip(memory, memory[1:], strict=False))
+        grown = f" was out of memory with mem_mb {memory[0]:.0f}; another attempt asks for "
+        assert f"{grown}{memory[1]:.0f}." in said
+        assert "could not be imported" not in said
+
+
+def test_no_more_jobs_are_submitted_than_the_site_takes(site: SiteCluster, profile: str) -> None:
+    most = 2
+    clone = checkout(site, "limited", profile)
+    study = tiny(execution={"trials_per_job": "split"}, report=LEAN)
+    targets = [f"results/tiny/shards/s{number:04d}.trials.parquet" for number in range(1, 5)]
+    limit = "sacctmgr --immediate modify qos normal set MaxSubmitJobsPerUser="
+    site.run(*f"{limit}{most}".split())
+    try:
+        said = clone.snakemake(study, *PROFILE, "--", *targets)
+    finally:
+        site.run(*f"{limit}-1".split())
+    assert said.count("Slurm takes no more jobs of yours at once (QOSMaxSubmitJobPerUserLimit)") == 1
+    assert list(clone.scores()["status"]) == ["finished"] * 4
+    refused = checkout(site, "refused", profile)
+    site.run(*f"{limit}0".split())
+    try:
+        process = refused.start(study, *PROFILE, "--retries", "0", "--", targets[0])
+        said, _ = process.communicate(timeout=300)
+    finally:
+        site.run(*f"{limit}-1".split())
+    assert process.returncode != 0
+    assert "[gridfold] too many jobs: " in said
+    shutil.rmtree(refused.folder)
