@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit combinations crash-matrix damage-matrix properties fuzz mutants \
+.PHONY: help setup demo test test-unit combinations site crash-matrix damage-matrix properties fuzz mutants \
   lint audit format d3 schema docs horovod horovod-tested mpi browser slurm strace clean
 
 UV_VERSION := 0.13
@@ -47,6 +47,10 @@ test-unit: setup ## Run the tests without cluster, workflow, jobs, browser
 # Some sixty studies, half an hour on two cores; `make test` plans a third and runs one, others each day.
 combinations: setup horovod-tested ## Run the studies in which all choices meet in pairs
 	@COMBINATIONS=all $(RUN) pytest tests/workflow/test_combinations.py
+
+# A form a minute or two; `make test` runs one, another each day.
+site: setup horovod-tested slurm ## Run every form of search on a Slurm like that of a site
+	@SITE=all $(RUN) pytest tests/cluster/test_site.py
 
 # Each point takes some seconds; what is done is kept in .crash-matrix, so it can be ended at any time.
 # `POINTS=9999` tries all, `SEED=...` begins with others, and `make test` a few of each day's own.
