@@ -62,7 +62,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "tuner's workers": searched(
         {"strategy": {"type": "keras_tuner", "tuner": "random", "max_trials": 4, "workers": 2}}
     ),
-    "optuna": searched({"strategy": {"type": "optuna", "sampler": "tpe", "max_trials": 3}}),
+    "optuna": searched({"strategy": {"type": "optuna", "sampler": "tpe", "n": 3}}),
     "outer folds": tiny(
         resampling={"method": "stratified", "folds": 2, "outer": {"folds": 2}}, report=LEAN
     ),

@@ -52,6 +52,18 @@ STUDIES: dict[str, dict[str, Any]] = {
     },
     "read from disk": {"execution": {"in_memory_mb": 0}},
     "compiled": {"training": {"jit_compile": True, "deterministic": False}},
+    "compiled epochs": {
+        "model": {"mlp": {"units": 8, "dropout": 0.3, "batch_norm": True, "l2": 0.01}},
+        "training": {"jit_compile": "epoch"},
+    },
+    "compiled epochs, bfloat16, weights": {
+        "training": {
+            "jit_compile": "epoch",
+            "mixed_precision": "bfloat16",
+            "class_weights": "balanced",
+            "gradient_accumulation_steps": 2,
+        }
+    },
     "regression": {
         "data": {"source": "diabetes", "normalise": "standard", "scale_targets": "standard"},
         "problem": {"type": "regression"},
@@ -109,8 +121,8 @@ def test_a_trial_with_the_graphs_of_another_is_that_of_a_process_of_its_own(
     loops: list[TrainingLoop] = []
 
     class Loop(TrainingLoop):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
             loops.append(self)
 
     monkeypatch.setattr(shared, "TrainingLoop", Loop)
@@ -124,8 +136,13 @@ def test_a_trial_with_the_graphs_of_another_is_that_of_a_process_of_its_own(
     assert together == trained(elsewhere(second, tmp_path / "alone"), turns_here())
 
 
-def test_a_trial_goes_on_from_its_checkpoint_with_the_graphs_of_another(tmp_path: Path) -> None:
-    bench = bench_of(tmp_path, {"model": {"mlp": {"units": 8, "dropout": 0.3}}})
+@pytest.mark.parametrize("jit_compile", [False, "epoch"])
+def test_a_trial_goes_on_from_its_checkpoint_with_the_graphs_of_another(
+    jit_compile: bool | str, tmp_path: Path
+) -> None:
+    training = {"jit_compile": jit_compile}
+    model = {"mlp": {"units": 8, "dropout": 0.3}}
+    bench = bench_of(tmp_path, {"model": model, "training": training})
     task = bench.work(1, "r0f1").task
     whole = trained(elsewhere(task, tmp_path / "whole"), turns_here())
     trained(replace(task, epochs=1), turns_here())

@@ -164,6 +164,12 @@ class Selection(Record):
         return max(self.configurations, self.tried or 0)
 
     @property
+    def corrected_for(self) -> int:
+        """Configurations whose luck is taken out: those of the search that are known to it."""
+        found = self.estimate
+        return max(found.candidates, min(found.explored, self.explored)) if found else 0
+
+    @property
     def half_width(self) -> float:
         """The longer half of the mean's interval; NaN where there is none."""
         return half_width(self.mean, self.low, self.high)

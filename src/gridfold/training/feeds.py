@@ -83,6 +83,11 @@ class Feed:
         self.full = self.samples // self.batch_size
         self.steps = -(-self.samples // self.batch_size)
 
+    @property
+    def is_read(self) -> bool:
+        """Whether features are read as they are needed."""
+        return self._rows is not None
+
     def fits(self, arrays: tuple[Any, ...]) -> bool:
         """Tell whether other arrays can be taken (:meth:`fill`)."""
         return self._kinds == _kinds(arrays)

@@ -11,7 +11,8 @@ from tensorflow.python.framework import config as tf_config
 
 from gridfold.errors import TrialFailure
 from gridfold.problems import PROBLEM_KINDS
-from gridfold.study.sections.training import Training
+from gridfold.study.sections.training import EPOCH, Training
+from gridfold.training.compilation import convolutions_of, has_gpu
 
 _NAMED = 5
 _BROUGHT = ("python", "saved")
@@ -44,8 +45,10 @@ def check(model: keras.Model, family: str, options: Mapping[str, Any]) -> None:
     TrialFailure
         When XLA or mixed precision were asked for and are off.
     """
-    if options["jit_compile"] and not model.jit_compile:
+    if options["jit_compile"] is True and not model.jit_compile:
         raise TrialFailure("error", f"training.jit_compile has no effect: {_why_no_xla(model)}")
+    if options["jit_compile"] == EPOCH and (reason := _why_no_epochs(model)):
+        raise TrialFailure("error", f"training.jit_compile: epoch can't be had: {reason}")
     policy = keras.config.dtype_policy()
     if family not in _BROUGHT or policy.compute_dtype == policy.variable_dtype:
         return
@@ -123,11 +126,29 @@ def _unmet_loss(model: keras.Model, settings: Mapping[str, Any]) -> Iterator[str
         yield f"problem.loss: {asked}"
 
 
+def _why_no_epochs(model: keras.Model) -> str:
+    """Return why epochs of a model are not compiled; empty where nothing keeps them from it."""
+    layers = model._flatten_layers()
+    unable = [layer.name for layer in layers if not layer.supports_jit]
+    if unable:
+        return f"Keras does not compile these layers with XLA: {_some(unable)}"
+    convolutions = convolutions_of(model)
+    if convolutions and not has_gpu():
+        return (
+            f"on a CPU, XLA computes convolutions ({_some(convolutions)}) at half the speed of "
+            "TensorFlow and less; set jit_compile: false"
+        )
+    return ""
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED]) + ", ..." * (len(names) > _NAMED)
+
+
 def _why_no_xla(model: keras.Model) -> str:
     names = [layer.name for layer in model._flatten_layers() if not layer.supports_jit]
     if names:
-        shown = ", ".join(names[:_NAMED]) + ", ..." * (len(names) > _NAMED)
-        return f"Keras does not compile these layers with XLA: {shown}"
+        return f"Keras does not compile these layers with XLA: {_some(names)}"
     if tf_config.is_op_determinism_enabled():
         return "Keras does not compile with XLA in a process with deterministic operations"
     return "Keras does not compile this model with XLA on this machine"

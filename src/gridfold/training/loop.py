@@ -74,6 +74,8 @@ class TrainingLoop:
     devices : Devices
     augmentation : Augmenter, optional
         What is done to training samples, and to no others.
+    compiles_epochs : bool
+        Whether an epoch is one program of XLA; on one device, with all samples in memory.
 
     Attributes
     ----------
@@ -93,6 +95,7 @@ class TrainingLoop:
         steps_per_execution: int | str = "auto",
         devices: Devices | None = None,
         augmentation: Augmenter | None = None,
+        compiles_epochs: bool = False,
     ) -> None:
         self.model = model
         self._devices = devices or Devices()
@@ -103,7 +106,8 @@ class TrainingLoop:
         self._feed = Feed(training, batch_size, self._devices)
         with self._devices.scope():
             _build_metrics(model, self._feed.first(2))
-        self._train = self._over_batches(model.train_step, self._feed, augmentation)
+        over = self._in_one_program if compiles_epochs else self._over_batches
+        self._train = over(model.train_step, self._feed, augmentation)
         self._seen: Feed | None = None
         if validation is not None:
             self._seen = Feed(validation, _evaluation_batch(validation[0], model), self._devices)
@@ -183,6 +187,43 @@ class TrainingLoop:
             if model.stop_training:
                 break
         followers.on_train_end()
+
+    def _in_one_program(
+        self, step: Callable[[Any], Any], feed: Feed, augmentation: Augmenter | None
+    ) -> Callable[[Any, int, int, int], None]:
+        """Return a function that takes all steps of an order of samples, as one program of XLA.
+
+        It is compiled for the number of samples, on which the sizes of all batches depend.
+        """
+        if feed.is_read:
+            raise TrialFailure(
+                "error",
+                "training.jit_compile: epoch needs all samples in memory, and these are read from "
+                "their file; raise execution.in_memory_mb, or set jit_compile: false",
+            )
+        size = feed.batch_size
+
+        def step_on(tensors: Any, positions: Any, noise: Any, number: Any) -> None:
+            features, *others = feed.take(tensors, positions, None)
+            if augmentation is not None:
+                features = augmentation.apply(features, noise, number)
+            step((features, *others))
+
+        @tf.function(jit_compile=True)
+        def epoch(order: Any, tensors: Any, noise: Any) -> None:
+            full, rest = divmod(order.shape[0], size)
+            # Not even the graph of a full batch where there are too few samples for one.
+            if full:
+                for number in tf.range(full):
+                    step_on(tensors, tf.slice(order, [number * size], [size]), noise, number)
+            if rest:
+                step_on(tensors, order[full * size :], noise, tf.constant(full))
+
+        def run(order: Any, first: int, last: int, noise: int) -> None:
+            assert (first, last) == (0, feed.steps), "never a part of an epoch"
+            epoch(order, feed.tensors, tf.constant(noise))
+
+        return run
 
     def _over_batches(
         self, step: Callable[[Any], Any], feed: Feed, augmentation: Augmenter | None = None

@@ -453,7 +453,8 @@ def _compile(
         loss=loss,
         metrics=[says.metric(metric, task.threshold), *own.metrics],
         weighted_metrics=own.weighted,
-        jit_compile=options["jit_compile"],
+        # Whole epochs are compiled by the loop.
+        jit_compile=options["jit_compile"] is True,
     )
     in_force.check(model, settings["model"]["family"], options)
     model.optimizer.build(model.trainable_variables)

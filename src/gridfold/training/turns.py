@@ -14,6 +14,7 @@ import keras
 from gridfold.store.trials import TrialTask
 from gridfold.training import devices as distribution
 from gridfold.training.augmentation import Augmenter
+from gridfold.training.compilation import compiles_epochs
 from gridfold.training.devices import Devices
 from gridfold.training.loop import TrainingLoop, steps_per_epoch
 from gridfold.training.prepared import Prepared
@@ -63,10 +64,11 @@ class Turns:
             Of the trial.
         """
         training, validation = prepared.training_arrays(), prepared.validation_arrays()
+        steps = steps_per_epoch(len(prepared.training), batch_size)
         shape = None
         if task.shape is not None:
             # Schedules count in steps.
-            shape = task.shape, steps_per_epoch(len(prepared.training), batch_size)
+            shape = task.shape, steps
             if shape == self._shape and self._loop and self._loop.fits(training, validation):
                 self._loop.renew(model, training, validation, seed)
                 return self._loop
@@ -75,9 +77,16 @@ class Turns:
         devices, augmentation = self.devices(task.threads), None
         if options := task.settings["training"].get("augmentation"):
             augmentation = Augmenter(options, prepared.input_shape, seed, devices)
-        steps = task.steps_per_execution
         loop = TrainingLoop(
-            model, training, validation, batch_size, seed, steps, devices, augmentation
+            model,
+            training,
+            validation,
+            batch_size,
+            seed,
+            task.steps_per_execution,
+            devices,
+            augmentation,
+            compiles_epochs=compiles_epochs(task.settings, model, steps),
         )
         if shape is not None:
             self._loop = loop

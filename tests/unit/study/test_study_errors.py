@@ -231,6 +231,13 @@ BAD: list[tuple[str, dict[str, str | None], str, str, str]] = [
     ("compiled replicas",
      {"training": "{jit_compile: true, distribution: {backend: horovod, world_size: 2}}"},
      "training", "`jit_compile: true` with a world size of 2", "jit_compile false"),
+    ("compiled epochs of replicas",
+     {"training": "{jit_compile: epoch, distribution: {backend: horovod, world_size: 2}}"},
+     "training", "`jit_compile: epoch` with a world size of 2", "jit_compile false"),
+    ("a part of a compiled epoch", {"training": "{jit_compile: epoch, steps_per_execution: 5}"},
+     "training", "`steps_per_execution: 5` with `jit_compile: epoch`", "auto"),
+    ("something else than an epoch", {"training": "{jit_compile: step}"},
+     "training.jit_compile", '"step"', "epoch"),
     ("a loss of probabilities without them",
      {"data": "{source: linnerud}", "problem":
       "{type: multi_output, loss: binary_crossentropy, output_activation: linear}"},

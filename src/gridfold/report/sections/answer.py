@@ -134,7 +134,7 @@ def _luck(best: Selection) -> list[str]:
     if estimate is None or estimate.corrected is None:
         what = "being the best" if best.rule is None else "having been selected, by its scores, out"
         return [*before, f"not corrected for {what} of {best.explored:,} configurations"]
-    known = max(estimate.candidates, min(estimate.explored, best.explored))
+    known = best.corrected_for
     part = "" if known >= best.explored else f", of which {known:,} could be repeated"
     return [
         *before,

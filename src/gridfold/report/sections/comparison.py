@@ -103,7 +103,7 @@ def _estimates(
                 selection.corrected,
                 selection.low,
                 selection.high,
-                f"{counted(selection.candidates, 'configuration')}, "
+                f"{counted(best.corrected_for, 'configuration')}, "
                 f"{counted(selection.resamples, 'bootstrap sample')} of "
                 f"{counted(selection.samples, 'sample')}",
             )
@@ -138,7 +138,7 @@ def _selection(comparison: Comparison, best: Selection) -> list[str]:
         return [selection.obstacle]
     share = float(comparison.comparisons["chosen"].iloc[0])
     return [
-        f"Being the best of {counted(selection.candidates, 'configuration')} flatters the "
+        f"Being the best of {counted(best.corrected_for, 'configuration')} flatters the "
         f"selected one by about {number(max(0.0, selection.optimism), best.decimals)} "
         f"{measure_name(best.measure)}. It would have been selected on "
         f"{percent(round(share, 2))} of the bootstrap samples."

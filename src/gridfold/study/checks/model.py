@@ -96,6 +96,7 @@ def model_training_problems(model: Any, training: Any) -> Iterator[Problem]:
         ("distribution", training.distribution.world_size > 1, "a world size of 1"),
         ("early_stopping", training.early_stopping is not None, "none"),
         ("class_weights", training.class_weights != "none", "none"),
+        ("jit_compile", training.jit_compile is not False, "false"),
     ):
         if value:
             yield Problem(

@@ -23,6 +23,8 @@ from gridfold.study.sections.base import (
     without_effect,
 )
 
+# Values of `jit_compile`: an epoch is one program; where that pays.
+EPOCH, AUTO = "epoch", "auto"
 # What decides whether a trial is compiled with XLA.
 XLA_AXES = frozenset({"training.jit_compile", "training.deterministic"})
 
@@ -225,10 +227,11 @@ class Training(Section):
         description="Compute in 16 bit where safe; `true` is bfloat16 on CPU and float16 (with "
         "loss scaling) on GPU.",
     )
-    jit_compile: bool = Field(
+    jit_compile: bool | Literal["epoch", "auto"] = Field(
         False,
-        description="Compile with XLA, which needs `deterministic: false`; pays off on large "
-        "models.",
+        description="Compile with XLA: each step (`true`; needs `deterministic: false`), which pays "
+        "off on large models, or whole epochs (`epoch`), which pays off with small dense layers "
+        "and many steps on CPUs; `auto` does so where it pays.",
     )
     deterministic: bool = Field(
         True, description="Same numbers in every run, at some cost in speed on GPUs."
@@ -265,11 +268,17 @@ class Training(Section):
                 f"{self.epochs}`; allowed: fewer warm-up epochs than epochs"
             )
         parallel = self.distribution
-        if parallel.world_size > 1 and self.jit_compile:
+        if parallel.world_size > 1 and self.jit_compile not in (False, AUTO):
             raise ValueError(
-                f"`jit_compile: true` with a world size of {parallel.world_size}: the operations "
+                f"`jit_compile: {self._jit}` with a world size of {parallel.world_size}: the "
+                "operations "
                 "that combine gradients can't be compiled; allowed: jit_compile false, or "
                 "world_size 1"
+            )
+        if self.jit_compile in (EPOCH, AUTO) and self.steps_per_execution != "auto":
+            raise ValueError(
+                f"`steps_per_execution: {self.steps_per_execution}` with `jit_compile: {self._jit}`, "
+                "where all steps of an epoch are one program; allowed: auto"
             )
         if (
             parallel.world_size > 1
@@ -289,15 +298,19 @@ class Training(Section):
         return self
 
     @property
+    def _jit(self) -> str:
+        return str(self.jit_compile).lower()
+
+    @property
     def unmet_request(self) -> tuple[str, str] | None:
         """What can't be had together, and what is allowed; None where everything can be.
 
         Not a rule of the section: with axes, only whole combinations tell.
         """
-        if self.jit_compile and self.deterministic:
+        if self.jit_compile is True and self.deterministic:
             return (
                 "`jit_compile: true` with `deterministic: true`, which makes Keras train without "
                 "XLA",
-                "allowed: deterministic false, or jit_compile false",
+                "allowed: deterministic false, or jit_compile false, epoch or auto",
             )
         return None
