@@ -2,10 +2,11 @@
 
 Each network is trained in three ways, each time in a fresh process with one thread; of several
 epochs the fastest counts, as what else a machine does only adds time. Samples are made up. The
-columns are: seconds of the first epoch, which traces and compiles, and microseconds of a step after it.
-`pays after` is how many epochs must follow until compiled epochs have made up for their compiling.
+columns are: seconds of the first epoch, which traces and compiles, and microseconds of a step after
+it. `pays after` is how many epochs must follow until compiled epochs have made up for their
+compiling.
 
-Run: ``uv run python benchmarks/compiled_epochs.py`` (five minutes on two cores)
+Run: ``uv run python benchmarks/compiled_epochs.py`` (nine minutes on two cores)
 """
 
 from __future__ import annotations
@@ -27,7 +28,13 @@ NETWORKS: dict[str, tuple[int, tuple[int, ...], int, tuple[int, ...], int]] = {
     "3 x 128 units, 64 features, 1,400 samples": (1400, (64,), 32, (128,) * 3, 0),
     "2 x 256 units, 200 features, 5,000 samples": (5000, (200,), 32, (256, 256), 0),
     "the same, batches of 128": (5000, (200,), 128, (256, 256), 0),
-    "2 x 512 units, 784 features, 5,000 samples, batches of 128": (5000, (784,), 128, (512, 512), 0),
+    "2 x 512 units, 784 features, 5,000 samples, batches of 128": (
+        5000,
+        (784,),
+        128,
+        (512, 512),
+        0,
+    ),
     "CNN, 8 filters, 8 x 8, 1,400 samples": (1400, (8, 8, 1), 32, (), 8),
     "CNN, 16 filters, 28 x 28, 1,400 samples": (1400, (28, 28, 1), 32, (), 16),
 }

@@ -1,8 +1,8 @@
 """A cluster like a site's: what a new user does there, and what a site does to a new user.
 
-Nodes have network, host names, processes and `/tmp` of their own, jobs are kept to their memory, and
-a normal user works in a checkout in `/home`. A form of search is run a day; `SITE=all` runs all of
-them (`make site`), and `SITE=race` that one.
+Nodes have network, host names, processes and `/tmp` of their own, jobs are kept to their memory,
+and a normal user works in a checkout in `/home`. A form of search is run a day; `SITE=all` runs all
+of them (`make site`), and `SITE=race` that one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def searched(search: dict[str, Any], **sections: Any) -> dict[str, Any]:
     return tiny(**{"search": {"space": RATES, **search}, "report": LEAN, **sections})
 
 
-# Each form of search, to its report. Where jobs decide together, what they train is not always the same.
+# Each form of search, to its report.
 FORMS: dict[str, dict[str, Any]] = {
     "grid": tiny(report={"notebook": True}),
     "random": searched({"strategy": {"type": "random", "n": 3}}, final={"ensemble": True}),
@@ -69,6 +69,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "budget": searched({"strategy": {"type": "random", "n": 3}, "budget": {"core_hours": 50}}),
     "ranks": parallel("horovod", 2),
 }
+# Where jobs decide together, what they train is not always the same.
 UNORDERED = ("asynchronous", "tuner's workers")
 ASKED = os.environ.get("SITE") or datetime.now(UTC).date().isoformat()
 
@@ -179,22 +180,24 @@ def build_model(hp, input_shape, outputs):
 """
 
 
-def memory_of(site: SiteCluster, since: int, rule: str) -> list[float]:
-    """Return what the jobs of a rule have asked for, in MB, in the order of their attempts."""
-    fields = ("JobIDRaw", "JobName", "ReqTRES")
-    jobs = [row for row in site.jobs(*fields) if int(row["JobIDRaw"]) > since]
-    amounts = (
-        dict(item.split("=") for item in row["ReqTRES"].split(","))["mem"]
-        for row in sorted(jobs, key=lambda row: int(row["JobIDRaw"]))
-        if row["JobName"].startswith(rule)
-    )
+def memory_of(site: SiteCluster, since: int, name: str, partition: str) -> list[float]:
+    """Return what the jobs of a name have asked for, in MB, in the order of their attempts."""
+    fields = ("JobIDRaw", "JobName", "Partition", "ReqTRES", "TimelimitRaw")
+    rows = sorted(site.jobs(*fields), key=lambda row: int(row["JobIDRaw"]))
+    # All names end with that of the run.
+    named = re.compile(rf"{name} \w{{8}}")
+    jobs = [r for r in rows if int(r["JobIDRaw"]) > since and named.fullmatch(r["JobName"])]
+    assert {row["Partition"] for row in jobs} == {partition}
+    assert len({row["TimelimitRaw"] for row in jobs}) == 1, "time is not what was missing"
+    amounts = [dict(i.split("=") for i in row["ReqTRES"].split(","))["mem"] for row in jobs]
     return [float(amount[:-1]) * {"M": 1, "G": 1024}[amount[-1]] for amount in amounts]
 
 
-def test_a_job_that_the_kernel_has_killed_gets_more_memory(
-    site: SiteCluster, profile: str
-) -> None:
-    clone = checkout(site, "greedy", profile)
+def test_a_job_that_the_kernel_has_killed_gets_more_memory(site: SiteCluster, profile: str) -> None:
+    # Its owner prefers other queues, with the quotes that the file shows.
+    own = profile.replace("\"'cpu-24h'\"", "\"'24-48'\"")
+    own += "set-resources:\n  train:\n    slurm_partition: \"'int'\"\n"
+    clone = checkout(site, "greedy", own)
     (clone.folder / "greedy.py").write_text(GREEDY)
     study = tiny(
         model={"python": {"build": "greedy.py:build_model"}},
@@ -204,13 +207,17 @@ def test_a_job_that_the_kernel_has_killed_gets_more_memory(
         report=LEAN,
     )
     shard, final = "shards/s0001.trials.parquet", "final/model.keras"
-    for rule, target in (("train ", shard), ("fit_final", final)):
+    for name, target, partition in (
+        # One trial: what it trains is its name.
+        (r"train [0-9a-f]{12} r0f0", shard, "int"),
+        ("fit_final", final, "24-48"),
+    ):
         since = last_job(site)
         (clone.folder / "hog").touch()
         said = clone.snakemake(study, *PROFILE, "--", f"results/tiny/{target}")
-        memory = memory_of(site, since, rule)
+        memory = memory_of(site, since, name, partition)
         assert len(memory) >= 2, said
-        assert all(b > a for a, b in zip(memory, memory[1:], strict=False))
+        assert memory[1] == 2 * memory[0]
         grown = f" was out of memory with mem_mb {memory[0]:.0f}; another attempt asks for "
         assert f"{grown}{memory[1]:.0f}." in said
         assert "could not be imported" not in said
@@ -227,7 +234,9 @@ def test_no_more_jobs_are_submitted_than_the_site_takes(site: SiteCluster, profi
         said = clone.snakemake(study, *PROFILE, "--", *targets)
     finally:
         site.run(*f"{limit}-1".split())
-    assert said.count("Slurm takes no more jobs of yours at once (QOSMaxSubmitJobPerUserLimit)") == 1
+    assert (
+        said.count("Slurm takes no more jobs of yours at once (QOSMaxSubmitJobPerUserLimit)") == 1
+    )
     assert list(clone.scores()["status"]) == ["finished"] * 4
     refused = checkout(site, "refused", profile)
     site.run(*f"{limit}0".split())

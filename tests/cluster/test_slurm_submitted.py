@@ -6,11 +6,8 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
-import yaml
 from clones import IMPATIENT, PATIENCE, Clone, last_job, submitted
 from sleepy import (
     assert_same_numbers,
@@ -26,19 +23,6 @@ from workbench import wait_for
 from workspaces import tiny
 
 
-def gridfold(clone: Clone, *words: str) -> subprocess.CompletedProcess[str]:
-    program = Path(sys.executable).parent / "gridfold"
-    return subprocess.run(
-        [program, *words],
-        cwd=clone.folder,
-        env=clone.environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-
-
 def test_a_controller_that_is_killed_goes_on_and_submits_nothing_twice(
     cluster: SlurmCluster, tmp_path: Path
 ) -> None:
@@ -46,11 +30,11 @@ def test_a_controller_that_is_killed_goes_on_and_submits_nothing_twice(
     study = sleepy() | {"search": {"space": {"python.units": [8]}}}
     clone = sleepy_clone(cluster, tmp_path / "clone", study)
     targets = [f"results/tiny/shards/s000{number}.trials.parquet" for number in (1, 2)]
-    (clone.folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    clone.write(study)
     files = clone.results() / "controller"
     words = ("--then", "echo $GRIDFOLD_STUDY $GRIDFOLD_OUTCOME > then.txt", "--time", "1000")
     options = (*IMPATIENT, "--set-threads", "train=1", "--", *targets)
-    said = gridfold(clone, "submit", "study.yaml", *words, "--", *options)
+    said = clone.gridfold("submit", "study.yaml", *words, "--", *options)
     assert said.returncode == 0, said.stderr
     job = re.search(r"Slurm job (\d+)$", said.stdout, re.M)
     assert job
@@ -60,7 +44,7 @@ def test_a_controller_that_is_killed_goes_on_and_submits_nothing_twice(
 
     try:
         wait_for(lambda: len(trained(clone)) == 2, PATIENCE)
-        second = gridfold(clone, "submit", "study.yaml")
+        second = clone.gridfold("submit", "study.yaml")
         assert second.returncode == 1
         assert re.match(
             rf"the study tiny is being run already by process \d+ on \S+, Slurm job {job[1]}, since"
@@ -73,16 +57,16 @@ def test_a_controller_that_is_killed_goes_on_and_submits_nothing_twice(
         cluster.run("scancel", "--batch", "--signal=USR1", job[1])
         wait_for(lambda: "Restarts=1" in cluster.run("scontrol", "show", "job", job[1]), PATIENCE)
         wait_for(lambda: output().count("an earlier run of this study was cut off") == 2, PATIENCE)
-        status = json.loads(gridfold(clone, "status", "--json").stdout)
+        status = json.loads(clone.gridfold("status", "--json").stdout)
         assert status["controller"]["alive"]
         assert status["controller"]["queue"] == {"RUNNING": 2}
         wake(clone)
         wait_for((files / "outcome.json").exists, PATIENCE)
         wait_for(lambda: job[1] not in running_jobs(cluster).values(), PATIENCE)
     finally:
-        gridfold(clone, "stop", "study.yaml")
+        clone.gridfold("stop", "study.yaml")
     assert (clone.folder / "then.txt").read_text() == "tiny finished\n", output()
-    assert "controller: finished, at " in gridfold(clone, "status").stdout
+    assert "controller: finished, at " in clone.gridfold("status").stdout
     trained_by = [f"rule_train_wildcards_s000{number}" for number in (1, 2)]
     assert submitted(cluster, since, "train") == trained_by
     assert_same_numbers(clone, undisturbed(tmp_path / "undisturbed", study, *targets))
@@ -92,12 +76,12 @@ def test_a_controller_asks_for_no_more_time_than_its_partition_gives(
     cluster: SlurmCluster, tmp_path: Path
 ) -> None:
     clone = Clone(tmp_path / "clone", cluster)
-    (clone.folder / "study.yaml").write_text(yaml.safe_dump(tiny(), sort_keys=False))
-    said = gridfold(clone, "submit", "study.yaml", "--time", "99999")
+    clone.write(tiny())
+    said = clone.gridfold("submit", "study.yaml", "--time", "99999")
     assert said.returncode == 1
     assert said.stderr.startswith("--time 99999: longer than the partition allows;")
     assert "Allowed: up to 2880 minutes" in said.stderr
-    said = gridfold(clone, "submit", "study.yaml", "--partition", "nowhere")
+    said = clone.gridfold("submit", "study.yaml", "--partition", "nowhere")
     names = "cpu, gpu, shared, gpu-shared, 24-48, 00123, int, all"
     assert said.stderr == f"partition nowhere is none of this cluster; allowed: {names}\n"
     assert not (clone.results() / "controller" / "submission.json").exists()

@@ -1,8 +1,8 @@
 """A Slurm as a site has it: nodes apart from each other, memory that is kept, a normal user.
 
-Login node and nodes are namespaces of this machine: each has a network address, a host name, process
-numbers, a ``/tmp`` and mounts of its own, and what they share is ``/home``, as on a cluster with a
-network file system. Jobs are limited to their memory by control groups. All daemons are Debian's.
+Login node and nodes are namespaces of this machine: each has a network address, a host name,
+process numbers, a ``/tmp`` and mounts of its own. What they share is ``/home``, as on a cluster with
+a network file system. Jobs are limited to their memory by control groups. All daemons are Debian's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from slurmcluster import ACCOUNT, CLUSTER, SlurmCluster
+from slurmcluster import ACCOUNT, SlurmCluster
 from slurmcluster import missing as missing_for_slurm
 from workbench import ROOT
 
@@ -42,7 +42,9 @@ def missing() -> str:
     if absent := [name for name in _PROGRAMS if shutil.which(name) is None]:
         return f"{', '.join(absent)} not found; on Debian: apt-get install util-linux iproute2"
     if not (_CGROUPS / "memory" / "release_agent").exists():
-        return "there are no control groups of version 1 for memory, by which this Slurm limits jobs"
+        return (
+            "there are no control groups of version 1 for memory, by which this Slurm limits jobs"
+        )
     return ""
 
 
@@ -112,7 +114,9 @@ class SiteCluster(SlurmCluster):
         script = self.folder / f"{name}.sh"
         ready = self.folder / f"{name}.ready"
         mounts = _mounts(self.folder, self._etc())
-        script.write_text("\n".join(["set -e", *mounts, f"hostname {name}", f"touch {ready}", _FIRST]))
+        script.write_text(
+            "\n".join(["set -e", *mounts, f"hostname {name}", f"touch {ready}", _FIRST])
+        )
         with (self.folder / f"{name}.setup.out").open("wb") as out:
             holder = subprocess.Popen(
                 [
@@ -134,7 +138,7 @@ class SiteCluster(SlurmCluster):
         self._first[name] = first.pid
         inside = ["nsenter", f"--target={first.pid}", "--net", "ip"]
         if name == LOGIN:
-            _run(*inside, *"link add bridge type bridge".split())
+            _run(*inside, *["link", "add", "bridge", "type", "bridge"])
             device = "bridge"
         else:
             login, device = self._first[LOGIN], "eth0"
@@ -223,7 +227,9 @@ def _mounts(folder: Path, etc: dict[str, str]) -> list[str]:
     for number, path in enumerate(sorted(kept)):
         if path in hidden:
             place = shlex.quote(str(path))
-            commands.append(f"mkdir -p {place}; mount --bind {folder / 'kept' / str(number)} {place}")
+            commands.append(
+                f"mkdir -p {place}; mount --bind {folder / 'kept' / str(number)} {place}"
+            )
     for name, text in etc.items():
         file = folder / "etc" / name
         file.parent.mkdir(exist_ok=True)
@@ -233,7 +239,7 @@ def _mounts(folder: Path, etc: dict[str, str]) -> list[str]:
 
 
 def _closed_above(path: Path) -> Path | None:
-    """Return the topmost folder above a path that a node has its own of, or others may not enter."""
+    """Return the topmost folder above a path that nodes have their own of, or only root enters."""
     for above in reversed(path.parents):
         if above in (Path("/tmp"), Path("/home")) or not above.stat().st_mode & 0o001:
             return above
@@ -253,8 +259,9 @@ def running(*, accounting: bool = True) -> Iterator[SiteCluster]:
 
 def main() -> None:
     """Run a cluster by hand until it is interrupted, and say how its user comes in."""
-    with running(accounting="--accounting" in sys.argv) as cluster, contextlib.suppress(
-        KeyboardInterrupt
+    with (
+        running(accounting="--accounting" in sys.argv) as cluster,
+        contextlib.suppress(KeyboardInterrupt),
     ):
         variables = ("SLURM_CONF", "PATH", "HOME", "USER")
         given = [f"{name}={cluster.environment[name]}" for name in variables]

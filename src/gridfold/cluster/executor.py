@@ -3,8 +3,8 @@
 Of snakemake-executor-plugin-slurm 2.8: when Slurm does not answer, all jobs are forgotten and the
 run waits for them for ever; so it does when the submission of a group of rules ends with an
 exception; what ``sbatch`` says when it refuses a group is dropped; and a job that is submitted
-while Slurm does not answer, or takes no more jobs of the user, has failed. Only what every executor of Snakemake has is used here, so
-a plugin that does better is left to it.
+while Slurm does not answer, or takes no more jobs of the user, has failed. Only what every executor
+of Snakemake has is used here, so a plugin that does better is left to it.
 
 A job of the plugin starts a Snakemake whose one task is to call `srun` with a second Snakemake,
 which runs the rule. Here `srun` is called at once: seconds less for each job.
@@ -243,7 +243,7 @@ class LastingExecutor(Executor):
             self._say_what_follows(job, resource)
 
     def _say_what_follows(self, job: Any, resource: str) -> None:
-        """Say what the next attempt asks for, or where the profile keeps it from asking for more."""
+        """Say what the next attempt asks for, or what in the profile keeps it from more."""
         if job.attempt > job.restart_times:
             return
         most = self.workflow.global_resources.get(resource).value
@@ -263,7 +263,9 @@ class LastingExecutor(Executor):
         elif had:
             times = attempts.factor(*_rule_and_wildcards(job), resource)
             more = had * times // (times - 1)
-            say(f"{what} with {resource} {had}; another attempt asks for {min(more, most or more)}.")
+            say(
+                f"{what} with {resource} {had}; another attempt asks for {min(more, most or more)}."
+            )
 
     # -- while Slurm does not answer, or takes no more jobs --------------------------------------
 

@@ -121,7 +121,7 @@ def has_processes(job: str) -> bool | None:
 
 
 def has_jobs() -> bool:
-    """Tell whether this user has any jobs that wait or run; where that can't be asked, there are."""
+    """Tell whether this user has jobs that wait or run; where that can't be asked, there are."""
     try:
         answer = ask("squeue", "--me", "--noheader", "--format=%i")
     except SlurmSilent:

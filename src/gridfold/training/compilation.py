@@ -2,8 +2,8 @@
 
 One program of XLA for all steps of an epoch saves what TensorFlow takes for each of its operations,
 which in small dense layers is most of a step, and costs a second or two of compiling. What it pays
-is measured in `benchmarks/compiled_epochs.py`. No clock decides, and not the number of epochs, so that
-a training that goes on later, or in another rung of a search, comes to the same numbers.
+is measured in `benchmarks/compiled_epochs.py`. No clock decides, and not the number of epochs, so
+that a training that goes on later, or in another rung of a search, comes to the same numbers.
 """
 
 from __future__ import annotations

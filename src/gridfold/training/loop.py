@@ -209,7 +209,6 @@ class TrainingLoop:
                 features = augmentation.apply(features, noise, number)
             step((features, *others))
 
-        @tf.function(jit_compile=True)
         def epoch(order: Any, tensors: Any, noise: Any) -> None:
             full, rest = divmod(order.shape[0], size)
             # Not even the graph of a full batch where there are too few samples for one.
@@ -219,9 +218,11 @@ class TrainingLoop:
             if rest:
                 step_on(tensors, order[full * size :], noise, tf.constant(full))
 
+        compiled = tf.function(epoch, jit_compile=True)
+
         def run(order: Any, first: int, last: int, noise: int) -> None:
             assert (first, last) == (0, feed.steps), "never a part of an epoch"
-            epoch(order, feed.tensors, tf.constant(noise))
+            compiled(order, feed.tensors, tf.constant(noise))
 
         return run
 

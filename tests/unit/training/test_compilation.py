@@ -115,7 +115,10 @@ def build_model(hp, input_shape, outputs):
     ("sections", "reason"),
     [
         ({"model": {"cnn": {"filters": 2, "blocks": 1}}}, "on a CPU, XLA computes convolutions ("),
-        ({"model": {"python": {"build": "models.py:build_model"}}}, "convolutions (edges) at half the speed"),
+        (
+            {"model": {"python": {"build": "models.py:build_model"}}},
+            "convolutions (edges) at half the speed",
+        ),
         ({"execution": {"in_memory_mb": 0}}, "jit_compile: epoch needs all samples in memory"),
     ],
     ids=str,

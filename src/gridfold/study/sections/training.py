@@ -229,9 +229,9 @@ class Training(Section):
     )
     jit_compile: bool | Literal["epoch", "auto"] = Field(
         False,
-        description="Compile with XLA: each step (`true`; needs `deterministic: false`), which pays "
-        "off on large models, or whole epochs (`epoch`), which pays off with small dense layers "
-        "and many steps on CPUs; `auto` does so where it pays.",
+        description="Compile with XLA: each step (`true`; needs `deterministic: false`), which "
+        "pays off on large models, or whole epochs (`epoch`), which pays off with small dense "
+        "layers and many steps on CPUs; `auto` does so where it pays.",
     )
     deterministic: bool = Field(
         True, description="Same numbers in every run, at some cost in speed on GPUs."
@@ -277,8 +277,8 @@ class Training(Section):
             )
         if self.jit_compile in (EPOCH, AUTO) and self.steps_per_execution != "auto":
             raise ValueError(
-                f"`steps_per_execution: {self.steps_per_execution}` with `jit_compile: {self._jit}`, "
-                "where all steps of an epoch are one program; allowed: auto"
+                f"`steps_per_execution: {self.steps_per_execution}` with `jit_compile: "
+                f"{self._jit}`, where all steps of an epoch are one program; allowed: auto"
             )
         if (
             parallel.world_size > 1
