@@ -1,8 +1,8 @@
 """A Slurm as a site has it: nodes apart from each other, memory that is kept, a normal user.
 
 Login node and nodes are namespaces of this machine: each has a network address, a host name,
-process numbers, a ``/tmp`` and mounts of its own. What they share is ``/home``, as on a cluster with
-a network file system. Jobs are limited to their memory by control groups. All daemons are Debian's.
+process numbers, a ``/tmp`` and mounts of its own. What they share is ``/home``, as on a cluster
+with a network file system. Jobs are limited to their memory by control groups. All daemons are Debian's.
 """
 
 from __future__ import annotations
