@@ -2,7 +2,8 @@
 
 Login node and nodes are namespaces of this machine: each has a network address, a host name,
 process numbers, a ``/tmp`` and mounts of its own. What they share is ``/home``, as on a cluster
-with a network file system. Jobs are limited to their memory by control groups. All daemons are Debian's.
+with a network file system. Jobs are limited to their memory by control groups. All daemons are
+Debian's.
 """
 
 from __future__ import annotations
