@@ -268,6 +268,15 @@ def test_tensorflow_without_memory_for_a_tensor() -> None:
         ("sbatch: error: Invalid generic resource (gres) specification", advice.TOO_LARGE),
         ("sbatch: error: Requested time limit is invalid (missing or exceeds", advice.TOO_LONG),
         ("sbatch: error: Invalid qos specification", advice.QOS),
+        (
+            "sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission "
+            "failed: Job violates accounting/QOS policy (job submit limit, user's size and/or",
+            advice.TOO_MANY_JOBS,
+        ),
+        ("sbatch: error: AssocGrpSubmitJobsLimit", advice.TOO_MANY_JOBS),
+        ("sbatch: error: QOSMaxCpuPerUserLimit", advice.LIMITED),
+        ("sbatch: error: AssocMaxWallDurationPerJobLimit", advice.LIMITED),
+        ("Job violates accounting/QOS policy (job submit limit, user's", advice.LIMITED),
         ("/bin/sh: 1: sbatch: not found", advice.NO_SLURM),
         ("SLURM status is: 'OUT_OF_MEMORY'", advice.OUT_OF_MEMORY),
         ("SLURM status is: 'TIMEOUT'", advice.TIME_OUT),

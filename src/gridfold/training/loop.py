@@ -198,8 +198,8 @@ class TrainingLoop:
         if feed.is_read:
             raise TrialFailure(
                 "error",
-                "training.jit_compile: epoch needs all samples in memory, and these are read from "
-                "their file; raise execution.in_memory_mb, or set jit_compile: false",
+                "compiled epochs (training.jit_compile) need all samples in memory, and these are "
+                "read from their file; raise execution.in_memory_mb, or set jit_compile: false",
             )
         size = feed.batch_size
 

@@ -119,7 +119,7 @@ def build_model(hp, input_shape, outputs):
             {"model": {"python": {"build": "models.py:build_model"}}},
             "convolutions (edges) at half the speed",
         ),
-        ({"execution": {"in_memory_mb": 0}}, "jit_compile: epoch needs all samples in memory"),
+        ({"execution": {"in_memory_mb": 0}}, "compiled epochs (training.jit_compile) need all"),
     ],
     ids=str,
 )
