@@ -60,12 +60,11 @@ def runs(
     since = last_job(cluster)
     clones, started = {}, {}
     for name, words in options.items():
-        # One of them to its end is enough, in which jobs import TensorFlow themselves, and two with
-        # jobs for the data.
+        # One of them to its end is enough, and two with jobs for the data.
         whole = name == "CPU trials"
         study = tiny() if whole else one_trial
         folder = tmp_path_factory.mktemp("clone")
-        clone = clones[name] = Clone(folder, cluster, shares_forks=not whole)
+        clone = clones[name] = Clone(folder, cluster, shares_forks=True)
         if name == "Expanse":
             clone.environment |= {"EXPANSE_ACCOUNT": slurmcluster.ACCOUNT}
         elif not whole:
