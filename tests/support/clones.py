@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pytest
 import slurmcluster
 import yaml
+from needs import lacking
 from workbench import ROOT, fork_addresses, wait_for
 from workspaces import LEAN, Workspace, tiny
 
@@ -52,12 +52,8 @@ PAUSE = 0.5
 def new_cluster(
     *, accounting: bool, cpus: int = slurmcluster.CPUS
 ) -> Iterator[slurmcluster.SlurmCluster]:
-    missing = slurmcluster.missing()
-    if missing:
-        reason = f"{missing}; so gridfold was NOT tested on Slurm"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    if missing := slurmcluster.missing():
+        lacking(f"{missing}; so gridfold was NOT tested on Slurm")
     # Not below pytest's folder: sockets must have short paths.
     folder = Path(tempfile.mkdtemp(prefix="gridfold-slurm-"))
     try:

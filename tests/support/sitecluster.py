@@ -64,12 +64,11 @@ class SiteCluster(SlurmCluster):
         self._first: dict[str, int] = {}
         self._holders: list[subprocess.Popen[bytes]] = []
         # Control groups are by the names of nodes, and other clusters may run on this machine.
-        self._site = f"{folder.parent.name.rpartition('-')[2]}"
-        self._names = {name: f"{name}-{self._site}" for name in SIZES}
+        self._site = folder.parent.name.rpartition("-")[2]
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        return tuple(self._names.values())
+        return tuple(f"{name}-{self._site}" for name in SIZES)
 
     @property
     def home(self) -> Path:
@@ -181,6 +180,7 @@ TaskPlugin=task/cgroup
 PartitionName=cpu-24h Nodes={every} Default=YES MaxTime=24:00:00 DefMemPerCPU=2500
 PartitionName=int Nodes={one} MaxTime=00:30:00 DefMemPerCPU=2500
 PartitionName=24-48 Nodes={every} MaxTime=2-00:00:00 DefMemPerCPU=2500
+PartitionName=00123 Nodes={one} MaxTime=00:30:00 DefMemPerCPU=2500
 """
 
     def _start_accounting(self) -> None:

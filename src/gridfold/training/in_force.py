@@ -128,15 +128,13 @@ def _unmet_loss(model: keras.Model, settings: Mapping[str, Any]) -> Iterator[str
 
 def _why_no_epochs(model: keras.Model) -> str:
     """Return why epochs of a model are not compiled; empty where nothing keeps them from it."""
-    layers = model._flatten_layers()
-    unable = [layer.name for layer in layers if not layer.supports_jit]
-    if unable:
-        return f"Keras does not compile these layers with XLA: {_some(unable)}"
+    if reason := _layers_without_xla(model):
+        return reason
     convolutions = convolutions_of(model)
     if convolutions and not has_gpu():
         return (
-            f"on a CPU, XLA computes convolutions ({_some(convolutions)}) at half the speed of "
-            "TensorFlow and less; set jit_compile: false"
+            f"on a CPU, XLA computes convolutions ({_some(convolutions)}) at half the "
+            "speed of TensorFlow and less; set jit_compile: false"
         )
     return ""
 
@@ -145,10 +143,14 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + ", ..." * (len(names) > _NAMED)
 
 
-def _why_no_xla(model: keras.Model) -> str:
+def _layers_without_xla(model: keras.Model) -> str:
     names = [layer.name for layer in model._flatten_layers() if not layer.supports_jit]
-    if names:
-        return f"Keras does not compile these layers with XLA: {_some(names)}"
+    return f"Keras does not compile these layers with XLA: {_some(names)}" * bool(names)
+
+
+def _why_no_xla(model: keras.Model) -> str:
+    if reason := _layers_without_xla(model):
+        return reason
     if tf_config.is_op_determinism_enabled():
         return "Keras does not compile with XLA in a process with deterministic operations"
     return "Keras does not compile this model with XLA on this machine"
