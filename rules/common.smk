@@ -1,5 +1,6 @@
 """What rules share: the plan of the study, and paths."""
 
+import sys
 import time
 
 from gridfold.store import request_notes
@@ -15,6 +16,7 @@ from gridfold.plan.stage_names import RUNGS_JOB_PATTERN, STAGE_PATTERN
 from gridfold.workflow.bridge import (
     available_cores,
     bind_into_container,
+    container_command,
     cores_of_a_job,
     greet,
     interpreter,
@@ -50,6 +52,7 @@ TABLE_FORKS = SharedServer(TABLES)
 # answer is another one in every run), and the study as it was given to Snakemake.
 PYTHON = interpreter(workflow)
 SCRIPTS = scripts_folder(workflow)
+IMAGE = str(SCRIPTS.parent / "envs" / "gridfold.sif")
 STUDY_ARGUMENTS = study_arguments(PLAN)
 # On a cluster every job is a Snakemake of its own that reads these rules: only the main one may
 # repeat a job, or it would be repeated in what is left of its allocation, and then again outside.
@@ -134,4 +137,4 @@ def ended():
 
 
 # Used with `--sdm apptainer`; built from workflow/envs/gridfold.def.
-container: str(SCRIPTS.parent / "envs" / "gridfold.sif")
+container: IMAGE

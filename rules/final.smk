@@ -33,15 +33,20 @@ rule train_final:
             FINAL_PLACEMENT.processes_on_node, attempt
         ),
         runtime=lambda wildcards, attempt: SIZES.final_minutes(attempt),
+    # Whoever starts the ranks is outside of the container, and they are in it.
+    container:
+        None
     params:
         request=lambda wildcards: REQUESTS.final().text(),
-        python=PYTHON,
+        python=sys.executable,
+        container=lambda wildcards: container_command(workflow, IMAGE),
         script=SCRIPTS / "train_final.py",
         study=STUDY_ARGUMENTS,
     message:
         "Training the final model on several processes or devices, if it was selected so"
     shell:
-        "{params.python} {params.script} {params.study} --launcher={resources.launcher:q} --log {log}"
+        "{params.python} {params.script} {params.study} --launcher={resources.launcher:q}"
+        " --container={params.container:q} --log {log}"
         " --best {input.best} --output {output.record}"
 
 

@@ -84,13 +84,18 @@ rule train_distributed:
             wildcards.shard, placement(wildcards.shard).processes_on_node, attempt
         ),
         runtime=lambda wildcards, attempt: SIZES.ranks_minutes(wildcards.shard, attempt),
+    # Whoever starts the ranks is outside of the container, and they are in it.
+    container:
+        None
     params:
         request=lambda wildcards: REQUESTS.train(wildcards.shard).text(),
-        python=PYTHON,
+        python=sys.executable,
+        container=lambda wildcards: container_command(workflow, IMAGE),
         script=SCRIPTS / "train_distributed.py",
         study=STUDY_ARGUMENTS,
     message:
         "Training {resources.trains} ({resources.trained}) on several processes or devices"
     shell:
-        "{params.python} {params.script} {params.study} --launcher={resources.launcher:q} --log {log}"
+        "{params.python} {params.script} {params.study} --launcher={resources.launcher:q}"
+        " --container={params.container:q} --log {log}"
         " --shard {wildcards.shard} --attempt {resources.attempt} --outputs {output}"

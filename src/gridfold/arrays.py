@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -47,12 +49,17 @@ def empty(shape: tuple[int, ...], dtype: Any, folder: Path | None = None) -> Arr
 
 def _reserve(descriptor: int, size: int, folder: Path | None) -> None:
     """Have the disk say now that it has no room: of a mapped file it is told by SIGBUS."""
+    place = str(folder or tempfile.gettempdir())
+    # A file system takes all that is left before it says that this was not enough; meanwhile
+    # whoever else writes there fails.
+    if size > shutil.disk_usage(place).free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), place)
     if not hasattr(os, "posix_fallocate"):
         return
     try:
         os.posix_fallocate(descriptor, 0, size)
     except OSError as error:
-        error.filename = str(folder or tempfile.gettempdir())
+        error.filename = place
         raise
 
 

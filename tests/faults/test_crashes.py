@@ -6,7 +6,9 @@ import collections
 import json
 import os
 import re
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -280,9 +282,31 @@ def test_a_job_says_on_the_terminal_that_the_disk_is_full(
     assert "Traceback" not in run.said
 
 
-def test_memory_on_disk_is_reserved_before_it_is_used(tmp_path: Path) -> None:
+def test_memory_on_disk_is_reserved_before_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from gridfold.arrays import empty
 
-    with pytest.raises(OSError, match=r"No space left|too large") as caught:
-        empty((10 * 2**40,), "uint8", tmp_path)
+    def reserve(descriptor: int, begin: int, size: int) -> None:
+        raise AssertionError("other processes would have no disk meanwhile")
+
+    monkeypatch.setattr(os, "posix_fallocate", reserve)
+    with pytest.raises(OSError, match="No space left") as caught:
+        empty((2 * shutil.disk_usage(tmp_path).free,), "uint8", tmp_path)
+    assert caught.value.filename == str(tmp_path)
+
+
+def test_a_disk_with_less_room_than_it_says_is_told_as_well(tmp_path: Path) -> None:
+    from gridfold.arrays import empty
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # As with a quota.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            empty((2**30,), "uint8", tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
     assert caught.value.filename == str(tmp_path)

@@ -60,7 +60,7 @@ def probed(folder: Path, tasks: Mapping[str, TrialTask], launch: Launch) -> list
     """Train all tasks in one launch; return for each rank the arrays of each task."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tasks.pkl").write_bytes(pickle.dumps(dict(tasks)))
-    run_on_ranks(launch, [sys.executable, str(PROBE), str(folder)])
+    run_on_ranks(launch, [str(PROBE), str(folder)])
     return [
         {name: dict(np.load(folder / f"{name}.{rank}.npz")) for name in tasks}
         for rank in range(launch.ranks)

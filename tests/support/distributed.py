@@ -46,10 +46,10 @@ def horovod(ranks: int, launcher: str) -> Launch:
     return Launch(AUTO, ranks)
 
 
-def run_on_ranks(launch: Launch, program: Sequence[str]) -> None:
-    """Run a program on all ranks to its end."""
+def run_on_ranks(launch: Launch, words: Sequence[str]) -> None:
+    """Run ``python WORDS...`` on all ranks to its end."""
     answer = subprocess.run(
-        launch.command(program),
+        launch.command(words),
         env={**environment(), "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,

@@ -220,7 +220,7 @@ def test_a_full_disk(tiny_disk: Path) -> None:
 
 def test_a_launcher_that_is_not_there() -> None:
     with pytest.raises(RanksFailed) as error:
-        Launch("no-such-mpirun", 2).command(["true"])
+        Launch("no-such-mpirun", 2).command(["-V"])
     assert recognise(str(error.value)) is advice.NO_LAUNCHER
 
 

@@ -1,7 +1,7 @@
-"""Rules in a container, as far as it goes without an engine: the exact commands.
+"""Rules in a container: their commands, and what they see in another root.
 
-The stand-in for Apptainer writes down what it is told and then runs the command outside of any
-container, so that the jobs go on. What an image does with the command is not tested here.
+The engine is a stand-in (:mod:`engine`). `make image-test` runs this with the root of an image that
+is built from its definition; otherwise the root is made of this machine's programs.
 """
 
 from __future__ import annotations
@@ -9,46 +9,35 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import engine
+import pytest
 from distributed import need_mpi
 from sklearn.datasets import load_iris
 from studies import tiny_study, write_study
 from workbench import ROOT
+from workspaces import LEAN
 
-ENGINE = """#!{python}
-import json, os, sys
-words = sys.argv[1:]
-if words == ["--version"]:
-    print("apptainer version 1.4.0")
-    sys.exit()
-with open("{record}", "a") as record:
-    record.write(json.dumps(words) + "\\n")
-# The shell, -c and the command come last.
-os.execvp(words[-3], words[-3:])
-"""
 IMAGE = str(ROOT / "workflow" / "envs" / "gridfold.sif")
+# What the machine's launcher is told here, which has fewer cores than ranks.
+OUTSIDE = "mpirun --oversubscribe --bind-to none"
 
 
-def commands(folder: Path, study: dict[str, Any], *targets: str) -> list[list[str]]:
+def commands(folder: Path, study: dict[str, Any], *words: str) -> list[list[str]]:
     """Run a study in the stand-in and return what it was told for each job."""
-    record, engine = folder / "record.jsonl", folder / "bin" / "apptainer"
-    engine.parent.mkdir()
-    engine.write_text(ENGINE.format(python=sys.executable, record=record))
-    engine.chmod(engine.stat().st_mode | stat.S_IXUSR)
+    record = engine.install(folder.parent / "engine", hidden=folder.parent)
     answer = subprocess.run(
         [
             *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
             *("--configfile", str(write_study(folder / "study.yaml", study)), "--cores", "2"),
-            *("--sdm", "apptainer", "--apptainer-args", "--nv --bind /data,/scratch"),
-            *("--", *targets),
+            *("--sdm", "apptainer", *words),
         ],
         cwd=folder,
-        env={**os.environ, "PATH": f"{engine.parent}:{os.environ['PATH']}"},
+        env={**os.environ, "PATH": f"{record.parent / 'bin'}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,
@@ -58,18 +47,20 @@ def commands(folder: Path, study: dict[str, Any], *targets: str) -> list[list[st
 
 
 def test_every_script_runs_in_the_image_with_gpus_and_binds(tmp_path: Path) -> None:
-    folder, data = tmp_path / "work", tmp_path / "data"
-    for each in (folder, data):
+    folder, data, other = (tmp_path / name for name in ("work", "data", "other"))
+    for each in (folder, data, other):
         each.mkdir()
     iris = load_iris(as_frame=True).frame
     iris.to_csv(data / "iris.csv", index=False)
     study = tiny_study(
         data={"source": "csv", "path": str(data / "iris.csv"), "targets": ["target"]}
     )
-    told = commands(folder, study, "results/tiny/shards/s0001.trials.parquet")
+    options = ["--apptainer-args", f"--nv --bind {other},/var/tmp"]
+    shard = "results/tiny/shards/s0001.trials.parquet"
+    told = commands(folder, study, *options, "--", shard)
     scripts = []
     for words in told:
-        assert words[:6] == ["exec", "--home", str(folder), "--nv", "--bind", "/data,/scratch"]
+        assert words[:6] == ["exec", "--home", str(folder), "--nv", "--bind", f"{other},/var/tmp"]
         assert words[-4:-1] == [IMAGE, "bash", "-c"]
         # Python comes from the image: a name, no path of this machine.
         script = re.search(r"\bpython \S*/tmp\w+\.(\w+)\.py$", words[-1])
@@ -83,20 +74,58 @@ def test_every_script_runs_in_the_image_with_gpus_and_binds(tmp_path: Path) -> N
     assert scripts == ["prepare_data", "make_splits", "train"]
 
 
-def test_ranks_are_started_in_the_image_by_its_own_python(tmp_path: Path) -> None:
+# Leaves where its Python is, and who has started it.
+MODEL = """
+import os
+import sys
+from pathlib import Path
+
+import keras
+
+
+def build_model(hp, input_shape, outputs):
+    rank = os.environ.get("OMPI_COMM_WORLD_RANK")
+    Path(f"seen-by-{rank}").write_text(sys.prefix)
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Dense(hp.Choice("units", [4]))(inputs)
+    return keras.Model(inputs, keras.layers.Dense(outputs, activation="softmax")(x))
+"""
+
+
+@pytest.mark.parametrize("launcher", ["", OUTSIDE])
+def test_ranks_run_in_the_image_whoever_starts_them(launcher: str, tmp_path: Path) -> None:
     need_mpi()
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "own.py").write_text(MODEL)
     study = tiny_study(
+        model={"python": {"build": "own.py:build_model"}},
         training={
             "epochs": 1,
             "batch_size": 32,
             "distribution": {"backend": "horovod", "world_size": 2},
         },
-        search={"space": {"mlp.units": [4]}},
+        search={"space": {"python.units": [4]}},
         resampling={"method": "holdout"},
         execution={"start_timeout": 300},
+        report=LEAN,
     )
-    *_, words = commands(tmp_path, study, "results/tiny/shards/d0001.trials.parquet")
-    assert words[:6] == ["exec", "--home", str(tmp_path), "--nv", "--bind", "/data,/scratch"]
-    script = ROOT / "workflow" / "scripts" / "train_distributed.py"
-    assert re.search(rf"\bpython {re.escape(str(script))} --study ", words[-1]), words[-1]
-    assert str(ROOT) in words
+    rules = ("train_distributed", "train_final")
+    named = [f"{rule}:launcher={launcher!r}" for rule in rules if launcher]
+    options = ["--set-resources", *named] if named else []
+    told = commands(folder, study, *options, "--", "results/tiny/final/card.json")
+    results = folder / "results" / "tiny"
+    for rank in range(2):
+        assert (folder / f"seen-by-{rank}").read_text() == engine.PREFIX
+    assert json.loads((results / "final" / "trained.json").read_text())["trained_here"]
+    logs = ("train_distributed/d0001.log", "train_final.log")
+    for log in (results / "logs" / name for name in logs):
+        command = next(line for line in log.read_text().splitlines() if "gridfold.jobs.rank" in line)
+        first, second = ("mpirun ", "apptainer ") if launcher else ("apptainer ", "mpirun ")
+        assert command.index(first) < command.index(second)
+    starts = [words for words in told if "gridfold.jobs.rank" in words]
+    # A container for all ranks, or for each: of the search, and of the final model.
+    assert len(starts) == 2 * (2 if launcher else 1)
+    for words in starts:
+        assert words[:3] == ["exec", "--home", str(folder)]
+        assert words[words.index(IMAGE) :][1:5] == ["bash", "-c", 'exec "$@"', "bash"]

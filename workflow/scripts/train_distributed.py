@@ -21,7 +21,7 @@ if __name__ == "__main__":
             plan,
             request,
             options.shard,
-            options.launcher,
+            distributed.Start(options.launcher, options.container),
             ShardTables(*options.outputs),
             options.attempt,
         )

@@ -15,4 +15,5 @@ if __name__ == "__main__":
     plan = plan_of(options.study, options.set, options.results)
     request = JobRequests(plan).final()
     with job(options.log, request.text(), [options.output]):
-        distributed.train_final(plan, request, options.best, options.launcher, options.output)
+        start = distributed.Start(options.launcher, options.container)
+        distributed.train_final(plan, request, options.best, start, options.output)

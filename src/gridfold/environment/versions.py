@@ -1,12 +1,17 @@
-"""Tell what a number depends on besides its configuration: code, versions, machine."""
+"""Tell what a number depends on besides its configuration: code, versions, machine.
+
+``python -m gridfold.environment.versions`` prints the versions of its environment, as JSON.
+"""
 
 from __future__ import annotations
 
 import functools
+import json
 import os
 import platform
+import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -34,6 +39,37 @@ def package_version(name: str) -> str:
 def numeric_versions() -> dict[str, str]:
     """Return the versions that are part of every trial's fingerprint."""
     return {name: package_version(name) for name in _NUMERIC_PACKAGES}
+
+
+def versions_in_container(container: Sequence[str]) -> dict[str, str]:
+    """Return the versions that are part of a trial's fingerprint in a container.
+
+    Parameters
+    ----------
+    container : sequence of str
+        Command that runs another one in it.
+
+    Raises
+    ------
+    GridfoldError
+        When the container does not start, or has another gridfold than this one.
+    """
+    command = [*container, "python", "-m", __name__]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise GridfoldError(f"the container does not start: {error}") from error
+    if answer.returncode:
+        reason = answer.stderr.strip() or f"exit code {answer.returncode}"
+        raise GridfoldError(f"the container does not start: {shlex.join(command)}\n{reason}")
+    found: dict[str, str] = json.loads(answer.stdout.splitlines()[-1])
+    theirs, ours = found.pop("gridfold"), package_version("gridfold")
+    if theirs != ours:
+        raise GridfoldError(
+            f"the container has gridfold {theirs}, and this run is planned by {ours}; build the "
+            "image again"
+        )
+    return found
 
 
 def versions_of_job(planned: Mapping[str, str]) -> dict[str, str]:
@@ -118,3 +154,7 @@ def _git_commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() or None
+
+
+if __name__ == "__main__":
+    print(json.dumps({"gridfold": package_version("gridfold"), **numeric_versions()}))

@@ -1,7 +1,8 @@
 """These jobs train what needs several processes or devices: a shard, or the final model.
 
 They are started by a command and read the study anew, as every job of Snakemake does: Slurm wants
-shell rules for MPI, and a command with a path is one that a person can repeat.
+shell rules for MPI, and a command with a path is one that a person can repeat. They run outside of
+a container, so that a launcher of the machine's can start one for each rank.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from gridfold.atomic import write_json
 from gridfold.cluster.allocation import Allocation
 from gridfold.cluster.placement import Placement, Site, processes
+from gridfold.environment.versions import versions_in_container
 from gridfold.jobs import pool, ranks
 from gridfold.jobs.budget import BudgetedTrials
 from gridfold.jobs.helping import OwnThenOthers
@@ -36,20 +40,60 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--results", type=Path, required=True, help="folder of all results")
     parser.add_argument("--set", type=json.loads, default={}, help="values over the study's, JSON")
     parser.add_argument("--launcher", default=ranks.AUTO, help="command that starts the ranks")
+    parser.add_argument(
+        "--container",
+        type=_words,
+        default=(),
+        help="command that runs another one in the container of the ranks",
+    )
     parser.add_argument("--log", required=True, help="log of the job")
     return parser
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(shlex.split(text))
+
+
+@dataclass(frozen=True)
+class Start:
+    """How the processes of a job are started.
+
+    Attributes
+    ----------
+    launcher : str
+    container : tuple of str
+        Both as in :class:`gridfold.jobs.ranks.Launch`.
+    """
+
+    launcher: str = ranks.AUTO
+    container: tuple[str, ...] = ()
+
+    def launch(self, plan: Plan, processes: int) -> ranks.Launch:
+        """Return the launch of so many processes."""
+        execution = plan.study.execution
+        return ranks.Launch(
+            self.launcher,
+            processes,
+            execution.start_timeout,
+            execution.trial_timeout,
+            self.container,
+        )
+
+    def versions(self) -> Mapping[str, str] | None:
+        """Return the versions in the container, if there is one."""
+        return versions_in_container(self.container) if self.container else None
 
 
 def train_shard(
     plan: Plan,
     request: TrainRequest,
     shard: str,
-    launcher: str,
+    start: Start,
     outputs: ShardTables,
     attempt: int,
 ) -> None:
     """Train the trials of one shard; see :class:`gridfold.jobs.shard.ShardJob`."""
-    launch, folder = _launch(plan, launcher, plan.processes(shard)), plan.paths.ranks(shard)
+    launch, folder = start.launch(plan, plan.processes(shard)), plan.paths.ranks(shard)
     cores = plan.study.execution.threads_per_worker * plan.processes(shard)
     replicas = Placement.of(plan.members(shard)[0][1].settings, Site()).replicas
     gpus = replicas if Allocation.of_job(cores, remote=False).gpus else 0
@@ -59,6 +103,7 @@ def train_shard(
         plan.paths,
         Attempt.of(attempt, plan.study.execution.retries),
         JobResources(cores, gpus),
+        start.versions(),
     )
 
     def train(works: Trials, on_event: pool.Listener, meanwhile: Callable[[], None]) -> None:
@@ -69,7 +114,7 @@ def train_shard(
     job.run(train, outputs)
 
 
-def train_final(plan: Plan, request: FinalRequest, best: Path, launcher: str, record: Path) -> None:
+def train_final(plan: Plan, request: FinalRequest, best: Path, start: Start, record: Path) -> None:
     """Train the final model as its configuration was trained in cross-validation.
 
     The weights go to the run store, where `fit_final` finds them. A configuration on one device is
@@ -82,21 +127,17 @@ def train_final(plan: Plan, request: FinalRequest, best: Path, launcher: str, re
     """
     selection = Selection.read(best)
     with holding(final_folder(selection, plan.paths)):
-        work = final_work(request, selection, plan.paths, request.conditions.threads)
+        threads = request.conditions.threads
+        work = final_work(request, selection, plan.paths, threads, start.versions())
         is_distributed = "distribution" in work.task.settings["training"]
         if is_distributed and work.store.result(work.task.epochs) is None:
-            launch = _launch(plan, launcher, processes(work.task.settings))
+            launch = start.launch(plan, processes(work.task.settings))
             failures: list[str] = []
             ranks.run([work], launch, plan.paths.ranks("final"), _listener(failures))
             if failures:
                 raise TrialsFailed(f"the final model: {failures[0]}")
     text = {"config_id": selection.config_id, "trained_here": is_distributed}
     write_json(record, text, indent=1)
-
-
-def _launch(plan: Plan, launcher: str, count: int) -> ranks.Launch:
-    execution = plan.study.execution
-    return ranks.Launch(launcher, count, execution.start_timeout, execution.trial_timeout)
 
 
 def _listener(failures: list[str]) -> pool.Listener:

@@ -27,8 +27,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gridfold.cluster.job import job_number
 from gridfold.cluster.launchers import options_for_ranks
-from gridfold.cluster.slurm import lost_variables, nodes_that_must_be_told, ranks_on
+from gridfold.cluster.slurm import lost_variables, nodes_that_must_be_told, ranks_on, slurm_nodes
 from gridfold.errors import GridfoldError, Interrupted, TrialFailure, out_of_time
 from gridfold.jobs.pool import Event, Listener, Work, stop_signals
 from gridfold.usercode import sources
@@ -36,6 +37,8 @@ from gridfold.usercode import sources
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
+# Open MPI pins ranks to cores, and those of two jobs to the same ones.
+_OPEN_MPI = "mpirun --oversubscribe --bind-to none"
 _POLL_SECONDS = 0.1
 _TICKS_BETWEEN_ROLL_CALLS = 10
 # How long a launcher may take to end the other ranks after one of them has.
@@ -62,24 +65,38 @@ class Launch:
         Seconds from the first rank's start until all must be ready.
     trial_timeout : float or None
         Seconds after which a trial that has not ended is killed, with all ranks.
+    container : tuple of str
+        Command that runs another one in the container of the ranks, as ``apptainer exec --nv
+        image.sif``; empty without one.
     """
 
     launcher: str
     ranks: int
     start_timeout: float = 180.0
     trial_timeout: float | None = None
+    container: tuple[str, ...] = ()
 
-    def command(self, program: Sequence[str]) -> list[str]:
-        """Return the command line that starts `program` on every rank.
+    def command(self, words: Sequence[str]) -> list[str]:
+        """Return the command line that starts ``python WORDS...`` on every rank.
+
+        Ranks of a container on one node are started in it, by its own MPI, which fits them.
+        Elsewhere, and where a launcher is named, it starts a container for each rank.
 
         Raises
         ------
         RanksFailed
             When there is no launcher.
         """
+        program = [*self.container, "python" if self.container else sys.executable, *words]
         if self.ranks == 1:
-            return list(program)
-        words = shlex.split(_local_launcher() if self.launcher == AUTO else self.launcher)
+            return program
+        if self.container and self.launcher == AUTO and not self._is_on_several_nodes():
+            inside = program[len(self.container) :]
+            return [*self.container, *_OPEN_MPI.split(), "-n", str(self.ranks), *inside]
+        return self._outside(program)
+
+    def _outside(self, program: Sequence[str]) -> list[str]:
+        words = shlex.split(self._usual_launcher() if self.launcher == AUTO else self.launcher)
         if shutil.which(words[0]) is None:
             raise RanksFailed(
                 f"launcher `{words[0]}` not found (resource `launcher` of the rule); is a module "
@@ -94,6 +111,12 @@ class Launch:
             )
             return [*words, "-np", str(self.ranks), *hosts, *program]
         return [*words, *options_for_ranks(words[0]), "-n", str(self.ranks), *program]
+
+    def _usual_launcher(self) -> str:
+        return _OPEN_MPI if self.container else _local_launcher()
+
+    def _is_on_several_nodes(self) -> bool:
+        return len(slurm_nodes(job)) > 1 if (job := job_number()) else False
 
     def environment(self) -> dict[str, str]:
         """Return the environment for the launcher: with the job's nodes, if it has lost them."""
@@ -127,9 +150,7 @@ def _local_launcher() -> str:
         version = subprocess.run(
             ["mpirun", "--version"], capture_output=True, text=True, check=False
         ).stdout
-        # Open MPI pins ranks to cores, and those of two jobs to the same ones.
-        options = " --oversubscribe --bind-to none" if "Open MPI" in version else ""
-        return f"mpirun{options}"
+        return _OPEN_MPI if "Open MPI" in version else "mpirun"
     return f"{Path(sys.executable).parent / 'horovodrun'} --gloo"
 
 
@@ -260,8 +281,7 @@ class _Session:
         told = pickle.dumps((sources.folders(), self._works))
         (self._folder / "works.pkl").write_bytes(told)
         digest = hashlib.sha256(told).hexdigest()
-        program = [sys.executable, "-m", "gridfold.jobs.rank", str(self._folder), digest]
-        command = self._launch.command(program)
+        command = self._launch.command(["-m", "gridfold.jobs.rank", str(self._folder), digest])
         log.info("%s", shlex.join(command))
         process = subprocess.Popen(
             command,

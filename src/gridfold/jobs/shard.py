@@ -124,6 +124,8 @@ class ShardJob:
     attempt : Attempt
     resources : JobResources
         Of the job, for its record.
+    versions : mapping of str to str, optional
+        As in :class:`gridfold.jobs.work.JobInputs`.
     """
 
     def __init__(
@@ -133,10 +135,12 @@ class ShardJob:
         paths: StudyPaths,
         attempt: Attempt,
         resources: JobResources,
+        versions: Mapping[str, str] | None = None,
     ) -> None:
         self._name, self._paths = name, paths
         self._attempt, self._resources = attempt, resources
-        self._inputs = JobInputs.load(request.conditions, paths, request.conditions.threads)
+        inputs = JobInputs.load(request.conditions, paths, request.conditions.threads)
+        self._inputs = replace(inputs, versions=versions)
         self._trials = [TrialKey.parse(text) for text in request.trials]
         self._configurations = request.configurations
         self._reports_failed = request.failed_trials == "report"

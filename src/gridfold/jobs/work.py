@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class JobInputs:
         Digest of the prepared data.
     threads : int
         CPU threads of each process; 0 leaves the choice to TensorFlow.
+    versions : mapping of str to str, optional
+        Of the container in which trials are trained, where this process is outside of it.
     """
 
     conditions: Conditions
@@ -42,6 +44,7 @@ class JobInputs:
     splits: Mapping[str, Split]
     data_digest: str
     threads: int
+    versions: Mapping[str, str] | None = None
 
     @classmethod
     def load(
@@ -86,7 +89,7 @@ class JobInputs:
             "data": self.data_digest,
             "split": self.splits[trial.split].digest,
             "code": conditions.code,
-            "versions": versions_of_job(conditions.versions),
+            "versions": self.versions or versions_of_job(conditions.versions),
         }
         stopping = wanted.settings["training"]["early_stopping"]
         if inner := self.splits[trial.split].watched_digest(stopping):
@@ -137,7 +140,11 @@ def _is_of_search(split: str) -> bool:
 
 
 def final_work(
-    request: FinalRequest, selection: Selection, paths: StudyPaths, threads: int
+    request: FinalRequest,
+    selection: Selection,
+    paths: StudyPaths,
+    threads: int,
+    versions: Mapping[str, str] | None = None,
 ) -> Work:
     """Return the work of training the final model; its lock should be held (`final_folder`).
 
@@ -148,10 +155,13 @@ def final_work(
     paths : StudyPaths
     threads : int
         CPU threads of each process.
+    versions : mapping of str to str, optional
+        As in :class:`JobInputs`.
     """
     config_id = selection.config_id
     settings = read_catalogue(paths)[config_id].settings
     inputs = JobInputs.load(request.conditions, paths, threads, FINAL)
+    inputs = replace(inputs, versions=versions)
     return inputs.work(
         TrialKey(config_id, FINAL), WantedConfiguration(settings, selection.final_epochs)
     )

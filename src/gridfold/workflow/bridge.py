@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from snakemake.deployment.singularity import Singularity, shellcmd
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
@@ -283,6 +284,31 @@ def study_arguments(plan: Plan) -> str:
 def uses_container(workflow: Any) -> bool:
     """Return whether jobs run in the container, ``--sdm apptainer``."""
     return DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+
+
+def container_command(workflow: Any, image: str) -> str:
+    """Return the command that runs another one in the container; empty where jobs run in none.
+
+    For rules that start containers themselves, on several nodes.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    image : str
+        Path of the image.
+
+    Raises
+    ------
+    snakemake.exceptions.WorkflowError
+        Without an engine for containers.
+    """
+    if not uses_container(workflow):
+        return ""
+    Singularity().check()
+    arguments = workflow.deployment_settings.apptainer_args
+    # As for every other rule; the words that follow become those of the shell.
+    command: str = shellcmd(image, 'exec "$@"', args=arguments, shell_executable="bash")
+    return f"{command.strip()} bash"
 
 
 def interpreter(workflow: Any) -> str:

@@ -1,0 +1,125 @@
+"""A stand-in for Apptainer that really changes the root, by bubblewrap.
+
+As Apptainer does, it shows ``/tmp`` and the folders that it is told to bind, and nothing else of the
+machine. What Apptainer itself makes of an image file is not tested with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import image
+from needs import lacking
+from workbench import ROOT
+
+# Root file system of an image, see `make image-test`; without it, a root is put together from the
+# programs of this machine.
+OWN_ROOT = os.environ.get("IMAGE_ROOT")
+# Where the image has its Python.
+PREFIX = "/opt/gridfold/.venv"
+_OF_THE_MACHINE = ("/etc/hosts", "/etc/resolv.conf", "/etc/passwd", "/etc/group")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What an installed stand-in knows.
+
+    Attributes
+    ----------
+    record : str
+        File that gets what the engine is told, a line of JSON for each command.
+    hidden : str
+        Folder below ``/tmp`` of which only what is bound is seen, as of every other place.
+    mounts : list of str
+        Options of bubblewrap that make the root.
+    begin : str
+        What the shell does before each command.
+    """
+
+    record: str
+    hidden: str
+    mounts: list[str]
+    begin: str
+
+
+def install(folder: Path, hidden: Path) -> Path:
+    """Put the stand-in into ``folder/bin``, and return the file of what it is told."""
+    if shutil.which("bwrap") is None:
+        lacking("bubblewrap is missing, so containers were NOT tested: apt-get install bubblewrap")
+    record, program = folder / "record.jsonl", folder / "bin" / "apptainer"
+    known = Engine(str(record), str(hidden), *(_own_root() if OWN_ROOT else _root_of_machine()))
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path[:0] = {[str(Path(__file__).parent)]!r}\n"
+        f"import engine\nengine.main(engine.Engine(**{asdict(known)!r}))\n"
+    )
+    program.chmod(0o755)
+    return record
+
+
+def _own_root() -> tuple[list[str], str]:
+    assert OWN_ROOT
+    shown = [w for file in _OF_THE_MACHINE for w in ("--ro-bind", file, file)]
+    return ["--ro-bind", OWN_ROOT, "/", *shown], f". /{image.ENVIRONMENT}"
+
+
+def _root_of_machine() -> tuple[list[str], str]:
+    """Return a root with this machine's programs and this Python, in the image's place."""
+    mounts = []
+    for name in ("usr", "etc", "bin", "lib", "lib64", "sbin"):
+        folder = Path("/", name)
+        if folder.is_symlink():
+            mounts += ["--symlink", str(folder.readlink()), str(folder)]
+        elif folder.exists():
+            mounts += ["--ro-bind", str(folder), str(folder)]
+    # The Python below the environment; gridfold itself is a link to its sources.
+    for folder in {Path(sys.base_prefix), ROOT / "src"}:
+        mounts += ["--ro-bind", str(folder), str(folder)]
+    return [*mounts, "--ro-bind", sys.prefix, PREFIX], f"export PATH={PREFIX}/bin:/usr/bin:/bin"
+
+
+def main(engine: Engine) -> NoReturn:
+    """Do what the command line asks an engine for."""
+    words = sys.argv[1:]
+    if words == ["--version"]:
+        print("apptainer version 1.4.0")
+        sys.exit()
+    with open(engine.record, "a", encoding="utf-8") as record:
+        record.write(json.dumps(words) + "\n")
+    shown, command = _understood(words)
+    binds = [word for place in shown for word in ("--bind", *place)]
+    os.execvp(
+        "bwrap",
+        [
+            "bwrap",
+            *engine.mounts,
+            *("--dev-bind", "/dev", "/dev", "--proc", "/proc", "--ro-bind", "/sys", "/sys"),
+            *("--bind", "/tmp", "/tmp", "--tmpfs", engine.hidden, *binds),  # noqa: S108
+            *("--setenv", "APPTAINER_CONTAINER", "image", "--chdir", os.getcwd()),
+            *("bash", "-c", f'{engine.begin}; exec "$@"', "bash", *command),
+        ],
+    )
+
+
+def _understood(words: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return the places that are to be seen, from where to where, and the command."""
+    assert words[0] == "exec", words
+    left, shown = list(words[1:]), []
+    while left[0].startswith("--"):
+        option = left.pop(0)
+        if option == "--nv":
+            continue
+        value = left.pop(0)
+        for place in value.split(","):
+            source, _, target = place.partition(":")
+            shown.append((source, target or source))
+        assert option in ("--home", "--bind"), option
+    # The image comes first. Outer folders before those in them.
+    return sorted(shown, key=lambda place: place[1]), left[1:]

@@ -1,0 +1,109 @@
+"""Make a root file system as a definition of an image says, without an engine for containers.
+
+As a program, as root on Debian: ``python tests/support/image.py workflow/envs/gridfold-cpu.def
+FOLDER``. The folder is kept and can be removed with ``rm -r``. Where it holds the Debian that the
+definition begins with already, that one is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench import ROOT
+
+MIRROR = "http://deb.debian.org/debian"
+# Where the stand-in for an engine finds what the definition sets for every command.
+ENVIRONMENT = ".image-environment"
+_CERTIFICATES = "/run/certificates.crt"
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a definition file says.
+
+    Attributes
+    ----------
+    suite : str
+        Debian's name of the release that the image begins with.
+    files : list of tuple of str
+        Path in the project, path in the image.
+    post, environment, test : str
+        Lines of a shell: what makes the image, what is set in it, whether it is good.
+    """
+
+    suite: str
+    files: list[tuple[str, str]]
+    post: str
+    environment: str
+    test: str
+
+    @classmethod
+    def read(cls, file: Path) -> Definition:
+        """Read a definition that begins with an image of Debian."""
+        head, *sections = re.split(r"^%", file.read_text(encoding="utf-8"), flags=re.M)
+        found = dict(re.findall(r"^(\w+): (.*)$", head, re.M))
+        assert found["Bootstrap"] == "docker"
+        image = re.fullmatch(r"debian:(\w+)-slim", found["From"])
+        assert image
+        texts = dict(section.split("\n", 1) for section in sections)
+        pairs = [line.split() for line in texts["files"].splitlines() if line.strip()]
+        return cls(
+            image[1],
+            [(source, target) for source, target in pairs],
+            *(texts[name] for name in ("post", "environment", "test")),
+        )
+
+
+def build(definition: Definition, root: Path) -> None:
+    """Make the image's root file system and test it."""
+    if not (root / "etc").exists():
+        command = ["mmdebstrap", "--variant=minbase", definition.suite, str(root), MIRROR]
+        subprocess.run(command, check=True)
+    for source, target in definition.files:
+        place = root / target.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+        copy(ROOT / source, place)
+    (root / ENVIRONMENT).write_text(definition.environment)
+    for text in (definition.post, f"{definition.environment}\n{definition.test}"):
+        run(root, text)
+
+
+def run(root: Path, text: str) -> None:
+    """Run lines of a shell as root in the root file system, with the machine's network."""
+    places = ["--dev", "/dev", "--proc", "/proc", "--ro-bind", "/etc/resolv.conf", "/etc/resolv.conf"]
+    variables = {name: os.environ[name] for name in os.environ if name.endswith("_proxy")}
+    certificates = os.environ.get("SSL_CERT_FILE")
+    if certificates:
+        # Those of a proxy of the institution among them.
+        places += ["--ro-bind", certificates, _CERTIFICATES]
+        variables |= {"SSL_CERT_FILE": _CERTIFICATES, "PIP_CERT": _CERTIFICATES}
+    subprocess.run(
+        ["bwrap", "--bind", root, "/", *places, "--chdir", "/", "bash", "-euc", text],
+        env={
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": "/root",
+            "LANG": "C.UTF-8",
+            **variables,
+        },
+        check=True,
+    )
+
+
+def main() -> None:
+    """Build what the command line names."""
+    parser = argparse.ArgumentParser(description="Make a root file system of an image.")
+    parser.add_argument("definition", type=Path)
+    parser.add_argument("root", type=Path)
+    options = parser.parse_args()
+    build(Definition.read(options.definition), options.root)
+
+
+if __name__ == "__main__":
+    main()
