@@ -3,8 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit combinations site crash-matrix damage-matrix properties fuzz mutants \
-  lint audit format d3 schema docs horovod horovod-tested mpi browser slurm strace clean
+.PHONY: help setup demo test test-unit combinations site image-test crash-matrix damage-matrix properties fuzz mutants \
+  lint audit format d3 schema docs horovod horovod-tested mpi browser slurm strace bubblewrap clean
 
 UV_VERSION := 0.13
 # The machine's own certificates, which a proxy of an institution may need.
@@ -38,7 +38,8 @@ setup: .venv/.synced ## Create the locked environment in .venv
 demo: setup ## Run the default study and print where its report is
 	@$(RUN) snakemake --configfile config/demo.yaml --quiet all
 
-test: setup browser horovod-tested slurm strace lint ## Lint, then run every test
+# Of tests that are alike and take minutes, some a day: tests/support/daily.py. `TESTS_OF=all` runs all.
+test: setup browser horovod-tested slurm strace bubblewrap lint ## Lint, then run the tests
 	@$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-unit: setup ## Run the tests without cluster, workflow, jobs, browser
@@ -51,6 +52,13 @@ combinations: setup horovod-tested ## Run the studies in which all choices meet 
 # A form a minute or two; `make test` runs one, another each day.
 site: setup horovod-tested slurm ## Run every form of search on a Slurm like that of a site
 	@SITE=all $(RUN) pytest tests/cluster/test_site.py
+
+# Ten minutes and 4 GB, as root on Debian. `IMAGE=gridfold` takes that with CUDA.
+IMAGE ?= gridfold-cpu
+image-test: setup horovod-tested bubblewrap ## Build an image's root from a plain Debian and train in it
+	@command -v mmdebstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -qq -y mmdebstrap >/dev/null
+	@PYTHONPATH=tests/support $(RUN) python tests/support/image.py workflow/envs/$(IMAGE).def .image/$(IMAGE)
+	@IMAGE_ROOT=$(CURDIR)/.image/$(IMAGE) TESTS_OF=all $(RUN) pytest tests/workflow/test_containers.py
 
 # Each point takes some seconds; what is done is kept in .crash-matrix, so it can be ended at any time.
 # `POINTS=9999` tries all, `SEED=...` begins with others, and `make test` a few of each day's own.
@@ -153,6 +161,13 @@ strace:
 	@if ! command -v strace >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
 	    strace >/dev/null; \
+	fi
+
+# Tests run jobs in another root with it.
+bubblewrap:
+	@if ! command -v bwrap >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+	    bubblewrap >/dev/null; \
 	fi
 
 clean: ## Remove environment, caches and tools, but no results

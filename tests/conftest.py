@@ -5,6 +5,7 @@ import math
 import os
 from pathlib import Path
 
+import daily
 import pytest
 from distributed import horovod_here, mpi_here
 from hypothesis import settings
@@ -35,6 +36,11 @@ _MARKERS = {
 _SLOW_PACKAGES = ("unit/search", "unit/training", "unit/environment", "unit/jobs", "unit/final")
 
 
+def pytest_configure() -> None:
+    """Choose the day whose tests run."""
+    daily.fix_day()
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Two more processes than cores: tests on the cluster mostly wait for it."""
     return (os.cpu_count() or 1) + 2
@@ -53,13 +59,14 @@ def pytest_xdist_node_collection_finished(node: WorkerController) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their folder, and mix those that wait with those that compute.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark tests by their folder, keep those of the day, and mix waiting ones with computing ones.
 
     A process takes whole files (``--dist loadfile``), in this order (``--no-loadscope-reorder``):
     the longest file of each slow folder, then the second of each, then the slow packages of the
     unit tests, and what is quick at the end, so that no slow file is left alone.
     """
+    config.hook.pytest_deselected(items=daily.select(items))
     files: dict[str, list[Path]] = {folder: [] for folder in (*_MARKERS, *_SLOW_PACKAGES)}
     for item in items:
         folder = _folder(item)

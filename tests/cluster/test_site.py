@@ -194,6 +194,7 @@ def memory_of(site: SiteCluster, since: int, name: str, partition: str) -> list[
     return [float(amount[:-1]) * {"M": 1, "G": 1024}[amount[-1]] for amount in amounts]
 
 
+@pytest.mark.daily("limits of a site", 1)
 def test_a_job_that_the_kernel_has_killed_gets_more_memory(site: SiteCluster, profile: str) -> None:
     # Its owner prefers other queues, with the quotes that the file shows.
     own = profile.replace("\"'cpu-24h'\"", "\"'24-48'\"")
@@ -235,6 +236,7 @@ def jobs_at_once(site: SiteCluster, most: int) -> Iterator[None]:
         site.run(*f"{limit}-1".split())
 
 
+@pytest.mark.daily("limits of a site", 1)
 def test_no_more_jobs_are_submitted_than_the_site_takes(site: SiteCluster, profile: str) -> None:
     clone = checkout(site, "limited", profile)
     study = tiny(

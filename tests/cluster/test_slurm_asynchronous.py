@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from clones import IMPATIENT, Clone, submissions
 from slurmcluster import SlurmCluster
 from workspaces import tiny
+
+pytestmark = pytest.mark.daily("searches of several jobs", 1)
 
 STUDY = tiny(
     training={"epochs": 4, "learning_rate": 0.01},

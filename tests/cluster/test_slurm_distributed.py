@@ -7,6 +7,7 @@ import json
 import re
 from typing import Any
 
+import engine
 import pytest
 import slurmcluster
 from clones import (
@@ -19,6 +20,7 @@ from clones import (
     parallel,
     submissions,
 )
+from daily import of_day
 from distributed import need_mpi
 
 
@@ -34,20 +36,37 @@ SHARD = ["results/tiny/shards/d0001.trials.parquet"]
 SHARD_LOG = "train_distributed/d0001.log"
 
 
+IN_CONTAINERS = "containers on two nodes"
+
+
 GPUS = {"slurm_partition": "gpu", "gpus_per_replica": 1}
 
 
-# Study, what the profile says besides, and what is asked for: nothing is the whole report.
-DISTRIBUTED: dict[str, tuple[dict[str, Any], tuple[str, ...], list[str]]] = {
-    "Horovod on one node": (parallel("horovod", 2), (), SHARD),
-    "Horovod on two nodes": (parallel("horovod", 4), site_words(ranks_per_node=2), SHARD),
-    "several GPUs of one node": (parallel("mirrored", 2), site_words(**GPUS), SHARD),
-    "several GPUs of two nodes": (
-        parallel("horovod", 4),
-        site_words(**GPUS, ranks_per_node=2),
-        [],
-    ),
-}
+# Study, what the profile says besides, and what is asked for: nothing is the whole report. Two at a
+# time, since each rank is a TensorFlow of its own.
+Distributed = tuple[dict[str, Any], tuple[str, ...], list[str]]
+ALIKE: list[dict[str, Distributed]] = [
+    {
+        "Horovod on one node": (parallel("horovod", 2), (), SHARD),
+        "Horovod on two nodes": (parallel("horovod", 4), site_words(ranks_per_node=2), SHARD),
+    },
+    {
+        "several GPUs of one node": (parallel("mirrored", 2), site_words(**GPUS), SHARD),
+        "several GPUs of two nodes": (
+            parallel("horovod", 4),
+            site_words(**GPUS, ranks_per_node=2),
+            [],
+        ),
+    },
+    {
+        IN_CONTAINERS: (
+            parallel("horovod", 4),
+            (*site_words(ranks_per_node=2), "--sdm", "apptainer"),
+            SHARD,
+        )
+    },
+]
+DISTRIBUTED = {name: study for alike in of_day(ALIKE, 1) for name, study in alike.items()}
 
 
 @pytest.fixture(scope="module")
@@ -57,17 +76,20 @@ def distributed(
     need_mpi()
     since = last_job(cluster)
     clones, outputs = {}, {}
-    # Two at a time: each rank is a TensorFlow of its own.
-    for names in zip(*[iter(DISTRIBUTED)] * 2, strict=True):
+    for alike in of_day(ALIKE, 1):
         with contextlib.ExitStack() as stack:
             started = {}
-            for name in names:
+            for name in alike:
                 study, words, target = DISTRIBUTED[name]
                 folder = tmp_path_factory.mktemp("clone")
                 clone = clones[name] = Clone(folder, cluster, shares_forks=True)
                 clone.prepare(study)
                 # The nodes are one host: Open MPI must not take shared memory for a network.
                 clone.environment |= {"OMPI_MCA_btl": "tcp,self"}
+                if name == IN_CONTAINERS:
+                    record = engine.install(tmp_path_factory.mktemp("engine"), hidden=folder.parent)
+                    path = clone.environment["PATH"]
+                    clone.environment["PATH"] = f"{record.parent / 'bin'}:{path}"
                 process = clone.start(
                     study, *("--profile", "slurm", *words, *IMPATIENT, "--verbose", "--", *target)
                 )
@@ -98,15 +120,19 @@ def test_distributed_jobs_ask_for_what_is_recorded(distributed: dict[str, Any], 
     check_golden(name, {comment: line for comment, line in lines.items() if "train_" in comment})
 
 
+# Name, log of the job, nodes, ranks and GPUs on each.
+PLACES = [
+    ("Horovod on one node", SHARD_LOG, 1, 2, 0),
+    ("Horovod on two nodes", SHARD_LOG, 2, 2, 0),
+    ("several GPUs of one node", SHARD_LOG, 1, 1, 2),
+    ("several GPUs of two nodes", SHARD_LOG, 2, 2, 1),
+    ("several GPUs of two nodes", "train_final.log", 2, 2, 1),
+    (IN_CONTAINERS, SHARD_LOG, 2, 2, 0),
+]
+
+
 @pytest.mark.parametrize(
-    ("name", "log", "nodes", "ranks", "gpus"),
-    [
-        ("Horovod on one node", SHARD_LOG, 1, 2, 0),
-        ("Horovod on two nodes", SHARD_LOG, 2, 2, 0),
-        ("several GPUs of one node", SHARD_LOG, 1, 1, 2),
-        ("several GPUs of two nodes", SHARD_LOG, 2, 2, 1),
-        ("several GPUs of two nodes", "train_final.log", 2, 2, 1),
-    ],
+    ("name", "log", "nodes", "ranks", "gpus"), [p for p in PLACES if p[0] in DISTRIBUTED]
 )
 def test_ranks_are_on_the_nodes_and_gpus_of_their_job(
     distributed: dict[str, Any], name: str, log: str, nodes: int, ranks: int, gpus: int
@@ -133,10 +159,25 @@ def test_accounting_saw_nodes_and_cores_of_distributed_jobs(
         and row["Comment"].startswith("rule_train_distributed")
         and row["State"] == "COMPLETED"
     }
-    assert seen == {("1", "2", ""), ("2", "4", ""), ("1", "1", "2"), ("2", "4", "4")}
+    asked = {
+        "Horovod on one node": ("1", "2", ""),
+        "Horovod on two nodes": ("2", "4", ""),
+        "several GPUs of one node": ("1", "1", "2"),
+        "several GPUs of two nodes": ("2", "4", "4"),
+        IN_CONTAINERS: ("2", "4", ""),
+    }
+    assert seen == {asked[name] for name in DISTRIBUTED}
 
 
-def test_a_distributed_study_reaches_its_report(distributed: dict[str, Any]) -> None:
-    clone = distributed["clones"]["several GPUs of two nodes"]
+@pytest.mark.parametrize("name", [name for name, (*_, asked) in DISTRIBUTED.items() if not asked])
+def test_a_distributed_study_reaches_its_report(distributed: dict[str, Any], name: str) -> None:
+    clone = distributed["clones"][name]
     assert (clone.results() / "report.html").stat().st_size > 10_000
     assert json.loads((clone.results() / "final" / "trained.json").read_text())["trained_here"]
+
+
+@pytest.mark.parametrize("name", DISTRIBUTED.keys() & {IN_CONTAINERS})
+def test_each_rank_has_a_container_of_its_own(distributed: dict[str, Any], name: str) -> None:
+    text = (distributed["clones"][name].results() / "logs" / SHARD_LOG).read_text()
+    command = next(line for line in text.splitlines() if "gridfold.jobs.rank" in line)
+    assert command.index("mpirun ") < command.index("apptainer ") < command.index("jobs.rank")

@@ -85,7 +85,7 @@ class Run:
 
 def submitted(output: str) -> Counter[str]:
     """Return how often each job was submitted."""
-    return Counter(re.findall(r"^sbatch call: .* --comment (\S+)", output, re.M))
+    return Counter(re.findall(r"^sbatch call: .* --comment '?([^\s']+)", output, re.M))
 
 
 @pytest.fixture(scope="module")

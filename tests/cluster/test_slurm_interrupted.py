@@ -33,6 +33,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     return undisturbed(tmp_path_factory.mktemp("here") / "undisturbed", sleepy(), *TARGETS)
 
 
+@pytest.mark.daily("jobs of Slurm that end early", 2)
 def test_interrupted_in_every_way_equals_never_interrupted(
     cluster: SlurmCluster, tmp_path: Path, expected: pd.DataFrame
 ) -> None:
@@ -78,6 +79,7 @@ def test_interrupted_in_every_way_equals_never_interrupted(
     assert_resumed_and_equal(clone, expected, EPOCHS)
 
 
+@pytest.mark.daily("jobs of Slurm that end early", 2)
 def test_a_node_that_fails_costs_no_number(
     cluster: SlurmCluster, tmp_path: Path, expected: pd.DataFrame
 ) -> None:
@@ -101,6 +103,7 @@ def test_a_node_that_fails_costs_no_number(
     assert_same_numbers(clone, expected)
 
 
+@pytest.mark.daily("jobs of Slurm that end early", 2)
 def test_an_interrupted_distributed_job_goes_on_at_its_next_epoch(
     cluster: SlurmCluster, tmp_path: Path
 ) -> None:

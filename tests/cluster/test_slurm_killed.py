@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from clones import IMPATIENT, PATIENCE, PAUSE, Clone, ended, last_job, submitted
 from sleepy import (
     assert_same_numbers,
@@ -18,6 +19,7 @@ from workbench import wait_for
 from workspaces import tiny
 
 
+@pytest.mark.daily("jobs of Slurm that end early", 2)
 def test_jobs_of_a_killed_snakemake_are_waited_for_and_not_submitted_twice(
     cluster: SlurmCluster, tmp_path: Path
 ) -> None:
@@ -45,6 +47,7 @@ def test_jobs_of_a_killed_snakemake_are_waited_for_and_not_submitted_twice(
     assert (clone.scores()["resumptions"] == 0).all(), "no job got in the way of another"
 
 
+@pytest.mark.daily("jobs of Slurm that end early", 2)
 def test_what_a_job_has_made_unwatched_does_not_survive_a_change_of_the_study(
     cluster: SlurmCluster, tmp_path: Path
 ) -> None:

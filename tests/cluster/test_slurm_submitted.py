@@ -8,6 +8,7 @@ import re
 import signal
 from pathlib import Path
 
+import pytest
 from clones import IMPATIENT, PATIENCE, Clone, last_job, submitted
 from sleepy import (
     assert_same_numbers,
@@ -23,6 +24,7 @@ from workbench import wait_for
 from workspaces import tiny
 
 
+@pytest.mark.daily("jobs of Slurm that end early", 2)
 def test_a_controller_that_is_killed_goes_on_and_submits_nothing_twice(
     cluster: SlurmCluster, tmp_path: Path
 ) -> None:

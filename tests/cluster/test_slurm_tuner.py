@@ -17,6 +17,8 @@ from workspaces import tiny
 
 from gridfold.search.tuner.outcome import TunerTrial, read_trials
 
+pytestmark = pytest.mark.daily("searches of several jobs", 1)
+
 TRIALS = 8
 STUDY = tiny(
     search={

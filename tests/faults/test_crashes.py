@@ -204,6 +204,7 @@ def test_a_number_that_differs_is_noticed(suffix: str, changed: str, tmp_path: P
     assert found == ([f"file.{suffix} says something else"] if changed == "scores" else [])
 
 
+@pytest.mark.daily("crashes", 1)
 def test_each_way_of_writing_recovers(root: Path) -> None:
     print(f"Once more: CRASHES={SEED} pytest {Path(__file__).relative_to(ROOT)}")
     answer = subprocess.run(
@@ -238,6 +239,7 @@ def _writes(arguments: str) -> bool:
     return re.search(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC", arguments) is not None
 
 
+@pytest.mark.daily("crashes", 1)
 def test_a_study_that_is_disturbed_goes_on_to_the_same_numbers(tmp_path: Path) -> None:
     record = tmp_path / "points.jsonl"
     words = ["--seed", SEED, "--points", str(A_DAY), "--record", str(record), "--quick"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +115,7 @@ def check_equal(ranks: list[Answers], expected: Answers, tolerance: float = 1e-9
             assert largest_difference(answer, kept) < tolerance, name
 
 
+@pytest.mark.daily("replicas that equal one process", 2)
 @needs_mpi
 # Two have a test of their own, and three meet over Gloo.
 @pytest.mark.parametrize("ranks", [1, 4])
@@ -133,12 +133,14 @@ def test_two_ranks_equal_one_process_in_all_cases(
     check_equal([{name: rank[name] for name in cases} for rank in two_ranks], one_process)
 
 
+@pytest.mark.daily("replicas that equal one process", 2)
 @needs_horovod
 def test_ranks_over_gloo_equal_one_process(tmp_path: Path, one_process: Answers) -> None:
     tasks = shared(tmp_path, {"backend": "horovod", "world_size": 3})
     check_equal(probed(tmp_path / "answers", tasks, horovod(3, "horovodrun")), one_process)
 
 
+@pytest.mark.daily("replicas that equal one process", 2)
 # Keras divides the loss by the number of replicas in 32 bit, which is exact for powers of 2 only.
 @pytest.mark.parametrize(("devices", "tolerance"), [(2, 1e-9), (3, 1e-6)])
 def test_mirrored_devices_equal_one_device(

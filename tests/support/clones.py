@@ -191,15 +191,13 @@ def submissions(output: str, clone: Clone) -> dict[str, str]:
         line = line.partition(" --wrap=")[0].replace(str(clone.folder), "CLONE")
         line = re.sub(r"--job-name ('[^']*'|\S+)", "--job-name RUN", line)
         line = re.sub(r" +", " ", line)
-        comment = re.search(r"--comment (\S+)", line)
-        assert comment, line
-        found[comment[1]] = line
+        found[flag(line, "--comment")] = line
     return found
 
 
 def flag(line: str, name: str, default: str | None = None) -> str:
-    """Return the value of an option of a command line."""
-    match = re.search(rf" {name}[ =](\S+)", line)
+    """Return the value of an option of a command line, of several words the first."""
+    match = re.search(rf" {name}[ =]'?([^\s']+)", line)
     assert match or default is not None, f"{name} is not in: {line}"
     return match[1] if match else str(default)
 

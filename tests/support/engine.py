@@ -1,7 +1,7 @@
 """A stand-in for Apptainer that really changes the root, by bubblewrap.
 
-As Apptainer does, it shows ``/tmp`` and the folders that it is told to bind, and nothing else of the
-machine. What Apptainer itself makes of an image file is not tested with it.
+As Apptainer does, it shows ``/tmp`` and the folders that it is told to bind, and nothing else of
+the machine. What Apptainer itself makes of an image file is not tested with it.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def main(engine: Engine) -> NoReturn:
             "bwrap",
             *engine.mounts,
             *("--dev-bind", "/dev", "/dev", "--proc", "/proc", "--ro-bind", "/sys", "/sys"),
-            *("--bind", "/tmp", "/tmp", "--tmpfs", engine.hidden, *binds),  # noqa: S108
+            *("--bind", "/tmp", "/tmp", "--tmpfs", engine.hidden, *binds),
             *("--setenv", "APPTAINER_CONTAINER", "image", "--chdir", os.getcwd()),
             *("bash", "-c", f'{engine.begin}; exec "$@"', "bash", *command),
         ],

@@ -20,6 +20,7 @@ from workbench import ROOT
 MIRROR = "http://deb.debian.org/debian"
 # Where the stand-in for an engine finds what the definition sets for every command.
 ENVIRONMENT = ".image-environment"
+_RESOLVER = "/etc/resolv.conf"
 _CERTIFICATES = "/run/certificates.crt"
 
 
@@ -68,8 +69,10 @@ def build(definition: Definition, root: Path) -> None:
     for source, target in definition.files:
         place = root / target.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
-        copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
-        copy(ROOT / source, place)
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, place, dirs_exist_ok=True)
+        else:
+            shutil.copy(ROOT / source, place)
     (root / ENVIRONMENT).write_text(definition.environment)
     for text in (definition.post, f"{definition.environment}\n{definition.test}"):
         run(root, text)
@@ -77,7 +80,7 @@ def build(definition: Definition, root: Path) -> None:
 
 def run(root: Path, text: str) -> None:
     """Run lines of a shell as root in the root file system, with the machine's network."""
-    places = ["--dev", "/dev", "--proc", "/proc", "--ro-bind", "/etc/resolv.conf", "/etc/resolv.conf"]
+    places = ["--dev", "/dev", "--proc", "/proc", "--ro-bind", _RESOLVER, _RESOLVER]
     variables = {name: os.environ[name] for name in os.environ if name.endswith("_proxy")}
     certificates = os.environ.get("SSL_CERT_FILE")
     if certificates:

@@ -107,8 +107,8 @@ def trained(clone: Clone) -> set[Path]:
 
 def running_jobs(cluster: SlurmCluster) -> dict[str, str]:
     """Return the ids of jobs that have processes by their comment."""
-    lines = cluster.run("squeue", "--noheader", "--states=R,CG", "--format=%k %i").splitlines()
-    return dict(line.split() for line in lines)
+    lines = cluster.run("squeue", "--noheader", "--states=R,CG", "--format=%i %k").splitlines()
+    return {comment: job for job, comment, *_ in map(str.split, lines)}
 
 
 def epoch_of(clone: Clone) -> int:

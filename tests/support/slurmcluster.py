@@ -126,13 +126,20 @@ class SlurmCluster:
         return answer.stdout.strip()
 
     def jobs(self, *fields: str) -> list[dict[str, str]]:
-        """Return every job since the cluster's start, as `sacct` tells them."""
+        """Return every job since the cluster's start, as `sacct` tells them.
+
+        What a comment says in words beside rule and wildcards is the field ``Label``.
+        """
         # Without a start time, sacct tells the jobs since midnight alone.
         lines = self.run(
             *("sacct", "--allocations", "--parsable2", "--noheader", "--starttime=now-1day"),
             f"--format={','.join(fields)}",
         ).splitlines()
-        return [dict(zip(fields, line.split("|"), strict=True)) for line in lines]
+        rows = [dict(zip(fields, line.split("|"), strict=True)) for line in lines]
+        for row in rows:
+            if "Comment" in row:
+                row["Comment"], _, row["Label"] = row["Comment"].partition(" ")
+        return rows
 
     def queue(self) -> list[str]:
         """Return the ids of jobs that have not ended."""

@@ -11,12 +11,14 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import engine
 import pytest
 from distributed import need_mpi
+from image import Definition
 from sklearn.datasets import load_iris
 from studies import tiny_study, write_study
 from workbench import ROOT
@@ -44,6 +46,17 @@ def commands(folder: Path, study: dict[str, Any], *words: str) -> list[list[str]
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return [json.loads(line) for line in record.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("name", ["gridfold", "gridfold-cpu"])
+def test_an_image_gets_all_that_the_package_is_built_of(name: str) -> None:
+    definition = Definition.read(ROOT / "workflow" / "envs" / f"{name}.def")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    needed = {"src", "pyproject.toml", "uv.lock", project["project"]["readme"], *included}
+    targets = dict(definition.files)
+    assert needed <= set(targets)
+    assert all(targets[name] == f"/opt/gridfold/{name}" for name in needed)
 
 
 def test_every_script_runs_in_the_image_with_gpus_and_binds(tmp_path: Path) -> None:
@@ -92,6 +105,7 @@ def build_model(hp, input_shape, outputs):
 """
 
 
+@pytest.mark.daily("containers", 1)
 @pytest.mark.parametrize("launcher", ["", OUTSIDE])
 def test_ranks_run_in_the_image_whoever_starts_them(launcher: str, tmp_path: Path) -> None:
     need_mpi()
@@ -120,7 +134,9 @@ def test_ranks_run_in_the_image_whoever_starts_them(launcher: str, tmp_path: Pat
     assert json.loads((results / "final" / "trained.json").read_text())["trained_here"]
     logs = ("train_distributed/d0001.log", "train_final.log")
     for log in (results / "logs" / name for name in logs):
-        command = next(line for line in log.read_text().splitlines() if "gridfold.jobs.rank" in line)
+        command = next(
+            line for line in log.read_text().splitlines() if "gridfold.jobs.rank" in line
+        )
         first, second = ("mpirun ", "apptainer ") if launcher else ("apptainer ", "mpirun ")
         assert command.index(first) < command.index(second)
     starts = [words for words in told if "gridfold.jobs.rank" in words]

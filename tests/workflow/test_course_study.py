@@ -79,6 +79,7 @@ def test_the_space_is_the_one_of_the_course(
     ]
 
 
+@pytest.mark.daily("long studies", 2)
 def test_the_study_runs_to_its_report(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     study = stand_in_study(tmp_path, epochs=3, batch_size=32)

@@ -154,6 +154,7 @@ def test_a_larger_grid_trains_only_what_is_new(finished: Workspace) -> None:
     assert len(pd.read_parquet(paths(finished).table("nested"))) == 2
 
 
+@pytest.mark.daily("long studies", 2)
 def test_a_search_in_stages_runs_whole_in_every_outer_fold(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     study = nested(

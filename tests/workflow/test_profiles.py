@@ -101,6 +101,7 @@ def write_images(folder: Path) -> None:
 
 
 # Those with groups; the default one is that of all other tests.
+@pytest.mark.daily("plans with profiles", 1)
 @pytest.mark.parametrize(("profile", "most_cores"), [("slurm", 4), ("expanse", 10)])
 def test_every_search_has_a_plan_with_every_profile(
     profile: str, most_cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -54,6 +54,7 @@ def stages(workspace: Workspace) -> pd.Series:
     return table.groupby("stage", sort=False)["config_id"].nunique()
 
 
+@pytest.mark.daily("long studies", 2)
 def test_a_search_stops_says_so_and_goes_on_when_stop_is_taken_out(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     # It stops at its first look: of 13, 3 are left, which are not so probably better.

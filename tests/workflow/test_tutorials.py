@@ -50,6 +50,7 @@ def follow(tutorial: Path, folder: Path) -> str:
     return answer.stdout
 
 
+@pytest.mark.daily("tutorials", 2)
 @pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda file: file.stem)
 def test_a_tutorial_leads_where_it_says(tutorial: Path, tmp_path: Path) -> None:
     said = follow(tutorial, tmp_path)

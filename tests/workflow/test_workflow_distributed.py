@@ -31,6 +31,7 @@ def result(workspace: Workspace, name: str) -> Path:
     return workspace.folder / "results" / "tiny" / name
 
 
+@pytest.mark.daily("studies on several devices", 2)
 @needs_mpi
 def test_world_size_is_an_axis_and_more_replicas_change_no_score(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
@@ -56,6 +57,7 @@ def test_world_size_is_an_axis_and_more_replicas_change_no_score(tmp_path: Path)
     assert "train" not in jobs
 
 
+@pytest.mark.daily("studies on several devices", 2)
 @needs_horovod
 def test_without_mpi_the_ranks_meet_over_gloo(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
@@ -77,6 +79,7 @@ def test_without_mpi_the_ranks_meet_over_gloo(tmp_path: Path) -> None:
     assert card["training"]["epochs"] >= 1
 
 
+@pytest.mark.daily("studies on several devices", 2)
 def test_mirrored_devices_train_trials_and_the_final_model(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     workspace.snakemake(shared("mirrored", [2]))
@@ -89,6 +92,7 @@ def test_mirrored_devices_train_trials_and_the_final_model(tmp_path: Path) -> No
     assert not result(workspace, "tables/scaling.csv").exists()
 
 
+@pytest.mark.daily("studies on several devices", 2)
 @needs_horovod
 def test_a_rank_that_fails_is_named_in_the_terminal(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)

@@ -4,7 +4,7 @@
 #   image.sh cpu    TensorFlow for processors
 #   image.sh cuda   TensorFlow and Horovod for NVIDIA's GPUs
 #
-# The project lies in /opt/gridfold already (src, pyproject.toml, uv.lock, README.md, LICENSE).
+# What the project's package is built of lies in /opt/gridfold already.
 set -euo pipefail
 
 case ${1:-} in

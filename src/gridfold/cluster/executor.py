@@ -30,6 +30,7 @@ from snakemake_executor_plugin_slurm.job_status_query import (
     query_job_status_sacct,
     query_job_status_squeue,
 )
+from snakemake_executor_plugin_slurm.submit_string import get_submit_command
 from snakemake_executor_plugin_slurm_jobstep import (
     get_cpu_setting,
     get_gpu_setting,
@@ -45,6 +46,7 @@ from gridfold.cluster.commands import SlurmSilent, ask
 from gridfold.cluster.job import job_number
 from gridfold.cluster.slurm import RUN_CHARACTERS, has_jobs, is_down
 from gridfold.terminal import say
+from gridfold.wording import shorten
 
 # How the plugin asks for the Snakemake in between.
 _IN_BETWEEN = "--executor slurm-jobstep --jobs 1"
@@ -52,6 +54,7 @@ _IN_BETWEEN = "--executor slurm-jobstep --jobs 1"
 _QUESTION_SECONDS = 10.0
 # Of what a job has written; the reason of its end stands last.
 _LAST_BYTES = 100_000
+_LABEL_CHARACTERS = 200
 
 
 def use() -> None:
@@ -60,6 +63,7 @@ def use() -> None:
     # The plugin asks for jobs by the one name that it gives to all of a run.
     plugin.query_job_status_squeue = _of_user(query_job_status_squeue, "--me")
     plugin.query_job_status_sacct = _of_user(query_job_status_sacct, f"--user={getpass.getuser()}")
+    plugin.get_submit_command = _labelled(get_submit_command)
 
 
 def _of_user(question: Callable[[str], str], who: str) -> Callable[[str], str]:
@@ -69,6 +73,20 @@ def _of_user(question: Callable[[str], str], who: str) -> Callable[[str], str]:
         return re.sub(r" --name \S+", f" {who}", question(run))
 
     return ask_for_user
+
+
+def _labelled(command: Callable[..., str]) -> Callable[..., str]:
+    """Return the command of ``sbatch`` with what a job trains, in words, in Slurm's comment."""
+
+    def with_label(job: Any, params: Mapping[str, Any], **options: Any) -> str:
+        label = "" if job.is_group() else str(job.resources.get("trained") or "")
+        # The plugin's own report takes the comment for the name of a rule.
+        if label and not options["settings"].efficiency_report:
+            words = f"{params['comment_str']} {shorten(label, _LABEL_CHARACTERS)}"
+            params = {**params, "comment_str": words}
+        return command(job, params, **options)
+
+    return with_label
 
 
 def note_names_in(file: Path) -> None:
