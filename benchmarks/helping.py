@@ -2,10 +2,10 @@
 
 Sixty trials of unequal length fall to six jobs with one worker each, of which two run at a time, as
 in a queue with two slots. Trials only wait, so that nothing else is measured than who trains what;
-their lengths are drawn from a log-normal distribution (median 1.5 s, a third longer than 3.5 s), in
-the order of the grid: neighbours are alike, as networks of one size are. Prints a table.
+their lengths are drawn from a log-normal distribution (of median 5 s, a sixth are longer than
+14 s), in the order of the grid: neighbours are alike, as networks of one size are. Prints a table.
 
-Run: ``uv run python benchmarks/helping.py`` (five minutes)
+Run: ``uv run python benchmarks/helping.py`` (ten minutes)
 """
 
 from __future__ import annotations
@@ -126,10 +126,13 @@ def run(lengths: np.ndarray[Any, Any], *, helps: bool) -> dict[str, float]:
 def main() -> None:
     """Compare both, for several draws of lengths."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--draws", type=int, default=2)
+    parser.add_argument("--draws", type=int, default=1)
+    parser.add_argument("--median", type=float, default=5.0, help="seconds of a trial")
+    options = parser.parse_args()
     rows = []
-    for draw in range(parser.parse_args().draws):
-        lengths = np.sort(np.random.default_rng(draw).lognormal(np.log(1.5), 1.0, TRIALS))
+    for draw in range(options.draws):
+        random = np.random.default_rng(draw)
+        lengths = np.sort(random.lognormal(np.log(options.median), 1.0, TRIALS))
         fixed, helped = run(lengths, helps=False), run(lengths, helps=True)
         rows.append(
             {

@@ -147,6 +147,20 @@ def test_a_rank_that_hangs_at_start_is_named(tmp_path: Path) -> None:
     assert not [p for p in _commands() if "sleep 1000" in p]
 
 
+@needs_mpi
+def test_ranks_that_do_not_find_each_other_train_nothing(tmp_path: Path) -> None:
+    # As where the MPI of a container does not understand that of its launcher.
+    launcher = tmp_path / "launch"
+    launcher.write_text(
+        "#!/bin/sh\nshift 2\n"
+        'OMPI_COMM_WORLD_RANK=0 "$@" & OMPI_COMM_WORLD_RANK=1 "$@" & wait\n'
+    )
+    launcher.chmod(0o755)
+    bench = study(tmp_path / "study", ["plain"], epochs=2)
+    with pytest.raises(RanksFailed, match=r"1 processes found each other, for world_size 2\. The"):
+        train(bench, Launch(str(launcher), 2))
+
+
 def _commands() -> list[str]:
     answer = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
     return answer.stdout.splitlines()

@@ -283,10 +283,16 @@ class Horovod(_Parallel):
         self._hvd = hvd
         self.world_size, self.rank = hvd.size(), hvd.rank()
         if self.world_size != options["world_size"]:
-            raise TrialFailure(
-                "error",
-                f"{self.world_size} processes were launched for world_size {options['world_size']}",
+            reason = (
+                f"{self.world_size} processes found each other, for world_size "
+                f"{options['world_size']}"
             )
+            if self.world_size == 1:
+                reason += (
+                    ". The launcher (resource `launcher`) is not one of the MPI that Horovod was "
+                    "built with, or of one that this MPI understands"
+                )
+            raise TrialFailure("error", reason)
         gpus = tf.config.list_physical_devices("GPU")
         if gpus:
             # Steps of a job see all GPUs of their node, or the one that the launcher chose.
