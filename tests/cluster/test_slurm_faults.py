@@ -72,6 +72,10 @@ class Run:
     def output(self) -> str:
         return "".join(self._lines)
 
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
     def end(self) -> int:
         """Wait for the end of Snakemake and of what it says."""
         code = self._process.wait(timeout=PATIENCE)
@@ -79,7 +83,7 @@ class Run:
         return code
 
     def wait_for_words(self, words: str) -> None:
-        wait_for(lambda: words in self.output or self._process.poll() is not None, PATIENCE)
+        wait_for(lambda: words in self.output or self.has_ended, PATIENCE)
         assert words in self.output, self.output
 
 
@@ -93,7 +97,9 @@ def silenced(small: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> t
     """A Hyperband search in the middle of which Slurm does not answer."""
     clone = Clone(tmp_path_factory.mktemp("clone"), small, shares_forks=True)
     with Run(clone, HYPERBAND, *PROFILE) as run:
-        wait_for(lambda: any((clone.results() / "logs").glob("train/*.log")), PATIENCE)
+        logs = clone.results() / "logs"
+        wait_for(lambda: any(logs.glob("train/*.log")) or run.has_ended, PATIENCE)
+        assert not run.has_ended, run.output
         small.stop_controller()
         run.wait_for_words("[gridfold] Slurm does not answer since ")
         small.start_controller()

@@ -152,8 +152,7 @@ def test_ranks_that_do_not_find_each_other_train_nothing(tmp_path: Path) -> None
     # As where the MPI of a container does not understand that of its launcher.
     launcher = tmp_path / "launch"
     launcher.write_text(
-        "#!/bin/sh\nshift 2\n"
-        'OMPI_COMM_WORLD_RANK=0 "$@" & OMPI_COMM_WORLD_RANK=1 "$@" & wait\n'
+        '#!/bin/sh\nshift 2\nOMPI_COMM_WORLD_RANK=0 "$@" & OMPI_COMM_WORLD_RANK=1 "$@" & wait\n'
     )
     launcher.chmod(0o755)
     bench = study(tmp_path / "study", ["plain"], epochs=2)

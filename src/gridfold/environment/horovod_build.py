@@ -72,6 +72,9 @@ _KNOWN_FAILURES = (
 # "Could NOT find" of what it can do without, so that alone tells nothing.
 _TELLING = re.compile(r"error: (?!subprocess)|undefined|killed", re.I)
 _LINES_SHOWN = 6
+# Headers that Horovod and what it bundles use without saying so; those of compilers since GCC 13 no
+# longer include them by the way.
+_INCLUDED = [f"-include {name}" for name in ("cstdint", "stdexcept", "string")]
 _VERIFICATION = """
 import json
 import horovod.tensorflow as hvd
@@ -210,6 +213,7 @@ def _build_environment(recipe: Recipe, tools: Path, jobs: int) -> dict[str, str]
         f"HOROVOD_{'WITH' if recipe.mpi else 'WITHOUT'}_MPI": "1",
         # The bundled Gloo declares a minimum that CMake 3.31 still takes, with a warning.
         "CMAKE_POLICY_VERSION_MINIMUM": "3.5",
+        "CXXFLAGS": " ".join([os.environ.get("CXXFLAGS", ""), *_INCLUDED]).strip(),
         # Also hides the flags of a `make` that called us.
         "MAKEFLAGS": f"-j{jobs}",
     }

@@ -65,6 +65,12 @@ static inline GpuStreamHandle AsGpuStreamValue(Stream* stream) {
 #endif // HAVE_GPU
 """,
     ),
+    # Constants that are assigned to, which GCC 14 refuses.
+    (
+        "third_party/flatbuffers/include/flatbuffers/stl_emulation.h",
+        "  pointer const data_;\n  const size_type count_;\n",
+        "  pointer data_;\n  size_type count_;\n",
+    ),
     # Python 3.12 has no distutils; without this, horovodrun doesn't start there.
     (
         "horovod/runner/js_run.py",

@@ -17,6 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from gridfold.errors import GridfoldError
+from gridfold.wording import shorten
 
 # A new version of one of these may change numbers; the others only present them.
 _NUMERIC_PACKAGES = ("keras", "numpy", "scikit-learn", "tensorflow")
@@ -62,8 +63,13 @@ def versions_in_container(container: Sequence[str]) -> dict[str, str]:
     if answer.returncode:
         reason = answer.stderr.strip() or f"exit code {answer.returncode}"
         raise GridfoldError(f"the container does not start: {shlex.join(command)}\n{reason}")
-    found: dict[str, str] = json.loads(answer.stdout.splitlines()[-1])
-    theirs, ours = found.pop("gridfold"), package_version("gridfold")
+    try:
+        found: dict[str, str] = json.loads(answer.stdout.splitlines()[-1])
+        theirs, ours = found.pop("gridfold"), package_version("gridfold")
+    except (IndexError, KeyError, ValueError) as error:
+        raise GridfoldError(
+            f"the container does not say its versions, but: {shorten(answer.stdout, 200)!r}"
+        ) from error
     if theirs != ours:
         raise GridfoldError(
             f"the container has gridfold {theirs}, and this run is planned by {ours}; build the "
