@@ -36,7 +36,8 @@ SHARD = ["results/tiny/shards/d0001.trials.parquet"]
 SHARD_LOG = "train_distributed/d0001.log"
 
 
-IN_CONTAINERS = "containers on two nodes"
+IN_ONE, IN_CONTAINERS = "a container on one node", "containers on two nodes"
+CONTAINER = ("--sdm", "apptainer")
 
 
 GPUS = {"slurm_partition": "gpu", "gpus_per_replica": 1}
@@ -59,11 +60,12 @@ ALIKE: list[dict[str, Distributed]] = [
         ),
     },
     {
+        IN_ONE: (parallel("horovod", 2), CONTAINER, SHARD),
         IN_CONTAINERS: (
             parallel("horovod", 4),
-            (*site_words(ranks_per_node=2), "--sdm", "apptainer"),
+            (*site_words(ranks_per_node=2), *CONTAINER),
             SHARD,
-        )
+        ),
     },
 ]
 DISTRIBUTED = {name: study for alike in of_day(ALIKE, 1) for name, study in alike.items()}
@@ -86,7 +88,7 @@ def distributed(
                 clone.prepare(study)
                 # The nodes are one host: Open MPI must not take shared memory for a network.
                 clone.environment |= {"OMPI_MCA_btl": "tcp,self"}
-                if name == IN_CONTAINERS:
+                if name in (IN_ONE, IN_CONTAINERS):
                     record = engine.install(tmp_path_factory.mktemp("engine"), hidden=folder.parent)
                     path = clone.environment["PATH"]
                     clone.environment["PATH"] = f"{record.parent / 'bin'}:{path}"
@@ -127,6 +129,7 @@ PLACES = [
     ("several GPUs of one node", SHARD_LOG, 1, 1, 2),
     ("several GPUs of two nodes", SHARD_LOG, 2, 2, 1),
     ("several GPUs of two nodes", "train_final.log", 2, 2, 1),
+    (IN_ONE, SHARD_LOG, 1, 2, 0),
     (IN_CONTAINERS, SHARD_LOG, 2, 2, 0),
 ]
 
@@ -164,6 +167,7 @@ def test_accounting_saw_nodes_and_cores_of_distributed_jobs(
         "Horovod on two nodes": ("2", "4", ""),
         "several GPUs of one node": ("1", "1", "2"),
         "several GPUs of two nodes": ("2", "4", "4"),
+        IN_ONE: ("1", "2", ""),
         IN_CONTAINERS: ("2", "4", ""),
     }
     assert seen == {asked[name] for name in DISTRIBUTED}
@@ -176,8 +180,9 @@ def test_a_distributed_study_reaches_its_report(distributed: dict[str, Any], nam
     assert json.loads((clone.results() / "final" / "trained.json").read_text())["trained_here"]
 
 
-@pytest.mark.parametrize("name", DISTRIBUTED.keys() & {IN_CONTAINERS})
-def test_each_rank_has_a_container_of_its_own(distributed: dict[str, Any], name: str) -> None:
+@pytest.mark.parametrize("name", [n for n in (IN_ONE, IN_CONTAINERS) if n in DISTRIBUTED])
+def test_who_starts_ranks_in_containers(distributed: dict[str, Any], name: str) -> None:
     text = (distributed["clones"][name].results() / "logs" / SHARD_LOG).read_text()
     command = next(line for line in text.splitlines() if "gridfold.jobs.rank" in line)
-    assert command.index("mpirun ") < command.index("apptainer ") < command.index("jobs.rank")
+    started = command.index("mpirun ") < command.index("apptainer ")
+    assert started == (name == IN_CONTAINERS)

@@ -90,7 +90,7 @@ class Launch:
         program = [*self.container, "python" if self.container else sys.executable, *words]
         if self.ranks == 1:
             return program
-        if self.container and self.launcher == AUTO and not self._is_on_several_nodes():
+        if self._is_inside():
             inside = program[len(self.container) :]
             return [*self.container, *_OPEN_MPI.split(), "-n", str(self.ranks), *inside]
         return self._outside(program)
@@ -115,12 +115,20 @@ class Launch:
     def _usual_launcher(self) -> str:
         return _OPEN_MPI if self.container else _local_launcher()
 
-    def _is_on_several_nodes(self) -> bool:
-        return len(slurm_nodes(job)) > 1 if (job := job_number()) else False
+    def _is_inside(self) -> bool:
+        """Tell whether the launcher is that of the container."""
+        if not self.container or self.launcher != AUTO:
+            return False
+        return not job_number() or len(slurm_nodes(job_number())) == 1
 
     def environment(self) -> dict[str, str]:
         """Return the environment for the launcher: with the job's nodes, if it has lost them."""
-        return environment() | ({} if self.ranks == 1 else lost_variables(self.ranks))
+        if self.ranks == 1:
+            return environment()
+        if self._is_inside():
+            # Of a job of Slurm, it would start the ranks with `srun`, which an image has not.
+            return {k: v for k, v in environment().items() if not k.startswith("SLURM_")}
+        return environment() | lost_variables(self.ranks)
 
     def _hosts(self) -> str:
         nodes = nodes_that_must_be_told()
