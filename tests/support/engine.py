@@ -24,6 +24,8 @@ from workbench import ROOT
 OWN_ROOT = os.environ.get("IMAGE_ROOT")
 # Where the image has its Python.
 PREFIX = "/opt/gridfold/.venv"
+# Of an image; what is shown in their places comes from the machine, or is empty.
+_OTHERS = ("dev", "home", "mnt", "proc", "root", "run", "sys", "tmp")
 _OF_THE_MACHINE = ("/etc/hosts", "/etc/resolv.conf", "/etc/passwd", "/etc/group")
 
 
@@ -66,23 +68,30 @@ def install(folder: Path, hidden: Path) -> Path:
 
 def _own_root() -> tuple[list[str], str]:
     assert OWN_ROOT
-    shown = [w for file in _OF_THE_MACHINE for w in ("--ro-bind", file, file)]
-    return ["--ro-bind", OWN_ROOT, "/", *shown], f". /{image.ENVIRONMENT}"
+    # One after another, so that there is room for the mount points of what is bound besides.
+    mounts = _shown([file for file in Path(OWN_ROOT).iterdir() if file.name not in _OTHERS])
+    mounts += [word for file in _OF_THE_MACHINE for word in ("--ro-bind", file, file)]
+    return mounts, f". /{image.ENVIRONMENT}"
 
 
 def _root_of_machine() -> tuple[list[str], str]:
     """Return a root with this machine's programs and this Python, in the image's place."""
-    mounts = []
-    for name in ("usr", "etc", "bin", "lib", "lib64", "sbin"):
-        folder = Path("/", name)
-        if folder.is_symlink():
-            mounts += ["--symlink", str(folder.readlink()), str(folder)]
-        elif folder.exists():
-            mounts += ["--ro-bind", str(folder), str(folder)]
+    mounts = _shown([Path("/", name) for name in ("usr", "etc", "bin", "lib", "lib64", "sbin")])
     # The Python below the environment; gridfold itself is a link to its sources.
     for folder in {Path(sys.base_prefix), ROOT / "src"}:
         mounts += ["--ro-bind", str(folder), str(folder)]
     return [*mounts, "--ro-bind", sys.prefix, PREFIX], f"export PATH={PREFIX}/bin:/usr/bin:/bin"
+
+
+def _shown(files: Sequence[Path]) -> list[str]:
+    """Return what shows files and folders at the top of the root."""
+    words = []
+    for file in files:
+        if file.is_symlink():
+            words += ["--symlink", str(file.readlink()), f"/{file.name}"]
+        elif file.exists():
+            words += ["--ro-bind", str(file), f"/{file.name}"]
+    return words
 
 
 def main(engine: Engine) -> NoReturn:
