@@ -19,6 +19,9 @@ rule train_final:
         PATHS.benchmark("train_final")
     priority: 2
     retries: RETRIES
+    # Whoever starts the ranks is outside of the container, and they are in it.
+    container:
+        None
     threads: PLAN.rank_threads(PLAN.most_processes(), CORES)
     resources:
         turn=1,
@@ -33,9 +36,6 @@ rule train_final:
             FINAL_PLACEMENT.processes_on_node, attempt
         ),
         runtime=lambda wildcards, attempt: SIZES.final_minutes(attempt),
-    # Whoever starts the ranks is outside of the container, and they are in it.
-    container:
-        None
     params:
         request=lambda wildcards: REQUESTS.final().text(),
         python=sys.executable,

@@ -66,6 +66,9 @@ rule train_distributed:
     wildcard_constraints:
         shard=DISTRIBUTED_SHARD_PATTERN,
     retries: RETRIES
+    # Whoever starts the ranks is outside of the container, and they are in it.
+    container:
+        None
     threads: lambda wildcards: PLAN.rank_threads(PLAN.processes(wildcards.shard), CORES)
     resources:
         turn=1,
@@ -84,9 +87,6 @@ rule train_distributed:
             wildcards.shard, placement(wildcards.shard).processes_on_node, attempt
         ),
         runtime=lambda wildcards, attempt: SIZES.ranks_minutes(wildcards.shard, attempt),
-    # Whoever starts the ranks is outside of the container, and they are in it.
-    container:
-        None
     params:
         request=lambda wildcards: REQUESTS.train(wildcards.shard).text(),
         python=sys.executable,
