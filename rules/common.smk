@@ -136,5 +136,10 @@ def ended():
     say_what_has_changed(PLAN)
 
 
+def no_image(wildcards):
+    """Return that a job runs in no container, as where it starts containers itself."""
+    return None
+
+
 # Used with `--sdm apptainer`; built from workflow/envs/gridfold.def.
 container: IMAGE

@@ -21,7 +21,7 @@ rule train_final:
     retries: RETRIES
     # Whoever starts the ranks is outside of the container, and they are in it.
     container:
-        None
+        no_image
     threads: PLAN.rank_threads(PLAN.most_processes(), CORES)
     resources:
         turn=1,

@@ -68,7 +68,7 @@ rule train_distributed:
     retries: RETRIES
     # Whoever starts the ranks is outside of the container, and they are in it.
     container:
-        None
+        no_image
     threads: lambda wildcards: PLAN.rank_threads(PLAN.processes(wildcards.shard), CORES)
     resources:
         turn=1,
