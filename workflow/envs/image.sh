@@ -9,8 +9,8 @@ set -euo pipefail
 
 case ${1:-} in
   cpu) group=cpu packages=() ;;
-  # Debian's CUDA compiles for all GPUs from the V100 on.
-  cuda) group=gpu packages=(nvidia-cuda-toolkit) ;;
+  # Debian's CUDA 12.4 compiles for all GPUs from the V100 on, and with GCC up to 13.
+  cuda) group=gpu packages=(nvidia-cuda-toolkit g++-13) ;;
   *) echo "usage: image.sh cpu|cuda" >&2; exit 2 ;;
 esac
 
@@ -31,7 +31,7 @@ UV_NO_CACHE=1 /opt/uv/bin/uv sync --locked --python /usr/bin/python3 --no-defaul
 
 export HOROVOD_WITH_MPI=1
 if [ "$group" = gpu ]; then
-  export HOROVOD_GPU_OPERATIONS=NCCL HOROVOD_CUDA_HOME=/usr
+  export HOROVOD_GPU_OPERATIONS=NCCL HOROVOD_CUDA_HOME=/usr CUDAHOSTCXX=g++-13
   # The NCCL that TensorFlow's wheel brings; a linker looks for it without a version.
   HOROVOD_NCCL_HOME=$(.venv/bin/python -c 'from nvidia import nccl; print(nccl.__path__[0])')
   export HOROVOD_NCCL_HOME
