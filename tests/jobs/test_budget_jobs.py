@@ -118,8 +118,8 @@ def test_ranks_ask_before_each_trial(tmp_path: Path) -> None:
     request = JobRequests(bench.plan).train(shard)
     # Enough to begin, and not for the ranks to start.
     allow(bench.plan, core_hours=2 / 3600)
-    distributed.train_shard(bench.plan, request, shard, "auto", tables, 1)
+    distributed.train_shard(bench.plan, request, shard, distributed.Start(), tables, 1)
     assert set(pd.read_parquet(tables.trials)["status"]) == {"left_out"}
     allow(bench.plan, core_hours=10)
-    distributed.train_shard(bench.plan, request, shard, "auto", tables, 1)
+    distributed.train_shard(bench.plan, request, shard, distributed.Start(), tables, 1)
     assert set(pd.read_parquet(tables.trials)["status"]) == {"finished"}

@@ -160,6 +160,15 @@ def test_ranks_that_do_not_find_each_other_train_nothing(tmp_path: Path) -> None
         train(bench, Launch(str(launcher), 2))
 
 
+@needs_mpi
+def test_ranks_whose_mpi_does_not_start_are_told_apart_from_killed_ones(tmp_path: Path) -> None:
+    bench = study(tmp_path, ["plain"], epochs=2)
+    # As where no network of a node serves.
+    launcher = "mpirun --oversubscribe --mca btl no_such_network --mca pml ob1"
+    with pytest.raises(RanksFailed, match="ended while joining the others; what TensorFlow or MPI"):
+        train(bench, Launch(launcher, 2))
+
+
 def _commands() -> list[str]:
     answer = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
     return answer.stdout.splitlines()

@@ -389,6 +389,12 @@ class _Session:
             for n, rank in enumerate(self._ranks)
             if "started" in rank.kinds and not rank.kinds & {"ended", "stopped"}
         ]
+        joining = [n for n in silent if "ready" not in self._ranks[n].kinds]
+        if joining:
+            return (
+                f"{_numbered(joining)} ended while joining the others; what TensorFlow or MPI has "
+                "said of it stands in the job's output"
+            )
         if silent and len(silent) < len(self._ranks):
             return (
                 f"{_numbered(silent)} ended without a word; the kernel kills like this when "
