@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-unit combinations site image-test crash-matrix damage-matrix properties fuzz mutants \
-  lint audit format d3 schema docs horovod horovod-tested mpi browser slurm strace bubblewrap clean
+  lint audit format d3 schema docs horovod horovod-tested mpi browser slurm strace bubblewrap \
+  mmdebstrap clean
 
 UV_VERSION := 0.13
 # The machine's own certificates, which a proxy of an institution may need.
@@ -55,8 +56,7 @@ site: setup horovod-tested slurm ## Run every form of search on a Slurm like tha
 
 # Ten minutes and 4 GB, as root on Debian. `IMAGE=gridfold` takes that with CUDA.
 IMAGE ?= gridfold-cpu
-image-test: setup horovod-tested bubblewrap ## Build an image's root from a plain Debian and train in it
-	@command -v mmdebstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -qq -y mmdebstrap >/dev/null
+image-test: setup horovod-tested bubblewrap mmdebstrap ## Build an image's root from a plain Debian and train in it
 	@PYTHONPATH=tests/support $(RUN) python tests/support/image.py workflow/envs/$(IMAGE).def .image/$(IMAGE)
 	@IMAGE_ROOT=$(CURDIR)/.image/$(IMAGE) TESTS_OF=all $(RUN) pytest tests/workflow/test_containers.py
 
@@ -156,18 +156,12 @@ slurm:
 	    --no-install-recommends slurm-wlm slurmdbd munge mariadb-server >/dev/null; \
 	fi
 
-# A test compares what it sees with what the tests of crashes see.
-strace:
-	@if ! command -v strace >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+# Packages of Debian, each of one program: a test compares what the tests of crashes see with what
+# strace sees, tests run jobs in another root with bubblewrap, and mmdebstrap makes one for `image-test`.
+strace bubblewrap mmdebstrap:
+	@if ! command -v $(patsubst bubblewrap,bwrap,$@) >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-	    strace >/dev/null; \
-	fi
-
-# Tests run jobs in another root with it.
-bubblewrap:
-	@if ! command -v bwrap >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-	    bubblewrap >/dev/null; \
+	    $@ >/dev/null; \
 	fi
 
 clean: ## Remove environment, caches and tools, but no results

@@ -12,10 +12,11 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import daily
 import pandas as pd
 import pytest
 import sitecluster
@@ -72,7 +73,7 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 # Where jobs decide together, what they train is not always the same.
 UNORDERED = ("asynchronous", "tuner's workers")
-ASKED = os.environ.get("SITE") or datetime.now(UTC).date().isoformat()
+ASKED = os.environ.get("SITE") or daily.day()
 
 
 def forms() -> list[str | int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import engine
@@ -22,7 +21,7 @@ from clones import (
     submissions,
 )
 from daily import of_day
-from distributed import need_mpi
+from distributed import need_mpi, started_by
 
 
 def site_words(**words: Any) -> tuple[str, ...]:
@@ -69,7 +68,8 @@ ALIKE: list[dict[str, Distributed]] = [
         ),
     },
 ]
-DISTRIBUTED = {name: study for alike in of_day(ALIKE, 1) for name, study in alike.items()}
+OF_DAY = of_day(ALIKE, 1)
+DISTRIBUTED = {name: study for alike in OF_DAY for name, study in alike.items()}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def distributed(
     need_mpi()
     since = last_job(cluster)
     clones, outputs = {}, {}
-    for alike in of_day(ALIKE, 1):
+    for alike in OF_DAY:
         with contextlib.ExitStack() as stack:
             started = {}
             for name in alike:
@@ -195,8 +195,5 @@ STARTED_BY = {
 
 @pytest.mark.parametrize("name", DISTRIBUTED)
 def test_who_starts_ranks(distributed: dict[str, Any], name: str) -> None:
-    text = (distributed["clones"][name].results() / "logs" / SHARD_LOG).read_text()
-    command = next(line for line in text.splitlines() if "gridfold.jobs.rank" in line)
-    programs = [Path(word).name for word in command.split()]
-    starting = [name for name in programs if name in ("mpirun", "apptainer")]
-    assert starting == STARTED_BY.get(name, ["mpirun"])
+    log = distributed["clones"][name].results() / "logs" / SHARD_LOG
+    assert started_by(log) == STARTED_BY.get(name, ["mpirun"])

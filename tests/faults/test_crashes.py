@@ -11,10 +11,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import crashstudy
+import daily
 import disturbed
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ from workbench import ROOT
 
 from gridfold.atomic import make_folder, write_text
 
-SEED = os.environ.get("CRASHES") or datetime.now(UTC).date().isoformat()
+SEED = os.environ.get("CRASHES") or daily.day()
 # Calls of the whole study that are disturbed, each in another stage; `make crash-matrix` tries all.
 A_DAY = 2
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
+import daily
 import pandas as pd
 import pytest
 from damages import (
@@ -29,7 +29,7 @@ from workspaces import Workspace
 from gridfold.cli.main import main
 
 A_DAY = 1
-DAY = os.environ.get("DAMAGES") or datetime.now(UTC).date().isoformat()
+DAY = os.environ.get("DAMAGES") or daily.day()
 
 
 @pytest.fixture(scope="module")

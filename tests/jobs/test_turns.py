@@ -6,10 +6,10 @@ import os
 import random
 import signal
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import daily
 import numpy as np
 import pytest
 from workbench import Bench, final_state, prepare_bench, shared_forks, without_times
@@ -80,7 +80,7 @@ STUDIES: dict[str, dict[str, Any]] = {
 
 # Kinds that are tried, each day others; `TURNS=all pytest ...` tries all.
 A_DAY = 4
-ASKED = os.environ.get("TURNS") or datetime.now(UTC).date().isoformat()
+ASKED = os.environ.get("TURNS") or daily.day()
 
 
 def bench_of(folder: Path, changes: dict[str, Any], rates: list[float] = RATES) -> Bench:

@@ -21,17 +21,22 @@ _DAY = "TESTS_OF"
 ALL = "all"
 
 
+def day() -> str:
+    """Return the day whose tests run; with ``all``, and outside of a run, today."""
+    asked = os.environ.get(_DAY, ALL)
+    return datetime.now(UTC).date().isoformat() if asked == ALL else asked
+
+
 def fix_day() -> None:
     """Let all processes of a run have the same day, whatever the time is when they begin."""
-    os.environ.setdefault(_DAY, datetime.now(UTC).date().isoformat())
+    os.environ.setdefault(_DAY, day())
 
 
 def of_day(cases: Sequence[Case], count: int) -> list[Case]:
     """Return `count` of the cases, other ones each day, or all if that is asked for."""
-    asked = os.environ[_DAY]
-    if asked == ALL or count >= len(cases):
+    if os.environ[_DAY] == ALL or count >= len(cases):
         return [*cases]
-    begin = date.fromisoformat(asked).toordinal() * count
+    begin = date.fromisoformat(day()).toordinal() * count
     return [cases[(begin + place) % len(cases)] for place in range(count)]
 
 

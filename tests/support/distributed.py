@@ -46,6 +46,14 @@ def horovod(ranks: int, launcher: str) -> Launch:
     return Launch(AUTO, ranks)
 
 
+def started_by(log: Path) -> list[str]:
+    """Return what has started the ranks of a job, launcher and engine, from the outermost on."""
+    lines = log.read_text().splitlines()
+    command = next(line for line in lines if "gridfold.jobs.rank" in line)
+    programs = [Path(word).name for word in command.split()]
+    return [name for name in programs if name in ("mpirun", "apptainer")]
+
+
 def run_on_ranks(launch: Launch, words: Sequence[str]) -> None:
     """Run ``python WORDS...`` on all ranks to its end."""
     answer = subprocess.run(

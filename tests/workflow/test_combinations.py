@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import combineddata
+import daily
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,7 +43,7 @@ from gridfold.plan.plan import Plan
 
 A_DAY = 1
 PLANNED_A_DAY = 20
-ASKED = os.environ.get("COMBINATIONS") or datetime.now(UTC).date().isoformat()
+ASKED = os.environ.get("COMBINATIONS") or daily.day()
 
 
 def places() -> list[str | int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import hashlib
 import importlib.util
 import json
@@ -90,13 +91,13 @@ class Launch:
         program = [*self.container, "python" if self.container else sys.executable, *words]
         if self.ranks == 1:
             return program
-        if self._is_inside():
+        if self._is_inside:
             inside = program[len(self.container) :]
             return [*self.container, *_OPEN_MPI.split(), "-n", str(self.ranks), *inside]
         return self._outside(program)
 
     def _outside(self, program: Sequence[str]) -> list[str]:
-        words = shlex.split(self._usual_launcher() if self.launcher == AUTO else self.launcher)
+        words = shlex.split(self._launcher())
         if shutil.which(words[0]) is None:
             raise RanksFailed(
                 f"launcher `{words[0]}` not found (resource `launcher` of the rule); is a module "
@@ -112,9 +113,13 @@ class Launch:
             return [*words, "-np", str(self.ranks), *hosts, *program]
         return [*words, *options_for_ranks(words[0]), "-n", str(self.ranks), *program]
 
-    def _usual_launcher(self) -> str:
+    def _launcher(self) -> str:
+        if self.launcher != AUTO:
+            return self.launcher
         return _OPEN_MPI if self.container else _local_launcher()
 
+    # Slurm is asked once, so that command and environment go together.
+    @functools.cached_property
     def _is_inside(self) -> bool:
         """Tell whether the launcher is that of the container."""
         if not self.container or self.launcher != AUTO:
@@ -125,7 +130,7 @@ class Launch:
         """Return the environment for the launcher: with the job's nodes, if it has lost them."""
         if self.ranks == 1:
             return environment()
-        if self._is_inside():
+        if self._is_inside:
             # Of a job of Slurm, it would start the ranks with `srun`, which an image has not.
             return {k: v for k, v in environment().items() if not k.startswith("SLURM_")}
         return environment() | lost_variables(self.ranks)

@@ -139,8 +139,8 @@ class ShardJob:
     ) -> None:
         self._name, self._paths = name, paths
         self._attempt, self._resources = attempt, resources
-        inputs = JobInputs.load(request.conditions, paths, request.conditions.threads)
-        self._inputs = replace(inputs, versions=versions)
+        conditions = request.conditions
+        self._inputs = JobInputs.load(conditions, paths, conditions.threads, versions=versions)
         self._trials = [TrialKey.parse(text) for text in request.trials]
         self._configurations = request.configurations
         self._reports_failed = request.failed_trials == "report"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,12 @@ class JobInputs:
 
     @classmethod
     def load(
-        cls, conditions: Conditions, paths: StudyPaths, threads: int, only: str | None = None
+        cls,
+        conditions: Conditions,
+        paths: StudyPaths,
+        threads: int,
+        only: str | None = None,
+        versions: Mapping[str, str] | None = None,
     ) -> JobInputs:
         """Verify the data, and read their digest and the splits (all, or `only` one).
 
@@ -60,7 +65,8 @@ class JobInputs:
             When data or splits are not what was written.
         """
         digest = verify(paths.data).digest
-        return cls(conditions, paths, Splits.load(paths.splits, only).by_name, digest, threads)
+        splits = Splits.load(paths.splits, only).by_name
+        return cls(conditions, paths, splits, digest, threads, versions)
 
     def work(self, trial: TrialKey, wanted: WantedConfiguration) -> Work:
         """Return the work of one trial, its store opened; its lock should be held.
@@ -160,8 +166,7 @@ def final_work(
     """
     config_id = selection.config_id
     settings = read_catalogue(paths)[config_id].settings
-    inputs = JobInputs.load(request.conditions, paths, threads, FINAL)
-    inputs = replace(inputs, versions=versions)
+    inputs = JobInputs.load(request.conditions, paths, threads, FINAL, versions)
     return inputs.work(
         TrialKey(config_id, FINAL), WantedConfiguration(settings, selection.final_epochs)
     )
