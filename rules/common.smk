@@ -3,6 +3,7 @@
 import sys
 import time
 
+from gridfold.cluster.allocation import Allocation
 from gridfold.store import request_notes
 from gridfold.jobs.fork_server import TABLES, SharedServer
 from gridfold.plan.budget import write_order
@@ -42,6 +43,7 @@ PLAN = load_plan(workflow, config)
 bind_into_container(workflow, PLAN)
 PATHS = PLAN.paths
 CORES = available_cores(workflow)
+GPUS = bool(Allocation.of_job(1, remote=False).gpus)
 # What each job must know, and what it asks for.
 REQUESTS = JobRequests(PLAN)
 SIZES = JobSizes(PLAN)

@@ -20,7 +20,7 @@ rule train:
     wildcard_constraints:
         shard=SHARD_PATTERN,
     retries: RETRIES
-    threads: lambda wildcards: PLAN.shard_threads(wildcards.shard, CORES)
+    threads: lambda wildcards: PLAN.shard_threads(wildcards.shard, CORES, has_gpus=GPUS)
     resources:
         turn=1,
         attempt=lambda wildcards, attempt: attempt,

@@ -16,7 +16,14 @@ from gridfold.plan.asynchronous import RungsJobs
 from gridfold.plan.cost import CostModel
 from gridfold.plan.loading import LoadedStudy, load_recorded, load_study
 from gridfold.plan.outer import OuterFold, folds_of
-from gridfold.plan.shards import DISTRIBUTED, SINGLE, Ledger, TrialKey, trials_per_job
+from gridfold.plan.shards import (
+    DISTRIBUTED,
+    SINGLE,
+    Ledger,
+    TrialKey,
+    trials_per_job,
+    workers_of_a_job,
+)
 from gridfold.plan.stage_file import StageFile
 from gridfold.plan.stage_names import SCORE, SLOT_PATTERN, stage_of, step_of
 from gridfold.plan.stages import (
@@ -520,10 +527,38 @@ class Plan:
         """Return the CPU cores that a training job asks for."""
         return self.workers(cores) * self.study.execution.threads_per_worker
 
-    def shard_threads(self, shard: str, cores: int | None) -> int:
-        """Return the CPU cores that the job of a shard or slot asks for, and its trials can use."""
-        workers = min(self.workers(cores), max(1, self.most_trials_of(shard)))
+    def shard_threads(self, shard: str, cores: int | None, *, has_gpus: bool = False) -> int:
+        """Return the CPU cores that the job of a shard or slot asks for, and its trials can use.
+
+        Parameters
+        ----------
+        shard : str
+        cores : int, optional
+            Those of this machine; None on a cluster, where each job has cores of its own.
+        has_gpus : bool
+            Whether jobs of this machine are shown certain GPUs. Then one job has all of them: two
+            would begin with the same one.
+        """
+        workers = self.workers(cores)
+        if cores is None or not has_gpus:
+            trials = max(1, self.most_trials_of(shard))
+            if cores is not None and not self.fixed_workers:
+                workers = workers_of_a_job(self._jobs_beside[shard], trials, workers)
+            workers = min(workers, trials)
         return workers * self.study.execution.threads_per_worker
+
+    @cached_property
+    def _jobs_beside(self) -> dict[str, int]:
+        """How many training jobs are left to run beside each, and with it, where all cores are."""
+        known = [*self.shards, *(s for found in self.outer_shards.values() for s in found)]
+        slots = (stage.slots for stage in self.all_stages if stage.has_slots)
+        tables = self.paths.shards.glob("*.trials.parquet")
+        done = {file.name.partition(".")[0] for file in tables}
+        found: dict[str, int] = {}
+        for names in (known, *slots):
+            # All of them where they only change.
+            found |= dict.fromkeys(names, len(set(names) - done) or len(names))
+        return found
 
     def most_trials_of(self, shard: str) -> int:
         """Return the trials of a shard, or of a slot at most."""

@@ -22,6 +22,8 @@ from gridfold.store.seals import set_aside
 
 # Trials on one device, several at a time; trials that take all processes of a job.
 SINGLE, DISTRIBUTED = "s", "d"
+# Of the time that jobs take one after another, what they may take side by side.
+_CLEARLY = 0.9
 
 
 @dataclass(frozen=True, order=True)
@@ -123,6 +125,36 @@ class Ledger:
 
 _JOB_SECONDS = 1800
 _MAX_JOBS = 200
+
+
+def workers_of_a_job(jobs: int, trials: int, workers: int) -> int:
+    """Return how many of a machine's workers each job gets, so that all jobs end early.
+
+    A job with all of them leaves some idle while its last trials end and the next job starts, and
+    each of its workers traces the same graphs. Where others are left to run, they can run beside it.
+
+    Parameters
+    ----------
+    jobs : int
+        How many are left, all with so many trials of the same length.
+    trials : int
+        Of a job.
+    workers : int
+        Of the machine.
+
+    Notes
+    -----
+    The start of a job, and the graphs of its first trials, count as one trial more. Trials differ,
+    so jobs with fewer workers must be clearly better: the last of them may end long after the rest.
+    """
+    most = min(workers, trials)
+
+    def trials_in_a_row(each: int) -> int:
+        return math.ceil(jobs / (workers // each)) * (1 + math.ceil(trials / each))
+
+    best = min(range(most, 0, -1), key=trials_in_a_row)
+    is_clearly_better = trials_in_a_row(best) < _CLEARLY * trials_in_a_row(most)
+    return best if is_clearly_better else most
 
 
 def trials_per_job(setting: str | int, splits: int, trials: int, seconds_per_trial: float) -> int:

@@ -150,3 +150,35 @@ def test_auto_workers_use_the_cores(tmp_path: Path) -> None:
     assert made.threads(8) == 8
     assert made.workers(1) == 1
     assert plan(tmp_path, execution={"workers": 3}).workers(16) == 3
+
+
+def test_jobs_run_side_by_side_where_one_would_leave_cores_idle(tmp_path: Path) -> None:
+    execution = {"trials_per_job": "configuration", "threads_per_worker": 2}
+    search = {"space": {"mlp.units": [4, 8, 12, 16]}}
+    folds = {"method": "kfold", "folds": 5}
+    made = plan(tmp_path, execution=execution, search=search, resampling=folds)
+    assert {made.shard_threads(shard, 8) for shard in made.shards} == {2}
+    # A job of a cluster has its cores to itself.
+    assert made.shard_threads("s0001", None) == 4
+    # GPUs are dealt out by each job.
+    assert made.shard_threads("s0001", 16, has_gpus=True) == 16
+    fixed = plan(
+        tmp_path, execution={**execution, "workers": 3}, search=search, resampling=folds
+    )
+    assert fixed.shard_threads("s0001", 8) == 6
+
+
+def test_the_last_job_has_all_cores(tmp_path: Path) -> None:
+    execution = {"trials_per_job": "configuration"}
+    search = {"space": {"mlp.units": [4, 8, 12, 16]}}
+    sections = {"search": search, "resampling": {"method": "kfold", "folds": 4}}
+    made = plan(tmp_path, execution=execution, **sections)
+    assert made.shard_threads("s0004", 4) == 1
+    made.paths.shards.mkdir(parents=True)
+    for shard in ("s0001", "s0002", "s0003"):
+        made.paths.shard_tables(shard)[0].touch()
+    again = plan(tmp_path, execution=execution, **sections)
+    assert again.shard_threads("s0004", 4) == 4
+    made.paths.shard_tables("s0004")[0].touch()
+    # All are trained again when all are there.
+    assert plan(tmp_path, execution=execution, **sections).shard_threads("s0004", 4) == 1

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from gridfold.plan.shards import DISTRIBUTED, Ledger, TrialKey, trials_per_job
+from gridfold.plan.shards import (
+    DISTRIBUTED,
+    Ledger,
+    TrialKey,
+    trials_per_job,
+    workers_of_a_job,
+)
 
 
 def trials(*configurations: str, splits: int = 2) -> list[TrialKey]:
@@ -152,6 +158,28 @@ def test_auto_never_makes_more_than_200_jobs() -> None:
     for seconds in (0.1, 10, 1000):
         size = trials_per_job("auto", 10, 10_000, seconds)
         assert 10_000 / size <= 200
+
+
+@pytest.mark.parametrize(
+    ("jobs", "trials", "workers", "expected"),
+    [
+        # One job has all; so it is where jobs are many and long.
+        (1, 80, 2, 2),
+        (1, 5, 16, 5),
+        (20, 100, 2, 2),
+        (3, 40, 2, 2),
+        # The folds of many configurations: a job for each core, or for each two.
+        (16, 5, 2, 1),
+        (16, 5, 16, 1),
+        (7, 6, 16, 2),
+        (80, 1, 2, 1),
+        (4, 10, 1, 1),
+    ],
+)
+def test_jobs_share_a_machine_so_that_all_end_early(
+    jobs: int, trials: int, workers: int, expected: int
+) -> None:
+    assert workers_of_a_job(jobs, trials, workers) == expected
 
 
 def test_shards_of_both_kinds_are_numbered_together() -> None:
