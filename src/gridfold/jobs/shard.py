@@ -173,6 +173,7 @@ class ShardJob:
             self._paths.progress / f"{self._name}.json", JobProgress(len(self._trials))
         )
         with Heartbeat() as locks, progress:
+            self._take_known(progress.progress)
             for trials in self._as_they_get_free(locks):
                 missing = self._missing(trials, progress.progress)
                 for trial in trials:
@@ -271,16 +272,27 @@ class ShardJob:
     def _folder(self, trial: TrialKey) -> Path:
         return self._paths.trial(trial.config_id, trial.split)
 
+    def _take_known(self, progress: JobProgress) -> None:
+        """Take the answers that are there and need nothing done; no lock for each of them."""
+        for trial in self._trials:
+            work = self._inputs.unopened(trial, self._configurations[trial.config_id])
+            if (known := work.store.answer(work.task.epochs)) is not None:
+                self._works[trial], self._results[trial] = work, known
+                progress.done += 1
+
     def _as_they_get_free(self, locks: Heartbeat) -> Iterator[list[TrialKey]]:
-        """Yield trials that are locked for this job, until it had all of them.
+        """Yield trials without an answer that are locked for this job, until it had all of them.
 
         Those that another job trains, one whose controller has died, come when it is done with
-        them; then its results are taken.
+        them; then its results are taken. Where all are answered, this yields none, once.
         """
-        busy, told = self._trials, False
+        busy, told = [trial for trial in self._trials if trial not in self._results], False
+        if not busy:
+            yield []
         while busy:
             ours = [trial for trial in busy if locks.acquire(self._folder(trial))]
-            busy = [trial for trial in busy if trial not in set(ours)]
+            taken = set(ours)
+            busy = [trial for trial in busy if trial not in taken]
             if ours:
                 yield ours
                 # Those that another job has begun meanwhile.

@@ -76,8 +76,19 @@ class JobInputs:
         GridfoldError
             When packages have changed since the run began.
         """
+        work = self.unopened(trial, wanted)
+        work.store.open()
+        return work
+
+    def unopened(self, trial: TrialKey, wanted: WantedConfiguration) -> Work:
+        """Return the same with the store as it is, to look whether there is anything to do.
+
+        Raises
+        ------
+        GridfoldError
+            When packages have changed since the run began.
+        """
         store = self.store(trial, wanted)
-        store.open()
         return Work(self.task(trial, wanted, store.folder, store.identity), store)
 
     def store(self, trial: TrialKey, wanted: WantedConfiguration) -> TrialStore:

@@ -131,7 +131,7 @@ def workers_of_a_job(jobs: int, trials: int, workers: int) -> int:
     """Return how many of a machine's workers each job gets, so that all jobs end early.
 
     A job with all of them leaves some idle while its last trials end and the next job starts, and
-    each of its workers traces the same graphs. Where others are left to run, they can run beside it.
+    each of its workers traces the same graphs. Where other jobs are left, they can run beside it.
 
     Parameters
     ----------

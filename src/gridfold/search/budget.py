@@ -133,10 +133,10 @@ def left_out_table(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """
     rows = []
     for part in parts:
-        for config_id, group in part.groupby("config_id", sort=False):
+        names = part.loc[part["status"] == LEFT_OUT, "config_id"]
+        incomplete = part[part["config_id"].isin(names)]
+        for config_id, group in incomplete.groupby("config_id", sort=False):
             out = group[group["status"] == LEFT_OUT]
-            if not len(out):
-                continue
             begun = out[out["epochs_trained"] > 0]
             rows.append(
                 {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -205,36 +206,42 @@ def _steps(
     """
     scores = {c.id: c.score for c in ranked([file], scored, measure)}
     good = scored[(scored["status"] == "finished") & scored["split"].isin(file.scored_splits)]
-    n_scored = good.groupby("config_id")["split"].nunique()
+    n_scored = good.groupby("config_id")["split"].nunique().to_dict()
     found = re.fullmatch(r"b(\d+)r(\d+)", stage)
-    rows = []
-    for config_id, group in trials.groupby("config_id", sort=False):
-        row = {
-            "stage": stage,
-            "bracket": int(found[1]) if found else None,
-            "rung": int(found[2]) if found else None,
-            "config_id": config_id,
-            "label": group["label"].iloc[0],
-            "epochs": int(group["epochs"].iloc[0]),
-            "n_splits": int(n_scored.get(config_id, 0)),
-            "n_failed": int((group["status"] == "failed").sum()),
-            "score": scores.get(str(config_id)),
-            "new_epochs": 0,
-            "effort": 0,
-            "fit_seconds": 0.0,
-        }
-        for trial in group.to_dict("records"):
-            key = (str(config_id), str(trial["split"]))
-            epochs, seconds = int(trial["epochs_trained"]), float(trial["fit_seconds"])
-            before = known.get(key, (0, 0.0))
-            if epochs > before[0]:
-                known[key] = (epochs, seconds)
-                row["new_epochs"] += epochs - before[0]
-                row["effort"] += (epochs - before[0]) * int(trial["n_train"])
-                row["fit_seconds"] += max(0.0, seconds - before[1])
-        rows.append(row)
+    # Not by the groups of a table: there are tens of thousands of configurations in a large study.
+    columns = (
+        *("config_id", "split", "label", "status", "epochs"),
+        *("epochs_trained", "fit_seconds", "n_train"),
+    )
+    rows: dict[str, dict[str, Any]] = {}
+    for name, split, label, status, asked, epochs, seconds, samples in zip(
+        *(trials[column].tolist() for column in columns), strict=True
+    ):
+        row = rows.get(name)
+        if row is None:
+            row = rows[name] = {
+                "stage": stage,
+                "bracket": int(found[1]) if found else None,
+                "rung": int(found[2]) if found else None,
+                "config_id": name,
+                "label": label,
+                "epochs": int(asked),
+                "n_splits": n_scored.get(name, 0),
+                "n_failed": 0,
+                "score": scores.get(name),
+                "new_epochs": 0,
+                "effort": 0,
+                "fit_seconds": 0.0,
+            }
+        row["n_failed"] += status == "failed"
+        epochs_before, seconds_before = known.get((name, split), (0, 0.0))
+        if epochs > epochs_before:
+            known[name, split] = (int(epochs), float(seconds))
+            row["new_epochs"] += int(epochs) - epochs_before
+            row["effort"] += (int(epochs) - epochs_before) * int(samples)
+            row["fit_seconds"] += max(0.0, float(seconds) - seconds_before)
     types = {"bracket": "Int64", "rung": "Int64", "score": "float64"}
-    return pd.DataFrame(rows).astype(types)
+    return pd.DataFrame(list(rows.values())).astype(types)
 
 
 def _with_future(search: pd.DataFrame) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -252,14 +253,14 @@ def _predictions(candidates: Candidates) -> list[_Predictions]:
         # A search in stages has other splits in the same tables.
         wanted = [("config_id", "in", candidates.ids), ("split", "in", candidates.splits)]
         table = read_table(file, wanted)
-        for (config_id, split), rows in table.groupby(["config_id", "split"], sort=False):
-            samples = rows["sample"].to_numpy()
-            order = np.argsort(samples, kind="stable")
-            # As one array: a list object for each sample would take ten times the memory.
-            found[str(config_id)][str(split)] = (
-                samples[order],
-                stacked(rows["prediction"])[order],
-            )
+        if not len(table):
+            continue
+        # As one array: a list object for each sample would take ten times the memory.
+        samples, predicted = table["sample"].to_numpy(), stacked(table.pop("prediction"))
+        places: Mapping[Any, Any] = table.groupby(["config_id", "split"], sort=False).indices
+        for (config_id, split), rows in places.items():
+            ordered = rows[np.argsort(samples[rows], kind="stable")]
+            found[str(config_id)][str(split)] = samples[ordered], predicted[ordered]
     return [found[candidate] for candidate in candidates.ids]
 
 

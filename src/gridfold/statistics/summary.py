@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -98,30 +99,57 @@ def summarise(trials: pd.DataFrame, request: SummaryRequest) -> pd.DataFrame:
     missing = dict.fromkeys(set(USAGE_COLUMNS) - set(trials.columns), np.nan)
     trials = trials.assign(**missing)
     measures, axes = all_measures(trials), axis_columns(trials)
-    rows = []
-    for config_id, group in trials.groupby("config_id", sort=False):
-        good = group[group["status"] == "finished"]
-        first = group.iloc[0]
-        row = {
-            "config_id": config_id,
-            "label": first["label"],
-            "model": first["model"],
-            **{axis: first[axis] for axis in axes},
-            "n_splits": int(good[measure].notna().sum()) if len(good) else 0,
-            "n_failed": len(group) - len(good),
-            "epochs_mean": good["epochs_trained"].mean(),
-            "best_epoch_median": good["best_epoch"].median(),
-            "parameters": int(good["parameters"].max()) if len(good) else 0,
-            "fit_seconds_mean": good["fit_seconds"].mean(),
-            "fit_seconds_sum": good["fit_seconds"].sum(),
-            **_cost(group),
-        }
-        rows.append(row | scores_over_splits(good, measures, request.confidence))
+    finished = trials[trials["status"] == "finished"]
+    table = _once_each(trials, finished, axes, measure)
+    intervals = _scores_of_each(finished, measures, request.confidence)
+    nothing = scores_over_splits(finished.iloc[:0], measures, request.confidence)
+    rows = [intervals.get(name, nothing) for name in table["config_id"]]
+    table = pd.concat([table, pd.DataFrame(rows)], axis="columns")
     # Whole numbers stay whole although configurations without this axis have none.
-    table = pd.DataFrame(rows).astype({axis: trials[axis].dtype for axis in axes})
+    table = table.astype({axis: trials[axis].dtype for axis in axes})
     if request.objectives is not None:
         return _weighed(table, trials, request, request.objectives)
     return _compared(_ranked(table, measure), trials, request)
+
+
+def _once_each(
+    trials: pd.DataFrame, finished: pd.DataFrame, axes: Sequence[str], measure: str
+) -> pd.DataFrame:
+    """Return a row for each configuration, in the order of the trials, without scores."""
+    first = trials.drop_duplicates("config_id").set_index("config_id")[["label", "model", *axes]]
+    all_of, done = (each.groupby("config_id", sort=False) for each in (trials, finished))
+    columns = {
+        "n_splits": done[measure].count(),
+        "n_failed": all_of.size().sub(done.size(), fill_value=0),
+        "epochs_mean": done["epochs_trained"].mean(),
+        "best_epoch_median": done["best_epoch"].median(),
+        "parameters": done["parameters"].max(),
+        "fit_seconds_mean": done["fit_seconds"].mean(),
+        "fit_seconds_sum": done["fit_seconds"].sum(),
+        **_cost(trials),
+    }
+    table = first.assign(**{name: column.reindex(first.index) for name, column in columns.items()})
+    without = {"n_splits": 0, "parameters": 0, "fit_seconds_sum": 0.0}
+    whole = dict.fromkeys(("n_splits", "n_failed", "parameters"), "int64")
+    return table.fillna(without).astype(whole).reset_index()
+
+
+def _scores_of_each(
+    finished: pd.DataFrame, measures: Sequence[str], confidence: float
+) -> dict[str, dict[str, float]]:
+    """Return what :func:`scores_over_splits` does of each configuration that has scores."""
+    codes, names = pd.factorize(finished["config_id"])
+    order = np.argsort(codes, kind="stable")
+    # Arrays: a table for each of tens of thousands of configurations takes minutes.
+    wanted = ("n_train", "n_validation", *measures)
+    columns = {name: finished[name].to_numpy(np.float64, na_value=np.nan)[order] for name in wanted}
+    ends = np.searchsorted(codes[order], np.arange(len(names)), side="right")
+    found, begin = {}, 0
+    for name, end in zip(names, ends, strict=True):
+        part = {column: values[begin:end] for column, values in columns.items()}
+        found[str(name)] = scores_over_splits(part, measures, confidence)
+        begin = end
+    return found
 
 
 def _weighed(
@@ -145,19 +173,20 @@ def _weighed(
 
 
 def scores_over_splits(
-    scored: pd.DataFrame, measures: Iterable[str], confidence: float
+    scored: Mapping[str, Any] | pd.DataFrame, measures: Iterable[str], confidence: float
 ) -> dict[str, float]:
     """Return ``<measure>_mean``, ``_sd``, ``_low`` and ``_high`` of scores over the splits.
 
     Parameters
     ----------
-    scored : DataFrame
+    scored : DataFrame, or mapping of str to array
         A row for each split that has scores, with ``n_train`` and ``n_validation``.
     measures : iterable of str
         Its columns of scores. Intervals end at the range of the measure.
     confidence : float
     """
-    ratio = float((scored["n_validation"] / scored["n_train"]).mean()) if len(scored) else 0.0
+    parts = scored["n_validation"] / scored["n_train"]
+    ratio = float(parts.mean()) if len(parts) else 0.0
     found: dict[str, float] = {}
     for name in measures:
         least = rounding_variance(name, scored[name], scored["n_validation"])
@@ -172,16 +201,21 @@ def scores_over_splits(
     return found
 
 
-def _cost(trials: pd.DataFrame) -> dict[str, float]:
-    """Return what the trials of a configuration cost, failed ones included."""
+def _cost(trials: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return what the trials of each configuration cost, failed ones included."""
+    all_of = trials.groupby("config_id", sort=False)
     known = trials[trials["cpu_efficiency"] > 0]
-    offered = (known["cpu_seconds"] / known["cpu_efficiency"]).sum()
+    offered = known["cpu_seconds"] / known["cpu_efficiency"]
+    used, given = (
+        each.groupby(known["config_id"], sort=False).sum()
+        for each in (known["cpu_seconds"], offered)
+    )
     return {
-        "core_hours": trials["core_hours"].sum(min_count=1),
-        "gpu_hours": trials["gpu_hours"].sum(min_count=1),
-        "cpu_efficiency": known["cpu_seconds"].sum() / offered if offered else np.nan,
-        "memory_mb": trials["memory_mb"].max(),
-        "gpu_busy": trials["gpu_busy"].mean(),
+        "core_hours": all_of["core_hours"].sum(min_count=1),
+        "gpu_hours": all_of["gpu_hours"].sum(min_count=1),
+        "cpu_efficiency": used / given,
+        "memory_mb": all_of["memory_mb"].max(),
+        "gpu_busy": all_of["gpu_busy"].mean(),
     }
 
 

@@ -153,11 +153,18 @@ class _Lock:
         """Give the lock back."""
         if self._mine is not None and _read(self._file) == self._mine:
             try:
-                self._file.unlink(missing_ok=True)
+                self._remove()
             except OSError as error:
                 # Whoever wants it may take it as soon as this process is gone.
                 log.warning("%s can't be removed: %s", self._file, error.strerror)
         self._mine = None
+
+    def _remove(self) -> None:
+        """Remove the lock; twice where that fails, since a network may fail for a moment."""
+        try:
+            self._file.unlink(missing_ok=True)
+        except OSError:
+            self._file.unlink(missing_ok=True)
 
     def beat(self) -> None:
         """Say that the holder is alive."""
@@ -470,6 +477,12 @@ def waiting_for(file: Path, seconds: float = 0.02) -> Iterator[None]:
 def is_locked(folder: Path) -> bool:
     """Tell whether there is a lock of a trial, whoever holds it and whether or not they live."""
     return _lock_file(folder).exists()
+
+
+def is_left_alone(folder: Path) -> bool:
+    """Tell whether nobody holds the lock of a trial, or has left anything beside it."""
+    lock = _lock_file(folder).name
+    return not any(name.startswith(lock) for name in os.listdir(folder.parent))
 
 
 def held_by_other(folder: Path) -> str | None:

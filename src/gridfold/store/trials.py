@@ -22,6 +22,7 @@ from __future__ import annotations
 import copy
 import io
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -37,7 +38,7 @@ from gridfold.errors import TOLD, TrialFailure
 from gridfold.paths import result_file
 from gridfold.problems import USUAL_THRESHOLD
 from gridfold.store import checkpoints
-from gridfold.store.locks import TrialBusy, held_by_other
+from gridfold.store.locks import TrialBusy, held_by_other, is_left_alone
 from gridfold.store.seals import bytes_checksum, read_sealed, set_aside, write_sealed
 from gridfold.typed_json import DamagedRecord
 
@@ -174,6 +175,10 @@ class TrialStore:
             "fingerprint_digest": digest(self._fingerprint),
         }
 
+    @property
+    def _description(self) -> Path:
+        return self.folder / "trial.json"
+
     def absolute(self) -> TrialStore:
         """Return the same store, which stays where it is when the working folder changes."""
         other = copy.copy(self)
@@ -195,7 +200,7 @@ class TrialStore:
         for unfinished in self.folder.glob(".*"):
             if not unfinished.is_dir():
                 unfinished.unlink()
-        file = self.folder / "trial.json"
+        file = self._description
         try:
             recorded = read_sealed(file, trial_name(self.folder))["fingerprint"]
         except FileNotFoundError:
@@ -231,12 +236,34 @@ class TrialStore:
             extra=TOLD if name in (_DAMAGED, _UNKNOWN) else None,
         )
 
+    def answer(self, epochs: int) -> TrialResult | None:
+        """Return the answer for `epochs`, if all is as its job has left it; change nothing.
+
+        For this, other than for :meth:`result`, the trial needs neither be locked nor opened. Where
+        there is something to tidy, to set aside or to make again, there is no answer.
+        """
+        try:
+            if not is_left_alone(self.folder) or self._has_leftovers():
+                return None
+            recorded = read_sealed(self._description, trial_name(self.folder))["fingerprint"]
+            found = self._read(epochs)
+            is_whole = not found.predictions or found.predictions == bytes_checksum(
+                self._predictions_file(epochs).read_bytes()
+            )
+        except (OSError, DamagedRecord):
+            return None
+        is_asked_for = recorded == self._fingerprint and not self._lacks(found)
+        return found if is_whole and is_asked_for else None
+
+    def _has_leftovers(self) -> bool:
+        return any(name.startswith(".") for name in os.listdir(self.folder))
+
     def result(self, epochs: int) -> TrialResult | None:
         """Return the answer for `epochs`, if there is one, whole and with its predictions."""
         found = self._recorded(epochs)
-        if found is None or self._lacks_scores(found) or self._lacks_costs(found):
+        if found is None or self._lacks(found):
             return None
-        return None if found.predictions and self._predictions_of(found) is None else found
+        return None if found.predictions and self.predictions_of(found) is None else found
 
     def unscored(self, epochs: int) -> tuple[TrialResult, Array] | None:
         """Return what lacks only scores to be the answer, by own measures or at the threshold.
@@ -249,8 +276,11 @@ class TrialStore:
         found = self._recorded(epochs)
         if found is None or not self._lacks_scores(found) or self._lacks_costs(found):
             return None
-        predictions = self._predictions_of(found)
+        predictions = self.predictions_of(found)
         return None if predictions is None else (found, predictions)
+
+    def _lacks(self, found: TrialResult) -> bool:
+        return self._lacks_scores(found) or self._lacks_costs(found)
 
     def _lacks_scores(self, found: TrialResult) -> bool:
         by_this_code = self._own_code.items() <= found.own_code.items()
@@ -261,16 +291,19 @@ class TrialStore:
         return found.status == "finished" and not self._costs <= found.costs.keys()
 
     def _recorded(self, epochs: int) -> TrialResult | None:
-        file = self._result_file(epochs)
         try:
-            found = TrialResult(**read_sealed(file, self.owner))
-            if found.epochs != epochs:
-                raise DamagedRecord(file, f"it is of {found.epochs} epochs")
+            return self._read(epochs)
         except FileNotFoundError:
             return None
         except DamagedRecord as error:
-            set_aside(file, error.reason, _MADE_AGAIN)
+            set_aside(self._result_file(epochs), error.reason, _MADE_AGAIN)
             return None
+
+    def _read(self, epochs: int) -> TrialResult:
+        file = self._result_file(epochs)
+        found = TrialResult(**read_sealed(file, self.owner))
+        if found.epochs != epochs:
+            raise DamagedRecord(file, f"it is of {found.epochs} epochs")
         return found
 
     def predictions(self, epochs: int) -> Array | None:
@@ -279,9 +312,10 @@ class TrialStore:
         None where there are none, or not those that the result was made of.
         """
         found = self._recorded(epochs)
-        return None if found is None else self._predictions_of(found)
+        return None if found is None else self.predictions_of(found)
 
-    def _predictions_of(self, found: TrialResult) -> Array | None:
+    def predictions_of(self, found: TrialResult) -> Array | None:
+        """Return the predictions of an answer, as :meth:`predictions`."""
         file = self._predictions_file(found.epochs)
         if not found.predictions:
             return None

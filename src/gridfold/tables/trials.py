@@ -15,6 +15,7 @@ from gridfold.canonical import canonical_json
 from gridfold.errors import GridfoldError
 
 if TYPE_CHECKING:
+    from gridfold.arrays import Array
     from gridfold.data.splits import Split
     from gridfold.paths import StudyPaths
     from gridfold.plan.shards import TrialKey
@@ -199,7 +200,7 @@ def write_shard(
     predictions_file: Path,
 ) -> None:
     """Write the tables of one shard, so that later steps read few files."""
-    trials, epochs, predictions = [], [], []
+    trials, epochs, predicted = [], [], []
     for trial, result, store in rows:
         identity = {"config_id": trial.config_id, "split": trial.split}
         trials.append(
@@ -228,18 +229,10 @@ def write_shard(
         )
         epochs += [{**identity, **row} for row in result.history]
         if result.predictions:
-            predicted = store.predictions(result.epochs)
-            if predicted is None:
+            found = store.predictions_of(result)
+            if found is None:
                 raise DamagedRecord(store.folder, "its predictions were lost a moment ago")
-            predictions.append(
-                pd.DataFrame(
-                    {
-                        **identity,
-                        "sample": splits[trial.split].validation,
-                        "prediction": list(predicted),
-                    }
-                )
-            )
+            predicted.append((trial, found))
     # A shard without trials still has the columns, so that it can be joined with others.
     table = pd.DataFrame(trials) if trials else _typed(pd.DataFrame(), TRIAL_COLUMNS)
     write(trials_file, table)
@@ -247,8 +240,24 @@ def write_shard(
     further = curves.columns.difference([c.name for c in EPOCH_COLUMNS], sort=False)
     typed = _typed(curves, EPOCH_COLUMNS)
     write(epochs_file, typed.join(curves[further].astype("float64")))
-    joined = pd.concat(predictions) if predictions else pd.DataFrame()
-    write(predictions_file, _typed(joined, PREDICTION_COLUMNS))
+    write(predictions_file, _typed(_sample_rows(predicted, splits), PREDICTION_COLUMNS))
+
+
+def _sample_rows(
+    predicted: Sequence[tuple[TrialKey, Array]], splits: Mapping[str, Split]
+) -> pd.DataFrame:
+    """Return a row for each sample of the validation parts, of all trials together."""
+    if not predicted:
+        return pd.DataFrame()
+    counts = [len(found) for _, found in predicted]
+    return pd.DataFrame(
+        {
+            "config_id": np.repeat([trial.config_id for trial, _ in predicted], counts),
+            "split": np.repeat([trial.split for trial, _ in predicted], counts),
+            "sample": np.concatenate([splits[trial.split].validation for trial, _ in predicted]),
+            "prediction": [row for _, found in predicted for row in found],
+        }
+    )
 
 
 def _usage(result: TrialResult) -> dict[str, float]:

@@ -162,9 +162,7 @@ def test_jobs_run_side_by_side_where_one_would_leave_cores_idle(tmp_path: Path) 
     assert made.shard_threads("s0001", None) == 4
     # GPUs are dealt out by each job.
     assert made.shard_threads("s0001", 16, has_gpus=True) == 16
-    fixed = plan(
-        tmp_path, execution={**execution, "workers": 3}, search=search, resampling=folds
-    )
+    fixed = plan(tmp_path, execution={**execution, "workers": 3}, search=search, resampling=folds)
     assert fixed.shard_threads("s0001", 8) == 6
 
 
