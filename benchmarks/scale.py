@@ -11,12 +11,14 @@ Run: ``uv run python benchmarks/scale.py`` (half an hour; ``--trials 1000 10000`
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import math
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import yaml
 
 from gridfold.jobs.work import JobInputs
@@ -34,8 +37,21 @@ from gridfold.store.trials import TrialResult
 
 ROOT = Path(__file__).parent.parent
 FOLDS, EPOCHS = 5, 10
-# Of Snakemake's own clock for each job.
-SECONDS = 0
+TEMPLATE = TrialResult(
+    "finished",
+    EPOCHS,
+    epochs_trained=EPOCHS,
+    best_epoch=EPOCHS,
+    segments=[{"first": 1, "last": EPOCHS, "host": "nowhere", "started": 0.0}],
+    n_train=96,
+    parameters=100,
+    world_size=1,
+    batch_size=32,
+    device="CPU",
+    precision="float32",
+    fit_seconds=0.1,
+    seconds=0.5,
+)
 
 
 def study(trials: int) -> dict[str, Any]:
@@ -60,14 +76,27 @@ def study(trials: int) -> dict[str, Any]:
 
 
 def measured(folder: Path, *command: str) -> tuple[float, float]:
-    """Run a command; return its wall seconds, and the most memory of one of its processes in MB."""
-    report = folder / "time.txt"
-    whole = ["/usr/bin/env", "time", "-f", "%e %M", "-o", str(report), *command]
-    done = subprocess.run(whole, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
-    seconds, kilobytes = report.read_text().split()[-2:]
-    return float(seconds), float(kilobytes) / 1024
+    """Run a command; return its wall seconds, and the most MB that one process had for itself."""
+    began = time.perf_counter()
+    with psutil.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as run:
+        most = threading.Thread(target=_watch, args=(run, watched := [0.0]), daemon=True)
+        most.start()
+        said, _ = run.communicate()
+    seconds = time.perf_counter() - began
+    if run.returncode:
+        sys.exit(f"{' '.join(command)}\n{said.decode()[-3000:]}")
+    most.join()
+    return seconds, watched[0]
+
+
+def _watch(run: psutil.Popen, most: list[float]) -> None:
+    """Keep the most private memory of a process of a run, forks included, in MB."""
+    while run.is_running() and run.status() != psutil.STATUS_ZOMBIE:
+        with contextlib.suppress(psutil.Error):
+            for process in [run, *run.children(recursive=True)]:
+                with contextlib.suppress(psutil.Error):
+                    most[0] = max(most[0], process.memory_full_info().uss / 1e6)
+        time.sleep(0.2)
 
 
 def snakemake(file: Path, *options: str) -> list[str]:
@@ -117,23 +146,6 @@ def fill(plan: Plan) -> None:
             )
 
 
-TEMPLATE = TrialResult(
-    "finished",
-    EPOCHS,
-    epochs_trained=EPOCHS,
-    best_epoch=EPOCHS,
-    segments=[{"first": 1, "last": EPOCHS, "host": "nowhere", "started": 0.0}],
-    n_train=96,
-    parameters=100,
-    world_size=1,
-    batch_size=32,
-    device="CPU",
-    precision="float32",
-    fit_seconds=0.1,
-    seconds=0.5,
-)
-
-
 def phases(folder: Path, trials: int) -> Iterator[tuple[str, float, float]]:
     """Yield what each phase of a study of so many trials took: name, seconds, MB."""
     file = folder / "study.yaml"
@@ -166,7 +178,7 @@ def _rules(benchmarks: Path) -> list[tuple[str, float]]:
     found: dict[str, float] = {}
     for file in benchmarks.rglob("*.tsv"):
         name = file.relative_to(benchmarks).parts[0].removesuffix(".tsv")
-        seconds = float(file.read_text().splitlines()[-1].split("\t")[SECONDS])
+        seconds = float(file.read_text().splitlines()[-1].partition("\t")[0])
         found[name] = found.get(name, 0.0) + seconds
     return sorted(found.items(), key=lambda each: -each[1])
 

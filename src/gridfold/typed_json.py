@@ -91,6 +91,8 @@ def write(file: Path, value: Any) -> None:
 
 def _plain(value: Any) -> Any:
     """Return dataclasses as dictionaries of their fields, those that are None left out."""
+    if value is None or isinstance(value, str | int | float):
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
         return {name: _plain(item) for name, item in fields if item is not None}

@@ -124,7 +124,8 @@ def _trials(plan: Plan, state: StageState, cores: int | None, correction: Correc
     seconds = correction.factor * _seconds_of(plan, remaining)
     done = len(plan.trials) - len(remaining)
     workers = plan.workers(cores)
-    jobs = [s for s, members in plan.shards.items() if not set(remaining).isdisjoint(members)]
+    without = set(remaining)
+    jobs = [shard for shard, members in plan.shards.items() if not without.isdisjoint(members)]
     return [
         f"  trials          {len(plan.trials):,}, of which {done:,} are done and "
         f"{len(remaining):,} are to be trained in {counted(len(jobs), 'job')}",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from pydantic import ValidationError
 
-from gridfold.canonical import canonical, canonical_json, short_id
+from gridfold.canonical import canonical, canonical_json, short_id_of_canonical
 from gridfold.errors import Problem, format_path
 from gridfold.space.axes import count_values, discrete_values, sample
 from gridfold.space.sampling import Sampled, points
@@ -286,7 +286,7 @@ class Space:
             # The decay spans the epochs that were asked for, so here they change the result.
             settings["training"]["schedule"]["epochs"] = training.epochs
         settings = canonical(settings)
-        return Configuration(short_id(settings), assignment, settings, training.epochs)
+        return Configuration(short_id_of_canonical(settings), assignment, settings, training.epochs)
 
     def _validated(self, family: str, raw: dict[str, Any]) -> tuple[Training, Section]:
         problems: list[Problem] = []
@@ -352,24 +352,35 @@ def _layer_widths(network: Section) -> dict[str, list[int]]:
 
 def _effective(section: Section) -> dict[str, Any]:
     """Return the fields of a section that can change a result."""
-    kind = type(section)
-    return {
-        name: value for name, value in _without_late(section).items() if affects_result(kind, name)
-    }
+    effective = _effective_fields(type(section))
+    return {name: value for name, value in _without_late(section).items() if name in effective}
 
 
 def _without_late(section: Section) -> dict[str, Any]:
     """Return the fields of a section, late additions only where they differ from their default."""
-    kind = type(section)
+    late = _late_defaults(type(section))
     found = {}
     for name, value in section.model_dump(by_alias=True).items():
         own = getattr(section, name, None)
-        if is_late_addition(kind, name) and own == kind.model_fields[name].get_default(
-            call_default_factory=True
-        ):
+        if name in late and own == late[name]:
             continue
         found[name] = _without_late(own) if isinstance(own, Section) else value
     return found
+
+
+# What is the same for all sections of a kind is asked once, not for each of many configurations.
+@lru_cache
+def _effective_fields(kind: type[Section]) -> frozenset[str]:
+    return frozenset(name for name in kind.model_fields if affects_result(kind, name))
+
+
+@lru_cache
+def _late_defaults(kind: type[Section]) -> dict[str, Any]:
+    return {
+        name: field.get_default(call_default_factory=True)
+        for name, field in kind.model_fields.items()
+        if is_late_addition(kind, name)
+    }
 
 
 def with_value(section: dict[str, Any], keys: tuple[str, ...], value: Any) -> dict[str, Any]:

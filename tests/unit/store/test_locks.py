@@ -147,6 +147,25 @@ def test_no_heartbeat_outlives_its_job(tmp_path: Path) -> None:
     assert not heart.is_alive()
 
 
+def test_a_lock_whose_removal_fails_once_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = TrialLock(tmp_path / "r0f0")
+    assert lock.acquire()
+    unlink, failed = Path.unlink, []
+
+    def fails_once(file: Path, missing_ok: bool = False) -> None:
+        if not failed:
+            failed.append(file)
+            raise OSError(errno.EIO, "Input/output error", str(file))
+        unlink(file, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", fails_once)
+    lock.release()
+    assert [file.name for file in failed] == [".r0f0.lock"]
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_job_releases_only_what_it_has(tmp_path: Path) -> None:
     trial = tmp_path / "cafe" / "r0f0"
     with Heartbeat() as ours, Heartbeat() as theirs:

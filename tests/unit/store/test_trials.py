@@ -50,6 +50,63 @@ def test_a_result_comes_back_with_its_predictions(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.predictions(3), predictions)  # type: ignore[arg-type]
 
 
+def test_an_answer_is_found_without_a_lock_and_without_touching_anything(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    assert made.answer(3) is None
+    made.finish(result(), np.float32([[0.25, 0.75]]))
+    before = contents(tmp_path)
+    found = made.answer(3)
+    assert found is not None
+    assert found.scores["accuracy"] == 0.75
+    np.testing.assert_array_equal(made.predictions_of(found), [[0.25, 0.75]])
+    assert made.answer(4) is None
+    other = TrialStore(made.folder, tmp_path / "set_aside", {**FINGERPRINT, "code": "def"})
+    assert other.answer(3) is None
+    costly = TrialStore(made.folder, tmp_path / "set_aside", FINGERPRINT, costs=["parameters"])
+    assert costly.answer(3) is None
+    elsewhere = made.folder.with_name("r0f1")
+    assert TrialStore(elsewhere, tmp_path / "set_aside", FINGERPRINT).answer(3) is None
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["trial.json", "result-00003.json", "predictions-00003.npy"])
+@pytest.mark.parametrize("how", ["bit", "gone", "folder"])
+def test_what_is_damaged_is_no_answer_and_is_left_to_whoever_holds_the_lock(
+    tmp_path: Path, name: str, how: str
+) -> None:
+    made = store(tmp_path)
+    made.finish(result(), np.float32([[0.25, 0.75]]))
+    file = made.folder / name
+    content = bytearray(file.read_bytes())
+    file.unlink()
+    if how == "bit":
+        content[-3] ^= 1
+        file.write_bytes(content)
+    elif how == "folder":
+        file.mkdir()
+    before = contents(tmp_path)
+    assert made.answer(3) is None
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "left", [".r0f0.lock", ".r0f0.lock.guard", "r0f0/.result-00003.vm-1-2.json"]
+)
+def test_where_something_is_left_to_tidy_there_is_no_answer_without_the_lock(
+    tmp_path: Path, left: str
+) -> None:
+    made = store(tmp_path)
+    made.finish(result(), None)
+    assert made.answer(3) is not None
+    (made.folder.parent / left).touch()
+    assert made.answer(3) is None
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    files = sorted(folder.rglob("*"))
+    return {str(file): file.read_bytes() if file.is_file() else None for file in files}
+
+
 def test_an_answer_that_has_not_looked_for_a_cost_is_none(tmp_path: Path) -> None:
     def asking(*costs: str) -> TrialStore:
         folder = tmp_path / "runs" / "cafe" / "r0f0"
