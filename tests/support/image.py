@@ -64,6 +64,7 @@ class Definition:
 def build(definition: Definition, root: Path) -> None:
     """Make the image's root file system and test it."""
     if not (root / "etc").exists():
+        root.parent.mkdir(parents=True, exist_ok=True)
         command = ["mmdebstrap", "--variant=minbase", definition.suite, str(root), MIRROR]
         subprocess.run(command, check=True)
     for source, target in definition.files:
