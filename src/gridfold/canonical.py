@@ -27,17 +27,13 @@ def canonical(value: Any) -> Any:
     """
     # Most values by their type alone: the studies of a plan are told apart by millions of them.
     kind = type(value)
-    if kind in _AS_THEY_ARE:
-        return value
-    if kind is dict:
-        return {str(key): canonical(item) for key, item in value.items()}
-    if isinstance(value, bool | str | int):
+    if kind in _AS_THEY_ARE or isinstance(value, str | int):
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"{value} is not a finite number")
         return int(value) if value.is_integer() else value
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         return {str(key): canonical(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         return [canonical(item) for item in value]

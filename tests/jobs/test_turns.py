@@ -12,7 +12,14 @@ from typing import Any
 import daily
 import numpy as np
 import pytest
-from workbench import Bench, final_state, prepare_bench, shared_forks, without_times
+from workbench import (
+    Bench,
+    final_state,
+    prepare_bench,
+    shared_forks,
+    stored_predictions,
+    without_times,
+)
 
 from gridfold.jobs import pool
 from gridfold.store.trials import TrialTask
@@ -175,7 +182,7 @@ def processes(events: list[pool.Event]) -> set[int | None]:
 
 
 def predictions(works: list[pool.Work]) -> list[bytes]:
-    return [work.store.predictions(work.task.epochs).tobytes() for work in works]
+    return [stored_predictions(work.store, work.task.epochs).tobytes() for work in works]
 
 
 def test_trials_of_a_pool_take_turns_unless_the_study_forbids_it(tmp_path: Path) -> None:
@@ -230,9 +237,11 @@ def test_what_ends_one_trial_ends_no_other(tmp_path: Path) -> None:
     alone = all_works(bench_of(tmp_path / "alone", own, [0.01]))
     with shared_forks():
         pool.run(alone, 2, lambda event: None)
-    expected = {(w.task.config_id, w.task.split): w.store.predictions(w.task.epochs) for w in alone}
+    expected = {
+        (w.task.config_id, w.task.split): stored_predictions(w.store, w.task.epochs) for w in alone
+    }
     for work in finished:
-        found = work.store.predictions(work.task.epochs)
+        found = stored_predictions(work.store, work.task.epochs)
         np.testing.assert_array_equal(found, expected[work.task.config_id, work.task.split])
 
 

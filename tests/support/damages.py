@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+import argparse
+import itertools
 import json
+import multiprocessing
 import os
 import random
 import re
@@ -15,6 +18,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -270,24 +274,37 @@ def table(found: Mapping[Case, Outcome]) -> str:
     return "\n".join(lines)
 
 
-def _all(folder: Path, wanted: str) -> Iterator[tuple[Case, Outcome]]:
+def _tried(original: Workspace, case: Case, folder: Path) -> Outcome:
+    """Try a case, and leave no copy of the study behind."""
+    try:
+        return outcome(original, case, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _all(folder: Path, wanted: str, processes: int) -> Iterator[tuple[Case, Outcome]]:
     original = finished(folder / "original")
-    for number, case in enumerate(cases(results_of(original))):
-        if not re.search(wanted, str(case)):
-            continue
-        result = outcome(original, case, folder / str(number))
-        if result.complaint:
-            print(f"{case}: {result.complaint}\n{result.said}", file=sys.stderr, flush=True)
-        print(f"{case}: {result}", file=sys.stderr, flush=True)
-        shutil.rmtree(folder / str(number))
-        yield case, result
+    chosen = [c for c in cases(results_of(original)) if re.search(wanted, str(c))]
+    # Each with libraries and a Snakemake of its own, which a fork would share with this one.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        copies = (folder / str(number) for number in range(len(chosen)))
+        found = pool.map(_tried, itertools.repeat(original), chosen, copies)
+        for number, (case, result) in enumerate(zip(chosen, found, strict=True), start=1):
+            if result.complaint:
+                print(result.said, file=sys.stderr)
+            print(f"{number}/{len(chosen)} {case}: {result}", file=sys.stderr, flush=True)
+            yield case, result
 
 
 def main() -> None:
     """Print the whole matrix, or the cases whose names match a regular expression."""
-    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+    parser = argparse.ArgumentParser(description="Damage a study and run it again.")
+    parser.add_argument("wanted", nargs="?", default="", help="a regular expression")
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = dict(_all(Path(folder), wanted))
+        found = dict(_all(Path(folder), options.wanted, options.processes))
     print(table(found))
     sys.exit(any(result.complaint for result in found.values()))
 

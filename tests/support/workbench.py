@@ -31,7 +31,7 @@ from gridfold.plan.shards import TrialKey
 from gridfold.plan.stage_file import CatalogueEntry
 from gridfold.requests import WantedConfiguration
 from gridfold.store import checkpoints
-from gridfold.store.trials import TrialResult
+from gridfold.store.trials import TrialResult, TrialStore
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,6 +73,12 @@ class Bench:
         result = work.store.result(work.task.epochs)
         assert result is not None
         return result
+
+
+def stored_predictions(store: TrialStore, epochs: int) -> np.ndarray | None:
+    """Return the predictions of a trial's answer for `epochs`; None where there are none."""
+    answer = store.result(epochs)
+    return None if answer is None else store.predictions_of(answer)
 
 
 @functools.cache

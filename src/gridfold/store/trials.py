@@ -22,7 +22,6 @@ from __future__ import annotations
 import copy
 import io
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -179,6 +178,13 @@ class TrialStore:
     def _description(self) -> Path:
         return self.folder / "trial.json"
 
+    def _recorded_fingerprint(self) -> Any:
+        return read_sealed(self._description, trial_name(self.folder))["fingerprint"]
+
+    def _unfinished(self) -> list[Path]:
+        """Return what a killed process was just writing; a folder is another's, as Jupyter's."""
+        return [file for file in self.folder.glob(".*") if not file.is_dir()]
+
     def absolute(self) -> TrialStore:
         """Return the same store, which stays where it is when the working folder changes."""
         other = copy.copy(self)
@@ -196,13 +202,10 @@ class TrialStore:
         other = held_by_other(self.folder)
         if other:
             raise TrialBusy(f"{'/'.join(self.folder.parts[-2:])} is being trained by {other}")
-        # What a killed process was just writing. A folder is another's, as `.ipynb_checkpoints`.
-        for unfinished in self.folder.glob(".*"):
-            if not unfinished.is_dir():
-                unfinished.unlink()
-        file = self._description
+        for file in self._unfinished():
+            file.unlink()
         try:
-            recorded = read_sealed(file, trial_name(self.folder))["fingerprint"]
+            recorded = self._recorded_fingerprint()
         except FileNotFoundError:
             # Records of unknown origin are as foreign as those of another fingerprint.
             if self.folder.is_dir() and any(self.folder.iterdir()):
@@ -215,7 +218,7 @@ class TrialStore:
             differences = ", ".join(_differences(recorded, self._fingerprint))
             self._move_away(f"differs in {differences}", digest(recorded)[:12])
         content = {"fingerprint": self._fingerprint}
-        write_sealed(file, content, trial_name(self.folder), indent=1)
+        write_sealed(self._description, content, trial_name(self.folder), indent=1)
 
     def _move_away(self, why: str, name: str) -> None:
         config_id, split = self.folder.parts[-2:]
@@ -243,9 +246,9 @@ class TrialStore:
         there is something to tidy, to set aside or to make again, there is no answer.
         """
         try:
-            if not is_left_alone(self.folder) or self._has_leftovers():
+            if not is_left_alone(self.folder) or self._unfinished():
                 return None
-            recorded = read_sealed(self._description, trial_name(self.folder))["fingerprint"]
+            recorded = self._recorded_fingerprint()
             found = self._read(epochs)
             is_whole = not found.predictions or found.predictions == bytes_checksum(
                 self._predictions_file(epochs).read_bytes()
@@ -254,9 +257,6 @@ class TrialStore:
             return None
         is_asked_for = recorded == self._fingerprint and not self._lacks(found)
         return found if is_whole and is_asked_for else None
-
-    def _has_leftovers(self) -> bool:
-        return any(name.startswith(".") for name in os.listdir(self.folder))
 
     def result(self, epochs: int) -> TrialResult | None:
         """Return the answer for `epochs`, if there is one, whole and with its predictions."""
@@ -306,16 +306,11 @@ class TrialStore:
             raise DamagedRecord(file, f"it is of {found.epochs} epochs")
         return found
 
-    def predictions(self, epochs: int) -> Array | None:
-        """Return the predictions for the validation part, (samples, outputs) float32.
+    def predictions_of(self, found: TrialResult) -> Array | None:
+        """Return the predictions of an answer for the validation part, (samples, outputs) float32.
 
         None where there are none, or not those that the result was made of.
         """
-        found = self._recorded(epochs)
-        return None if found is None else self.predictions_of(found)
-
-    def predictions_of(self, found: TrialResult) -> Array | None:
-        """Return the predictions of an answer, as :meth:`predictions`."""
         file = self._predictions_file(found.epochs)
         if not found.predictions:
             return None

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from damages import DAMAGES
+from workbench import stored_predictions
 
 from gridfold.errors import TrialFailure
 from gridfold.store import checkpoints, request_notes
@@ -45,7 +46,7 @@ def test_a_damaged_record_is_never_used(
     DAMAGES[damage](folder / kind, other / kind)
     with caplog.at_level(logging.WARNING):
         again = store(tmp_path)
-        found, predictions = again.result(3), again.predictions(3)
+        found, predictions = again.result(3), stored_predictions(again, 3)
         saved = checkpoints.newest(again.folder, 3, again.identity)
     assert found is None or found.scores == {"accuracy": 0.5}
     assert predictions is None or np.array_equal(predictions, PREDICTIONS * np.float32(0.5))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from workbench import stored_predictions
 
 from gridfold.errors import TrialFailure
 from gridfold.store.checkpoints import Checkpoint
@@ -47,7 +48,7 @@ def test_a_result_comes_back_with_its_predictions(tmp_path: Path) -> None:
     assert found is not None
     assert found.scores["accuracy"] == 0.75
     assert math.isnan(found.scores["roc_auc"])
-    np.testing.assert_array_equal(again.predictions(3), predictions)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(stored_predictions(again, 3), predictions)  # type: ignore[arg-type]
 
 
 def test_an_answer_is_found_without_a_lock_and_without_touching_anything(tmp_path: Path) -> None:

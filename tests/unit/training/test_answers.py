@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from finalmodels import save
 from recorded import selected
-from workbench import Bench, prepare_bench
+from workbench import Bench, prepare_bench, stored_predictions
 
 from gridfold.data.dataset import Dataset
 from gridfold.errors import TrialFailure
@@ -332,7 +332,7 @@ def test_an_output_for_each_of_two_classes_answers_for_the_second(tmp_path: Path
     bench = bench_of(tmp_path, "two_logits")
     result = bench.trained()
     assert result.scores["log_loss"] < 0.2
-    predictions = bench.work().store.predictions(3)
+    predictions = stored_predictions(bench.work().store, 3)
     assert predictions is not None
     assert predictions.shape[1] == 1
 

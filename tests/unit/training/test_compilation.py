@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from studies import tiny_study
-from workbench import Bench, prepare_bench
+from workbench import Bench, prepare_bench, stored_predictions
 
 from gridfold.training import models, turns
 from gridfold.training.compilation import compiles_epochs
@@ -95,7 +95,7 @@ def test_a_compiled_epoch_is_the_same_each_time(tmp_path: Path) -> None:
         found = bench(tmp_path / place, jit_compile="epoch", model=model, **DIGITS)
         found.trained()
         works.append(found.work())
-    one, two = (work.store.predictions(work.task.epochs) for work in works)
+    one, two = (stored_predictions(work.store, work.task.epochs) for work in works)
     np.testing.assert_array_equal(one, two)
 
 

@@ -22,6 +22,7 @@ from workbench import (
     kill_hard,
     prepare_bench,
     start_shard_job,
+    stored_predictions,
     wait_for,
     without_times,
 )
@@ -279,7 +280,7 @@ def test_any_loop_trains_dies_and_goes_on(tmp_path: Path, loop: dict[str, Any]) 
     assert len(result.segments) == 2
     assert without_times(result.history) == without_times(expected.history)
     np.testing.assert_array_equal(
-        bench.work().store.predictions(3), whole.work().store.predictions(3)
+        stored_predictions(bench.work().store, 3), stored_predictions(whole.work().store, 3)
     )
 
 
@@ -358,7 +359,7 @@ def test_several_inputs_and_outputs_are_one_model_to_a_study(tmp_path: Path) -> 
     bench = prepare_bench(tmp_path, content)
     result = bench.trained()
     assert result.parameters == 3 * 8 + 8 + 3 * (8 + 1)
-    predictions = bench.work().store.predictions(2)
+    predictions = stored_predictions(bench.work().store, 2)
     assert predictions is not None
     assert predictions.shape[1] == 3
     content = exercise("two_inputs", inputs={"rest": ["a"], "size": "1:3"})

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import datasets, metrics
-from workbench import Bench, final_state, prepare_bench
+from workbench import Bench, final_state, prepare_bench, stored_predictions
 
 # Begins with zeros and sees all samples at once: what it learns depends on no seed.
 MODEL = """
@@ -105,7 +105,7 @@ def test_weights_of_classes_and_samples_are_multiplied(
 def test_validation_loss_is_weighted_and_measures_are_not(benches: dict[str, Bench]) -> None:
     bench = benches["uneven"]
     rows = bench.splits.by_name["r0f0"].validation
-    chances = bench.work().store.predictions(2)
+    chances = stored_predictions(bench.work().store, 2)
     assert chances is not None
     targets = TUMOURS["target"].to_numpy()[rows]
     weights = np.linspace(0.1, 3, len(TUMOURS))[rows]

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 from sklearn import metrics
-from workbench import Bench, final_state, prepare_bench, without_times
+from workbench import Bench, final_state, prepare_bench, stored_predictions, without_times
 
 from gridfold.data.dataset import Dataset
 from gridfold.data.splits import FINAL
@@ -47,7 +47,7 @@ def predicted(bench: Bench) -> tuple[Any, Any]:
     """Return true classes and stored probabilities of the validation part."""
     work = bench.work()
     targets = Dataset.load(bench.plan.paths.data).targets
-    chances = work.store.predictions(work.task.epochs)
+    chances = stored_predictions(work.store, work.task.epochs)
     assert chances is not None
     return targets[bench.splits.by_name["r0f0"].validation], chances[:, 0]
 

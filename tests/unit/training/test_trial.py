@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from workbench import final_state, prepare_bench, without_times
+from workbench import final_state, prepare_bench, stored_predictions, without_times
 
 from gridfold.data.splits import FINAL
 from gridfold.training.trial import train_trial
@@ -60,7 +60,7 @@ def test_each_kind_of_problem_learns_from_real_data(tmp_path: Path, problem: str
     assert result.history[-1]["loss"] < result.history[0]["loss"]
     if at_least is not None:
         assert result.scores[measure] > at_least
-    predictions = bench.work().store.predictions(30)
+    predictions = stored_predictions(bench.work().store, 30)
     assert predictions is not None
     assert len(predictions) == len(bench.splits.by_name["r0f0"].validation)
 
@@ -79,7 +79,7 @@ def test_multi_output_predictions_lie_between_zero_and_one(tmp_path: Path) -> No
         },
     )
     bench.trained()
-    predictions = bench.work().store.predictions(2)
+    predictions = stored_predictions(bench.work().store, 2)
     assert predictions is not None
     assert predictions.shape[1] == 3
     assert predictions.min() >= 0
@@ -274,7 +274,7 @@ def test_scores_of_several_outputs_are_on_the_scale_that_was_fitted_without_the_
     )
     result = bench.trained()
     work = bench.work()
-    predictions = work.store.predictions(3)
+    predictions = stored_predictions(work.store, 3)
     assert predictions is not None
     again, _ = train_trial(work.task, lambda row: None, known=(result, predictions))
     assert again.scores == pytest.approx(result.scores)
@@ -319,7 +319,7 @@ def test_class_weights_shift_the_predictions(tmp_path: Path) -> None:
     plain.trained()
     heavy = prepare_bench(tmp_path / "b", digits(epochs=3, class_weights={"8": 50.0}))
     heavy.trained()
-    chance = [b.work().store.predictions(3)[:, 8].mean() for b in (plain, heavy)]  # type: ignore[index]
+    chance = [stored_predictions(b.work().store, 3)[:, 8].mean() for b in (plain, heavy)]  # type: ignore[index]
     assert chance[1] > chance[0] + 0.1
 
 
