@@ -54,11 +54,15 @@ combinations: setup horovod-tested ## Run the studies in which all choices meet 
 site: setup horovod-tested slurm ## Run every form of search on a Slurm like that of a site
 	@SITE=all $(RUN) pytest tests/cluster/test_site.py
 
-# Ten minutes and 4 GB, as root on Debian. `IMAGE=gridfold` takes that with CUDA.
+# Ten minutes and 4 GB, as root on Debian. `IMAGE=gridfold` takes that with CUDA;
+# `ENGINE=apptainer` builds and runs with Apptainer, where it is installed.
 IMAGE ?= gridfold-cpu
+ENGINE ?= bubblewrap
+ROOT_OF_IMAGE = $(CURDIR)/.image/$(IMAGE)$(if $(filter apptainer,$(ENGINE)),.sif)
 image-test: setup horovod-tested bubblewrap mmdebstrap ## Build an image's root from a plain Debian and train in it
-	@PYTHONPATH=tests/support $(RUN) python tests/support/image.py workflow/envs/$(IMAGE).def .image/$(IMAGE)
-	@IMAGE_ROOT=$(CURDIR)/.image/$(IMAGE) TESTS_OF=all $(RUN) pytest tests/workflow/test_containers.py
+	@PYTHONPATH=tests/support $(RUN) python tests/support/image.py --engine $(ENGINE) \
+	  workflow/envs/$(IMAGE).def $(ROOT_OF_IMAGE)
+	@IMAGE_ROOT=$(ROOT_OF_IMAGE) IMAGE_ENGINE=$(ENGINE) TESTS_OF=all $(RUN) pytest tests/workflow/test_containers.py
 
 # Each point takes some seconds; what is done is kept in .crash-matrix, so it can be ended at any time.
 # `POINTS=9999` tries all, `SEED=...` begins with others, and `make test` a few of each day's own.
@@ -67,7 +71,7 @@ SEED ?= all
 crash-matrix: setup ## Disturb a study at its system calls (goes on where it was ended)
 	@$(RUN) python tests/support/crashmatrix.py --points $(POINTS) --seed $(SEED)
 
-# Each kind of damage to each kind of file, two hours; `make test` tries one, another each day.
+# Each kind of damage to each kind of file, half an hour; `make test` tries one, another each day.
 damage-matrix: setup ## Damage each file of a study in all ways and run it again
 	@PYTHONPATH=tests/support $(RUN) python tests/support/damages.py
 

@@ -59,6 +59,9 @@ rule tune:
     benchmark:
         PATHS.benchmark("tune")
     retries: RETRIES
+    # Who starts workers is outside of the container, and they are in it.
+    container:
+        no_image if PLAN.has_tuner_workers else IMAGE
     threads: TUNER_THREADS
     resources:
         turn=1,
@@ -79,15 +82,19 @@ rule tune:
         ),
     params:
         request=lambda wildcards: REQUESTS.tune().text(),
-        python=PYTHON,
+        python=sys.executable if PLAN.has_tuner_workers else PYTHON,
+        container=lambda wildcards: (
+            container_command(workflow, IMAGE) if PLAN.has_tuner_workers else ""
+        ),
         script=SCRIPTS / "tune.py",
         study=STUDY_ARGUMENTS,
         on_node=TUNER_PLACEMENT.processes_on_node,
     message:
         f"Searching with {PLAN.tuner_title}"
     shell:
-        "{params.python} {params.script} {params.study} --launcher={resources.launcher:q} --log {log}"
-        " --threads {threads} --remote {resources.remote} --on-node {params.on_node}"
+        "{params.python} {params.script} {params.study} --launcher={resources.launcher:q}"
+        " --container={params.container:q} --log {log} --threads {threads}"
+        " --remote {resources.remote} --on-node {params.on_node}"
         " --outputs {output}"
 
 

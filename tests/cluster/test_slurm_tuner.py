@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import engine
 import psutil
 import pytest
 from clones import IMPATIENT, PATIENCE, Clone, ended
@@ -109,3 +110,48 @@ def test_every_worker_has_a_gpu_of_its_own(search: Search) -> None:
         for n in range(3)
     ]
     assert len({match[1] for match in gpus if match}) == 3
+
+
+# Leaves where its Python is, and on which node.
+MODEL = """
+import os
+import sys
+from pathlib import Path
+
+import keras
+
+
+def build_model(hp, input_shape, outputs):
+    place = Path(f"seen-by-{os.environ.get('SLURM_PROCID')}")
+    place.write_text(f"{sys.prefix} {os.environ.get('SLURMD_NODENAME')}")
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Dense(hp.Choice("units", [4, 5, 6, 7]))(keras.layers.Flatten()(inputs))
+    return keras.Model(inputs, keras.layers.Dense(outputs, activation="softmax")(x))
+"""
+
+
+def test_workers_on_two_nodes_are_each_in_a_container(
+    cluster: SlurmCluster, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    clone = Clone(tmp_path_factory.mktemp("clone"), cluster, shares_forks=True)
+    strategy = {"type": "keras_tuner", "tuner": "random", "max_trials": 4, "workers": 2}
+    study = tiny(
+        model={"python": {"build": "own.py:build_model"}},
+        search={"strategy": strategy, "space": {"python.units": [4, 5, 6, 7]}},
+    )
+    (clone.folder / "own.py").write_text(MODEL)
+    clone.prepare(study)
+    record = engine.install(tmp_path / "engine", hidden=clone.folder.parent)
+    clone.environment["PATH"] = f"{record.parent / 'bin'}:{clone.environment['PATH']}"
+    words = (
+        *("--profile", "slurm", *IMPATIENT, "--sdm", "apptainer"),
+        *("--set-threads", "tune=1", "--set-resources", "tune:ranks_per_node=1"),
+    )
+    target = "results/tiny/search/explore.json"
+    with ended(clone.start(study, *words, "--", target)) as process:
+        output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    seen = [(clone.folder / f"seen-by-{n}").read_text().split() for n in range(2)]
+    assert [prefix for prefix, _ in seen] == [engine.PREFIX] * 2
+    assert len({node for _, node in seen}) == 2
+    assert len(json.loads((clone.folder / target).read_text())["configurations"]) == 4

@@ -1,7 +1,7 @@
-"""A stand-in for Apptainer that really changes the root, by bubblewrap.
+"""Apptainer, watched; or a stand-in for it that really changes the root, by bubblewrap.
 
-As Apptainer does, it shows ``/tmp`` and the folders that it is told to bind, and nothing else of
-the machine. What Apptainer itself makes of an image file is not tested with it.
+As Apptainer does, the stand-in shows ``/tmp`` and the folders that it is told to bind, and nothing
+else of the machine. With ``IMAGE_ENGINE=apptainer``, the tests run in Apptainer itself instead.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from workbench import ROOT
 # Root file system of an image, see `make image-test`; without it, a root is put together from the
 # programs of this machine.
 OWN_ROOT = os.environ.get("IMAGE_ROOT")
+IS_APPTAINER = os.environ.get("IMAGE_ENGINE") == "apptainer"
+# How the profiles and rules name the image, whose place the one of the tests takes.
+_IMAGE = "workflow/envs/gridfold.sif"
 # Where the image has its Python.
 PREFIX = "/opt/gridfold/.venv"
 # Of an image; what is shown in their places comes from the machine, or is empty.
@@ -52,18 +55,38 @@ class Engine:
 
 
 def install(folder: Path, hidden: Path) -> Path:
-    """Put the stand-in into ``folder/bin``, and return the file of what it is told."""
-    if shutil.which("bwrap") is None:
-        lacking("bubblewrap is missing, so containers were NOT tested: apt-get install bubblewrap")
+    """Put the engine into ``folder/bin``, and return the file of what it is told."""
     record, program = folder / "record.jsonl", folder / "bin" / "apptainer"
-    known = Engine(str(record), str(hidden), *(_own_root() if OWN_ROOT else _root_of_machine()))
+    if IS_APPTAINER:
+        apptainer = shutil.which("apptainer")
+        assert apptainer, "apptainer is not installed"
+        call = f"watch({apptainer!r}, {str(record)!r})"
+    elif shutil.which("bwrap") is None:
+        lacking("bubblewrap is missing, so containers were NOT tested: apt-get install bubblewrap")
+    else:
+        known = Engine(str(record), str(hidden), *(_own_root() if OWN_ROOT else _root_of_machine()))
+        call = f"main(engine.Engine(**{asdict(known)!r}))"
     program.parent.mkdir(parents=True)
     program.write_text(
         f"#!{sys.executable}\nimport sys\nsys.path[:0] = {[str(Path(__file__).parent)]!r}\n"
-        f"import engine\nengine.main(engine.Engine(**{asdict(known)!r}))\n"
+        f"import engine\nengine.{call}\n"
     )
     program.chmod(0o755)
     return record
+
+
+def watch(apptainer: str, record: str) -> NoReturn:
+    """Do what the command line asks Apptainer for, in the image of the tests."""
+    words = sys.argv[1:]
+    if words != ["--version"]:
+        _record(record, words)
+    image = OWN_ROOT or ""
+    os.execv(apptainer, ["apptainer", *(image if w.endswith(_IMAGE) else w for w in words)])
+
+
+def _record(file: str, words: Sequence[str]) -> None:
+    with open(file, "a", encoding="utf-8") as record:
+        record.write(json.dumps(words) + "\n")
 
 
 def _own_root() -> tuple[list[str], str]:
@@ -100,8 +123,7 @@ def main(engine: Engine) -> NoReturn:
     if words == ["--version"]:
         print("apptainer version 1.4.0")
         sys.exit()
-    with open(engine.record, "a", encoding="utf-8") as record:
-        record.write(json.dumps(words) + "\n")
+    _record(engine.record, words)
     shown, command = _understood(words)
     binds = [word for place in shown for word in ("--bind", *place)]
     os.execvp(

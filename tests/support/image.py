@@ -1,8 +1,11 @@
-"""Make a root file system as a definition of an image says, without an engine for containers.
+"""Make a root file system as a definition of an image says, or an image by Apptainer.
 
 As a program, as root on Debian: ``python tests/support/image.py workflow/envs/gridfold-cpu.def
 FOLDER``. The folder is kept and can be removed with ``rm -r``. Where it holds the Debian that the
 definition begins with already, that one is used.
+
+With ``--engine apptainer``, Apptainer builds an image file. The Debian that it begins with is made
+from Debian's packages here as well, since not every machine may fetch images.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +25,7 @@ MIRROR = "http://deb.debian.org/debian"
 # Where the stand-in for an engine finds what the definition sets for every command.
 ENVIRONMENT = ".image-environment"
 _RESOLVER = "/etc/resolv.conf"
-_CERTIFICATES = "/run/certificates.crt"
+_CERTIFICATES = "/etc/certificates-of-the-machine.crt"
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,7 @@ class Definition:
 def build(definition: Definition, root: Path) -> None:
     """Make the image's root file system and test it."""
     if not (root / "etc").exists():
-        root.parent.mkdir(parents=True, exist_ok=True)
-        command = ["mmdebstrap", "--variant=minbase", definition.suite, str(root), MIRROR]
-        subprocess.run(command, check=True)
+        _make_plain(definition.suite, root)
     for source, target in definition.files:
         place = root / target.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -77,6 +79,34 @@ def build(definition: Definition, root: Path) -> None:
     (root / ENVIRONMENT).write_text(definition.environment)
     for text in (definition.post, f"{definition.environment}\n{definition.test}"):
         run(root, text)
+
+
+def build_image(file: Path, image: Path) -> None:
+    """Let Apptainer build an image."""
+    text = file.read_text(encoding="utf-8")
+    certificates = os.environ.get("SSL_CERT_FILE")
+    with tempfile.TemporaryDirectory() as folder:
+        plain, changed = Path(folder, "plain"), Path(folder, "changed.def")
+        _make_plain(Definition.read(file).suite, plain)
+        # Apptainer shows its own, and not every account may copy these.
+        for device in (plain / "dev").iterdir():
+            device.unlink() if not device.is_dir() else shutil.rmtree(device)
+        head = f"Bootstrap: localimage\nFrom: {plain}\n"
+        text = re.sub(r"\ABootstrap: .*\nFrom: .*\n", head, text)
+        if certificates:
+            text = text.replace("%files\n", f"%files\n    {certificates} {_CERTIFICATES}\n")
+            known = f"SSL_CERT_FILE={_CERTIFICATES} PIP_CERT={_CERTIFICATES}"
+            text = text.replace("%post\n", f"%post\n    export {known}\n")
+        changed.write_text(text, encoding="utf-8")
+        image.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["apptainer", "build", "--force", image, changed], cwd=ROOT, check=True)
+
+
+def _make_plain(suite: str, root: Path) -> None:
+    """Make a plain Debian."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    command = ["mmdebstrap", "--variant=minbase", suite, str(root), MIRROR]
+    subprocess.run(command, check=True)
 
 
 def run(root: Path, text: str) -> None:
@@ -104,9 +134,13 @@ def main() -> None:
     """Build what the command line names."""
     parser = argparse.ArgumentParser(description="Make a root file system of an image.")
     parser.add_argument("definition", type=Path)
-    parser.add_argument("root", type=Path)
+    parser.add_argument("image", type=Path)
+    parser.add_argument("--engine", choices=("bubblewrap", "apptainer"), default="bubblewrap")
     options = parser.parse_args()
-    build(Definition.read(options.definition), options.root)
+    if options.engine == "apptainer":
+        build_image(options.definition, options.image)
+    else:
+        build(Definition.read(options.definition), options.image)
 
 
 if __name__ == "__main__":

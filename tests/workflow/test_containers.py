@@ -100,7 +100,7 @@ def build_model(hp, input_shape, outputs):
     rank = os.environ.get("OMPI_COMM_WORLD_RANK")
     Path(f"seen-by-{rank}").write_text(sys.prefix)
     inputs = keras.Input(input_shape)
-    x = keras.layers.Dense(hp.Choice("units", [4]))(inputs)
+    x = keras.layers.Dense(hp.Choice("units", [4, 5, 6, 7]))(inputs)
     return keras.Model(inputs, keras.layers.Dense(outputs, activation="softmax")(x))
 """
 
@@ -142,3 +142,29 @@ def test_ranks_run_in_the_image_whoever_starts_them(launcher: str, tmp_path: Pat
     for words in starts:
         assert words[:3] == ["exec", "--home", str(folder)]
         assert words[words.index(IMAGE) :][1:5] == ["bash", "-c", 'exec "$@"', "bash"]
+
+
+@pytest.mark.daily("containers", 1)
+def test_workers_of_a_search_are_each_in_the_image(tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "own.py").write_text(MODEL)
+    strategy = {"type": "keras_tuner", "tuner": "random", "max_trials": 3, "workers": 2}
+    study = tiny_study(
+        model={"python": {"build": "own.py:build_model"}},
+        training={"epochs": 1, "batch_size": 32},
+        search={"strategy": strategy, "space": {"python.units": [4, 5, 6, 7]}},
+        resampling={"method": "holdout"},
+        report=LEAN,
+    )
+    explored = "results/tiny/search/explore.json"
+    told = commands(folder, study, "--", explored)
+    assert (folder / "seen-by-None").read_text() == engine.PREFIX
+    starts = [words for words in told if "gridfold.search.tuner.worker" in words]
+    assert len(starts) == 2
+    for words in starts:
+        assert words[words.index(IMAGE) :][1:5] == ["bash", "-c", 'exec "$@"', "bash"]
+        assert words[-4:-1] == ["python", "-m", "gridfold.search.tuner.worker"]
+    # Its chief is outside, and finds what they have trained by the image's versions.
+    assert not [words for words in told if "tune.py" in " ".join(words)]
+    assert len(json.loads((folder / explored).read_text())["configurations"]) == 3

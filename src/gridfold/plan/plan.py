@@ -427,6 +427,12 @@ class Plan:
         return "Optuna" if isinstance(tuner_of(self.study), OptunaStrategy) else "Keras Tuner"
 
     @property
+    def has_tuner_workers(self) -> bool:
+        """Whether a tuner has workers, processes that its job starts."""
+        tuner = tuner_of(self.study)
+        return tuner is not None and tuner.workers > 0
+
+    @property
     def tuner_processes(self) -> int:
         """Processes that train while a tuner explores: its workers, or the job itself."""
         tuner = tuner_of(self.study)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gridfold.cluster.allocation import Allocation
 from gridfold.jobs import pool
-from gridfold.jobs.distributed import arguments
+from gridfold.jobs.distributed import Start, arguments
 from gridfold.jobs.shard import ShardTables
 from gridfold.plan.budget import BudgetView
 from gridfold.plan.left_out import write_left_out
@@ -64,15 +64,15 @@ def tune(plan: Plan, request: TuneRequest, options: argparse.Namespace) -> None:
     options : Namespace
         Of :func:`parser`.
     """
-    study = TuningStudy(request, plan.paths, plan.study.execution.trial_timeout)
+    start = Start(options.launcher, options.container)
+    timeout = plan.study.execution.trial_timeout
+    study = TuningStudy(request, plan.paths, timeout, start.versions())
     processes, threads = plan.tuner_processes, options.threads
     # A search that goes on may be ended by another budget, or by none.
     plan.paths.left_out(SLOT).unlink(missing_ok=True)
     if study.strategy.workers:
         cores = threads if options.remote else max(1, threads // processes)
-        run_distributed(
-            study, request, WorkerProcesses(processes, cores, options.on_node, options.launcher)
-        )
+        run_distributed(study, request, WorkerProcesses(processes, cores, options.on_node, start))
     else:
         _search_here(plan, study, Allocation.of_job(threads, remote=bool(options.remote)))
     _write(study, Outputs(options.outputs[0], ShardTables(*options.outputs[1:])))

@@ -99,14 +99,20 @@ class TuningStudy:
     paths : StudyPaths
     trial_timeout : float, optional
         Seconds after which a training that has not ended is killed.
+    versions : mapping of str to str, optional
+        Of the container in which trials are trained, where this process is outside of it.
     """
 
     def __init__(
-        self, request: TuneRequest, paths: StudyPaths, trial_timeout: float | None = None
+        self,
+        request: TuneRequest,
+        paths: StudyPaths,
+        trial_timeout: float | None = None,
+        versions: Mapping[str, str] | None = None,
     ) -> None:
         self.trial_timeout = trial_timeout
         conditions = request.conditions
-        self._inputs = JobInputs.load(conditions, paths, conditions.threads)
+        self._inputs = JobInputs.load(conditions, paths, conditions.threads, versions=versions)
         self.split_names = request.splits
         self.paths = paths
         self.study = study_of(request.study)

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gridfold import typed_json
 from gridfold.cluster.launchers import launcher_of_job, options_for_workers
 from gridfold.errors import Interrupted
+from gridfold.jobs.distributed import Start
 from gridfold.jobs.pool import stop_signals
 from gridfold.jobs.ranks import AUTO, end_process, end_with_parent
 from gridfold.plan.stage_names import EXPLORE
@@ -42,9 +43,9 @@ class WorkerProcesses:
         CPU cores of each.
     on_node : int
         Workers on one node.
-    launcher : str
+    start : Start
         Command that starts all of them, as ``srun``; ``auto`` for that one inside a Slurm job, and
-        for processes on this machine elsewhere.
+        for processes on this machine elsewhere. With a container, each of them is in its own.
     lost_after : float
         Seconds of silence after which one of them counts as gone.
     """
@@ -52,7 +53,7 @@ class WorkerProcesses:
     count: int
     cores: int
     on_node: int
-    launcher: str = AUTO
+    start: Start = field(default_factory=Start)
     lost_after: float = LOST_SECONDS
 
     @contextlib.contextmanager
@@ -60,7 +61,9 @@ class WorkerProcesses:
         self, study: TuningStudy, environment: Mapping[str, str]
     ) -> Iterator[list[subprocess.Popen[bytes]]]:
         """Start the workers; they have ended when the block has."""
-        program = [sys.executable, "-m", "gridfold.search.tuner.worker", str(study.paths.root)]
+        container = self.start.container
+        python = [*container, "python"] if container else [sys.executable]
+        program = [*python, "-m", "gridfold.search.tuner.worker", str(study.paths.root)]
         shared = {**os.environ, **environment}
         # All workers would take the chief's for their own.
         shared.pop(TUNER_ID, None)
@@ -83,7 +86,8 @@ class WorkerProcesses:
                 end_process(process)
 
     def _commands(self, program: list[str]) -> Iterator[tuple[list[str], dict[str, str]]]:
-        words = launcher_of_job() if self.launcher == AUTO else shlex.split(self.launcher)
+        launcher = self.start.launcher
+        words = launcher_of_job() if launcher == AUTO else shlex.split(launcher)
         if words is None:
             for place in range(self.count):
                 yield program, {TUNER_ID: f"worker{place}", "GRIDFOLD_LOCALID": str(place)}
