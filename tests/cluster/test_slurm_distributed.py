@@ -87,8 +87,12 @@ def distributed(
                 folder = tmp_path_factory.mktemp("clone")
                 clone = clones[name] = Clone(folder, cluster, shares_forks=True)
                 clone.prepare(study)
-                # The nodes are one host: Open MPI must not take shared memory for a network.
-                clone.environment |= {"OMPI_MCA_btl": "tcp,self"}
+                # The nodes are one host: Open MPI must not take shared memory for a network, nor
+                # look for a way between networks that reach no other host.
+                clone.environment |= {
+                    "OMPI_MCA_btl": "tcp,self",
+                    "OMPI_MCA_btl_tcp_if_include": "lo",
+                }
                 if name in (IN_ONE, IN_CONTAINERS):
                     record = engine.install(tmp_path_factory.mktemp("engine"), hidden=folder.parent)
                     path = clone.environment["PATH"]
