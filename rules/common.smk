@@ -1,11 +1,13 @@
 """What rules share: the plan of the study, and paths."""
 
+import contextlib
 import sys
 import time
 
 from gridfold.cluster.allocation import Allocation
 from gridfold.store import request_notes
 from gridfold.jobs.fork_server import TABLES, SharedServer
+from gridfold.paths import ARRAYS
 from gridfold.plan.budget import write_order
 from gridfold.plan.helping import write_help_order
 from gridfold.plan.files import data_files
@@ -47,7 +49,8 @@ GPUS = bool(Allocation.of_job(1, remote=False).gpus)
 # What each job must know, and what it asks for.
 REQUESTS = JobRequests(PLAN)
 SIZES = JobSizes(PLAN)
-MONITOR = monitor(PLAN)
+# What ends with the run, the last to begin first.
+ENDING = contextlib.ExitStack()
 FORKS = SharedServer()
 TABLE_FORKS = SharedServer(TABLES)
 # For rules that run a command: the interpreter, the scripts (not `workflow.source_path`, whose
@@ -126,14 +129,17 @@ def started():
     PLAN.run.write(PATHS.last_run)
     write_order(PLAN, time.time())
     write_help_order(PLAN, REQUESTS, SIZES, has_queue=CORES is None)
-    MONITOR.start()
+    # Not before: jobs of a cluster read the rules, too, and of many trials this takes a second.
+    progress = monitor(PLAN)
+    progress.start()
+    ENDING.callback(progress.stop)
 
 
 def ended():
     """Do what every run ends with, good or bad."""
     FORKS.stop()
     TABLE_FORKS.stop()
-    MONITOR.stop()
+    ENDING.close()
     request_notes.settle(PATHS.logs)
     say_what_has_changed(PLAN)
 

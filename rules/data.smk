@@ -5,12 +5,7 @@ rule prepare_data:
     input:
         **data_files(PLAN.study),
     output:
-        features=PATHS.array("features"),
-        targets=PATHS.array("targets"),
-        groups=PATHS.array("groups"),
-        weights=PATHS.array("weights"),
-        ids=PATHS.array("ids"),
-        spans=PATHS.array("spans"),
+        **{name: PATHS.array(name) for name in ARRAYS},
         description=PATHS.description,
         manifest=PATHS.manifest,
     log:
@@ -28,6 +23,10 @@ rule prepare_data:
         f"Reading {PLAN.study.data.source} for study {PLAN.study.study}"
     script:
         "../workflow/scripts/prepare_data.py"
+
+
+# Whoever trains or predicts verifies all of them, also those that its study leaves empty.
+PREPARED = [PATHS.array(name) for name in ARRAYS]
 
 
 rule make_splits:

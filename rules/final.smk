@@ -9,7 +9,7 @@ rule train_final:
     input:
         best=rules.select_best.output.best,
         catalogue=rules.collect.output.catalogue,
-        data=rules.prepare_data.output.features,
+        data=PREPARED,
         splits=rules.make_splits.output.splits,
     output:
         record=PATHS.final_model.training,
@@ -61,7 +61,7 @@ rule train_permuted:
     input:
         best=rules.select_best.output.best,
         catalogue=rules.collect.output.catalogue,
-        data=rules.prepare_data.output.features,
+        data=PREPARED,
         splits=rules.make_splits.output.splits,
     output:
         chance=PATHS.chance,
@@ -88,7 +88,7 @@ rule fit_ensemble:
     input:
         catalogue=rules.collect.output.catalogue,
         best=rules.select_best.output.best,
-        data=rules.prepare_data.output.features,
+        data=PREPARED,
         splits=rules.make_splits.output.splits,
     output:
         models=expand(PATHS.final_model.member("{split}"), split=PLAN.answering_splits),
@@ -132,7 +132,7 @@ rule fit_final:
         **FINAL_NESTED,
         catalogue=rules.collect.output.catalogue,
         best=rules.select_best.output.best,
-        data=rules.prepare_data.output.features,
+        data=PREPARED,
         splits=rules.make_splits.output.splits,
     output:
         model=PATHS.final_model.model,

@@ -45,7 +45,7 @@ else:
 
 rule tune:
     input:
-        data=rules.prepare_data.output.features,
+        data=PREPARED,
         manifest=rules.prepare_data.output.manifest,
         splits=rules.make_splits.output.splits,
         gate=GATE,
@@ -109,7 +109,7 @@ if PLAN.is_asynchronous:
 rule train_rungs:
     input:
         begun=PLAN.begun_with,
-        data=rules.prepare_data.output.features,
+        data=PREPARED,
         manifest=rules.prepare_data.output.manifest,
         splits=rules.make_splits.output.splits,
         gate=GATE,
@@ -149,7 +149,7 @@ rule close_rungs:
         jobs=expand(rules.train_rungs.output.done, job=PLAN.rungs_jobs.names),
         begun=PLAN.begun_with,
         manifest=rules.prepare_data.output.manifest,
-        data=rules.prepare_data.output.features,
+        data=PREPARED,
         splits=rules.make_splits.output.splits,
     output:
         decisions=PATHS.decisions,

@@ -244,7 +244,7 @@ rule measure_scaling:
 rule fit_baselines:
     input:
         manifest=rules.prepare_data.output.manifest,
-        data=rules.prepare_data.output.features,
+        data=PREPARED,
         splits=rules.make_splits.output.splits,
     output:
         **table_files(["baseline_fits"]),

@@ -5,7 +5,7 @@
 rule train:
     input:
         chosen=lambda wildcards: PLAN.deciding_file(wildcards.shard),
-        data=rules.prepare_data.output.features,
+        data=PREPARED,
         manifest=rules.prepare_data.output.manifest,
         splits=rules.make_splits.output.splits,
         gate=GATE,
@@ -51,7 +51,7 @@ rule train:
 # (`ranks_per_node`, `gpus_per_replica`, `gpu_type`). What is None is not asked for.
 rule train_distributed:
     input:
-        data=rules.prepare_data.output.features,
+        data=PREPARED,
         manifest=rules.prepare_data.output.manifest,
         splits=rules.make_splits.output.splits,
         gate=GATE,

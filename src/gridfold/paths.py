@@ -9,6 +9,9 @@ from pathlib import Path
 DEFAULT_STUDY = "config/demo.yaml"
 DEFAULT_RESULTS = "results"
 
+# What is prepared of the data, each in a file of its own; what a study doesn't have is empty.
+ARRAYS = ("features", "targets", "groups", "weights", "ids", "spans")
+
 
 @dataclass(frozen=True)
 class FinalModelPaths:
@@ -169,7 +172,7 @@ class StudyPaths:
         return description_file(self.data)
 
     def array(self, name: str) -> Path:
-        """Return where a prepared array lies: ``features``, ``targets``, ``groups``, ..."""
+        """Return where one of the prepared :data:`ARRAYS` lies."""
         return array_file(self.data, name)
 
     @property

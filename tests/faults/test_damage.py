@@ -51,6 +51,14 @@ def test_a_damaged_file_changes_no_number(original: Workspace, folder: Path, pla
     assert not found.complaint, f"{case}: {found.complaint}\n{found.said}"
 
 
+def test_an_array_that_only_trials_need_is_made_again(original: Workspace, folder: Path) -> None:
+    """It is empty in this study, and no other file is made of it; each job looks at all of them."""
+    weights = Path("data", "weights.npy")
+    found = outcome(original, Case(str(weights), "deleted", weights, weights), folder)
+    assert (found.code, found.complaint) == (0, ""), found.said
+    assert (results_of(Workspace(folder)) / weights).is_file()
+
+
 def test_no_verb_shows_a_damaged_number(
     original: Workspace,
     folder: Path,

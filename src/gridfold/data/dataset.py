@@ -28,7 +28,7 @@ from gridfold.data.sources import Raw
 from gridfold.data.targets import checked_targets
 from gridfold.data.values import first_word
 from gridfold.errors import DataError
-from gridfold.paths import array_file, description_file, manifest_file
+from gridfold.paths import ARRAYS, array_file, description_file, manifest_file
 from gridfold.problems import Measure
 from gridfold.store.records import intact
 from gridfold.store.seals import file_checksum, set_aside
@@ -37,8 +37,6 @@ from gridfold.usercode.marks import file_mark
 
 log = logging.getLogger(__name__)
 
-# What is kept as a file of its own; those that a data set doesn't have are empty.
-_ARRAYS = ("features", "targets", "groups", "weights", "ids", "spans")
 # Reading for so long is worth a line in the log.
 _LONG_SECONDS = 3.0
 
@@ -107,7 +105,7 @@ class Dataset:
     def save(self, folder: Path) -> None:
         """Write arrays, description and manifest to `folder`; the manifest last."""
         checksums = {}
-        for name in _ARRAYS:
+        for name in ARRAYS:
             array = getattr(self, name)
             with replacing(array_file(folder, name)) as temporary:
                 bigarrays.write_npy(temporary, np.empty(0) if array is None else array)
@@ -138,7 +136,7 @@ class Dataset:
         For trials, whose job has verified the data for all of them; others want :meth:`verified`.
         """
         manifest = Manifest.read(manifest_file(folder))
-        arrays = {name: _mapped(array_file(folder, name)) for name in _ARRAYS}
+        arrays = {name: _mapped(array_file(folder, name)) for name in ARRAYS}
         present: dict[str, Any] = {n: a if len(a) else None for n, a in arrays.items()}
         return cls(
             **present,
@@ -167,7 +165,7 @@ class Dataset:
         return cls.load(folder)
 
 
-def verify(folder: Path, names: Sequence[str] = _ARRAYS) -> Manifest:
+def verify(folder: Path, names: Sequence[str] = ARRAYS) -> Manifest:
     """Read arrays of a data set and compare them with the manifest; once in a process.
 
     All that reads data begins here, so that nothing is ever trained or drawn on others than those
@@ -224,7 +222,7 @@ def _checksum(file: Path, _mark: tuple[int, ...]) -> str:
 def _require_old_digest(folder: Path, digest: str, _mark: tuple[int, ...]) -> None:
     """Compare data of an earlier version, without checksums, with what their digest is of."""
     if _digest(Dataset.load(folder)) != digest:
-        raise DamagedRecord(array_file(folder, _ARRAYS[0]), "the digest of the data is wrong")
+        raise DamagedRecord(array_file(folder, ARRAYS[0]), "the digest of the data is wrong")
 
 
 def _unusable(file: Path, reason: object) -> DamagedRecord:
@@ -459,7 +457,7 @@ def _subset(dataset: Dataset, size: int | None, seed: int) -> Dataset:
         return dataset
     drawn = np.random.default_rng(seed).permutation(available)[:size]
     chosen = np.concatenate([np.sort(drawn), np.arange(available, samples)])
-    arrays = {name: getattr(dataset, name) for name in _ARRAYS}
+    arrays = {name: getattr(dataset, name) for name in ARRAYS}
     parts: dict[str, Any] = {name: None if a is None else a[chosen] for name, a in arrays.items()}
     return replace(dataset, **parts, test_start=None if test_start is None else size)
 
