@@ -71,7 +71,7 @@ SEED ?= all
 crash-matrix: setup ## Disturb a study at its system calls (goes on where it was ended)
 	@$(RUN) python tests/support/crashmatrix.py --points $(POINTS) --seed $(SEED)
 
-# Each kind of damage to each kind of file, half an hour; `make test` tries one, another each day.
+# Each kind of damage to each kind of file, an hour or two; `make test` tries one, another each day.
 damage-matrix: setup ## Damage each file of a study in all ways and run it again
 	@PYTHONPATH=tests/support $(RUN) python tests/support/damages.py
 

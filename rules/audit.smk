@@ -5,11 +5,7 @@ rule audit_data:
     input:
         manifest=rules.prepare_data.output.manifest,
         description=rules.prepare_data.output.description,
-        features=rules.prepare_data.output.features,
-        targets=rules.prepare_data.output.targets,
-        groups=rules.prepare_data.output.groups,
-        ids=rules.prepare_data.output.ids,
-        spans=rules.prepare_data.output.spans,
+        data=PREPARED,
         splits=rules.make_splits.output.splits,
     output:
         audit=PATHS.audit,

@@ -49,7 +49,7 @@ GPUS = bool(Allocation.of_job(1, remote=False).gpus)
 # What each job must know, and what it asks for.
 REQUESTS = JobRequests(PLAN)
 SIZES = JobSizes(PLAN)
-# What ends with the run, the last to begin first.
+# What begins with a run and ends with it, beside the forks.
 ENDING = contextlib.ExitStack()
 FORKS = SharedServer()
 TABLE_FORKS = SharedServer(TABLES)

@@ -25,16 +25,14 @@ rule prepare_data:
         "../workflow/scripts/prepare_data.py"
 
 
-# Whoever trains or predicts verifies all of them, also those that its study leaves empty.
+# Whoever reads the data as a whole verifies all of them, also those that its study leaves empty.
 PREPARED = [PATHS.array(name) for name in ARRAYS]
 
 
 rule make_splits:
     input:
         manifest=rules.prepare_data.output.manifest,
-        targets=rules.prepare_data.output.targets,
-        groups=rules.prepare_data.output.groups,
-        spans=rules.prepare_data.output.spans,
+        data=PREPARED,
     output:
         splits=PATHS.splits,
     log:

@@ -56,7 +56,13 @@ def test_an_array_that_only_trials_need_is_made_again(original: Workspace, folde
     weights = Path("data", "weights.npy")
     found = outcome(original, Case(str(weights), "deleted", weights, weights), folder)
     assert (found.code, found.complaint) == (0, ""), found.said
-    assert (results_of(Workspace(folder)) / weights).is_file()
+    results = results_of(Workspace(folder))
+    assert (results / weights).is_file()
+    # Whoever draws splits looks at all of them, too.
+    (results / weights).unlink()
+    (results / "splits.npz").unlink()
+    Workspace(folder, is_lean=False).snakemake(STUDY, "--", "results/small/splits.npz")
+    assert (results / weights).is_file()
 
 
 def test_no_verb_shows_a_damaged_number(

@@ -88,7 +88,7 @@ class Launch:
         RanksFailed
             When there is no launcher.
         """
-        program = [*self.container, "python" if self.container else sys.executable, *words]
+        program = [*python_in(self.container), *words]
         if self.ranks == 1:
             return program
         if self._is_inside:
@@ -414,6 +414,11 @@ class _Session:
 
 def _numbered(ranks: list[int]) -> str:
     return f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
+
+
+def python_in(container: Sequence[str]) -> list[str]:
+    """Return the command that starts Python: that of the container, or this one without any."""
+    return [*container, "python"] if container else [sys.executable]
 
 
 def environment() -> dict[str, str]:

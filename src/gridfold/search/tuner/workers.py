@@ -7,7 +7,6 @@ import logging
 import os
 import shlex
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from gridfold.cluster.launchers import launcher_of_job, options_for_workers
 from gridfold.errors import Interrupted
 from gridfold.jobs.distributed import Start
 from gridfold.jobs.pool import stop_signals
-from gridfold.jobs.ranks import AUTO, end_process, end_with_parent
+from gridfold.jobs.ranks import AUTO, end_process, end_with_parent, python_in
 from gridfold.plan.stage_names import EXPLORE
 from gridfold.requests import TuneRequest
 from gridfold.search.tuner.opening import open_any
@@ -61,8 +60,7 @@ class WorkerProcesses:
         self, study: TuningStudy, environment: Mapping[str, str]
     ) -> Iterator[list[subprocess.Popen[bytes]]]:
         """Start the workers; they have ended when the block has."""
-        container = self.start.container
-        python = [*container, "python"] if container else [sys.executable]
+        python = python_in(self.start.container)
         program = [*python, "-m", "gridfold.search.tuner.worker", str(study.paths.root)]
         shared = {**os.environ, **environment}
         # All workers would take the chief's for their own.
