@@ -88,9 +88,9 @@ def build_image(file: Path, image: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         plain, changed = Path(folder, "plain"), Path(folder, "changed.def")
         _make_plain(Definition.read(file).suite, plain)
-        # Apptainer shows its own, and not every account may copy these.
-        for device in (plain / "dev").iterdir():
-            device.unlink() if not device.is_dir() else shutil.rmtree(device)
+        # Apptainer shows devices of its own, and not every account may copy these.
+        shutil.rmtree(plain / "dev")
+        (plain / "dev").mkdir()
         head = f"Bootstrap: localimage\nFrom: {plain}\n"
         text = re.sub(r"\ABootstrap: .*\nFrom: .*\n", head, text)
         if certificates:
