@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -64,7 +65,8 @@ class SiteCluster(SlurmCluster):
         self._first: dict[str, int] = {}
         self._holders: list[subprocess.Popen[bytes]] = []
         # Control groups are by the names of nodes, and other clusters may run on this machine.
-        self._site = folder.parent.name.rpartition("-")[2]
+        # Not the folder's name: that may end with what no host name ends with.
+        self._site = secrets.token_hex(4)
 
     @property
     def nodes(self) -> tuple[str, ...]:
