@@ -87,6 +87,8 @@ fuzz: setup ## Read thousands of study and data files that are wrong
 # Hours; `MUTANTS='gridfold.store.locks*'` takes one module. `mutmut show NAME` shows a survivor.
 MUTANTS ?=
 mutants: setup ## Change the code a little, one place at a time, and see whether a test notices
+	@# Python does not look again for a folder that was absent when it began.
+	@mkdir -p mutants/src
 	@PYTHONPATH=$(CURDIR)/mutants/src nice $(RUN) mutmut run $(MUTANTS)
 	@$(RUN) mutmut results
 

@@ -137,6 +137,7 @@ HANDED_ON = [
     *(rules.fit_baselines.output if PLAN.study.report.wanted_baselines else ()),
     *(rules.compare_baselines.output if PLAN.study.report.wanted_baselines else ()),
     *(rules.train_permuted.output if PLAN.measures_chance else ()),
+    *(rules.fit_ensemble.output if PLAN.study.final.ensemble else ()),
     *(rules.estimate_nested.output if PLAN.outer_folds else ()),
     *(rules.run_notebook.output if PLAN.study.report.notebook else ()),
 ]
