@@ -30,6 +30,7 @@ from workbench import (
 )
 
 from gridfold import advice
+from gridfold.canonical import digest
 from gridfold.cluster import attempts
 from gridfold.errors import EXIT_CONTINUE
 from gridfold.plan.job_requests import JobRequests
@@ -274,11 +275,15 @@ def test_records_of_other_code_are_set_aside_and_the_log_says_why(
     request = JobRequests(bench.plan).train("s0001")
     trial = bench.plan.trials[0]
     folder = bench.plan.paths.trial(trial.config_id, trial.split)
-    record = json.loads((folder / "trial.json").read_text())
+    file = folder / "result-00002.json"
+    record = json.loads(file.read_text())
     assert record["fingerprint"]["code"] == request.conditions.code
     record["fingerprint"]["code"] = "0" * 64
+    record["fingerprint_digest"] = digest(record["fingerprint"])
     del record["checksum"]
-    (folder / "trial.json").write_text(json.dumps(sealed(record)))
+    file.write_text(json.dumps(sealed(record)))
+    for checkpoint in folder.glob("checkpoint-*.npz"):
+        checkpoint.unlink()
     finish(bench)
     log = Path(bench.plan.paths.log("train", "s0001")).read_text()
     assert "the earlier record differs in code; set aside" in log

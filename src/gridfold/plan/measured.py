@@ -165,8 +165,7 @@ def _measured(folder: Path, shape: tuple[int, ...], *, anywhere: bool) -> _Measu
         if file is None:
             return None
         result: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        record = json.loads((file.parent / "trial.json").read_text(encoding="utf-8"))
-        settings = record["fingerprint"]["settings"]
+        settings = result["fingerprint"]["settings"]
         if result["status"] != "finished" or not result["epochs_trained"]:
             return None
         if not anywhere and result["segments"][-1].get("host") != platform.node():

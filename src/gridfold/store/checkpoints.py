@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,21 @@ def newest(folder: Path, epochs: int, identity: str = "") -> Checkpoint | None:
     return None
 
 
+def identities(folder: Path) -> Iterator[str]:
+    """Yield which trials the checkpoints in a folder say that they belong to, the newest first.
+
+    Of each, only its head is read; one that can't be is left out.
+    """
+    for file in _files(folder):
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                identity = _head(archive)["identity"]
+        # Of all kinds, as in :func:`newest`, which also says so.
+        except Exception:
+            continue
+        yield identity
+
+
 def prune(folder: Path) -> None:
     """Keep only the newest checkpoint; for finished trials."""
     for outdated in _files(folder)[1:]:
@@ -119,7 +135,7 @@ def _read(file: Path) -> Checkpoint:
     if not _is_sound(file):
         raise ValueError("a checksum is wrong")
     with np.load(file, allow_pickle=False) as archive:
-        header = json.loads(archive[_HEADER].tobytes())
+        header = _head(archive)
         # A damaged table of contents can lose members without a trace.
         if sorted(archive.files) != sorted([_HEADER, *header["arrays"]]):
             raise ValueError("arrays are missing")
@@ -134,6 +150,11 @@ def _read(file: Path) -> Checkpoint:
         header["meta"],
         header["identity"],
     )
+
+
+def _head(archive: Any) -> dict[str, Any]:
+    head: dict[str, Any] = json.loads(archive[_HEADER].tobytes())
+    return head
 
 
 def _is_sound(file: Path) -> bool:

@@ -7,22 +7,22 @@ and a requeue after preemption are therefore one code path.
 Each record names its trial and the fingerprint that it was made with, and carries a checksum. One
 that is damaged, or another's copy, is set aside and made again from what is sound beside it.
 
-The folder of a trial holds at most five files, and two more for each other number of epochs that
-was answered before::
+A finished trial has three files, and two more for each other number of epochs that was answered
+before; file systems of clusters count files::
 
-    trial.json               what is trained: settings and fingerprint
     checkpoint-00020.npz     where it can go on; until the trial is finished also the one before
-    result-00020.json        the answer for 20 epochs; written last
+    result-00020.json        the answer for 20 epochs, and what it was made of; written last
     predictions-00020.npy    predictions for the validation part
     failure.json             why the latest attempt has no answer
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from gridfold.arrays import Array
-from gridfold.atomic import replacing
+from gridfold.atomic import make_folder, replacing
 from gridfold.canonical import canonical, canonical_json, digest
 from gridfold.errors import TOLD, TrialFailure
 from gridfold.paths import result_file
@@ -49,8 +49,8 @@ _OURS = ("mlp", "cnn")
 DIVERGED = "diverged"
 # A trial that the budget of the search has left out: it has no answer, and has not failed.
 LEFT_OUT = "left_out"
-# Of trials that are set aside, where others have a part of the digest of their fingerprint.
-_DAMAGED, _UNKNOWN = "damaged", "unknown"
+# What a result says of what it was made of; all records say the digest.
+_FINGERPRINT, _DIGEST = "fingerprint", "fingerprint_digest"
 # What happens with a record that is damaged.
 _MADE_AGAIN = "and made again"
 
@@ -171,15 +171,8 @@ class TrialStore:
         self._costs = set(costs)
         self.owner = {
             **trial_name(folder),
-            "fingerprint_digest": digest(self._fingerprint),
+            _DIGEST: digest(self._fingerprint),
         }
-
-    @property
-    def _description(self) -> Path:
-        return self.folder / "trial.json"
-
-    def _recorded_fingerprint(self) -> Any:
-        return read_sealed(self._description, trial_name(self.folder))["fingerprint"]
 
     def _unfinished(self) -> list[Path]:
         """Return what a killed process was just writing; a folder is another's, as Jupyter's."""
@@ -204,23 +197,25 @@ class TrialStore:
             raise TrialBusy(f"{'/'.join(self.folder.parts[-2:])} is being trained by {other}")
         for file in self._unfinished():
             file.unlink()
-        try:
-            recorded = self._recorded_fingerprint()
-        except FileNotFoundError:
-            # Records of unknown origin are as foreign as those of another fingerprint.
-            if self.folder.is_dir() and any(self.folder.iterdir()):
-                self._move_away("has no trial.json, which says what it is of", _UNKNOWN)
-        except DamagedRecord as error:
-            self._move_away(f"has a damaged trial.json ({error.reason})", _DAMAGED)
-        else:
-            if recorded == self._fingerprint:
-                return
-            differences = ", ".join(_differences(recorded, self._fingerprint))
-            self._move_away(f"differs in {differences}", digest(recorded)[:12])
-        content = {"fingerprint": self._fingerprint}
-        write_sealed(self._description, content, trial_name(self.folder), indent=1)
+        if self.folder.exists() and not self.folder.is_dir():
+            self._move_away("is no folder", "file", is_told=True)
+        elif (foreign := self._foreign_origin()) is not None:
+            self._move_away(foreign.difference(self._fingerprint), foreign.digest[:12])
+        make_folder(self.folder)
 
-    def _move_away(self, why: str, name: str) -> None:
+    def _foreign_origin(self) -> _Origin | None:
+        """Return what the records here were made of; None where one of them is ours, or none is.
+
+        What is damaged says nothing, and is set aside where it would be used.
+        """
+        foreign = None
+        for origin in _origins(self.folder):
+            if origin.digest == self.owner[_DIGEST]:
+                return None
+            foreign = foreign or origin
+        return foreign
+
+    def _move_away(self, why: str, name: str, *, is_told: bool = False) -> None:
         config_id, split = self.folder.parts[-2:]
         target = self._set_aside / config_id / f"{split}-{name}"
         number = 1
@@ -236,7 +231,7 @@ class TrialStore:
             why,
             target,
             # Another fingerprint is what the user has asked for, for all trials at once.
-            extra=TOLD if name in (_DAMAGED, _UNKNOWN) else None,
+            extra=TOLD if is_told else None,
         )
 
     def answer(self, epochs: int) -> TrialResult | None:
@@ -248,15 +243,13 @@ class TrialStore:
         try:
             if not is_left_alone(self.folder) or self._unfinished():
                 return None
-            recorded = self._recorded_fingerprint()
             found = self._read(epochs)
             is_whole = not found.predictions or found.predictions == bytes_checksum(
                 self._predictions_file(epochs).read_bytes()
             )
         except (OSError, DamagedRecord):
             return None
-        is_asked_for = recorded == self._fingerprint and not self._lacks(found)
-        return found if is_whole and is_asked_for else None
+        return found if is_whole and not self._lacks(found) else None
 
     def result(self, epochs: int) -> TrialResult | None:
         """Return the answer for `epochs`, if there is one, whole and with its predictions."""
@@ -301,7 +294,9 @@ class TrialStore:
 
     def _read(self, epochs: int) -> TrialResult:
         file = self._result_file(epochs)
-        found = TrialResult(**read_sealed(file, self.owner))
+        content = read_sealed(file, self.owner)
+        content.pop(_FINGERPRINT, None)
+        found = TrialResult(**content)
         if found.epochs != epochs:
             raise DamagedRecord(file, f"it is of {found.epochs} epochs")
         return found
@@ -349,7 +344,8 @@ class TrialStore:
             result, own_code=self._own_code, threshold=self._threshold, predictions=checksum
         )
         self._clear(self._result_file(result.epochs))
-        write_sealed(self._result_file(result.epochs), asdict(scored), self.owner)
+        told = {**asdict(scored), _FINGERPRINT: self._fingerprint}
+        write_sealed(self._result_file(result.epochs), told, self.owner)
 
     def _clear(self, file: Path) -> None:
         """Make room where a folder lies in the place of a file."""
@@ -411,9 +407,41 @@ def trial_name(folder: Path) -> dict[str, str]:
     return {"trial": "/".join(folder.parts[-2:])}
 
 
-def _differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
-    names = sorted(set(recorded) | set(current))
-    return [name for name in names if recorded.get(name) != current.get(name)]
+@dataclass(frozen=True)
+class _Origin:
+    """What a record was made of.
+
+    Attributes
+    ----------
+    digest : str
+        Of the fingerprint.
+    fingerprint : mapping or None
+        None where the record has the digest alone.
+    """
+
+    digest: str
+    fingerprint: Mapping[str, Any] | None = None
+
+    def difference(self, current: Mapping[str, Any]) -> str:
+        """Say in which parts it differs from another fingerprint."""
+        if self.fingerprint is None:
+            return f"differs in one of {', '.join(sorted(current))}"
+        names = sorted(set(self.fingerprint) | set(current))
+        differing = [n for n in names if self.fingerprint.get(n) != current.get(n)]
+        return f"differs in {', '.join(differing)}"
+
+
+def _origins(folder: Path) -> Iterator[_Origin]:
+    """Yield what the sound records in the folder of a trial were made of, results first."""
+    name = trial_name(folder)
+    for file in sorted(folder.glob("result-*.json"), reverse=True):
+        with contextlib.suppress(FileNotFoundError, DamagedRecord, KeyError):
+            content = read_sealed(file, name)
+            yield _Origin(content[_DIGEST], content.get(_FINGERPRINT))
+    for identity in checkpoints.identities(folder):
+        trial, _, made_of = identity.rpartition(" ")
+        if trial == " ".join(name.values()):
+            yield _Origin(made_of)
 
 
 @dataclass(frozen=True)

@@ -38,10 +38,9 @@ def finish(plan: Plan, slowness: float, host: str | None = None) -> None:
             "fit_seconds": 0.9 * took,
             "seconds": took,
             "segments": [{"host": host or platform.node()}],
+            "fingerprint": {"settings": configuration.settings},
         }
         (folder / f"result-{configuration.epochs:05d}.json").write_text(json.dumps(result))
-        fingerprint = {"fingerprint": {"settings": configuration.settings}}
-        (folder / "trial.json").write_text(json.dumps(fingerprint))
 
 
 def test_without_trials_the_model_is_rough(tmp_path: Path) -> None:
@@ -88,7 +87,7 @@ def test_the_nearest_in_size_decide(tmp_path: Path) -> None:
 def test_damaged_records_are_passed_over(tmp_path: Path) -> None:
     demo = planned(tmp_path, "demo")
     finish(demo, 2.0)
-    for file in demo.paths.runs.glob("*/*/trial.json"):
+    for file in demo.paths.runs.glob("*/*/result-*.json"):
         file.write_text("{")
         break
     assert measured_correction(planned(tmp_path)).trials == 1

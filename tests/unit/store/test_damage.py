@@ -18,7 +18,7 @@ from gridfold.store.checkpoints import Checkpoint
 from gridfold.store.trials import TrialResult, TrialStore
 
 PREDICTIONS = np.float32([[0.25], [0.75]])
-KINDS = ("trial.json", "result-00003.json", "predictions-00003.npy", "checkpoint-00003.npz")
+KINDS = ("result-00003.json", "predictions-00003.npy", "checkpoint-00003.npz")
 
 
 def store(folder: Path, split: str = "r0f0", **changes: Any) -> TrialStore:
@@ -53,9 +53,8 @@ def test_a_damaged_record_is_never_used(
     assert saved is None or np.array_equal(saved.variables[0], np.full(4, 0.5))
     # What is sound beside it is still there. A bit of the time in an archive changes nothing.
     is_checkpoint = kind.startswith("checkpoint")
-    if kind != "trial.json":
-        assert (found is None) != is_checkpoint
-        assert saved is not None or is_checkpoint
+    assert (found is None) != is_checkpoint
+    assert saved is not None or is_checkpoint
     if damage != "deleted" and not (is_checkpoint and damage == "one bit"):
         assert found is None or saved is None
         assert "aside" in caplog.text

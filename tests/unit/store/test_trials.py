@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 from workbench import stored_predictions
 
 from gridfold.errors import TrialFailure
+from gridfold.store import checkpoints
 from gridfold.store.checkpoints import Checkpoint
+from gridfold.store.seals import sealed, unsealed
 from gridfold.store.trials import TrialResult, TrialStore
 
 FINGERPRINT = {"settings": {"units": 1.0}, "code": "abc", "versions": {"keras": "3"}}
@@ -70,7 +73,7 @@ def test_an_answer_is_found_without_a_lock_and_without_touching_anything(tmp_pat
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", ["trial.json", "result-00003.json", "predictions-00003.npy"])
+@pytest.mark.parametrize("name", ["result-00003.json", "predictions-00003.npy"])
 @pytest.mark.parametrize("how", ["bit", "gone", "folder"])
 def test_what_is_damaged_is_no_answer_and_is_left_to_whoever_holds_the_lock(
     tmp_path: Path, name: str, how: str
@@ -163,11 +166,7 @@ def test_another_fingerprint_sets_the_record_aside_and_says_why(
     assert other.result(3) is None
     assert f"differs in {part}; set aside" in caplog.text
     (aside,) = (tmp_path / "set_aside" / "cafe").iterdir()
-    assert {f.name for f in aside.iterdir()} == {
-        "trial.json",
-        "result-00003.json",
-        "predictions-00003.npy",
-    }
+    assert {f.name for f in aside.iterdir()} == {"result-00003.json", "predictions-00003.npy"}
 
 
 def test_setting_aside_twice_overwrites_nothing(tmp_path: Path) -> None:
@@ -177,43 +176,112 @@ def test_setting_aside_twice_overwrites_nothing(tmp_path: Path) -> None:
     assert len(list((tmp_path / "set_aside" / "cafe").iterdir())) == 3
 
 
-def test_a_record_that_cannot_be_read_is_set_aside(tmp_path: Path) -> None:
+def saved(made: TrialStore, epoch: int) -> None:
+    Checkpoint(epoch, [np.zeros(2)], [], None, {}, made.identity).save(made.folder)
+
+
+def test_what_was_trained_in_part_by_other_code_is_set_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = store(tmp_path)
+    saved(made, 1)
+    saved(made, 2)
+    assert checkpoints.newest(store(tmp_path).folder, 3, made.identity) is not None
+    assert not (tmp_path / "set_aside").exists()
+    with caplog.at_level(logging.WARNING):
+        other = store(tmp_path, code="def")
+    assert "differs in one of code, settings, versions; set aside" in caplog.text
+    assert list(other.folder.iterdir()) == []
+    (aside,) = (tmp_path / "set_aside" / "cafe").iterdir()
+    assert aside.name == f"r0f0-{made.owner['fingerprint_digest'][:12]}"
+    assert len(list(aside.iterdir())) == 2
+
+
+def test_a_trial_that_has_lost_its_result_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    saved(made, 3)
+    made.finish(result(), np.float32([[1]]))
+    (made.folder / "result-00003.json").unlink()
+    again = store(tmp_path)
+    assert again.result(3) is None
+    assert checkpoints.newest(again.folder, 3, again.identity) is not None
+    assert not (tmp_path / "set_aside").exists()
+
+
+@pytest.mark.parametrize("epochs", [1, 5])
+def test_one_record_of_this_fingerprint_is_enough(tmp_path: Path, epochs: int) -> None:
+    elsewhere = store(tmp_path / "elsewhere", code="def")
+    elsewhere.finish(result(epochs=epochs), None)
     made = store(tmp_path)
     made.finish(result(), None)
-    (made.folder / "trial.json").write_text("{torn")
-    assert store(tmp_path).result(3) is None
-    assert len(list((tmp_path / "set_aside" / "cafe").iterdir())) == 1
+    name = f"result-{epochs:05d}.json"
+    shutil.copy(elsewhere.folder / name, made.folder)
+    assert store(tmp_path).result(3) is not None
+    # Nobody takes it for an answer.
+    assert store(tmp_path).result(epochs) is None
+    assert (made.folder / f"{name}.damaged").exists()
 
 
-def test_records_of_unknown_origin_are_set_aside(tmp_path: Path) -> None:
+def test_records_of_another_trial_say_nothing_of_this_one(tmp_path: Path) -> None:
+    other = TrialStore(
+        tmp_path / "runs" / "cafe" / "r0f1", tmp_path / "set_aside", {**FINGERPRINT, "code": "x"}
+    )
+    other.open()
+    other.finish(result(), None)
+    saved(other, 3)
+    shutil.copytree(other.folder, other.folder.with_name("r0f0"))
     made = store(tmp_path)
-    made.finish(result(), np.float32([[1]]))
-    (made.folder / "trial.json").unlink()
-    assert store(tmp_path).result(3) is None
-    (aside,) = (tmp_path / "set_aside" / "cafe").iterdir()
-    assert (aside / "result-00003.json").exists()
+    assert made.result(3) is None
+    assert checkpoints.newest(made.folder, 3, made.identity) is None
+    assert not (tmp_path / "set_aside").exists()
+
+
+def test_results_that_say_the_digest_alone_are_as_good(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = store(tmp_path)
+    made.finish(result(), None)
+    file = made.folder / "result-00003.json"
+    content = unsealed(json.loads(file.read_text()))
+    del content["fingerprint"]
+    file.write_text(json.dumps(sealed(content)))
+    assert store(tmp_path).result(3) is not None
+    with caplog.at_level(logging.WARNING):
+        assert store(tmp_path, code="def").result(3) is None
+    assert "differs in one of code, settings, versions" in caplog.text
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "runs" / "cafe").mkdir(parents=True)
+    (tmp_path / "runs" / "cafe" / "r0f0").write_text("what is this")
+    with caplog.at_level(logging.WARNING):
+        assert store(tmp_path).folder.is_dir()
+    assert "cafe/r0f0: the earlier record is no folder; set aside as" in caplog.text
+    assert caplog.records[0].told  # type: ignore[attr-defined]
+    assert (tmp_path / "set_aside" / "cafe" / "r0f0-file").read_text() == "what is this"
 
 
 def test_what_a_killed_process_was_writing_is_cleared_away(tmp_path: Path) -> None:
     made = store(tmp_path)
     (made.folder / ".checkpoint-00002.4711.npz").write_bytes(b"half")
     store(tmp_path)
-    assert [f.name for f in made.folder.iterdir()] == ["trial.json"]
+    assert list(made.folder.iterdir()) == []
     assert not (tmp_path / "set_aside").exists()
 
 
-def test_a_trial_has_at_most_five_files_and_four_when_finished(tmp_path: Path) -> None:
+def test_a_trial_has_at_most_three_files(tmp_path: Path) -> None:
     made = store(tmp_path)
     for epoch in (1, 2, 3):
-        Checkpoint(epoch, [np.zeros(2)], [], None).save(made.folder)
+        saved(made, epoch)
     made.fail(3, TrialFailure("killed", "out of memory"))
-    assert len(list(made.folder.iterdir())) <= 5
+    assert len(list(made.folder.iterdir())) == 3
     made.finish(result(), np.float32([[1]]))
     assert sorted(f.name for f in made.folder.iterdir()) == [
         "checkpoint-00003.npz",
         "predictions-00003.npy",
         "result-00003.json",
-        "trial.json",
     ]
 
 

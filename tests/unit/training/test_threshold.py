@@ -196,8 +196,10 @@ def test_without_a_threshold_ids_and_fingerprints_are_as_before(tmp_path: Path) 
     assert not [request for request in texts if "threshold" in request.text()]
     # As it was before the key; stored results depend on it.
     assert [c.id for c in bench.plan.configurations] == ["fd0aaebe2e0f"]
+    bench.trained()
     work = bench.work()
-    recorded = json.loads((work.task.folder / "trial.json").read_text())["fingerprint"]
+    (file,) = work.task.folder.glob("result-*.json")
+    recorded = json.loads(file.read_text())["fingerprint"]
     assert sorted(recorded) == ["code", "data", "settings", "split", "versions"]
     assert recorded["settings"] == work.task.settings
     assert sorted(recorded["settings"]["problem"]) == ["loss", "output_activation", "type"]
