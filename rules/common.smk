@@ -35,6 +35,7 @@ from gridfold.workflow.bridge import (
     site,
     start_forks,
     study_arguments,
+    take_records_out,
 )
 
 # The study is read by gridfold itself, not by `configfile:`. Snakemake would merge a user's file
@@ -124,6 +125,7 @@ def table_files(names):
 
 def started():
     """Do what every run begins with."""
+    take_records_out(PLAN)
     start_forks(workflow, FORKS, TABLE_FORKS, PLAN.threads(CORES))
     PLAN.ledger.append_to(PATHS.ledger)
     PLAN.run.write(PATHS.last_run)

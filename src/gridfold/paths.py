@@ -200,6 +200,11 @@ class StudyPaths:
         """The run store; never declared to Snakemake, which deletes outputs of failed jobs."""
         return self.root / "runs"
 
+    @property
+    def packed(self) -> Path:
+        """Folder of the archives that hold the run store once it is packed."""
+        return self.root / "packed"
+
     def trial(self, config_id: str, split: str) -> Path:
         """Folder of one trial in the run store."""
         return self.runs / config_id / split

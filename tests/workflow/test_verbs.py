@@ -19,6 +19,7 @@ from workspaces import Workspace, tiny
 from gridfold.cli.main import main
 
 VALUES = {"training": {"epochs": 2, "learning_rate": 0.01}, "search": {"space": {"mlp.units": [4]}}}
+WORDS = [f"{key}={yaml.safe_dump(v, default_flow_style=True)}" for key, v in VALUES.items()]
 ANSWER = {
     "id",
     "label",
@@ -44,8 +45,7 @@ ANSWER = {
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which a study was run with `VALUES`."""
     workspace = Workspace(tmp_path_factory.mktemp("verbs"))
-    words = [f"{key}={yaml.safe_dump(v, default_flow_style=True)}" for key, v in VALUES.items()]
-    workspace.snakemake(tiny(), "--config", *words)
+    workspace.snakemake(tiny(), "--config", *WORDS)
     return workspace.folder
 
 
@@ -116,6 +116,47 @@ def test_studies_compare_and_are_listed_as_json(
     assert [study["study"] for study in listed] == ["tiny", "twin"]
     assert set(listed[0]) == {"study", "results", "trials", "running_jobs", "answer"}
     assert set(listed[0]["answer"]) == ANSWER
+
+
+def test_packed_records_count_as_before_and_are_taken_out_by_a_run_that_needs_them(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = records(here)
+    assert main(["pack", "study.yaml"]) == 0
+    assert f"{len(before)} files of results/tiny in 1 archive" in capsys.readouterr().out
+    assert records(here) == {}
+    assert main(["status", "results/tiny", "--json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert (status["state"], status["trials"]) == ("finished", {"done": 2, "total": 2})
+    assert main(["index", "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)["studies"]
+    assert listed["trials"]["done"] == 2
+    assert main(["show", config_id(here), "results/tiny"]) == 0
+    assert "r0f1  packed; gridfold unpack takes its records out" in capsys.readouterr().out
+    # With nothing to do, a run leaves them.
+    said = Workspace(here).snakemake(tiny(), "--config", *WORDS).stderr
+    assert "2 of 2 trials done before" in said
+    assert records(here) == {}
+    study = tiny(training=VALUES["training"], search={"space": {"mlp.units": [4, 5]}})
+    said = Workspace(here).snakemake(study).stderr
+    assert "2 of 4 trials done before" in said
+    assert "took the records of 1 configuration out of results/tiny/packed" in said
+    found = records(here)
+    trained = {name: held for name, held in before.items() if "/final/" not in name}
+    assert trained.items() <= found.items()
+    assert main(["pack", "results/tiny"]) == 0
+    assert main(["unpack", "results/tiny"]) == 0
+    assert "2 configurations taken out" in capsys.readouterr().out
+    assert records(here) == found
+    assert main(["pack", "results"]) == 1
+    assert "no folder of results of a study" in capsys.readouterr().err
+
+
+def records(here: Path) -> dict[str, bytes]:
+    """Return the files of the run store."""
+    runs = here / "results" / "tiny" / "runs"
+    files = [file for file in runs.rglob("*") if file.is_file()]
+    return {file.relative_to(here).as_posix(): file.read_bytes() for file in files}
 
 
 # -- damaged results ------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from gridfold.cli.verbs import (
     writing,
 )
 from gridfold.errors import GridfoldError
-from gridfold.paths import DEFAULT_RESULTS
+from gridfold.paths import DEFAULT_RESULTS, StudyPaths
 from gridfold.wording import counted
 
 if TYPE_CHECKING:
@@ -218,6 +218,47 @@ def optuna(plan: Plan, to: Path | None) -> None:
     with writing(file):
         count = optuna_study.write(plan.paths, plan.study.study, space, measure, file)
     print(f"{file}: {count} configurations; optuna-dashboard sqlite:///{file}")
+
+
+@click.command()
+@takes_results
+def pack(results: Path) -> None:
+    """Move the records of all trials into a few archives, where a file system counts files.
+
+    Tables, figures, final model and report stay as they are. A run that has something to train
+    takes the records out again by itself. Not while somebody runs the study.
+    """
+    from gridfold.store import archives
+
+    _refuse_no_study(results)
+    packed = archives.pack(StudyPaths(results))
+    if packed.configurations:
+        files = counted(packed.files, "file")
+        place = counted(packed.archives, "archive")
+        print(f"{StudyPaths(results).packed}: {files} of {results} in {place}")
+    else:
+        print(f"{results}: nothing to pack")
+    if packed.held:
+        print(
+            f"{counted(packed.held, 'configuration')} left as they are: a job holds a trial of "
+            "theirs, or has left something that the next run tidies up"
+        )
+
+
+@click.command()
+@takes_results
+def unpack(results: Path) -> None:
+    """Take the records of trials out of the archives that `gridfold pack` has made."""
+    from gridfold.store import archives
+
+    _refuse_no_study(results)
+    count = archives.unpack(StudyPaths(results))
+    print(f"{StudyPaths(results).runs}: {counted(count, 'configuration')} taken out")
+
+
+def _refuse_no_study(results: Path) -> None:
+    if not is_folder_of_study(results):
+        raise GridfoldError(f"{results} is no folder of results of a study, as results/demo")
 
 
 @click.command()

@@ -45,6 +45,8 @@ _gridfold = click.version_option(package_name="gridfold", message="%(prog)s %(ve
                 after_study.tensorboard,
                 after_study.optuna,
                 after_study.starts,
+                after_study.pack,
+                after_study.unpack,
             ],
             "Several studies": [after_study.compare, after_study.index],
             "This machine and this project": [project.doctor, project.schema],

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from gridfold.plan.shards import Ledger
 from gridfold.statistics.dependence import Units, units_of
 from gridfold.statistics.intervals import rounding_variance
 from gridfold.store.answer import Answer
+from gridfold.store.archives import packed_files
 from gridfold.store.model_card import ModelCard
 from gridfold.store.progress import read_jobs
 from gridfold.store.selection import Selection
@@ -194,8 +196,13 @@ def find_studies(results: Path) -> Iterator[StudyState]:
 def _state(paths: StudyPaths) -> StudyState:
     ledger = Ledger.read(paths.ledger)
     trials = {trial for members in ledger.shards.values() for trial in members}
+    packed = {
+        name.rpartition("/")[0] for name in packed_files(paths) if fnmatch(name, "*/result-*.json")
+    }
     done = sum(
-        any(paths.trial(trial.config_id, trial.split).glob("result-*.json")) for trial in trials
+        f"{trial.config_id}/{trial.split}" in packed
+        or any(paths.trial(trial.config_id, trial.split).glob("result-*.json"))
+        for trial in trials
     )
     jobs = read_jobs(paths.progress, ledger.shards).values()
     return StudyState(

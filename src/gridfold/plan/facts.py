@@ -24,6 +24,7 @@ from gridfold.plan.status import (
 )
 from gridfold.plan.trial_state import TrialState
 from gridfold.plan.words import seconds_left
+from gridfold.store.archives import packed_files
 from gridfold.study.checks import table
 
 
@@ -126,4 +127,9 @@ def configuration_facts(plan: Plan, found: Sequence[KnownConfiguration]) -> dict
 def trial_state(plan: Plan, configuration: KnownConfiguration, split: str) -> TrialState:
     """Return what is known of a trial of a configuration."""
     chosen = configuration.chosen
-    return TrialState.read(plan.paths.trial(chosen.id, split), chosen.epochs)
+    folder = plan.paths.trial(chosen.id, split)
+    if not folder.is_dir() and any(
+        name.startswith(f"{chosen.id}/{split}/") for name in packed_files(plan.paths)
+    ):
+        return TrialState("packed", chosen.epochs)
+    return TrialState.read(folder, chosen.epochs)

@@ -22,6 +22,7 @@ from gridfold.plan.stopping import StopDecision, last_decision
 from gridfold.requests import ChosenConfiguration, Request
 from gridfold.store import request_notes
 from gridfold.store.answer import Answer
+from gridfold.store.archives import packed_files
 from gridfold.store.progress import JobProgress, progress_line, read_jobs
 from gridfold.typed_json import DamagedRecord
 from gridfold.wording import counted, first_of, listed
@@ -114,7 +115,13 @@ def has_other_data(plan: Plan) -> bool:
 def _recorded(plan: Plan, file: StageFile) -> frozenset[TrialKey]:
     """Return the trials of a stage that have a record in the run store, of whatever data."""
     recorded: set[TrialKey] = set()
+    packed = packed_files(plan.paths)
     for configuration in file.configurations:
+        for split in file.splits if packed else ():
+            folder = plan.paths.trial(configuration.id, split)
+            result = result_file(folder, configuration.epochs).relative_to(plan.paths.runs)
+            if result.as_posix() in packed:
+                recorded.add(TrialKey(configuration.id, split))
         # One look into each configuration's folder: there may be a hundred thousand.
         try:
             with os.scandir(plan.paths.runs / configuration.id) as folders:

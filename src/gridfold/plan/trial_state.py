@@ -21,8 +21,9 @@ class TrialState:
 
     Attributes
     ----------
-    state : {"finished", "failed", "begun", "not begun", "damaged"}
-        ``begun`` with a checkpoint and nothing else; ``damaged`` with a record that can't be read.
+    state : {"finished", "failed", "begun", "not begun", "damaged", "packed"}
+        ``begun`` with a checkpoint and nothing else; ``damaged`` with a record that can't be read;
+        ``packed`` with records in an archive (:mod:`gridfold.store.archives`).
     epochs : int
         Epochs that are asked for.
     epochs_trained : int
@@ -97,6 +98,8 @@ class TrialState:
         if self.state == "failed":
             text = f"failed ({self.kind}): {self.reason}"
             return "\n".join(filter(None, [text, self.advice, self.detail]))
+        if self.state == "packed":
+            return "packed; gridfold unpack takes its records out"
         if self.state == "begun":
             return f"checkpoint after epoch {self.epochs_trained} of {self.epochs}"
         return f"damaged: {self.reason}" if self.state == "damaged" else self.state

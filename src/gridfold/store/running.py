@@ -26,6 +26,21 @@ class RunBusy(GridfoldError):
         )
 
 
+class RunCutOff(GridfoldError):
+    """The last run of this study was cut off, and nobody has gone on with it.
+
+    Parameters
+    ----------
+    paths : StudyPaths
+    """
+
+    def __init__(self, paths: StudyPaths) -> None:
+        super().__init__(
+            f"the last run of the study {paths.root.name} was cut off; nothing was changed. Give "
+            "its command again: it goes on from there, and takes over what that run has left"
+        )
+
+
 def what_to_do(paths: StudyPaths) -> str:
     """Return how a run is looked at and stopped."""
     return (

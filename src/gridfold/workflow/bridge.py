@@ -33,12 +33,13 @@ from gridfold.plan.status import (
     stop_notice,
 )
 from gridfold.plan.words import description
+from gridfold.store import archives
 from gridfold.store.progress import Monitor
 from gridfold.study.yaml_file import typed
 from gridfold.terminal import say
 from gridfold.typed_json import DamagedRecord
 from gridfold.usercode import sources
-from gridfold.wording import listed
+from gridfold.wording import counted, listed
 from gridfold.workflow import earlier_run, rules, run_lock
 from gridfold.workflow.site_names import refuse_evaluated_names
 from gridfold.workflow_files import workflow_files
@@ -226,6 +227,12 @@ def say_answer(plan: Plan, before: str = "") -> None:
         print(f"{before}{answer(plan.paths)}", file=sys.stderr)
         if notice := stop_notice(plan):
             print(notice, file=sys.stderr)
+
+
+def take_records_out(plan: Plan) -> None:
+    """Take the run store out of its archives, if `gridfold pack` has put it there."""
+    if count := archives.unpack(plan.paths):
+        say(f"took the records of {counted(count, 'configuration')} out of {plan.paths.packed}")
 
 
 def say_budget(plan: Plan) -> None:
