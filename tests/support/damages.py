@@ -96,6 +96,8 @@ _ONE_OF_MANY = (
     (r"-\d{5}\b", "-<epoch>"),
 )
 _ASKED_FOR = ("runs/", "data/", "splits")
+# Kinds of files that a line of the table names; of more, their folder and number.
+_MOST_NAMED = 4
 # What a run with the run store alone does not have.
 _MADE_OF_IT = (
     *("shards", "tables", "final", "figures", "search", "report.html", "README.md"),
@@ -262,14 +264,20 @@ def _complaint(code: int, said: str, case: Case, original: Workspace, results: P
 
 
 def table(found: Mapping[Case, Outcome]) -> str:
-    """Return outcomes as a table in Markdown."""
-    lines = [f"| file | {' | '.join(DAMAGES)} |", "|---" * (len(DAMAGES) + 1) + "|"]
-    rows: dict[str, dict[str, Outcome]] = defaultdict(dict)
+    """Return outcomes as a table in Markdown; a line for all files of a folder with the same."""
+    by_kind: dict[str, dict[str, str]] = defaultdict(dict)
     for case, result in found.items():
-        rows[case.kind][case.damage] = result
-    for kind, by_damage in rows.items():
-        cells = [str(by_damage[damage]) if damage in by_damage else "" for damage in DAMAGES]
-        lines.append(f"| `{kind}` | {' | '.join(cells)} |")
+        by_kind[case.kind][case.damage] = str(result)
+    alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for kind, by_damage in by_kind.items():
+        folder = f"{kind.partition('/')[0]}/" if "/" in kind else ""
+        alike[folder, *(by_damage.get(damage, "") for damage in DAMAGES)].append(kind)
+    lines = [f"| files | {' | '.join(DAMAGES)} |", "|---" * (len(DAMAGES) + 1) + "|"]
+    for (folder, *cells), kinds_alike in alike.items():
+        names = ", ".join(f"`{kind}`" for kind in kinds_alike)
+        if len(kinds_alike) > _MOST_NAMED and folder:
+            names = f"`{folder}`: {len(kinds_alike)} kinds"
+        lines.append(f"| {names} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

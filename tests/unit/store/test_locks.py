@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
+import re
 import subprocess
 import sys
 import threading
@@ -93,6 +95,124 @@ def test_a_process_number_that_was_used_again_is_another_process(tmp_path: Path)
     assert TrialLock(trial).acquire()
 
 
+def test_process_numbers_are_told_apart_by_machine_start_and_namespace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    space = os.readlink("/proc/self/ns/pid")
+    assert Holder.me().machine == f"{platform.node()} {boot} {space}"
+
+    def hidden(*_: object) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "readlink", hidden)
+    assert Holder.me().machine == f"{platform.node()} {boot}"
+    monkeypatch.setattr(Path, "read_text", hidden)
+    assert Holder.me().machine == platform.node()
+
+
+def test_a_holder_is_named_by_process_machine_and_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    me = Holder.me()
+    assert (me.pid, me.host) == (os.getpid(), platform.node())
+    assert me.started == psutil.Process().create_time()
+    assert str(me) == f"process {os.getpid()} on {platform.node()}"
+    assert str(replace(me, pid=7, host="n1", job="12")) == "process 7 on n1, Slurm job 12"
+
+
+@pytest.mark.parametrize(("apart", "is_other"), [(0.5, False), (1.5, True)])
+def test_a_second_is_between_two_processes_of_one_number(
+    tmp_path: Path, apart: float, is_other: bool
+) -> None:
+    trial = tmp_path / "cafe" / "r0f0"
+    me = Holder.me()
+    write(trial, replace(me, token="other", started=me.started - apart))
+    assert TrialLock(trial).acquire() == is_other
+
+
+@pytest.mark.parametrize(
+    ("has_processes", "silent", "is_ours"),
+    [(True, 1e6, False), (False, 0, True), (None, 0, False), (None, STALE_SECONDS + 60, True)],
+)
+def test_slurm_knows_better_than_the_silence_of_a_job(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    has_processes: bool | None,
+    silent: float,
+    is_ours: bool,
+) -> None:
+    asked: list[str] = []
+
+    def answered(job: str) -> bool | None:
+        asked.append(job)
+        return has_processes
+
+    monkeypatch.setattr("gridfold.store.locks.has_processes", answered)
+    trial = tmp_path / "cafe" / "r0f0"
+    write(trial, replace(Holder.me(), host="far", machine="far", job="12"), silent)
+    assert TrialLock(trial).acquire() == is_ours
+    assert set(asked) == {"12"}
+
+
+def test_who_was_gone_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trial = tmp_path / "cafe" / "r0f0"
+    file = trial.with_name(".r0f0.lock")
+    gone = replace(Holder.me(), pid=2**22 + 1, host="n1", job="")
+    write(trial, gone)
+    lock = TrialLock(trial)
+    assert lock.acquire()
+    assert said(caplog) == [
+        ("WARNING", f"{file}: its holder is gone (process {2**22 + 1} on n1); taken over")
+    ]
+    lock.release()
+    caplog.clear()
+    file.touch()
+    os.utime(file, (0, 0))
+    assert lock.acquire()
+    assert said(caplog) == [("WARNING", f"{file}: its holder is gone (unknown); taken over")]
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    return [(record.levelname, record.getMessage()) for record in caplog.records]
+
+
+def test_who_takes_a_stale_lock_over_waits_for_another_one_who_does(tmp_path: Path) -> None:
+    trial = tmp_path / "cafe" / "r0f0"
+    # Who removes a stale lock is this very process, as it seems.
+    write(trial, replace(Holder.me(), token="other"))
+    guard = trial.with_name(".r0f0.lock.guard")
+    trial.with_name(".r0f0.lock").rename(guard)
+    write(trial, replace(Holder.me(), pid=2**22 + 1))
+    assert not TrialLock(trial).acquire()
+    assert names(trial) == [".r0f0.lock", ".r0f0.lock.guard"]
+    guard.unlink()
+    assert TrialLock(trial).acquire()
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_whoever_is_a_moment_later_does_not_get_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    trial = tmp_path / "cafe" / "r0f0"
+    file = trial.with_name(".r0f0.lock")
+    first = replace(Holder.me(), token="first")
+    sources: list[str] = []
+
+    def late(source: Path, target: Path) -> None:
+        write(trial, first)
+        sources.append(source.name)
+        code = errno.EEXIST if has_links else errno.EPERM
+        raise OSError(code, os.strerror(code), str(source), None, str(target))
+
+    monkeypatch.setattr(os, "link", late)
+    assert not TrialLock(trial).acquire()
+    assert json.loads(file.read_text())["token"] == "first"
+    assert names(trial) == [".r0f0.lock"]
+    # The name of what is linked is of this process and of this lock alone.
+    (source,) = sources
+    assert re.fullmatch(rf"\.r0f0\.lock\.{writer()}-[0-9a-f]{{32}}", source)
+
+
 def test_a_holder_that_nobody_can_ask_about_is_gone_after_ten_silent_minutes(
     tmp_path: Path,
 ) -> None:
@@ -164,6 +284,60 @@ def test_a_lock_whose_removal_fails_once_is_not_left_behind(
     lock.release()
     assert [file.name for file in failed] == [".r0f0.lock"]
     assert not any(tmp_path.iterdir())
+
+
+def test_a_lock_that_cannot_be_removed_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lock = TrialLock(tmp_path / "r0f0")
+    assert lock.acquire()
+
+    def fails(file: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(file))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", fails)
+        lock.release()
+    file = tmp_path / ".r0f0.lock"
+    assert said(caplog) == [("WARNING", f"{file} can't be removed: Input/output error")]
+    assert file.exists()
+
+
+def test_a_lock_that_somebody_has_removed_is_given_back_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lock = TrialLock(tmp_path / "r0f0")
+    assert lock.acquire()
+    unlink = Path.unlink
+
+    def late(file: Path, missing_ok: bool = False) -> None:
+        os.remove(file)
+        unlink(file, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", late)
+    lock.release()
+    assert said(caplog) == []
+
+
+def test_a_disk_that_is_full_while_it_is_tidied_takes_no_lock_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = tmp_path / "cafe" / "r0f0"
+    write(trial, replace(Holder.me(), pid=2**22 + 1))
+    guard = trial.with_name(".r0f0.lock.guard")
+    trial.with_name(".r0f0.lock").rename(guard)
+    link = os.link
+
+    def full_for_guards(source: Path, target: Path) -> None:
+        if ".guard" in target.name:
+            full_disk()
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", full_for_guards)
+    lock = TrialLock(trial)
+    assert lock.acquire()
+    assert ".r0f0.lock" in names(trial)
+    lock.release()
 
 
 def test_a_job_releases_only_what_it_has(tmp_path: Path) -> None:
@@ -284,7 +458,9 @@ def test_a_holder_that_was_robbed_neither_beats_nor_releases(
     other = replace(Holder.me(), host="far", machine="far", job="")
     write(trial, other)
     lock.beat()
-    assert f"{trial.with_name('.r0f0.lock')} was taken by another job though" in caplog.text
+    file = trial.with_name(".r0f0.lock")
+    told = f"{file} was taken by another job though this one is alive"
+    assert said(caplog) == [("ERROR", told)]
     lock.release()
     assert str(other) == lock.live_holder()
     trial.with_name(".r0f0.lock").unlink()
