@@ -8,6 +8,7 @@ it is used.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zipfile
@@ -115,13 +116,12 @@ def identities(folder: Path) -> Iterator[str]:
     Of each, only its head is read; one that can't be is left out.
     """
     for file in _files(folder):
-        try:
-            with np.load(file, allow_pickle=False) as archive:
-                identity = _head(archive)["identity"]
-        # Of all kinds, as in :func:`newest`, which also says so.
-        except Exception:
-            continue
-        yield identity
+        found = ""
+        # Damage leads to errors of all kinds, as in :func:`newest`, which also tells it.
+        with contextlib.suppress(Exception), np.load(file, allow_pickle=False) as archive:
+            found = _head(archive)["identity"]
+        if found:
+            yield found
 
 
 def prune(folder: Path) -> None:

@@ -137,6 +137,7 @@ VERBS = sorted(
         "index",
         "new",
         "optuna",
+        "pack",
         "paper",
         "plan",
         "predict",
@@ -148,6 +149,7 @@ VERBS = sorted(
         "stop",
         "submit",
         "tensorboard",
+        "unpack",
         "validate",
     ]
 )
