@@ -84,13 +84,15 @@ fuzz: setup ## Read thousands of study and data files that are wrong
 	@$(RUN) python tests/support/fuzzing.py studies --cases 10000
 	@$(RUN) python tests/support/fuzzing.py data --cases 2000
 
-# Hours; `MUTANTS='gridfold.store.locks*'` takes one module. `mutmut show NAME` shows a survivor.
+# Hours; `MUTANTS='gridfold.store.locks*'` takes one module, tests/support/mutantsample.py a sample
+# of each. `mutmut show NAME` shows a survivor.
 MUTANTS ?=
 mutants: setup ## Change the code a little, one place at a time, and see whether a test notices
 	@# Python does not look again for a folder that was absent when it began.
 	@mkdir -p mutants/src
 	@PYTHONPATH=$(CURDIR)/mutants/src nice $(RUN) mutmut run $(MUTANTS)
-	@$(RUN) mutmut results
+	@$(RUN) python tests/support/mutantsample.py survivors
+	@$(RUN) python tests/support/mutantsample.py table
 
 lint: setup ## Check format, types, rules and generated files
 	@$(RUN) ruff check

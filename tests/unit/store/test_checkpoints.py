@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -158,3 +160,93 @@ def test_a_finished_trial_keeps_one(tmp_path: Path) -> None:
         at(epoch).save(tmp_path)
     checkpoints.prune(tmp_path)
     assert [f.name for f in tmp_path.iterdir()] == ["checkpoint-00002.npz"]
+
+
+def of_trial(epoch: int, identity: str) -> Checkpoint:
+    return Checkpoint(epoch, [np.zeros(2)], [], None, {}, identity)
+
+
+def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_one_of_another_trial_or_epoch_is_told_and_set_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    of_trial(1, "cafe/r0f0 ab").save(tmp_path)
+    of_trial(2, "").save(tmp_path)
+    of_trial(3, "cafe/r0f1 ab").save(tmp_path)
+    shutil.copy(of_trial(5, "cafe/r0f0 ab").save(tmp_path / "other"), tmp_path / _name(4))
+    shutil.copy(of_trial(2, "").save(tmp_path / "other"), tmp_path / _name(2))
+    found = checkpoints.newest(tmp_path, 9, "cafe/r0f0 ab")
+    assert found is None
+    reasons = (
+        "it is of epoch 5",
+        "it is of another trial: cafe/r0f1 ab",
+        "it is of another trial: it names none",
+    )
+    assert messages(caplog) == [
+        f"{tmp_path / _name(epoch)} is damaged ({reason}); set aside as {_name(epoch)}.damaged, "
+        "the one before it is used"
+        for epoch, reason in zip((4, 3, 2), reasons, strict=True)
+    ]
+
+
+def _name(epoch: int) -> str:
+    return f"checkpoint-{epoch:05d}.npz"
+
+
+def test_whose_checkpoints_these_are_is_read_from_their_heads(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for epoch, identity in ((1, "cafe/r0f0 ab"), (2, "cafe/r0f0 cd"), (3, ""), (4, "x y")):
+        shutil.copy(of_trial(epoch, identity).save(tmp_path / str(epoch)), tmp_path)
+    file = tmp_path / _name(4)
+    file.write_bytes(file.read_bytes()[:-30])
+    (tmp_path / _name(5)).mkdir()
+    assert list(checkpoints.identities(tmp_path)) == ["cafe/r0f0 cd", "cafe/r0f0 ab"]
+    # Whoever only asks sets nothing aside.
+    assert file.exists()
+    assert not messages(caplog)
+    assert list(checkpoints.identities(tmp_path / "nowhere")) == []
+
+
+def test_too_little_memory_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at(1).save(tmp_path)
+
+    def too_little(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "load", too_little)
+        with pytest.raises(MemoryError):
+            checkpoints.newest(tmp_path, 9)
+    assert_equal(checkpoints.newest(tmp_path, 9), at(1))
+
+
+def test_other_files_are_no_checkpoints(tmp_path: Path) -> None:
+    at(2).save(tmp_path)
+    for name in ("checkpoint-last.npz", "checkpoint-.npz", "checkpoint-00009.npz.damaged"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / _name(1)).mkdir()
+    assert_equal(checkpoints.newest(tmp_path, 9), at(2))
+    checkpoints.prune(tmp_path)
+    assert (tmp_path / _name(1)).is_dir()
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_one_that_was_not_written_whole_costs_none_of_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for epoch in (1, 2):
+        at(epoch).save(tmp_path)
+    save = np.savez
+
+    def half(file: Path, **arrays: object) -> None:
+        save(file, **arrays)  # type: ignore[arg-type]
+        os.truncate(file, 300)
+
+    monkeypatch.setattr(np, "savez", half)
+    assert at(3).save(tmp_path) == tmp_path / _name(3)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [_name(1), _name(2), _name(3)]
+    assert_equal(checkpoints.newest(tmp_path, 9), at(2))

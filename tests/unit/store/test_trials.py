@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -170,10 +171,99 @@ def test_another_fingerprint_sets_the_record_aside_and_says_why(
 
 
 def test_setting_aside_twice_overwrites_nothing(tmp_path: Path) -> None:
-    for _ in range(2):
+    for _ in range(3):
         store(tmp_path).finish(result(), None)
-        store(tmp_path, code="other").finish(result(), None)
-    assert len(list((tmp_path / "set_aside" / "cafe").iterdir())) == 3
+        other = store(tmp_path, code="other")
+        other.finish(result(), None)
+    names = [
+        f"r0f0-{made.owner['fingerprint_digest'][:12]}{number}"
+        for made, numbers in ((store(tmp_path), ("", "-2", "-3")), (other, ("", "-2", "-3")))
+        for number in numbers
+    ]
+    aside = tmp_path / "set_aside" / "cafe"
+    assert sorted(folder.name for folder in aside.iterdir()) == sorted(names)
+
+
+def test_parts_that_only_one_fingerprint_has_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store(tmp_path, spans="x").finish(result(), None)
+    with caplog.at_level(logging.WARNING):
+        made = store(tmp_path, data="y", code="def")
+    target = tmp_path / "set_aside" / "cafe"
+    (moved,) = target.iterdir()
+    assert [record.getMessage() for record in caplog.records] == [
+        "cafe/r0f0: the earlier record differs in code, data, spans; set aside as "
+        f"{moved} and trained anew"
+    ]
+    assert not hasattr(caplog.records[0], "told")
+    assert made.folder.is_dir()
+
+
+def test_predictions_that_are_missing_are_told_and_made_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = store(tmp_path)
+    made.finish(result(), np.float32([[0.25]]))
+    file = made.folder / "predictions-00003.npy"
+    file.unlink()
+    assert made.result(3) is None
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{file} is missing and made again"
+    ]
+    assert caplog.records[0].told  # type: ignore[attr-defined]
+
+
+def test_what_is_damaged_is_told_with_the_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = store(tmp_path)
+    made.finish(result(), np.float32([[0.25]]))
+    predictions, answer = (made.folder / f for f in ("predictions-00003.npy", "result-00003.json"))
+    content = bytearray(predictions.read_bytes())
+    content[-1] ^= 1
+    predictions.write_bytes(content)
+    assert made.result(3) is None
+    shutil.copy(answer, made.folder / "result-00004.json")
+    assert made.result(4) is None
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{predictions} is damaged (its checksum is wrong); set aside as {predictions.name}.damaged"
+        ", and made again",
+        f"{made.folder / 'result-00004.json'} is damaged (it is of 3 epochs); set aside as "
+        "result-00004.json.damaged, and made again",
+    ]
+
+
+def test_a_failure_is_told_until_the_trial_has_an_answer(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    assert made.failure() is None
+    assert made.failed_at() is None
+    before = time.time() - 5
+    found = made.fail(3, TrialFailure("error", "no", "Traceback"), {"seconds": 1.5})
+    assert (found.status, found.epochs, found.kind, found.reason) == ("failed", 3, "error", "no")
+    assert found.usage == {"seconds": 1.5}
+    told = made.failure()
+    assert told is not None
+    assert (told[0].kind, told[0].reason, told[0].detail) == ("error", "no", "Traceback")
+    assert told[1] == {"seconds": 1.5}
+    when = made.failed_at()
+    assert when is not None
+    assert before < when < time.time() + 5
+    made.forget_failure()
+    assert made.failure() is None
+    made.forget_failure()
+
+
+def test_folders_in_the_place_of_files_are_set_aside(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    names = ("result-00003.json", "predictions-00003.npy", "failure.json")
+    for name in names:
+        (made.folder / name).mkdir()
+    made.finish(result(), np.float32([[0.25]]))
+    assert made.result(3) is not None
+    for name in names:
+        assert (made.folder / f"{name}.damaged").is_dir()
+    assert not (made.folder / "failure.json").exists()
 
 
 def saved(made: TrialStore, epoch: int) -> None:
