@@ -1,7 +1,7 @@
-"""Compare search strategies on one space and one data set, with the same training budget.
+"""Compare search strategies on one space and one data set, for the same effort.
 
 Every strategy gets as many epochs times samples as one run of Hyperband takes. Measured for several
-seeds: the best validation score after the whole budget and on the way to it, and the wall time with
+seeds: the best validation score after the whole effort and on the way to it, and the wall time with
 one, two and four workers.
 
 Run: ``uv run python benchmarks/search.py --figure docs/images/search.svg``
@@ -54,7 +54,7 @@ def strategy(name: str, configurations: int, seed: int) -> dict[str, Any]:
 
 
 def space(name: str, configurations: int) -> dict[str, Any]:
-    """Return the axes; a grid has so many points of them as its budget allows."""
+    """Return the axes; a grid has so many points of them as its effort allows."""
     if name != "grid":
         return {
             "mlp.units": {"int": {"min": 4, "max": 128, "log": True}},
@@ -109,22 +109,24 @@ def run(
 
 
 def trained(results: Path) -> pd.DataFrame:
-    """Return every training of a trial: its score, and the budget that it added."""
+    """Return every training of a trial: its score, and the effort that it added."""
     files = sorted(results.glob("shards/*.trials.parquet"), key=lambda file: file.stat().st_mtime)
     trials = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
     before = trials.groupby(["config_id", "split"])["epochs_trained"].shift(fill_value=0)
     added = (trials["epochs_trained"] - before).clip(lower=0) * trials["n_train"]
-    return pd.DataFrame({"score": trials[MEASURE], "budget": added.cumsum()})
+    return pd.DataFrame({"score": trials[MEASURE], "effort": added.cumsum()})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=27, help="of a full training")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--figure", type=Path, help="where to draw the scores over the budget")
+    parser.add_argument("--figure", type=Path, help="where to draw the scores over the effort")
     options = parser.parse_args()
     curves: dict[str, list[pd.DataFrame]] = {}
-    print(f"| strategy | trainings | budget | best {MEASURE} (mean, SD) | 1 worker | 2 | 4 |")
+    print(
+        f"| strategy | trainings | epochs × samples | best {MEASURE} (mean, SD) | 1 worker | 2 | 4 |"
+    )
     print("|---|---:|---:|---:|---:|---:|---:|", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         for name in STRATEGIES:
@@ -136,10 +138,10 @@ def main() -> None:
                     walls[workers].append(wall)
                 curves.setdefault(name, []).append(found)
             best = [curve["score"].min() for curve in curves[name]]
-            budget = np.mean([curve["budget"].iloc[-1] for curve in curves[name]])
+            effort = np.mean([curve["effort"].iloc[-1] for curve in curves[name]])
             print(
                 f"| {name} | {np.mean([len(curve) for curve in curves[name]]):.0f} | "
-                f"{budget / 1000:.0f} k | {np.mean(best):.4f}, {np.std(best, ddof=1):.4f} | "
+                f"{effort / 1000:.0f} k | {np.mean(best):.4f}, {np.std(best, ddof=1):.4f} | "
                 f"{' | '.join(f'{np.mean(wall):.0f} s' for wall in walls.values())} |",
                 flush=True,
             )
@@ -148,14 +150,14 @@ def main() -> None:
 
 
 def draw(curves: dict[str, list[pd.DataFrame]], file: Path) -> None:
-    """Draw the best score so far over the budget, the mean over the seeds."""
+    """Draw the best score so far over the effort, the mean over the seeds."""
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for name, runs in curves.items():
-        grid = np.linspace(0, min(run["budget"].iloc[-1] for run in runs), 200)
+        grid = np.linspace(0, min(run["effort"].iloc[-1] for run in runs), 200)
         best = [_so_far(run, grid) for run in runs]
         axes.step(grid / 1000, np.mean(best, axis=0), where="post", label=name)
     axes.set(
-        xlabel="budget (thousand epochs × samples)",
+        xlabel="effort (thousand epochs × samples)",
         ylabel=f"best validation {MEASURE} so far",
         yscale="log",
     )
@@ -163,10 +165,10 @@ def draw(curves: dict[str, list[pd.DataFrame]], file: Path) -> None:
     figure.savefig(file, metadata={"Date": None})
 
 
-def _so_far(run: pd.DataFrame, budgets: Any) -> Any:
+def _so_far(run: pd.DataFrame, efforts: Any) -> Any:
     """Return the best score that was known when so much was spent; NaN before the first."""
     best = np.append(np.nan, run["score"].cummin())
-    return best[np.searchsorted(run["budget"], budgets, side="right")]
+    return best[np.searchsorted(run["effort"], efforts, side="right")]
 
 
 if __name__ == "__main__":
