@@ -124,9 +124,8 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, help="where to draw the scores over the effort")
     options = parser.parse_args()
     curves: dict[str, list[pd.DataFrame]] = {}
-    print(
-        f"| strategy | trainings | epochs × samples | best {MEASURE} (mean, SD) | 1 worker | 2 | 4 |"
-    )
+    heads = ["strategy", "trainings", "epochs × samples", f"best {MEASURE} (mean, SD)"]
+    print(f"| {' | '.join([*heads, '1 worker', '2', '4'])} |")
     print("|---|---:|---:|---:|---:|---:|---:|", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         for name in STRATEGIES:
