@@ -167,6 +167,10 @@ def phases(folder: Path, trials: int) -> Iterator[tuple[str, float, float]]:
     yield "gridfold status, finished", *measured(folder, *verb, "status", str(file))
     yield "report, MB", (plan.paths.root / "report.html").stat().st_size / 1e6, 0.0
     yield "files for a trial", _files(plan.paths.root) / trials, 0.0
+    yield "gridfold pack", *measured(folder, *verb, "pack", str(file))
+    yield "files for a trial, packed", _files(plan.paths.root) / trials, 0.0
+    yield "gridfold status, packed", *measured(folder, *verb, "status", str(file))
+    yield "gridfold unpack", *measured(folder, *verb, "unpack", str(file))
 
 
 def _files(folder: Path) -> int:
