@@ -111,7 +111,7 @@ def unpack(paths: StudyPaths) -> int:
                     count += 1
             # Thousands of files at once, before what they were made of goes.
             os.sync()
-            shutil.rmtree(place)
+            _discard(place)
             if damage:
                 set_aside(archive, damage, "and what it has lost is trained anew")
             else:
@@ -199,13 +199,18 @@ def _remove(paths: StudyPaths, batch: _Batch) -> None:
     for folder in batch.configurations:
         removed = paths.packed / f".{folder.name}{_REMOVED}"
         folder.replace(removed)
-        shutil.rmtree(removed)
+        _discard(removed)
+
+
+def _discard(folder: Path) -> None:
+    """Remove a folder that nobody needs; what a network file system still holds goes later."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _extract(archive: Path, place: Path) -> str:
     """Take an archive apart into a folder, with the times of files; return what is damaged."""
     damage = ""
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     try:
         with zipfile.ZipFile(archive) as content:
             for member in content.infolist():
@@ -239,4 +244,4 @@ def _sweep(paths: StudyPaths) -> None:
         remove_abandoned(paths.packed, f".{number}.", unfinished.suffix)
     for ending in (_REMOVED, _TAKEN_OUT):
         for folder in paths.packed.glob(f".*{ending}"):
-            shutil.rmtree(folder)
+            _discard(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -160,6 +161,25 @@ def test_an_archive_that_breaks_off_costs_what_it_held_alone(
     assert archives.unpack(paths) == 2
     assert sorted(folder.name for folder in paths.runs.iterdir()) == ["aa00", "cc00"]
     assert "0002.zip.damaged" in caplog.text
+
+
+def test_files_that_a_network_still_holds_are_removed_the_next_time(
+    paths: StudyPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS keeps a removed file that is open under another name, and its folder with it."""
+    before = contents(paths.runs)
+
+    def busy(folder: int | str, *_: object, **__: object) -> None:
+        raise OSError(errno.ENOTEMPTY, "Directory not empty", str(folder))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", busy)
+        assert archives.pack(paths).configurations == 3
+        assert len(list(paths.packed.glob(".*.removed"))) == 3
+        assert archives.unpack(paths) == 3
+        assert contents(paths.runs) == before
+    assert archives.unpack(paths) == 0
+    assert list(paths.packed.iterdir()) == []
 
 
 @pytest.mark.usefixtures("_small")
