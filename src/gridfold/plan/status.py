@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from gridfold.errors import GridfoldError
@@ -75,18 +75,19 @@ def stage_states(plan: Plan) -> list[StageState]:
     is_other = has_other_data(plan)
     left_out = left_out_trials(plan)
     so_far = decided_so_far(plan)
+    packed = packed_files(plan.paths)
     for stage in plan.all_stages:
         file = stage_file(plan, stage)
         if file is None and stage.name in so_far:
             file = so_far[stage.name]
-            answered = frozenset() if is_other else _recorded(plan, file)
+            answered = frozenset() if is_other else _recorded(plan, file, packed)
             total = max(stage.trials, file.size)
             states.append(StageState(stage, answered, total, is_decided=False))
             continue
         if file is None:
             states.append(StageState(stage, frozenset(), stage.trials, is_decided=False))
             continue
-        answered = frozenset() if is_other else _recorded(plan, file)
+        answered = frozenset() if is_other else _recorded(plan, file, packed)
         out = {key for key in file.trials() if (stage.name, key) in left_out} - answered
         total = file.size - len(out)
         states.append(
@@ -112,10 +113,9 @@ def has_other_data(plan: Plan) -> bool:
     return request_notes.answers(plan.paths.log("prepare_data"), request) is False
 
 
-def _recorded(plan: Plan, file: StageFile) -> frozenset[TrialKey]:
-    """Return the trials of a stage that have a record in the run store, of whatever data."""
+def _recorded(plan: Plan, file: StageFile, packed: Set[str]) -> frozenset[TrialKey]:
+    """Return the trials of a stage that have a record, packed or not, of whatever data."""
     recorded: set[TrialKey] = set()
-    packed = packed_files(plan.paths)
     for configuration in file.configurations:
         for split in file.splits if packed else ():
             folder = plan.paths.trial(configuration.id, split)

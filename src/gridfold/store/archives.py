@@ -97,18 +97,20 @@ def unpack(paths: StudyPaths) -> int:
     """
     if not paths.packed.is_dir():
         return 0
-    count = 0
+    taken: set[str] = set()
     try:
         _sweep(paths)
         make_folder(paths.runs)
         for archive in _archives(paths):
             place = paths.packed / f".{archive.stem}{_TAKEN_OUT}"
             damage = _extract(archive, place)
-            for folder in sorted(place.iterdir()):
-                # What is in the run store already was packed by a process that was killed.
-                if not (target := paths.runs / folder.name).exists():
+            for folder in sorted(place.glob("*/*")):
+                # A trial that is in the run store already was packed by a process that was killed,
+                # or trained since by a job that had outlived its run.
+                if not (target := paths.runs / folder.relative_to(place)).exists():
+                    make_folder(target.parent, durable=False)
                     folder.replace(target)
-                    count += 1
+                    taken.add(target.parent.name)
             # Thousands of files at once, before what they were made of goes.
             os.sync()
             _discard(place)
@@ -118,7 +120,7 @@ def unpack(paths: StudyPaths) -> int:
                 archive.unlink()
     except OSError as error:
         raise NotWritten(paths.runs, error) from error
-    return count
+    return len(taken)
 
 
 def packed_files(paths: StudyPaths) -> Set[str]:
@@ -156,9 +158,9 @@ class _Batch:
 
 def _batches(runs: Path) -> Iterator[_Batch]:
     batch = _Batch([], [])
-    for folder in sorted(runs.iterdir()):
-        entries = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
-        if not all(_is_plain(entry) for entry in entries):
+    for folder in sorted(entry for entry in runs.iterdir() if entry.is_dir()):
+        entries = sorted(folder.rglob("*"))
+        if not all(map(_is_plain, (folder, *entries))):
             batch.held += 1
             continue
         batch.configurations.append(folder)

@@ -78,6 +78,27 @@ def test_what_is_trained_later_is_packed_beside_it(paths: StudyPaths) -> None:
     assert contents(paths.runs) == before | {"dd00/r0f0/result-00003.json": b"{}"}
 
 
+def test_a_trial_that_was_trained_since_takes_none_of_its_configuration_away(
+    paths: StudyPaths,
+) -> None:
+    before = contents(paths.runs)
+    archives.pack(paths)
+    again = paths.trial("aa00", "r0f0")
+    again.mkdir(parents=True)
+    (again / "result-00003.json").write_text("{}")
+    archives.unpack(paths)
+    kept = {name: held for name, held in before.items() if not name.startswith("aa00/r0f0/")}
+    assert contents(paths.runs) == kept | {"aa00/r0f0/result-00003.json": b"{}"}
+
+
+def test_what_is_no_folder_of_a_configuration_stays(paths: StudyPaths) -> None:
+    (paths.runs / "notes.txt").write_text("mine")
+    (paths.runs / "linked").symlink_to(paths.trial("aa00", "r0f0"))
+    assert archives.pack(paths).held == 1
+    assert sorted(entry.name for entry in paths.runs.iterdir()) == ["linked", "notes.txt"]
+    assert [file.name for file in paths.packed.iterdir()] == ["0001.zip"]
+
+
 def test_files_from_before_zip_files_can_tell_are_packed(paths: StudyPaths) -> None:
     before = contents(paths.runs)
     os.utime(paths.trial("aa00", "r0f0") / "result-00003.json", (0, 0))
