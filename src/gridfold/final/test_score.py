@@ -139,9 +139,12 @@ def _interval(
     if len(targets) == 1:
         return TestInterval(obstacle="one test sample says nothing about how scores vary")
     if scorer.is_mean and Measure.of(measure).high == np.inf:
-        found = studentised(scorer.losses(targets, predictions), confidence)
+        losses = scorer.losses(targets, predictions)
+        found = studentised(losses, confidence)
         if found is None:
-            return TestInterval(obstacle="all test samples have the same loss")
+            same = "all test samples have the same loss"
+            few = "two test samples say too little about how losses vary"
+            return TestInterval(obstacle=few if len(set(losses.tolist())) == 2 else same)
         return TestInterval(*found, "bootstrap-t")
     if measure == "rmse" and predictions.shape[1] == 1:
         squares = replace(scorer, measure="mse").losses(targets, predictions)

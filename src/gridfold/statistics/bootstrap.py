@@ -18,6 +18,7 @@ _RESAMPLES = 1000
 # Indices that are held at once: 80 MB.
 _CELLS = 10_000_000
 _ROUNDING = 1e-9
+_FEWEST_LOSSES = 3
 # A factor of 20,000 either way.
 _MOST_LOGARITHM = 10.0
 
@@ -107,10 +108,11 @@ def studentised(losses: Scores, confidence: float) -> tuple[float, float] | None
     Returns
     -------
     (float, float) or None
-        None where all losses are equal, or 0.
+        None where all losses are equal, or 0, or fewer than three: of two, each bootstrap sample
+        with a spread has their own mean.
     """
     count, mean = len(losses), float(losses.mean())
-    error = float(losses.std(ddof=1)) / np.sqrt(count) if count > 1 else 0.0
+    error = float(losses.std(ddof=1)) / np.sqrt(count) if count >= _FEWEST_LOSSES else 0.0
     # What differs by rounding alone differs in nothing.
     if not mean > 0 or error <= _ROUNDING * mean:
         return None

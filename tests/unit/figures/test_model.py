@@ -29,7 +29,7 @@ from gridfold.figures.calibration import reliability
 from gridfold.figures.style import Drawing
 from gridfold.final.inside import Inside, Layer
 from gridfold.report import input
-from gridfold.statistics.classes import class_table, rank_area
+from gridfold.statistics.classes import class_table
 from gridfold.tables.predictions import OUT_OF_FOLD, TEST, predicted_samples
 
 OF_CLASSES = {"roc", "calibration", "misclassified"}
@@ -156,27 +156,6 @@ def test_classes_are_scored_one_against_the_rest(wine: Any) -> None:
         np.testing.assert_allclose(table.loc[part.name, "recall"], recall)
     assert (table["roc_auc_low"] < table["roc_auc"]).all()
     assert (table["roc_auc"] < table["roc_auc_high"]).all()
-
-
-def test_intervals_of_areas_hold_the_true_area_as_often_as_they_say() -> None:
-    # Binormal model: the true area is known (Hanley & McNeil, 1982).
-    random = np.random.default_rng(0)
-    own = np.arange(120) < 40
-    true = 0.8556732  # Phi(1.5 / sqrt(2))
-    held = 0
-    for _ in range(600):
-        score = random.normal(size=120) + 1.5 * own
-        _, low, high = rank_area(own, score, 0.9)
-        held += low <= true <= high
-    assert 0.87 <= held / 600 <= 0.93
-
-
-def test_areas_count_ties_by_half_and_perfect_ones_have_no_interval() -> None:
-    own = np.array([True, True, False, False])
-    assert rank_area(own, np.array([1.0, 0.5, 0.5, 0.0]), 0.95)[0] == 0.875
-    area, low, high = rank_area(own, np.array([1.0, 0.9, 0.5, 0.0]), 0.95)
-    assert area == 1
-    assert np.isnan([low, high]).all()
 
 
 def test_the_roc_figure_tells_the_areas_of_the_table(wine: Any, tmp_path: Path) -> None:

@@ -99,28 +99,6 @@ def test_two_go_on_at_least_from_the_first_split() -> None:
     assert [going_on_at_first(n) for n in (1, 2, 3, 4, 5, 100)] == [1, 2, 2, 2, 3, 50]
 
 
-def test_noise_is_the_residual_of_a_two_way_analysis_of_variance() -> None:
-    scores = np.random.default_rng(0).normal(size=(7, 4)) + np.arange(4)
-    rest = scores - scores.mean(axis=1, keepdims=True) - scores.mean(axis=0) + scores.mean()
-    found = noise(scores)
-    assert found.degrees == 6 * 3
-    assert found.variance == pytest.approx((rest**2).sum() / 18)
-
-
-def test_noise_of_configurations_that_were_left_behind_counts() -> None:
-    random = np.random.default_rng(1)
-    variances = []
-    for _ in range(300):
-        scores = random.normal(scale=0.02, size=(12, 5)) + random.normal(size=(12, 1))
-        scores += random.normal(size=5)
-        scores[6:, 1:] = np.nan
-        scores[3:6, 3:] = np.nan
-        found = noise(scores)
-        variances.append(found.variance)
-    assert found.degrees == 5 + 5 + 2 + 2
-    assert np.mean(variances) == pytest.approx(0.02**2, rel=0.05)
-
-
 def test_what_is_left_behind_would_have_overtaken_as_often_as_the_risk_says() -> None:
     # Two configurations whose noise many others tell: the one behind by the allowed deficit.
     random, risk, overtaken, judged = np.random.default_rng(2), 0.05, 0, 4000
