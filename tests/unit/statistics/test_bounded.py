@@ -54,3 +54,40 @@ def test_errors_and_r2_are_symmetric_in_their_logarithm() -> None:
 
 def test_without_ends_it_is_symmetric() -> None:
     assert interval_within("own_score", 3.0, 1.0, 2.0, at_the_end=10) == (1.0, 5.0)
+
+
+@pytest.mark.parametrize("measure", ["matthews_correlation", "brier_score"])
+def test_of_a_wider_range_it_is_the_interval_of_the_share_stretched(measure: str) -> None:
+    least, most = (-1, 1) if measure == "matthews_correlation" else (0, 2)
+    share, samples, quantile = 0.8, 25, float(stats.norm.ppf(0.95))
+    error = (most - least) * math.sqrt(share * (1 - share) / samples)
+    found = interval_within(measure, least + 2 * share, error, quantile, at_the_end=1e6)
+    wilson = stats.binomtest(20, 25).proportion_ci(0.9, method="wilson")
+    assert found == pytest.approx((least + 2 * wilson.low, least + 2 * wilson.high))
+
+
+def test_without_an_error_a_score_inside_is_worth_what_one_at_the_end_is() -> None:
+    found = interval_within("accuracy", 0.8, 0.0, float(stats.norm.ppf(0.975)), at_the_end=25)
+    wilson = stats.binomtest(20, 25).proportion_ci(0.95, method="wilson")
+    assert found == pytest.approx((wilson.low, wilson.high))
+
+
+def test_rounding_beyond_the_range_is_no_score_beyond_it() -> None:
+    assert interval_within("accuracy", 1 + 1e-15, 0.0, 2.0, at_the_end=36) == pytest.approx(
+        (0.9, 1.0)
+    )
+    assert interval_within("accuracy", -1e-15, 0.0, 2.0, at_the_end=36) == pytest.approx((0, 0.1))
+
+
+def test_errors_and_r2_at_their_end_are_symmetric_and_stay_inside() -> None:
+    assert interval_within("mse", 0.0, 1.0, 2.0, at_the_end=10) == (0.0, 2.0)
+    assert interval_within("r2", 1.0, 0.1, 2.0, at_the_end=10) == (0.8, 1.0)
+
+
+def test_errors_that_dwarf_the_score_overflow_nothing() -> None:
+    low, high = interval_within("mse", 1e-9, 1e9, 2.0, at_the_end=10)
+    assert 0 <= low < 1e-300
+    assert 1e200 < high < math.inf
+    low, high = interval_within("r2", 1 - 1e-9, 1e9, 2.0, at_the_end=10)
+    assert -math.inf < low < -1e200
+    assert high <= 1

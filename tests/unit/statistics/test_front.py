@@ -12,7 +12,14 @@ import pytest
 from gridfold.errors import GridfoldError
 from gridfold.objectives import KNEE, SMALLEST
 from gridfold.requests import Constraint, Objectives, SummaryRequest
-from gridfold.statistics.front import means_of, pareto_table, require_candidate, violations
+from gridfold.statistics.front import (
+    fronts,
+    means_of,
+    pareto_table,
+    require_candidate,
+    selected_first,
+    violations,
+)
 from gridfold.statistics.summary import select, summarise
 
 FAILED = None
@@ -232,3 +239,80 @@ def test_an_excess_is_in_parts_of_the_limit(
     limits: dict[str, Any], value: float, excess: float
 ) -> None:
     assert Constraint("x", **limits).excess(value) == pytest.approx(excess)
+
+
+# -- what the numbers are -------------------------------------------------------------------------
+
+
+def test_a_measure_that_no_trial_has_is_missing_for_each() -> None:
+    found = means_of(TABLE, ("accuracy", "roc_auc"))
+    assert found.index.tolist() == list("abcde")
+    assert found["accuracy"]["c"] == pytest.approx(0.89)
+    assert found["roc_auc"].isna().all()
+
+
+def test_fronts_are_peeled_off_one_after_the_other() -> None:
+    values = pd.DataFrame(
+        {
+            "accuracy": [0.9, 0.8, 0.85, 0.8, math.nan, 0.9],
+            "parameters": [100.0, 10.0, 100.0, 20.0, 10.0, 100.0],
+        },
+        index=list("abcdef"),
+    )
+    found = fronts(values, Objectives(BOTH))
+    # `a` and `f` are equal; `e` is as small as `b` and worse than all in accuracy.
+    assert found.to_dict() == {"a": 1, "b": 1, "c": 2, "d": 2, "e": 2, "f": 1}
+
+
+def test_the_smallest_may_be_as_far_behind_as_its_error_and_no_further() -> None:
+    table = pd.DataFrame({"config_id": list("abcd"), "difference_error": [math.nan, 0.25, 0.1, 9]})
+    means = pd.DataFrame(
+        {"accuracy": [0.75, 0.5, 0.5, 0.25], "parameters": [100.0, 50.0, 10.0, math.nan]},
+        index=list("abcd"),
+    )
+    objectives = Objectives(BOTH, rule=SMALLEST)
+    # `c` is smaller than `b`, but further behind than its error; the size of `d` is not known.
+    assert selected_first(table, means, objectives) == list("bacd")
+    means["parameters"] = 50.0
+    # Of equals the better one.
+    assert selected_first(table, means, objectives) == list("abcd")
+
+
+def test_one_configuration_is_first_whatever_the_rule() -> None:
+    table = pd.DataFrame({"config_id": ["a"], "difference_error": [math.nan]})
+    means = pd.DataFrame({"accuracy": [math.nan], "parameters": [math.nan]}, index=["a"])
+    for rule in (SMALLEST, KNEE):
+        assert selected_first(table, means, Objectives(BOTH, rule=rule)) == ["a"]
+
+
+def test_without_a_known_cost_the_knee_is_the_best() -> None:
+    table = pd.DataFrame({"config_id": list("ab"), "difference_error": [math.nan, 0.1]})
+    means = pd.DataFrame({"accuracy": [0.9, 0.8], "parameters": [math.nan] * 2}, index=list("ab"))
+    assert selected_first(table, means, Objectives(BOTH, rule=KNEE)) == ["a", "b"]
+
+
+def test_costs_of_nothing_have_a_knee() -> None:
+    table = pd.DataFrame({"config_id": list("abc"), "difference_error": [math.nan, 0.1, 0.1]})
+    means = pd.DataFrame(
+        {"accuracy": [0.9, 0.89, 0.5], "parameters": [1e6, 1.0, 0.0]}, index=list("abc")
+    )
+    # From 1e-12, which stands for nothing, to a million: `b` is two thirds of the way down.
+    assert selected_first(table, means, Objectives(BOTH, rule=KNEE))[0] == "b"
+
+
+def test_the_table_has_its_columns_in_their_order() -> None:
+    objectives = Objectives(BOTH, (limit("accuracy", at_least=0.6),))
+    own = summary(objectives)
+    found = pareto_table(TABLE, own, objectives)
+    assert list(found.columns) == [
+        "rank", "config_id", "label", "accuracy", "parameters", "within_constraints", "violations",
+        "front", "may_be_best", "selected",
+    ]  # fmt: skip
+    assert found["rank"].tolist() == own["rank"].tolist() == [1, 2, 3, 4, 5]
+    assert found["config_id"].tolist() == own["config_id"].tolist()
+    assert found["label"].tolist() == own["label"].tolist()
+    assert found["selected"].tolist() == [True, False, False, False, False]
+    row = found.set_index("config_id").loc["a"]
+    assert not row["within_constraints"]
+    assert row["violations"] == "accuracy at least 0.6"
+    assert str(found["front"].dtype) == "Int64"

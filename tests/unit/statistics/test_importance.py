@@ -186,3 +186,9 @@ def test_of_too_few_configurations_nothing_is_said(kept: int) -> None:
 
 def test_without_any_difference_nothing_matters() -> None:
     assert importance(study().assign(accuracy_mean=0.5), SPACE, "accuracy").empty
+
+
+def test_the_model_is_an_axis_once_although_the_study_names_it() -> None:
+    named = {"model": {"grid": ["mlp", "cnn"]}, **SPACE}
+    found, expected = (importance(study(), space, "accuracy") for space in (named, SPACE))
+    pd.testing.assert_frame_equal(found, expected)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from workbench import ROOT
 
 from gridfold.requests import NestedRequest
@@ -159,3 +160,32 @@ def test_where_there_is_something_to_learn_it_finds_it(simulation: ModuleType) -
     error = 0.5 / math.sqrt(100 * 4)
     assert found["truth"].mean() > 0.65
     assert abs((found["nested"] - found["truth"]).mean()) < 3 * error
+
+
+def test_with_repeats_its_samples_count_once() -> None:
+    """The interval at the end of the range rests on how many samples there are."""
+    once = estimate(1.0, 1.0, 1.0)
+    twice = estimate(*[1.0] * 6, outer_fold=[f"o{r}f{f}" for r in range(2) for f in range(3)])
+    thrice = estimate(*[1.0] * 6, outer_fold=[f"o0f{f}" for f in range(6)])
+    assert None not in (once.low, twice.low, thrice.low)
+    worth = {}
+    for name, found, splits in (("once", once, 3), ("twice", twice, 6), ("more", thrice, 6)):
+        assert found.low is not None
+        square = float(stats.t(splits - 1).ppf(0.975)) ** 2
+        worth[name] = found.low * square / (1 - found.low)
+    # Sixty of a hundred samples were validated, in two repeats each of them twice.
+    assert worth == pytest.approx({"once": 60, "twice": 60, "more": 120})
+
+
+def test_what_it_cost_is_known_where_one_fold_knows() -> None:
+    found = estimate(0.7, 0.8, core_hours=[math.nan, 0.5], gpu_hours=[0.25, math.nan])
+    assert (found.core_hours, found.gpu_hours) == (0.5, 0.25)
+
+
+def test_what_a_score_is_worth_follows_the_rarest_class() -> None:
+    found = estimate(1.0, 1.0, 1.0, measure="roc_auc")
+    square = float(stats.t(2).ppf(0.975)) ** 2
+    assert found.low is not None
+    # Half of the sixty samples are of each class.
+    assert found.low * square / (1 - found.low) == pytest.approx(30)
+    assert (found.measure, found.confidence) == ("roc_auc", 0.95)

@@ -11,8 +11,16 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from gridfold.objectives import KNEE
 from gridfold.problems import PROBLEM_KINDS, Measure
-from gridfold.statistics.selection import Candidates, Selected, estimate_selection
+from gridfold.requests import ComparisonRequest, Constraint, Objectives
+from gridfold.statistics.selection import (
+    Candidates,
+    Selected,
+    _effort,
+    estimate_of_study,
+    estimate_selection,
+)
 from gridfold.store.selection import SelectionFacts
 from gridfold.training.measures import Scorer
 
@@ -366,3 +374,201 @@ def test_what_a_race_has_left_behind_counts_on_the_splits_that_it_has(tmp_path: 
     # Those left behind are many, and compared on few samples: rather too much is taken off.
     assert 0.47 < np.mean(corrected) < 0.515
     assert np.mean(by_finalists) > np.mean(corrected)
+
+
+# -- what a search has explored, from the tables of a study ----------------------------------------
+
+
+def study_tables(
+    folder: Path, stages: dict[str, dict[str, int]], samples: int = 60, folds: int = 3
+) -> tuple[pd.DataFrame, Floats, list[Path]]:
+    """Return the trials of a search, its targets, and a file of predictions of each stage.
+
+    `stages` has for each stage the configurations and how many splits each has of it. The later
+    in the alphabet, the worse.
+    """
+    targets = np.random.default_rng(20).integers(0, 2, samples)
+    parts = np.array_split(np.arange(samples), folds)
+    rows, files = [], []
+    for stage, configurations in stages.items():
+        tables = []
+        for name, count in configurations.items():
+            random = np.random.default_rng([ord(name), stage == "confirm"])
+            wrong = random.random(samples) < 0.1 + 0.06 * (ord(name) - ord("a"))
+            chances = np.where(wrong, 1 - targets, targets).astype(np.float32)[:, None]
+            letter = "c" if stage == "confirm" else "r"
+            for fold, part in enumerate(parts[:count]):
+                identity = {"config_id": name, "split": f"{letter}0f{fold}"}
+                score = Scorer("accuracy").score(targets[part], chances[part])
+                rows.append(
+                    {
+                        "stage": stage,
+                        **identity,
+                        "status": "finished",
+                        "n_train": samples - len(part),
+                        "n_validation": len(part),
+                        "accuracy": score,
+                        "total_parameters": 10 * (ord(name) - ord("a") + 1),
+                    }
+                )
+                prediction = list(chances[part])
+                tables.append(pd.DataFrame({**identity, "sample": part, "prediction": prediction}))
+        files.append(folder / f"{stage}.parquet")
+        pd.concat(tables).to_parquet(files[-1])
+    return pd.DataFrame(rows), targets, files
+
+
+def of_study(
+    search: pd.DataFrame,
+    compared: str,
+    targets: Floats,
+    files: list[Path],
+    *,
+    last: str = "",
+    objectives: Objectives | None = None,
+    explored: bool = True,
+) -> SelectionFacts:
+    """Return the estimate of a study that compares some configurations of a search in the end."""
+    own = search[search["config_id"].isin(list(compared))]
+    own = own[own["stage"] == last] if last else own
+    trials = own.drop(columns="stage").drop_duplicates(["config_id", "split"], keep="last")
+    means = trials.groupby("config_id")["accuracy"].mean().sort_values(ascending=False)
+    configurations = pd.DataFrame(
+        {"config_id": means.index, "n_failed": 0, "accuracy_mean": means.to_numpy()}
+    )
+    return estimate_of_study(
+        ComparisonRequest("accuracy", 0.95, {}, objectives=objectives),
+        trials,
+        configurations,
+        search,
+        targets=targets,
+        groups=np.arange(len(targets)),
+        compared=files,
+        explored=files if explored else [],
+    )
+
+
+def test_what_only_the_search_has_tried_counts_as_explored(tmp_path: Path) -> None:
+    every = dict.fromkeys("abcdef", 3)
+    search, targets, files = study_tables(tmp_path, {"explore": every, "refine1": {"a": 3, "b": 3}})
+    assert of_study(search, "ab", targets, files).explored == 6
+    # Without its predictions nothing is known of it, nor where all of it was compared.
+    assert of_study(search, "ab", targets, files, explored=False).explored == 0
+    assert of_study(search, "abcdef", targets, files).explored == 0
+
+
+def test_what_lacks_a_split_of_the_first_stage_was_no_candidate(tmp_path: Path) -> None:
+    stages = {"explore": {**dict.fromkeys("abcd", 3), "e": 2}, "refine1": {"a": 3, "b": 3}}
+    search, targets, files = study_tables(tmp_path, stages)
+    assert of_study(search, "ab", targets, files).explored == 4
+    search.loc[search["config_id"].eq("d") & search["split"].eq("r0f1"), "status"] = "failed"
+    assert of_study(search, "ab", targets, files).explored == 3
+    search.loc[search["config_id"].eq("c"), "accuracy"] = np.nan
+    # `a` and `b` alone are left, and these were compared.
+    assert of_study(search, "ab", targets, files).explored == 0
+
+
+def test_what_a_constraint_rules_out_was_no_candidate(tmp_path: Path) -> None:
+    every = dict.fromkeys("abcdef", 3)
+    search, targets, files = study_tables(tmp_path, {"explore": every, "refine1": {"a": 3, "b": 3}})
+    limit = Objectives(("accuracy",), (Constraint("parameters", at_most=40),))
+    assert of_study(search, "ab", targets, files, objectives=limit).explored == 4
+
+
+def test_confirmed_scores_are_of_splits_of_their_own(tmp_path: Path) -> None:
+    stages = {"explore": dict.fromkeys("abcde", 3), "confirm": {"a": 3, "b": 3}}
+    search, targets, files = study_tables(tmp_path, stages)
+    found = of_study(search, "ab", targets, files, last="confirm")
+    assert (found.explored, found.unseen) == (5, False)
+
+
+def test_a_race_counts_what_it_began_with(tmp_path: Path) -> None:
+    stages = {
+        "explore": dict.fromkeys("abcdefgh", 1),
+        "race1": dict.fromkeys("abcd", 2),
+        "race2": dict.fromkeys("ab", 3),
+    }
+    search, targets, files = study_tables(tmp_path, stages)
+    search = search.drop_duplicates(["config_id", "split"])
+    found = of_study(search, "ab", targets, files)
+    assert found.explored == 8
+    assert found.corrected is not None
+    search.loc[search["config_id"].isin(list("gh")), "status"] = "failed"
+    assert of_study(search, "ab", targets, files).explored == 6
+
+
+def test_another_rule_than_the_best_mean_is_not_repeated(tmp_path: Path) -> None:
+    search, targets, files = study_tables(tmp_path, {"explore": dict.fromkeys("abc", 3)})
+    rule = Objectives(("accuracy", "parameters"), rule=KNEE)
+    found = of_study(search, "abc", targets, files, objectives=rule)
+    assert KNEE in found.obstacle
+    assert (found.corrected, found.explored) == (None, 0)
+    assert found.low is not None
+
+
+def test_where_no_configuration_is_complete_that_is_said(tmp_path: Path) -> None:
+    search, targets, files = study_tables(tmp_path, {"explore": dict.fromkeys("abc", 3)})
+    trials = search.drop(columns="stage")
+    configurations = pd.DataFrame(
+        {"config_id": list("abc"), "n_failed": 1, "accuracy_mean": [0.9, 0.8, 0.7]}
+    )
+    found = estimate_of_study(
+        ComparisonRequest("accuracy", 0.95, {}),
+        trials,
+        configurations,
+        search,
+        targets=targets,
+        groups=np.arange(len(targets)),
+        compared=files,
+        explored=files,
+    )
+    assert found.obstacle == "No configuration finished all its trials."
+
+
+# -- one split, and how much is drawn --------------------------------------------------------------
+
+
+def test_of_one_split_the_interval_is_that_of_the_draws(tmp_path: Path) -> None:
+    random = np.random.default_rng(21)
+    targets, predictions = guesses(random, 4, 200, skill=0.8)
+    pd.concat(
+        pd.DataFrame(
+            {
+                "config_id": str(position),
+                "split": "r0f0",
+                "sample": np.arange(200),
+                "prediction": list(np.asarray(each, np.float32)),
+            }
+        )
+        for position, each in enumerate(predictions)
+    ).to_parquet(tmp_path / "one.parquet")
+    score = Scorer("accuracy").score(targets, predictions[0])
+    found = estimate_selection(
+        Scorer("accuracy"),
+        Selected("0", {"r0f0": score}, 0.25, 0.0, 200),
+        targets,
+        np.arange(200),
+        Candidates(list("0123"), ["r0f0"], [tmp_path / "one.parquet"]),
+        0.9,
+    )
+    assert found.corrected is not None
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < found.corrected < found.high
+    # Judged on what is not drawn: a share of 1/e of the samples, none of them twice.
+    expected = 1.645 * np.sqrt(score * (1 - score) / (200 / np.e) * (1 - 1 / np.e))
+    assert found.high - found.low == pytest.approx(2 * expected, rel=0.15)
+
+
+def test_the_more_is_to_be_weighed_the_less_is_drawn() -> None:
+    assert _effort(Scorer("accuracy"), 10, 1000, 5) == (500, 10)
+    # Ten thousand million products: 250 draws of a thousand candidates on 20,000 samples.
+    assert _effort(Scorer("accuracy"), 1000, 20_000, 5) == (250, 1000)
+    assert _effort(Scorer("accuracy"), 100_000, 20_000, 5) == (200, 1250)
+    assert _effort(Scorer("roc_auc"), 1000, 20_000, 5) == (200, 62)
+    assert _effort(Scorer("roc_auc"), 1000, 10**6, 5) == (200, 20)
+    # Called for each draw, inside and outside, on each split.
+    own = Scorer("own_score", "mine.py:own_score")
+    assert _effort(own, 3, 1000, 5) == (500, 3)
+    assert _effort(own, 8, 1000, 5) == (250, 8)
+    assert _effort(own, 1000, 1000, 5) == (200, 20)

@@ -370,3 +370,61 @@ def test_one_split_is_answered_without_an_interval(tmp_path: Path) -> None:
 def test_an_unfinished_study_has_no_answer(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         answer(StudyPaths.of("demo", tmp_path))
+
+
+# -- what it cost ---------------------------------------------------------------------------------
+
+
+def test_costs_are_summed_over_all_trials_and_efficiency_is_weighed_by_time() -> None:
+    table = trials(b=LOW[:3], a=HIGH[:3])
+    table["core_hours"] = [1.0, 2.0, 3.0, math.nan, math.nan, 0.5]
+    table["gpu_hours"] = [math.nan] * 5 + [0.25]
+    table["cpu_seconds"] = [10.0, 90.0, 5.0, 8.0, 8.0, math.nan]
+    # An hour of a core at 90% and ten seconds at 10% are no 50%.
+    table["cpu_efficiency"] = [0.1, 0.9, 0.0, 0.4, 0.8, math.nan]
+    table["memory_mb"] = [100.0, 300.0, 200.0, math.nan, 50.0, 40.0]
+    table["gpu_busy"] = [math.nan, 0.2, 0.6, math.nan, math.nan, math.nan]
+    found = summarise(table, request()).set_index("config_id")
+    assert found["core_hours"].to_dict() == {"a": 0.5, "b": 6.0}
+    assert found.loc["a", "gpu_hours"] == 0.25
+    assert math.isnan(found.loc["b", "gpu_hours"])
+    assert found.loc["b", "cpu_efficiency"] == pytest.approx(100 / (10 / 0.1 + 90 / 0.9))
+    assert found.loc["a", "cpu_efficiency"] == pytest.approx(16 / (8 / 0.4 + 8 / 0.8))
+    assert found["memory_mb"].to_dict() == {"a": 50, "b": 300}
+    assert found.loc["b", "gpu_busy"] == pytest.approx(0.4)
+    assert math.isnan(found.loc["a", "gpu_busy"])
+
+
+def test_more_work_than_the_cores_could_give_counts_too() -> None:
+    table = trials(a=HIGH[:2], b=LOW[:2])
+    table["cpu_seconds"], table["cpu_efficiency"] = 30.0, 1.5
+    assert summarise(table, request())["cpu_efficiency"].tolist() == pytest.approx([1.5, 1.5])
+
+
+def test_tables_without_usage_have_empty_cells() -> None:
+    found = summarise(trials(a=HIGH, b=LOW), request())
+    for name in ("core_hours", "gpu_hours", "cpu_efficiency", "memory_mb", "gpu_busy"):
+        assert found[name].isna().all(), name
+
+
+def test_epochs_and_times_are_of_finished_trials() -> None:
+    table = trials(a=[0.9, FAILED, 0.8, 0.85], b=[0.7] * 4, best_epochs=(3, 9, 8, 1))
+    table["epochs_trained"] = [5, 0, 9, 4, 2, 2, 2, 2]
+    table["fit_seconds"] = [1.0, 9.0, 2.0, 6.0, 1.0, 1.0, 1.0, 1.0]
+    row = summarise(table, request()).set_index("config_id").loc["a"]
+    assert (row["n_splits"], row["n_failed"]) == (3, 1)
+    assert row["epochs_mean"] == pytest.approx(6)
+    assert row["best_epoch_median"] == 3
+    assert row["fit_seconds_mean"] == pytest.approx(3)
+    assert row["fit_seconds_sum"] == pytest.approx(9)
+
+
+def test_columns_stand_in_their_order() -> None:
+    found = list(summary(a=HIGH, b=LOW, axes={"a": {"x": 1}, "b": {"x": 2}}).columns)
+    start = ["rank", "config_id", "label", "model"]
+    assert found[:4] == start
+    assert found.index("difference") < found.index("difference_error") < found.index("p_value")
+    assert found.index("p_value") + 1 == found.index("may_be_best")
+    assert [name for name in found if name.startswith("accuracy")] == [
+        f"accuracy_{part}" for part in ("mean", "sd", "low", "high")
+    ]
