@@ -189,6 +189,19 @@ def test_the_errors_of_one_time_are_averaged() -> None:
     times = np.repeat(np.arange(90), 2)
     spread = np.stack([values + 1, values - 1], axis=1).ravel()
     assert time_blocks(times, spread)[::2].tolist() == time_blocks(np.arange(90), values).tolist()
+    # However many samples a time has.
+    often = np.random.default_rng(5).integers(1, 9, 90)
+    blocks = time_blocks(np.arange(90).repeat(often), values.repeat(often))
+    first = np.cumsum(often) - often
+    assert blocks[first].tolist() == time_blocks(np.arange(90), values).tolist()
+
+
+def test_two_units_have_an_interval() -> None:
+    score = weighted_score(Scorer("mse"), np.zeros((60, 1)), NUMBERS)
+    units = Units("groups", np.arange(60) // 30)
+    found = unit_interval(Scorer("mse"), float((NUMBERS**2).mean()), score, units, 0.95)
+    assert found is not None
+    assert found[0] < found[1]
 
 
 def test_the_error_by_units_is_the_jackknife_written_out() -> None:

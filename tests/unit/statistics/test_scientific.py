@@ -97,6 +97,11 @@ def test_numbers_are_in_order_and_words_as_the_study_lists_them() -> None:
     assert found["value"].tolist() == ["1e-05", "0.01", "0.1"]
 
 
+def test_whole_numbers_of_a_column_with_fractions_have_none() -> None:
+    _, found = study({"mlp.dropout": [0.0, 0.5, 1.0, 0.5]}, {"mlp.dropout": GRID})
+    assert found["value"].tolist() == ["0", "0.5", "1"]
+
+
 def test_switches_are_words() -> None:
     _, found = study({"mlp.batch_norm": [True, False, True, False]}, {"mlp.batch_norm": GRID})
     assert found["value"].tolist() == ["False", "True"]

@@ -179,6 +179,8 @@ def test_one_split_or_one_configuration_ranks_nothing(
 def test_two_configurations_on_two_splits_are_ranked(tmp_path: Path) -> None:
     _, found = compared(tmp_path, folds=2, space={"mlp.units": {"grid": [4, 8]}})
     assert list(found.rank_tests()) == ["All 2 configurations"]
+    assert found.facts.wilcoxon == wilcoxon_obstacle(2, 1, 1, 1 - 0.95)
+    assert found.facts.wilcoxon
 
 
 def test_splits_that_one_configuration_lacks_are_not_ranked(
