@@ -138,19 +138,18 @@ def _interval(
         return _wilson(score, int(SHARES[measure](targets).sum()), confidence)
     if len(targets) == 1:
         return TestInterval(obstacle="one test sample says nothing about how scores vary")
-    if scorer.is_mean and Measure.of(measure).high == np.inf:
-        losses = scorer.losses(targets, predictions)
-        found = studentised(losses, confidence)
-        if found is None:
+    is_root = measure == "rmse" and predictions.shape[1] == 1
+    if is_root or (scorer.is_mean and Measure.of(measure).high == np.inf):
+        losses = (replace(scorer, measure="mse") if is_root else scorer).losses(
+            targets, predictions
+        )
+        ends = studentised(losses, confidence)
+        if ends is None:
             same = "all test samples have the same loss"
             few = "two test samples say too little about how losses vary"
-            return TestInterval(obstacle=few if len(set(losses.tolist())) == 2 else same)
-        return TestInterval(*found, "bootstrap-t")
-    if measure == "rmse" and predictions.shape[1] == 1:
-        squares = replace(scorer, measure="mse").losses(targets, predictions)
-        found = studentised(squares, confidence)
-        if found is not None:
-            return TestInterval(math.sqrt(found[0]), math.sqrt(found[1]), "bootstrap-t")
+            return TestInterval(obstacle=few if len(losses) == 2 and np.ptp(losses) > 0 else same)
+        low, high = map(math.sqrt, ends) if is_root else ends
+        return TestInterval(low, high, "bootstrap-t")
     scores = scores_of_draws(scorer, targets, predictions)
     drawn = percentiles(scores, [len(targets)], confidence)
     if drawn.undefined == drawn.draws:

@@ -152,6 +152,8 @@ def test_draws_without_a_class_are_left_out_and_counted() -> None:
         ("binary", [1, 1, 1], "roc_auc", "roc_auc is not defined on these test samples"),
         ("regression", [[1.0], [1.0]], "mae", "all test samples have the same loss"),
         ("regression", [[1.0], [2.0]], "mae", "two test samples say too little"),
+        ("regression", [[1.0], [2.0]], "rmse", "two test samples say too little"),
+        ("regression", [[1.0], [1.0]], "rmse", "all test samples have the same loss"),
         ("regression", [[1.0], [1.0]], "mape", "all bootstrap samples have the same score"),
     ],
 )
