@@ -263,3 +263,16 @@ def test_a_perfect_share_of_dependent_samples_still_has_an_interval() -> None:
     assert high == 1
     # What six units allow, not what sixty samples would.
     assert 0.3 < low < 0.65
+
+
+def test_of_a_share_no_units_are_worth_more_samples_than_there_are() -> None:
+    # Groups of a hundred that agree to one sample: by their spread, they are worth thousands.
+    right = np.concatenate([np.arange(100) < many for many in (75, 75, 76, 75)])
+    predictions = np.where(right, 0.2, 0.9)[:, np.newaxis]
+    score = weighted_score(Scorer("accuracy"), np.zeros(400, int), predictions)
+    units, share = Units("groups", np.arange(400) // 100), 301 / 400
+    found = unit_interval(Scorer("accuracy"), share, score, units, 0.9)
+    error, quantile = math.sqrt(share * (1 - share) / 400), float(stats.t(3).ppf(0.95))
+    assert found == pytest.approx(
+        interval_within("accuracy", share, error, quantile, at_the_end=math.inf)
+    )
