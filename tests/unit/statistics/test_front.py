@@ -316,3 +316,15 @@ def test_the_table_has_its_columns_in_their_order() -> None:
     assert not row["within_constraints"]
     assert row["violations"] == "accuracy at least 0.6"
     assert str(found["front"].dtype) == "Int64"
+
+
+def test_the_selection_says_by_which_rule_and_among_how_many() -> None:
+    def found(objectives: Objectives) -> tuple[str | None, int | None]:
+        request = SummaryRequest("accuracy", 0.95, objectives)
+        selection = select(summary(objectives), request)
+        return selection.rule, selection.allowed
+
+    limits = (limit("parameters", at_most=5000),)
+    assert found(Objectives(BOTH, limits, KNEE)) == (KNEE, 4)
+    assert found(Objectives(BOTH, limits)) == (None, 4)
+    assert found(Objectives(BOTH, rule=SMALLEST)) == (SMALLEST, None)
