@@ -140,9 +140,8 @@ def _interval(
         return TestInterval(obstacle="one test sample says nothing about how scores vary")
     is_root = measure == "rmse" and predictions.shape[1] == 1
     if is_root or (scorer.is_mean and Measure.of(measure).high == np.inf):
-        losses = (replace(scorer, measure="mse") if is_root else scorer).losses(
-            targets, predictions
-        )
+        of_losses = replace(scorer, measure="mse") if is_root else scorer
+        losses = of_losses.losses(targets, predictions)
         ends = studentised(losses, confidence)
         if ends is None:
             same = "all test samples have the same loss"

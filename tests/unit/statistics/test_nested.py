@@ -166,10 +166,10 @@ def test_with_repeats_its_samples_count_once() -> None:
     """The interval at the end of the range rests on how many samples there are."""
     once = estimate(1.0, 1.0, 1.0)
     twice = estimate(*[1.0] * 6, outer_fold=[f"o{r}f{f}" for r in range(2) for f in range(3)])
-    thrice = estimate(*[1.0] * 6, outer_fold=[f"o0f{f}" for f in range(6)])
-    assert None not in (once.low, twice.low, thrice.low)
+    more = estimate(*[1.0] * 6, outer_fold=[f"o0f{f}" for f in range(6)])
+    assert None not in (once.low, twice.low, more.low)
     worth = {}
-    for name, found, splits in (("once", once, 3), ("twice", twice, 6), ("more", thrice, 6)):
+    for name, found, splits in (("once", once, 3), ("twice", twice, 6), ("more", more, 6)):
         assert found.low is not None
         square = float(stats.t(splits - 1).ppf(0.975)) ** 2
         worth[name] = found.low * square / (1 - found.low)

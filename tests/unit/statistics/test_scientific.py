@@ -143,19 +143,24 @@ def test_an_axis_has_at_most_fifty_values(values: int, rows: int) -> None:
     assert len(found) == rows
 
 
-def test_configurations_that_lost_trials_are_in_no_row() -> None:
-    scored, _ = study({"units": [8, 4, 8, 4]}, {"units": GRID})
-    table = pd.DataFrame(
+def table_of(ids: str, units: list[int], means: list[float]) -> pd.DataFrame:
+    """Return configurations in the order of `ids`."""
+    return pd.DataFrame(
         {
-            "config_id": list("xabcd"),
-            "label": list("xabcd"),
+            "config_id": list(ids),
+            "label": list(ids),
             "model": "mlp",
-            "units": [4, 8, 4, 8, 4],
-            "accuracy_mean": [1.0, *SCORES.mean(axis=0)],
+            "units": units,
+            "accuracy_mean": means,
             "accuracy_low": 0.0,
             "accuracy_high": 1.0,
         }
     )
+
+
+def test_configurations_that_lost_trials_are_in_no_row() -> None:
+    scored, _ = study({"units": [8, 4, 8, 4]}, {"units": GRID})
+    table = table_of("xabcd", [4, 8, 4, 8, 4], [1.0, *SCORES.mean(axis=0)])
     found = scientific_values(scored, table, {"units": GRID})
     assert found["config_id"].tolist() == ["b", "a"]
     assert found["n_configurations"].tolist() == [2, 2]
@@ -163,15 +168,5 @@ def test_configurations_that_lost_trials_are_in_no_row() -> None:
 
 def test_the_best_at_a_value_is_that_with_the_best_mean_whatever_stands_first() -> None:
     scored, _ = study({"units": [8, 4, 8, 4]}, {"units": GRID})
-    table = pd.DataFrame(
-        {
-            "config_id": list("dcba"),
-            "label": list("dcba"),
-            "model": "mlp",
-            "units": [4, 8, 4, 8],
-            "accuracy_mean": SCORES.mean(axis=0)[::-1],
-            "accuracy_low": 0.0,
-            "accuracy_high": 1.0,
-        }
-    )
+    table = table_of("dcba", [4, 8, 4, 8], [*SCORES.mean(axis=0)[::-1]])
     assert scientific_values(scored, table, {"units": GRID})["config_id"].tolist() == ["b", "a"]

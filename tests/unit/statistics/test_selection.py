@@ -427,14 +427,18 @@ def of_study(
     last: str = "",
     objectives: Objectives | None = None,
     explored: bool = True,
+    failed: int = 0,
 ) -> SelectionFacts:
-    """Return the estimate of a study that compares some configurations of a search in the end."""
+    """Return the estimate of a study that compares some configurations of a search in the end.
+
+    `failed` is how many trials each of them has lost.
+    """
     own = search[search["config_id"].isin(list(compared))]
     own = own[own["stage"] == last] if last else own
     trials = own.drop(columns="stage").drop_duplicates(["config_id", "split"], keep="last")
     means = trials.groupby("config_id")["accuracy"].mean().sort_values(ascending=False)
     configurations = pd.DataFrame(
-        {"config_id": means.index, "n_failed": 0, "accuracy_mean": means.to_numpy()}
+        {"config_id": means.index, "n_failed": failed, "accuracy_mean": means.to_numpy()}
     )
     return estimate_of_study(
         ComparisonRequest("accuracy", 0.95, {}, objectives=objectives),
@@ -508,20 +512,7 @@ def test_another_rule_than_the_best_mean_is_not_repeated(tmp_path: Path) -> None
 
 def test_where_no_configuration_is_complete_that_is_said(tmp_path: Path) -> None:
     search, targets, files = study_tables(tmp_path, {"explore": dict.fromkeys("abc", 3)})
-    trials = search.drop(columns="stage")
-    configurations = pd.DataFrame(
-        {"config_id": list("abc"), "n_failed": 1, "accuracy_mean": [0.9, 0.8, 0.7]}
-    )
-    found = estimate_of_study(
-        ComparisonRequest("accuracy", 0.95, {}),
-        trials,
-        configurations,
-        search,
-        targets=targets,
-        groups=np.arange(len(targets)),
-        compared=files,
-        explored=files,
-    )
+    found = of_study(search, "abc", targets, files, failed=1)
     assert found.obstacle == "No configuration finished all its trials."
 
 
