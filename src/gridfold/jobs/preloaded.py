@@ -6,6 +6,3 @@ with lasting():
     import gridfold.jobs.process_state
     import gridfold.jobs.usage
     import gridfold.training.trial  # noqa: F401
-    from gridfold.jobs.converted import convert_loop
-
-    convert_loop()

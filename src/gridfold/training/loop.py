@@ -213,12 +213,16 @@ class TrainingLoop:
             full, rest = divmod(order.shape[0], size)
             # Not even the graph of a full batch where there are too few samples for one.
             if full:
-                for number in tf.range(full):
-                    step_on(tensors, tf.slice(order, [number * size], [size]), noise, number)
+
+                def full_step(number: Any) -> None:
+                    positions = tf.slice(order, [number * size], [size])
+                    step_on(tensors, positions, noise, number)
+
+                _for_each(0, full, full_step)
             if rest:
                 step_on(tensors, order[full * size :], noise, tf.constant(full))
 
-        compiled = tf.function(epoch, jit_compile=True)
+        compiled = tf.function(epoch, jit_compile=True, autograph=False)
 
         def run(order: Any, first: int, last: int, noise: int) -> None:
             assert (first, last) == (0, feed.steps), "never a part of an epoch"
@@ -267,29 +271,35 @@ class TrainingLoop:
         @_in_graph(feed, numbers=2)
         def batches(order: Any, tensors: Any, noise: Any, first: Any, last: Any) -> None:
             stream = feed.stream(order, first, last)
-            for number in tf.range(first, last):
+
+            def next_step(number: Any) -> None:
                 positions = feed.positions(order, number)
                 features = None if stream is None else next(stream)
                 devices.run(own_step, tensors, positions, features, noise, number)
+
+            _for_each(first, last, next_step)
 
         @_in_graph(feed, numbers=1)
         def scarce_batch(order: Any, tensors: Any, noise: Any, number: Any) -> None:
             positions = feed.positions(order, number)
             devices.run(scarce_step, tensors, positions, feed.read(positions), noise, number)
 
-        compiled = tf.function(step, jit_compile=True)
+        compiled = tf.function(step, jit_compile=True, autograph=False)
 
         @_in_graph(feed, numbers=2)
         def compiled_batches(order: Any, tensors: Any, noise: Any, first: Any, last: Any) -> None:
             size = feed.batch_size
             stream = feed.stream(order, first, last)
-            for number in tf.range(first, last):
+
+            def next_step(number: Any) -> None:
                 positions = tf.slice(order, [number * size], [size])
                 features = None
                 if stream is not None:
                     read = next(stream)
                     features = tf.ensure_shape(read, (size, *read.shape[1:]))
                 compiled(augmented(feed.take(tensors, positions, features), noise, number))
+
+            _for_each(first, last, next_step)
 
         @_in_graph(feed, numbers=1)
         def last_batch(order: Any, tensors: Any, noise: Any, number: Any) -> tuple[Any, ...]:
@@ -314,18 +324,35 @@ class TrainingLoop:
 def _in_graph(feed: Feed, numbers: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return what makes a graph of a function of an order, tensors, noise and some whole numbers.
 
-    One graph for any number of samples.
+    One graph for any number of samples. AutoGraph has no part in it, as in Keras' own loop: what it
+    rewrites would take as long as all the rest of a small model's graph.
     """
     number = tf.TensorSpec((), tf.int32)
     order = tf.TensorSpec((None,), tf.int32)
     signature = (order, feed.specification(), number, *[number] * numbers)
-    return tf.function(input_signature=signature)  # type: ignore[no-any-return]
+    return tf.function(input_signature=signature, autograph=False)  # type: ignore[no-any-return]
+
+
+def _for_each(first: Any, last: Any, step: Callable[[Any], None]) -> None:
+    """Take steps `first` to `last` in a graph, one after another."""
+
+    def body(number: Any) -> list[Any]:
+        step(number)
+        return [number + 1]
+
+    tf.while_loop(lambda number: number < last, body, [tf.convert_to_tensor(first)])
 
 
 def _build_metrics(model: keras.Model, batch: tuple[Any, ...]) -> None:
     """Let loss and metrics create their variables, which they can't do inside a graph's loop."""
     x, y, *weights = batch
-    prediction = model(x, training=False)
+    # Of a model that knows its output nothing has to be computed: shape and type are enough.
+    known = getattr(model, "outputs", None)
+    prediction = (
+        keras.ops.zeros((len(y), *known[0].shape[1:]), known[0].dtype)
+        if known and len(known) == 1
+        else model(x, training=False)
+    )
     sample_weight = weights[0] if weights else None
     model.compute_loss(x, y, prediction, sample_weight, training=False)
     try:

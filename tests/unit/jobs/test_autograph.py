@@ -1,4 +1,4 @@
-"""What AutoGraph has rewritten before a fork is not rewritten in it, and no file is left of it."""
+"""AutoGraph has no part in the training loop, and leaves no file of what a user has it rewrite."""
 
 from __future__ import annotations
 
