@@ -171,6 +171,17 @@ def test_a_trial_with_other_graphs_makes_its_own(changes: dict[str, Any], tmp_pa
     assert trained(second, turns) == trained(elsewhere(second, tmp_path / "alone"), turns_here())
 
 
+def test_trials_before_and_after_tensorflow_forgets_are_those_of_processes_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = bench_of(tmp_path, {"model": {"mlp": {"units": 8, "dropout": 0.3}}})
+    tasks = [bench.work(p, f"r0f{fold}").task for p in (0, 1) for fold in range(3)]
+    alone = [trained(elsewhere(t, tmp_path / str(i)), turns_here()) for i, t in enumerate(tasks)]
+    monkeypatch.setattr(shared, "_CLEARED_AFTER", 2)
+    turns = turns_here()
+    assert [trained(task, turns) for task in tasks] == alone
+
+
 def all_works(bench: Bench) -> list[pool.Work]:
     return [
         bench.work(p, f"r0f{f}") for p in range(len(bench.plan.configurations)) for f in range(4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -262,7 +263,13 @@ def fit(
     seed = derive_seed(options["seed"], case_id(settings), task.split)
     turns = turns or Turns()
     devices = turns.devices(task.threads)
-    _prepare_runtime(options, seed)
+    if turns.goes_on(task) and settings["model"]["family"] not in _BROUGHT:
+        # The rest is as the trial before has left it. To clear Keras' session, or to set TensorFlow's
+        # own seed, which no layer of these families asks for, would have all graphs prepared anew.
+        random.seed(seed)
+        np.random.seed(seed)
+    else:
+        _prepare_runtime(options, seed)
 
     prepared = Prepared.of(settings, dataset, training, validation, task.in_memory_mb)
     if settings["model"]["family"] == "custom":

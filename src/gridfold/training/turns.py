@@ -19,6 +19,9 @@ from gridfold.training.devices import Devices
 from gridfold.training.loop import TrainingLoop, steps_per_epoch
 from gridfold.training.prepared import Prepared
 
+# TensorFlow keeps some operations for each variable that ever was, half a megabyte a trial.
+_CLEARED_AFTER = 64
+
 
 class Turns:
     """What the trials of a process leave to the next one: devices, and a model with its loop.
@@ -33,12 +36,23 @@ class Turns:
         self._devices = devices
         self._loop: TrainingLoop | None = None
         self._shape: tuple[str, int] | None = None
+        self._since_cleared = 0
 
     def devices(self, threads: int) -> Devices:
         """Return the devices of this process, which can't be set up twice."""
         if self._devices is None:
             self._devices = distribution.start(None, threads)
         return self._devices
+
+    def goes_on(self, task: TrialTask) -> bool:
+        """Tell whether a trial can do with what TensorFlow has prepared for the one before.
+
+        It is of the same shape, and not too many were since TensorFlow has last forgotten.
+        """
+        if self._shape is None or task.shape != self._shape[0]:
+            return False
+        self._since_cleared = (self._since_cleared + 1) % _CLEARED_AFTER
+        return self._since_cleared > 0
 
     def loop(
         self,
