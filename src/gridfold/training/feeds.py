@@ -6,6 +6,7 @@ may be larger than memory. tf.data reads ahead while a step is computed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +17,15 @@ from gridfold.arrays import Array
 from gridfold.training.devices import Devices
 from gridfold.training.preprocessing import Preprocessing
 
-# Batches that are read ahead.
+# Pieces that are read ahead.
 _AHEAD = 2
+# What is read at once: many small batches together, for each call from a graph into Python and back
+# takes as long as a small step.
+_PIECE_BYTES = 2**20
+_MOST_STEPS = 32
+
+NUMBER_BYTES = 4
+"""What a number of a sample takes, for all of them are float32."""
 
 
 class Rows:
@@ -109,12 +117,27 @@ class Feed:
         """
         if self._rows is None:
             return None
-        steps = tf.data.Dataset.range(tf.cast(first, tf.int64), tf.cast(last, tf.int64))
-        return iter(
-            steps.map(
-                lambda step: self.read(self.positions(order, tf.cast(step, tf.int32)))
-            ).prefetch(_AHEAD)
-        )
+        at_once = self._steps_at_once()
+
+        def piece(step: Any) -> Any:
+            step = tf.cast(step, tf.int32)
+            end = tf.minimum(step + at_once, last)
+            return self.read(order[step * self.batch_size : end * self.batch_size])
+
+        first_64, last_64 = (tf.cast(step, tf.int64) for step in (first, last))
+        read = tf.data.Dataset.range(first_64, last_64, at_once).map(piece)
+        if at_once > 1:
+            read = read.rebatch(self.batch_size)
+        return iter(read.prefetch(_AHEAD * at_once))
+
+    def _steps_at_once(self) -> int:
+        """Return the steps whose samples are read together."""
+        if self._devices.reads_own_part and self._devices.world_size > 1:
+            # What a process needs of several batches is in several places.
+            return 1
+        assert self._rows is not None, "only such samples are read"
+        bytes_of_step = self.batch_size * math.prod(self._rows.shape[1:]) * NUMBER_BYTES
+        return max(1, min(_PIECE_BYTES // bytes_of_step, _MOST_STEPS))
 
     def read(self, positions: Any) -> Any:
         """Return the features at `positions` that this process needs; None if in memory."""

@@ -14,11 +14,9 @@ from gridfold.arrays import Array
 from gridfold.data.dataset import Dataset
 from gridfold.errors import TrialFailure
 from gridfold.training import preprocessing
-from gridfold.training.feeds import Rows
+from gridfold.training.feeds import NUMBER_BYTES, Rows
 from gridfold.training.preprocessing import UNCHANGED, Affine, Category, Preprocessing, fit_affine
 
-# Of a feature as it is trained on.
-NUMBER_BYTES = 4
 _SOME = 32
 
 

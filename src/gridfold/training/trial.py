@@ -36,9 +36,10 @@ from gridfold.training import (
 )
 from gridfold.training.answers import Answers
 from gridfold.training.devices import Devices
+from gridfold.training.feeds import NUMBER_BYTES
 from gridfold.training.loop import steps_per_epoch
 from gridfold.training.phases import Phase, phase_after, phases_of
-from gridfold.training.prepared import NUMBER_BYTES, Prepared
+from gridfold.training.prepared import Prepared
 from gridfold.training.preprocessing import Affine, Preprocessing, fit_affine
 from gridfold.training.reloading import OWN_FAMILIES, refuse_unloadable
 from gridfold.training.state import EpochReport, EpochScore, TrainingState, followed_at

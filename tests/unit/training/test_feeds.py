@@ -53,6 +53,8 @@ STUDIES = {
     },
     "steps of their own": DIGITS
     | {"training": {"steps_per_execution": 2, "epochs": 2, "batch_size": 48}},
+    # More than are read at once.
+    "small steps": DIGITS | {"training": {"epochs": 2, "batch_size": 8}},
     "augmented": DIGITS
     | {"training": {"augmentation": {"rotation": 0.1}, "epochs": 2, "batch_size": 48}},
     "a table": None,
