@@ -484,7 +484,7 @@ class _Server:
             os._exit(EXIT_CONTINUE)
         threading.Thread(target=_end_with, args=(starter,), daemon=True).start()
         # As Python 3.14 does: what the work wants done at its end (files that AutoGraph has written
-        # for users are removed, trackers of users send their last lines), and not what the server wants.
+        # are removed, trackers of users send their last lines), and not what the server wants.
         atexit._clear()
         code = _exit_code_of(target, starter, *args)
         atexit._run_exitfuncs()

@@ -7,7 +7,7 @@ may be larger than memory. tf.data reads ahead while a step is computed.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -110,25 +110,45 @@ class Feed:
         """Return the positions of the samples of a step, over all replicas."""
         return order[step * self.batch_size : (step + 1) * self.batch_size]
 
-    def stream(self, order: Any, first: Any, last: Any) -> Any:
-        """Return an iterator over what is read for steps `first` to `last`; None if nothing is.
+    def each_step(
+        self, order: Any, first: Any, last: Any, step: Callable[[Any, Any], None]
+    ) -> None:
+        """Take steps `first` to `last`, one after another, reading ahead what is read.
 
         To be called in a graph, like all the following.
+
+        Parameters
+        ----------
+        order : tensor of int32
+            Of the samples.
+        first, last : scalar tensor of int32
+        step : callable
+            Gets the number of a step, and what :meth:`read` returns for it.
         """
         if self._rows is None:
-            return None
-        at_once = self._steps_at_once()
+            for_each(first, last, 1, lambda number: step(number, None))
+            return
+        at_once, size = self._steps_at_once(), self.batch_size
 
-        def piece(step: Any) -> Any:
-            step = tf.cast(step, tf.int32)
-            end = tf.minimum(step + at_once, last)
-            return self.read(order[step * self.batch_size : end * self.batch_size])
+        def read(start: Any) -> Any:
+            start = tf.cast(start, tf.int32)
+            end = tf.minimum(start + at_once, last)
+            return self.read(order[start * size : end * size])
 
-        first_64, last_64 = (tf.cast(step, tf.int64) for step in (first, last))
-        read = tf.data.Dataset.range(first_64, last_64, at_once).map(piece)
-        if at_once > 1:
-            read = read.rebatch(self.batch_size)
-        return iter(read.prefetch(_AHEAD * at_once))
+        first_64, last_64 = (tf.cast(number, tf.int64) for number in (first, last))
+        pieces = tf.data.Dataset.range(first_64, last_64, at_once)
+        stream = iter(pieces.map(read).prefetch(_AHEAD))
+
+        def steps_of_piece(start: Any) -> None:
+            features = next(stream)
+
+            def step_of_piece(number: Any) -> None:
+                place = (number - start) * size
+                step(number, features[place : place + size])
+
+            for_each(start, tf.minimum(start + at_once, last), 1, step_of_piece)
+
+        for_each(first, last, at_once, steps_of_piece)
 
     def _steps_at_once(self) -> int:
         """Return the steps whose samples are read together."""
@@ -184,6 +204,16 @@ class Feed:
         if self._rows is None:
             return tuple(kept)
         return (tf.constant(self._rows[np.arange(min(count, self.samples))]), *kept)
+
+
+def for_each(first: Any, last: Any, by: int, body: Callable[[Any], None]) -> None:
+    """Do what `body` does for the numbers from `first` to `last`, in steps of `by`, in a graph."""
+
+    def step(number: Any) -> list[Any]:
+        body(number)
+        return [number + by]
+
+    tf.while_loop(lambda number: number < last, step, [tf.convert_to_tensor(first)])
 
 
 def _kinds(arrays: tuple[Any, ...]) -> list[Any]:

@@ -21,7 +21,7 @@ import tensorflow as tf
 from gridfold.errors import TrialFailure, summary_of
 from gridfold.training.augmentation import Augmenter
 from gridfold.training.devices import Devices, statistics
-from gridfold.training.feeds import Feed, own_part
+from gridfold.training.feeds import Feed, for_each, own_part
 
 _EVALUATION_BATCH = 4096
 _EVALUATION_BYTES = 64 * 2**20
@@ -218,7 +218,7 @@ class TrainingLoop:
                     positions = tf.slice(order, [number * size], [size])
                     step_on(tensors, positions, noise, number)
 
-                _for_each(0, full, full_step)
+                for_each(0, full, 1, full_step)
             if rest:
                 step_on(tensors, order[full * size :], noise, tf.constant(full))
 
@@ -270,14 +270,11 @@ class TrainingLoop:
 
         @_in_graph(feed, numbers=2)
         def batches(order: Any, tensors: Any, noise: Any, first: Any, last: Any) -> None:
-            stream = feed.stream(order, first, last)
-
-            def next_step(number: Any) -> None:
+            def next_step(number: Any, features: Any) -> None:
                 positions = feed.positions(order, number)
-                features = None if stream is None else next(stream)
                 devices.run(own_step, tensors, positions, features, noise, number)
 
-            _for_each(first, last, next_step)
+            feed.each_step(order, first, last, next_step)
 
         @_in_graph(feed, numbers=1)
         def scarce_batch(order: Any, tensors: Any, noise: Any, number: Any) -> None:
@@ -289,17 +286,14 @@ class TrainingLoop:
         @_in_graph(feed, numbers=2)
         def compiled_batches(order: Any, tensors: Any, noise: Any, first: Any, last: Any) -> None:
             size = feed.batch_size
-            stream = feed.stream(order, first, last)
 
-            def next_step(number: Any) -> None:
+            def next_step(number: Any, features: Any) -> None:
                 positions = tf.slice(order, [number * size], [size])
-                features = None
-                if stream is not None:
-                    read = next(stream)
-                    features = tf.ensure_shape(read, (size, *read.shape[1:]))
+                if features is not None:
+                    features = tf.ensure_shape(features, (size, *features.shape[1:]))
                 compiled(augmented(feed.take(tensors, positions, features), noise, number))
 
-            _for_each(first, last, next_step)
+            feed.each_step(order, first, last, next_step)
 
         @_in_graph(feed, numbers=1)
         def last_batch(order: Any, tensors: Any, noise: Any, number: Any) -> tuple[Any, ...]:
@@ -331,16 +325,6 @@ def _in_graph(feed: Feed, numbers: int) -> Callable[[Callable[..., Any]], Callab
     order = tf.TensorSpec((None,), tf.int32)
     signature = (order, feed.specification(), number, *[number] * numbers)
     return tf.function(input_signature=signature, autograph=False)  # type: ignore[no-any-return]
-
-
-def _for_each(first: Any, last: Any, step: Callable[[Any], None]) -> None:
-    """Take steps `first` to `last` in a graph, one after another."""
-
-    def body(number: Any) -> list[Any]:
-        step(number)
-        return [number + 1]
-
-    tf.while_loop(lambda number: number < last, body, [tf.convert_to_tensor(first)])
 
 
 def _build_metrics(model: keras.Model, batch: tuple[Any, ...]) -> None:
