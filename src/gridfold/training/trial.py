@@ -265,8 +265,8 @@ def fit(
     turns = turns or Turns()
     devices = turns.devices(task.threads)
     if turns.goes_on(task) and settings["model"]["family"] not in _BROUGHT:
-        # The rest is as the trial before has left it. To clear Keras' session, or to set the seed of
-        # TensorFlow, which no layer of these families asks for, has all graphs prepared anew.
+        # The rest is as the trial before has left it. Clearing Keras' session, or setting the seed
+        # of TensorFlow, which no layer of these families asks for, has all graphs prepared anew.
         random.seed(seed)
         np.random.seed(seed)
     else:
