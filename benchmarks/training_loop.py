@@ -74,6 +74,7 @@ def run(contestant: str, epochs: int) -> dict[str, float]:
             model.fit(data.prefetch(2), epochs=epochs, verbose=0, callbacks=[mark])
         else:
             model.compile("adam", loss, jit_compile=False)
+            model.optimizer.build(model.trainable_variables)
             TrainingLoop(model, (x, y), None, BATCH, seed=0).run(0, epochs, [mark])
     return {"first": marks[1] - marks[0], "rest": marks[-1] - marks[1], "all": marks[-1] - marks[0]}
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from workbench import ROOT, wait_for
@@ -81,6 +82,9 @@ def test_a_dead_run_is_followed_by_the_next_without_unlocking(
     for process in (supervisor["pid"], snakemake["pid"]):
         # Each leads a process group of its own.
         os.killpg(process, signal.SIGKILL)
+    # The one may be gone a moment before the other, which still runs the study then.
+    wait_for(lambda: not psutil.pid_exists(supervisor["pid"]))
+    wait_for(lambda: not psutil.pid_exists(snakemake["pid"]))
     wait_for(lambda: main(["status"]) == 0 and "gone; submit it again" in capfd.readouterr().out)
     assert submit("--", "--", SPLITS) == 0
     wait_for((files / "outcome.json").exists)
