@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 from workbench import ROOT, wait_for
@@ -71,6 +70,11 @@ def test_a_study_is_submitted_refused_a_second_time_and_stopped(
     assert capfd.readouterr().err.endswith("results/tiny: nothing runs\n")
 
 
+def is_held(lock: Path) -> bool:
+    holder = RunLock(lock).holder()
+    return holder is not None and holder.is_live
+
+
 def test_a_dead_run_is_followed_by_the_next_without_unlocking(
     here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,8 +87,8 @@ def test_a_dead_run_is_followed_by_the_next_without_unlocking(
         # Each leads a process group of its own.
         os.killpg(process, signal.SIGKILL)
     # The one may be gone a moment before the other, which still runs the study then.
-    wait_for(lambda: not psutil.pid_exists(supervisor["pid"]))
-    wait_for(lambda: not psutil.pid_exists(snakemake["pid"]))
+    for name in ("supervisor.lock", "run.lock"):
+        wait_for(lambda name=name: not is_held(files / name))
     wait_for(lambda: main(["status"]) == 0 and "gone; submit it again" in capfd.readouterr().out)
     assert submit("--", "--", SPLITS) == 0
     wait_for((files / "outcome.json").exists)
