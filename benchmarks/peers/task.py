@@ -42,9 +42,14 @@ class Size:
     fixed: dict[str, int]
     axes: dict[str, list[Any]] = field(default_factory=dict)
 
+    @property
+    def all_axes(self) -> dict[str, list[Any]]:
+        """What trials differ in: axes, and the fold."""
+        return {**self.axes, "fold": list(range(self.folds))}
+
     def trials(self) -> list[dict[str, Any]]:
         """Return the values and the fold of each trial."""
-        axes = {**self.axes, "fold": list(range(self.folds))}
+        axes = self.all_axes
         return [
             self.fixed | dict(zip(axes, point, strict=True))
             for point in itertools.product(*axes.values())
@@ -138,6 +143,19 @@ def network(trial: dict[str, Any]) -> Any:
     return keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(y))
 
 
+def compiled(trial: dict[str, Any]) -> Any:
+    """Return the network of a trial, ready for `fit`."""
+    import keras
+
+    model = network(trial)
+    model.compile(
+        keras.optimizers.Adam(trial["learning_rate"]),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    return model
+
+
 def fitted_by_keras(trial: dict[str, Any], size: Size) -> float:
     """Train with `fit` on cached data, as the guides of TensorFlow advise; return the accuracy."""
     import keras
@@ -145,12 +163,7 @@ def fitted_by_keras(trial: dict[str, Any], size: Size) -> float:
     keras.utils.clear_session()
     keras.utils.set_random_seed(0)
     x, y, seen_x, seen_y = parts(size.folds, trial["fold"])
-    model = network(trial)
-    model.compile(
-        keras.optimizers.Adam(trial["learning_rate"]),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+    model = compiled(trial)
     training, validation = datasets(x, y, seen_x, seen_y)
     history = model.fit(training, epochs=size.epochs, validation_data=validation, verbose=0)
     return float(history.history["val_accuracy"][-1])

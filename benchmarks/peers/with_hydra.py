@@ -25,10 +25,9 @@ def trained(point: DictConfig) -> None:
 
 if __name__ == "__main__":
     name, size = sys.argv[1], task.size_asked_for()
-    axes = {**size.axes, "fold": list(range(size.folds))}
     sys.argv[1:] = ["--multirun", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={task.WORKERS}"]
     sys.argv += [f"+size={name}", "hydra.sweep.dir=sweep"]
-    sys.argv += [f"+{key}={','.join(map(str, values))}" for key, values in axes.items()]
+    sys.argv += [f"+{key}={','.join(map(str, values))}" for key, values in size.all_axes.items()]
     trained()
     lines = [file.read_text() for file in Path("sweep").glob("*/score.csv")]
     Path("scores.csv").write_text("".join(lines))

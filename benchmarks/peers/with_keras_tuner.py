@@ -31,18 +31,9 @@ class Tuner(keras_tuner.GridSearch):
 
 
 def build(hp: keras_tuner.HyperParameters) -> Any:
-    import keras
-
     size = task.size_asked_for()
-    axes = {**size.axes, "fold": list(range(size.folds))}
-    trial = size.fixed | {name: hp.Choice(name, values) for name, values in axes.items()}
-    model = task.network(trial)
-    model.compile(
-        keras.optimizers.Adam(trial["learning_rate"]),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    return model
+    chosen = {name: hp.Choice(name, values) for name, values in size.all_axes.items()}
+    return task.compiled(size.fixed | chosen)
 
 
 def main() -> None:

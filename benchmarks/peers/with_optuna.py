@@ -12,8 +12,7 @@ import task
 def objective(asked: optuna.Trial) -> float:
     size = task.size_asked_for()
     trial = {
-        name: asked.suggest_categorical(name, choices)
-        for name, choices in {**size.axes, "fold": list(range(size.folds))}.items()
+        name: asked.suggest_categorical(name, choices) for name, choices in size.all_axes.items()
     }
     return task.fitted_by_keras({**size.fixed, **trial}, size)
 
@@ -41,7 +40,7 @@ def work(_: Any) -> None:
 if __name__ == "__main__":
     size = task.size_asked_for()
     for trial in size.trials():
-        study().enqueue_trial({name: trial[name] for name in (*size.axes, "fold")})
+        study().enqueue_trial({name: trial[name] for name in size.all_axes})
     with multiprocessing.get_context("spawn").Pool(task.WORKERS) as pool:
         pool.map(work, range(task.WORKERS))
     done = study().get_trials(states=[optuna.trial.TrialState.COMPLETE])

@@ -25,10 +25,9 @@ if __name__ == "__main__":
         runtime_env={"env_vars": {"PYTHONPATH": here}},
         _temp_dir=os.environ["TMPDIR"],
     )
-    axes = {**size.axes, "fold": list(range(size.folds))}
     tuner = tune.Tuner(
         tune.with_parameters(trained, size=size),
-        param_space={name: tune.grid_search(values) for name, values in axes.items()},
+        param_space={name: tune.grid_search(values) for name, values in size.all_axes.items()},
         run_config=tune.RunConfig(storage_path=str(Path("ray").absolute())),
     )
     results = list(tuner.fit())

@@ -36,7 +36,7 @@ class Turns:
         self._devices = devices
         self._loop: TrainingLoop | None = None
         self._shape: tuple[str, int] | None = None
-        self._since_cleared = 0
+        self._trials = 0
 
     def devices(self, threads: int) -> Devices:
         """Return the devices of this process, which can't be set up twice."""
@@ -51,8 +51,7 @@ class Turns:
         """
         if self._shape is None or task.shape != self._shape[0]:
             return False
-        self._since_cleared = (self._since_cleared + 1) % _CLEARED_AFTER
-        return self._since_cleared > 0
+        return self._trials % _CLEARED_AFTER > 0
 
     def loop(
         self,
@@ -81,6 +80,7 @@ class Turns:
         steps = steps_per_epoch(len(prepared.training), batch_size)
         shape = None
         if task.shape is not None:
+            self._trials += 1
             # Schedules count in steps.
             shape = task.shape, steps
             if shape == self._shape and self._loop and self._loop.fits(training, validation):
