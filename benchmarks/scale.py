@@ -105,6 +105,14 @@ def snakemake(file: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "snakemake", *words, *options]
 
 
+def job_of_a_cluster(file: Path, trials: int) -> list[str]:
+    """Return the command of a training job in a queue, which says what it would run and ends."""
+    (snapshot,) = (file.parent / "results" / f"scale{trials}" / "request").iterdir()
+    told = ["--config", f'snapshots=["{snapshot}"]']
+    job = ["--mode", "remote", "--target-jobs", "train:shard=s0001", "--allowed-rules", "train"]
+    return snakemake(file, *job, "--force", "--nolock", "--dry-run", *told)
+
+
 def fill(plan: Plan) -> None:
     """Put an answer for every trial into the run store."""
     requests = JobRequests(plan)
@@ -154,6 +162,7 @@ def phases(folder: Path, trials: int) -> Iterator[tuple[str, float, float]]:
     yield "gridfold plan", *measured(folder, *verb, "plan", str(file))
     yield "dry run", *measured(folder, *snakemake(file, "--dry-run", "--quiet"))
     measured(folder, *snakemake(file, "--until", "make_splits"))
+    yield "a job on a cluster reads the rules", *measured(folder, *job_of_a_cluster(file, trials))
     os.chdir(folder)
     plan = Plan.load([file], results=Path("results"))
     began = time.perf_counter()

@@ -71,9 +71,7 @@ def load_study(
     return _loaded(source, YamlDocument(_merged(data, over), lines), over, paths)
 
 
-def load_recorded(
-    study: Mapping[str, Any], files: Iterable[str], file: Path, *, was_checked: bool = False
-) -> LoadedStudy:
+def load_recorded(study: Mapping[str, Any], files: Iterable[str], file: Path) -> LoadedStudy:
     """Return the study as it was when a run of it began, from the record of that run.
 
     Parameters
@@ -84,18 +82,36 @@ def load_recorded(
         The files it was read from.
     file : Path
         Where the record lies; problems are told of it.
-    was_checked : bool
-        Whether this version has found the study to be valid, the files that it names included; they
-        may be others by now.
 
     Raises
     ------
     StudyError
         When this version of gridfold can't run that study.
     """
-    paths = tuple(map(Path, files))
-    document = YamlDocument(dict(study))
-    return _loaded(str(file), document, {}, paths, was_checked=was_checked)
+    return _loaded(str(file), YamlDocument(dict(study)), {}, tuple(map(Path, files)))
+
+
+def load_checked(
+    study: Mapping[str, Any], files: Iterable[str], file: Path, expansion: Expansion | None
+) -> LoadedStudy:
+    """Return a study that this version has found to be valid, the files that it names included.
+
+    They may be others by now.
+
+    Parameters
+    ----------
+    study, files, file
+        As of :func:`load_recorded`.
+    expansion : Expansion or None
+        What was found in its search space, where that is known.
+
+    Raises
+    ------
+    StudyError
+        When gridfold itself has become another one, which can't run that study.
+    """
+    paths, document = tuple(map(Path, files)), YamlDocument(dict(study))
+    return _loaded(str(file), document, {}, paths, was_checked=True, expansion=expansion)
 
 
 def _loaded(
@@ -105,10 +121,11 @@ def _loaded(
     files: tuple[Path, ...],
     *,
     was_checked: bool = False,
+    expansion: Expansion | None = None,
 ) -> LoadedStudy:
     """Return the study of a document, in which the values of `over` have no lines."""
     data = document.data
-    study, expansion, problems = _validate(data, was_checked=was_checked)
+    study, expansion, problems = _validate(data, expansion, was_checked=was_checked)
     if study is None or expansion is None or problems:
         written = [dataclasses.replace(p, path=_as_written(p.path, data)) for p in problems]
         raise StudyError(
@@ -125,7 +142,7 @@ def _loaded(
 
 
 def _validate(
-    data: dict[str, Any], *, was_checked: bool
+    data: dict[str, Any], expansion: Expansion | None, *, was_checked: bool
 ) -> tuple[Study | None, Expansion | None, list[Problem]]:
     problems: list[Problem] = []
     study = None
@@ -137,9 +154,8 @@ def _validate(
         sections = _valid_sections(data)
     if not was_checked:
         problems += section_problems(sections)
-    expansion = None
     needed = ("search", "model", "training", "problem", "data")
-    if all(name in sections for name in needed):
+    if expansion is None and all(name in sections for name in needed):
         space = Space(*(sections[name] for name in needed))
         found = [] if was_checked else space_problems(space) or list(start_problems(space))
         if not found:

@@ -14,7 +14,7 @@ from gridfold.environment.versions import numeric_versions
 from gridfold.paths import StudyPaths
 from gridfold.plan.asynchronous import RungsJobs
 from gridfold.plan.cost import CostModel
-from gridfold.plan.loading import LoadedStudy, load_recorded, load_study
+from gridfold.plan.loading import LoadedStudy, load_checked, load_recorded, load_study
 from gridfold.plan.outer import OuterFold, folds_of
 from gridfold.plan.shards import (
     DISTRIBUTED,
@@ -57,8 +57,8 @@ class Plan:
     ----------
     study : Study
     expansion : Expansion
-        Configurations that the strategy has drawn, and trains in the first stages. With a tuner,
-        some configurations of its space, which stand for those that it will choose.
+        Configurations that the strategy has drawn. With a tuner, some configurations of its space,
+        which stand for those that it will choose.
     files : tuple of Path
         The study files.
     paths : StudyPaths
@@ -122,7 +122,9 @@ class Plan:
         return cls._of(load_recorded(run.study, run.files, paths.last_run), paths, run.overrides)
 
     @classmethod
-    def of_snapshot(cls, snapshot: Snapshot, file: Path) -> Plan:
+    def of_snapshot(
+        cls, snapshot: Snapshot, file: Path, expansion: Expansion | None = None
+    ) -> Plan:
         """Plan the study as a run was asked for it.
 
         Parameters
@@ -130,8 +132,10 @@ class Plan:
         snapshot : Snapshot
         file : Path
             Where it lies.
+        expansion : Expansion, optional
+            What that run has found in the search space; found again when left out.
         """
-        loaded = load_recorded(snapshot.study, snapshot.files, file, was_checked=True)
+        loaded = load_checked(snapshot.study, snapshot.files, file, expansion)
         paths = StudyPaths.of(loaded.study.study, snapshot.results)
         return cls._of(loaded, paths, snapshot.overrides).as_asked_for(snapshot)
 
@@ -161,7 +165,7 @@ class Plan:
                 ledger = ledger.assign(trials, size, SINGLE if world_size == 1 else DISTRIBUTED)
         return cls(
             study,
-            replace(loaded.expansion, configurations=configurations),
+            loaded.expansion,
             loaded.files,
             paths,
             list(splits),
@@ -181,10 +185,10 @@ class Plan:
         """What a run of this plan is asked for."""
         return LastRun([*map(str, self.files)], dict(self.overrides), dict(self.given))
 
-    @property
+    @cached_property
     def configurations(self) -> list[Configuration]:
-        """The configurations that the strategy has drawn."""
-        return self.expansion.configurations
+        """The configurations that the strategy has drawn, as the first stages train them."""
+        return first_trials(self.stages, self.expansion.configurations)
 
     @cached_property
     def content(self) -> str:

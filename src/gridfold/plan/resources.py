@@ -237,9 +237,16 @@ class JobSizes:
 
     def _measured(self) -> Iterable[tuple[str, float]]:
         """Yield configuration and seconds of some trials that have ended, one a configuration."""
-        count = 0
+        count, runs = 0, self._plan.paths.runs
+        try:
+            begun = frozenset(os.listdir(runs))
+        except OSError:
+            return
+        # One look at the folder instead of one for each of many thousands that are not there.
         for configuration in self._plan.configurations:
-            folder = self._plan.paths.runs / configuration.id
+            if configuration.id not in begun:
+                continue
+            folder = runs / configuration.id
             try:
                 splits = sorted(entry.name for entry in os.scandir(folder))
             except OSError:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -26,8 +26,7 @@ SINGLE, DISTRIBUTED = "s", "d"
 _CLEARLY = 0.9
 
 
-@dataclass(frozen=True, order=True)
-class TrialKey:
+class TrialKey(NamedTuple):
     """One configuration on one split: what is trained and scored once."""
 
     config_id: str

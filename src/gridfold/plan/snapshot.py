@@ -3,23 +3,30 @@
 Jobs of a long run begin at different times: on a cluster each reads the rules and the study anew. A
 file that is edited meanwhile, and perhaps put back, must not make a study of two halves. So a run
 begins with ``results/<study>/request/<digest>/``: what it was asked for, and copies of study files,
-code and notebook. Data files, saved models and weights are too large for copies; their digests are
+code and notebook, and the configurations of its search space, which take longer to find in each
+job than to read. Data files, saved models and weights are too large for copies; their digests are
 kept, and whoever reads them compares. Edits count for the next run.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from gridfold.atomic import replacing
 from gridfold.canonical import canonical_json
 from gridfold.errors import GridfoldError, StudyError
 from gridfold.plan.files import code_files, large_files
 from gridfold.plan.fingerprint import package_digest
 from gridfold.plan.plan import Plan
+from gridfold.space.space import Expansion
 from gridfold.store.seals import set_aside
 from gridfold.store.snapshot import Snapshot
 from gridfold.study.yaml_file import read_yaml
@@ -28,6 +35,7 @@ from gridfold.usercode.digests import digest_of_source
 from gridfold.usercode.notebooks import digest_of_cells
 
 _RECORD = "request.json"
+_EXPANSION = "expansion.json.gz"
 
 
 def take(plan: Plan) -> tuple[Plan, Path]:
@@ -60,23 +68,29 @@ def take(plan: Plan) -> tuple[Plan, Path]:
     text = snapshot.text() + json.dumps([[s.file, s.sha256] for s in found])
     folder = plan.paths.snapshot(hashlib.sha256(text.encode()).hexdigest()[:12])
     try:
-        _write(folder, snapshot, found, copied)
+        _write(folder, snapshot, plan.expansion, found, copied)
     except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
         # What lies in the place of a file is not ours.
         set_aside(folder, error, "and written again")
-        _write(folder, snapshot, found, copied)
+        _write(folder, snapshot, plan.expansion, found, copied)
     return plan.as_asked_for(snapshot), folder
 
 
 def _write(
     folder: Path,
     snapshot: Snapshot,
+    expansion: Expansion,
     found: Sequence[sources.Source],
     copied: Mapping[Path, bytes],
 ) -> None:
     # Another run may have been asked for the same.
     if not sources.is_complete(folder) or sources.read(folder) != found:
         sources.write(folder, found, copied)
+    # The same in each run, or nothing that is there already could be left alone.
+    content = gzip.compress(msgspec.json.encode(expansion), compresslevel=1, mtime=0)
+    if not ((file := folder / _EXPANSION).is_file() and file.read_bytes() == content):
+        with replacing(file) as temporary:
+            temporary.write_bytes(content)
     record = folder / _RECORD
     if not (record.is_file() and record.read_bytes() == snapshot.text().encode()):
         snapshot.write(record)
@@ -104,8 +118,16 @@ def plan_of(files: Iterable[Path | str], overrides: Mapping[str, Any], results: 
                 raise GridfoldError(
                     "gridfold was changed since this run began; start the same command again"
                 )
-            return Plan.of_snapshot(snapshot, folder / _RECORD)
+            return Plan.of_snapshot(snapshot, folder / _RECORD, _expansion(folder / _EXPANSION))
     return Plan.load(names, overrides, results)
+
+
+def _expansion(file: Path) -> Expansion | None:
+    """Return what a run has found in its search space; None where that can't be read any more."""
+    try:
+        return msgspec.json.decode(gzip.decompress(file.read_bytes()), type=Expansion)
+    except (OSError, EOFError, zlib.error, msgspec.DecodeError):
+        return None
 
 
 def changed_files(plan: Plan) -> list[str]:

@@ -312,7 +312,7 @@ def first_trials(
 ) -> list[Configuration]:
     """Return the drawn configurations with the epochs of the stage that trains them first."""
     return [
-        replace(c, epochs=stage.epochs or c.epochs)
+        c if stage.epochs in (None, c.epochs) else replace(c, epochs=stage.epochs)
         for stage, own in dealt_out(stages, configurations)
         for c in own
     ]

@@ -87,6 +87,50 @@ def test_remarks_are_no_changes(project: Path) -> None:
     assert snapshot.changed_files(plan) == []
 
 
+SPACES = {
+    "numbers": {
+        "mlp.dropout": [0.0, 0.5],
+        "mlp.units": [8, 12],
+        "training.learning_rate": {"logspace": {"start": 1e-4, "stop": 1e-1, "num": 4}},
+    },
+    "conditions": {
+        "training.optimizer": ["sgd", "adam"],
+        "training.momentum": {"grid": [0, 0.9], "when": {"training.optimizer": "sgd"}},
+    },
+    "alike": {"mlp.units": [4, [4], 8]},
+    "text": {"training.schedule.kind": ["constant", "cosine"], "mlp.activation": ["relu", "tanh"]},
+}
+
+
+@pytest.mark.parametrize("staged", [False, True])
+@pytest.mark.parametrize("space", SPACES)
+def test_jobs_read_the_configurations_that_the_run_has_found(
+    project: Path, monkeypatch: pytest.MonkeyPatch, space: str, *, staged: bool
+) -> None:
+    study = edited_study(model={"mlp": {}}, search={"space": SPACES[space]})
+    if staged:
+        study["search"] |= {"explore": {"epochs": 1}, "confirm": {"top": 2}}
+    write_study(project / "study.yaml", study)
+    plan, folder = taken()
+    sources.use([folder])
+
+    def is_found_again(_: object) -> None:
+        raise AssertionError("the space was expanded again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gridfold.plan.loading.expand", is_found_again)
+        read = snapshot.plan_of(["study.yaml"], {}, RESULTS)
+    assert read.configurations == plan.configurations
+    assert [list(map(repr, c.axes.values())) for c in read.configurations] == [
+        list(map(repr, c.axes.values())) for c in plan.configurations
+    ]
+    assert read.expansion == plan.expansion
+    assert (read.stages, read.shards) == (plan.stages, plan.shards)
+    # What can't be read any more is found again.
+    (folder / "expansion.json.gz").write_bytes(b"damaged")
+    assert snapshot.plan_of(["study.yaml"], {}, RESULTS).configurations == plan.configurations
+
+
 def test_another_gridfold_does_not_go_on_with_a_run(project: Path) -> None:
     _, folder = taken()
     sources.use([folder])
@@ -108,7 +152,9 @@ def test_other_packages_do_not_go_on_with_a_run(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", ["request.json", "sources.json", "files/study.yaml"])
+@pytest.mark.parametrize(
+    "name", ["request.json", "sources.json", "expansion.json.gz", "files/study.yaml"]
+)
 def test_a_damaged_snapshot_is_written_again(project: Path, name: str, damage: str) -> None:
     _, folder = taken()
     sound = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
