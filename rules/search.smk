@@ -129,6 +129,7 @@ rule train_rungs:
         # What the job must know though no parameter: a change of these trains nothing again.
         remote=int(workflow.remote_exec),
         workers=PLAN.fixed_workers,
+        trials_per_gpu=PLAN.study.execution.trials_per_gpu,
         jobs=len(PLAN.rungs_jobs.names),
         trial_timeout=PLAN.study.execution.trial_timeout or 0,
         mem_mb=lambda wildcards, threads, attempt: SIZES.rungs_memory(threads, attempt),

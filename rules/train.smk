@@ -30,6 +30,7 @@ rule train:
         trains=lambda wildcards: PLAN.trains(wildcards.shard),
         trained=lambda wildcards: PLAN.trained(wildcards.shard),
         workers=PLAN.fixed_workers,
+        trials_per_gpu=PLAN.study.execution.trials_per_gpu,
         trial_timeout=PLAN.study.execution.trial_timeout or 0,
         mem_mb=lambda wildcards, threads, attempt: SIZES.train_memory(
             wildcards.shard, threads, attempt

@@ -75,7 +75,7 @@ OUT_OF_MEMORY = Cause(
 GPU_MEMORY = Cause(
     "out of GPU memory",
     "Use a smaller `training.batch_size` or model, `training.mixed_precision`, or fewer trials on "
-    "each GPU (`execution.workers`).",
+    "each GPU (`execution.trials_per_gpu`, `execution.workers`).",
     passing=True,
 )
 DISK_FULL = Cause(

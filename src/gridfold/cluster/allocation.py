@@ -58,7 +58,7 @@ class Allocation:
             return cls(_runnable_cores(), gpus)
         return cls(threads, gpus)
 
-    def workers(self, threads_per_worker: int, wanted: int = 0) -> int:
+    def workers(self, threads_per_worker: int, wanted: int = 0, trials_per_gpu: int = 1) -> int:
         """Return how many trials run at once.
 
         Parameters
@@ -66,12 +66,14 @@ class Allocation:
         threads_per_worker : int
             ``execution.threads_per_worker``.
         wanted : int
-            ``execution.workers``, or 0 for ``auto``: one for each GPU, or as many as the cores
+            ``execution.workers``, or 0 for ``auto``: what the GPUs hold, or as many as the cores
             allow.
+        trials_per_gpu : int
+            ``execution.trials_per_gpu``.
         """
         if wanted:
             return wanted
-        return len(self.gpus) or max(1, self.cores // threads_per_worker)
+        return len(self.gpus) * trials_per_gpu or max(1, self.cores // threads_per_worker)
 
     def share(self, workers: int) -> Share:
         """Return what each of so many trials at once has of this."""

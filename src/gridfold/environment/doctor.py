@@ -22,6 +22,7 @@ from gridfold.environment.machine import (
     cpu,
     gpus,
     launchers,
+    mps_runs,
     slurm,
 )
 from gridfold.environment.probe import Libraries, Library, libraries
@@ -71,6 +72,7 @@ class Examination:
     libraries: Libraries
     cpu: Cpu
     gpus: tuple[Gpu, ...]
+    mps: bool
     launchers: tuple[Program, ...]
     slurm: Program | None
     slurm_job: SlurmJob | None
@@ -119,6 +121,7 @@ def examine() -> Examination:
         found_libraries,
         cpu(),
         found_gpus,
+        mps_runs(),
         found_launchers,
         slurm(),
         SlurmJob.of_process(),
@@ -283,6 +286,13 @@ def _machine(found: Examination) -> Iterator[tuple[str, str]]:
     for gpu in found.gpus:
         memory = f", {gpu.memory_gib} GiB" if gpu.memory_gib else ""
         yield "GPU", f"{gpu.name}{memory}, driver {gpu.driver}{_tensor_cores(gpu)}"
+    if found.gpus:
+        yield (
+            "",
+            "MPS runs: trials that share a GPU compute side by side"
+            if found.mps
+            else "MPS does not run: trials that share a GPU take turns on it",
+        )
 
 
 def _tensor_cores(gpu: Gpu) -> str:

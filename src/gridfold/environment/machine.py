@@ -29,6 +29,8 @@ _PRECISION_FLAGS = {
 }
 _LAUNCHERS = ("mpirun", "mpiexec", SRUN, "horovodrun")
 _CONTAINER_ENGINES = ("apptainer", "singularity")
+# Where NVIDIA's service is, unless it is told another place.
+_MPS_FOLDER = "/tmp/nvidia-mps"  # nosec B108
 _SMI_QUERY = "index,name,memory.total,driver_version,compute_cap"
 
 
@@ -124,6 +126,16 @@ def gpus() -> list[Gpu]:
                 )
             )
     return found
+
+
+def mps_runs(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether NVIDIA's Multi-Process Service runs where this user's processes look for it."""
+    folder = Path(environ.get("CUDA_MPS_PIPE_DIRECTORY", _MPS_FOLDER))
+    try:
+        pid = int((folder / "nvidia-cuda-mps-control.pid").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return psutil.pid_exists(pid)
 
 
 def launchers() -> list[Program]:

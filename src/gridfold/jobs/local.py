@@ -38,13 +38,15 @@ def train_here(
     threads : int
         CPU cores that the job has asked for.
     resources : mapping of str to object
-        Of the job, as Snakemake has them: ``attempt``, ``remote``, ``workers``, ``mem_mb``,
-        ``runtime``, and ``trial_timeout`` (0 for none).
+        Of the job, as Snakemake has them: ``attempt``, ``remote``, ``workers`` (0 for
+        ``auto``), ``trials_per_gpu``, ``mem_mb``, ``runtime``, and ``trial_timeout`` (0 for none).
     retries : int
         Attempts after the first.
     """
     given = Allocation.of_job(threads, remote=bool(resources["remote"]))
-    workers = given.workers(request.conditions.threads, resources["workers"])
+    workers = given.workers(
+        request.conditions.threads, resources["workers"], resources["trials_per_gpu"]
+    )
     job = ShardJob(
         name,
         request,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import logging
+import math
 import os
 import signal
 import threading
@@ -23,6 +24,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gridfold.cluster.allocation import Allocation, Share
+from gridfold.cluster.gpu_memory import gpu_memory_mb, part_of_memory
 from gridfold.errors import BudgetSpent, Interrupted, TrialFailure, out_of_time, summary_of
 from gridfold.jobs.fork_server import STOP_SIGNALS, Fork, ForkServer, flush_output
 from gridfold.jobs.printed import Printed
@@ -277,12 +279,25 @@ class GpuSlots:
     gpus : sequence of str
     workers : int
         More workers than GPUs share them evenly.
+
+    Attributes
+    ----------
+    memory_mb : int or None
+        What each trial may take of the memory of its GPU; None for all of it, or where nobody says
+        how much there is.
     """
 
     def __init__(self, gpus: Sequence[str], workers: int) -> None:
         self._free = [gpus[i % len(gpus)] for i in range(workers)] if gpus else []
         self._taken: dict[Connection, str] = {}
         self._shared = workers > len(gpus)
+        self.memory_mb: int | None = None
+        if gpus and self._shared:
+            found = [memory for gpu in set(gpus) if (memory := gpu_memory_mb(gpu)) is not None]
+            if len(found) == len(set(gpus)):
+                # Trials change from one GPU to another.
+                self.memory_mb = part_of_memory(min(found), math.ceil(workers / len(gpus)))
+            log.info("a trial has %s MB of a GPU", self.memory_mb or "as many as it needs")
 
     def take(self, trial: Connection) -> dict[str, str]:
         """Give a trial its GPU and return the environment that shows it this one alone."""
@@ -309,7 +324,13 @@ def _start(
     hearing, speaking = Pipe(duplex=False)
     given = share or Share(work.task.threads or 1)
     process = server.start(
-        _train, work, slots.take(hearing), given, timeout, output=speaking.fileno()
+        _train,
+        work,
+        slots.take(hearing),
+        slots.memory_mb,
+        given,
+        timeout,
+        output=speaking.fileno(),
     )
     speaking.close()
     return _TrialProcess(process, work, Printed(hearing), timeout)
@@ -377,6 +398,7 @@ def _train(
     connection: Connection,
     work: Work,
     environment: dict[str, str],
+    gpu_memory_mb: int | None,
     share: Share,
     timeout: float | None,
 ) -> None:
@@ -387,7 +409,7 @@ def _train(
     from gridfold.training.turns import Turns
     from gridfold.usercode import functions
 
-    turns, following = Turns(), work
+    turns, following = Turns(gpu_memory_mb=gpu_memory_mb), work
     while following is not None:
         if timeout is not None:
             # For the last words of a trial that is killed then.

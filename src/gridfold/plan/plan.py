@@ -507,12 +507,20 @@ class Plan:
         return epochs
 
     def workers(self, cores: int | None) -> int:
-        """Return how many trials run at once in a job that gets `cores` CPU cores."""
-        per_worker = self.study.execution.threads_per_worker
-        wanted = self.study.execution.workers
-        if wanted == "auto":
-            return max(1, (cores or _DEFAULT_JOB_CORES) // per_worker)
-        return wanted
+        """Return how many trials run at once in a job that gets `cores` CPU cores.
+
+        Parameters
+        ----------
+        cores : int, optional
+            None on a cluster; there a job asks for as many as the trials that share a GPU can use.
+        """
+        execution = self.study.execution
+        if execution.workers != "auto":
+            return execution.workers
+        by_default = max(1, _DEFAULT_JOB_CORES // execution.threads_per_worker)
+        if cores is None:
+            return max(by_default, execution.trials_per_gpu)
+        return max(1, cores // execution.threads_per_worker)
 
     @property
     def fixed_workers(self) -> int:

@@ -59,6 +59,7 @@ def description(plan: Plan, cores: int | None, data: DataDescription | None = No
         ),
         *_outer_folds(plan, correction),
         *_left(plan, states, correction),
+        *_sharing(plan),
         f"  estimate        {correction}",
         *fitting_lines(plan, time.time(), correction),
     ]
@@ -103,6 +104,17 @@ def _seconds_of(plan: Plan, trials: Iterable[TrialKey]) -> float:
 def _remaining(plan: Plan, only: StageState) -> list[TrialKey]:
     """Return the trials without an answer, of a study whose only stage is known beforehand."""
     return [trial for trial in plan.trials if trial not in only.answered]
+
+
+def _sharing(plan: Plan) -> list[str]:
+    """Say that trials share GPUs, and what is not known of that beforehand."""
+    count = plan.study.execution.trials_per_gpu
+    if count == 1 or plan.fixed_workers:
+        return []
+    return [
+        f"  GPUs            {count} trials at a time on each GPU of a job, with a part of its "
+        "memory each; the estimate knows nothing of how much they slow each other down"
+    ]
 
 
 def _left(plan: Plan, states: Sequence[StageState], correction: Correction) -> list[str]:

@@ -413,7 +413,7 @@ def train_rungs(
     """
     paths, conditions = StudyPaths(root), request.conditions
     given = Allocation.of_job(threads, remote=bool(resources["remote"]))
-    workers = given.workers(conditions.threads, resources["workers"])
+    workers = given.workers(conditions.threads, resources["workers"], resources["trials_per_gpu"])
     rungs = Rungs(request, files, paths, JobInputs.load(conditions, paths, conditions.threads))
     others = tuple(name for name in rungs_jobs(resources["jobs"]) if name != job)
     done = run_rungs(

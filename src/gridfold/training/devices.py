@@ -27,7 +27,9 @@ from gridfold.canonical import derive_seed
 from gridfold.errors import TrialFailure
 
 
-def start(options: Mapping[str, Any] | None, threads: int) -> Devices:
+def start(
+    options: Mapping[str, Any] | None, threads: int, gpu_memory_mb: int | None = None
+) -> Devices:
     """Set this process's devices up and return how it trains.
 
     Must come before TensorFlow does anything: devices can't be changed afterwards.
@@ -38,6 +40,8 @@ def start(options: Mapping[str, Any] | None, threads: int) -> Devices:
         ``training.distribution`` of a configuration; None for one device.
     threads : int
         CPU threads of each process; 0 leaves the choice to TensorFlow.
+    gpu_memory_mb : int, optional
+        The most memory of each GPU that this process may take; as much as it needs when left out.
 
     Raises
     ------
@@ -48,7 +52,11 @@ def start(options: Mapping[str, Any] | None, threads: int) -> Devices:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+        if gpu_memory_mb is None:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        else:
+            part = tf.config.LogicalDeviceConfiguration(memory_limit=gpu_memory_mb)
+            tf.config.set_logical_device_configuration(gpu, [part])
     if options is None:
         return Devices()
     if options["backend"] == "mirrored":

@@ -30,10 +30,12 @@ class Turns:
     ----------
     devices : Devices, optional
         Where all of them train; one device when left out.
+    gpu_memory_mb : int, optional
+        What they may take of the memory of that device, if it is a GPU.
     """
 
-    def __init__(self, devices: Devices | None = None) -> None:
-        self._devices = devices
+    def __init__(self, devices: Devices | None = None, gpu_memory_mb: int | None = None) -> None:
+        self._devices, self._gpu_memory_mb = devices, gpu_memory_mb
         self._loop: TrainingLoop | None = None
         self._shape: tuple[str, int] | None = None
         self._trials = 0
@@ -41,7 +43,7 @@ class Turns:
     def devices(self, threads: int) -> Devices:
         """Return the devices of this process, which can't be set up twice."""
         if self._devices is None:
-            self._devices = distribution.start(None, threads)
+            self._devices = distribution.start(None, threads, self._gpu_memory_mb)
         return self._devices
 
     def goes_on(self, task: TrialTask) -> bool:

@@ -58,6 +58,9 @@ def test_one_worker_for_each_gpu_unless_the_study_says_how_many() -> None:
     given = allocation(40, CUDA_VISIBLE_DEVICES="0,1,2,3")
     assert given.workers(threads_per_worker=1) == 4
     assert given.workers(threads_per_worker=1, wanted=8) == 8
+    assert given.workers(threads_per_worker=1, trials_per_gpu=3) == 12
+    assert given.workers(threads_per_worker=1, wanted=8, trials_per_gpu=3) == 8
+    assert allocation(40).workers(threads_per_worker=1, trials_per_gpu=3) == 40
 
 
 WATCHED_MODEL = """

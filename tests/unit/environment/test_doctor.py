@@ -207,6 +207,7 @@ def test_gpus_that_tensorflow_does_not_see_are_doubtful(fakes: Path, tmp_path: P
         "Tesla V100-SXM2-32GB, 32.0 GiB, driver 550.54.15, compute capability 7.0 "
         "(tensor cores: float16)" in answer.stdout
     )
+    assert "MPS does not run: trials that share a GPU take turns on it" in answer.stdout
     assert "doubtful: GPU: the driver shows 1, TensorFlow none" in answer.stdout
     assert "uv sync --no-group cpu --group gpu" in answer.stdout
 
@@ -216,6 +217,22 @@ def test_a_driver_without_devices_is_no_gpu(
 ) -> None:
     monkeypatch.setenv("PATH", str(programs(tmp_path, nvidia_smi="echo 'No devices were found'")))
     assert machine.gpus() == []
+
+
+def test_trials_compute_side_by_side_where_the_service_for_that_runs(
+    fakes: Path, tmp_path: Path
+) -> None:
+    path = programs(tmp_path / "bin", nvidia_smi="echo '0, Tesla V100, 32768, 550.54.15, 7.0'")
+    service = tmp_path / "mps" / "nvidia-cuda-mps-control.pid"
+    service.parent.mkdir()
+    service.write_text(f"{os.getpid()}\n")
+    environment = {"PATH": str(path), "CUDA_MPS_PIPE_DIRECTORY": str(service.parent)}
+    assert "MPS runs: trials that share" in doctor(fakes=fakes, **environment).stdout
+    assert examined(fakes=fakes, **environment)["mps"] is True
+    # What a service that has been killed leaves behind.
+    for left in ("", "4194305\n", "none"):
+        service.write_text(left)
+        assert not machine.mps_runs(environment)
 
 
 def test_inside_a_slurm_job_its_share_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

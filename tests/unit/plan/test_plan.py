@@ -152,6 +152,22 @@ def test_auto_workers_use_the_cores(tmp_path: Path) -> None:
     assert plan(tmp_path, execution={"workers": 3}).workers(16) == 3
 
 
+def test_trials_that_share_a_gpu_have_a_core_each(tmp_path: Path) -> None:
+    folds = {"method": "kfold", "folds": 9}
+    shared = plan(tmp_path, execution={"trials_per_gpu": 6}, resampling=folds)
+    assert shared.threads(None) == 6
+    assert shared.shard_threads("s0001", None) == 6
+    assert "6 trials at a time on each GPU" in description(shared, None)
+    two = {"trials_per_gpu": 6, "threads_per_worker": 2}
+    assert plan(tmp_path, execution=two, resampling=folds).threads(None) == 12
+    # No more than can be used, and never fewer than otherwise.
+    assert plan(tmp_path, execution={"trials_per_gpu": 6}).shard_threads("s0001", None) < 6
+    assert plan(tmp_path, execution={"trials_per_gpu": 2}).threads(None) == 4
+    fixed = plan(tmp_path, execution={"trials_per_gpu": 6, "workers": 3}, resampling=folds)
+    assert fixed.threads(None) == 3
+    assert "on each GPU" not in description(fixed, None)
+
+
 def test_jobs_run_side_by_side_where_one_would_leave_cores_idle(tmp_path: Path) -> None:
     execution = {"trials_per_job": "configuration", "threads_per_worker": 2}
     search = {"space": {"mlp.units": [4, 8, 12, 16]}}

@@ -72,14 +72,20 @@ def tune(plan: Plan, request: TuneRequest, options: argparse.Namespace) -> None:
     plan.paths.left_out(SLOT).unlink(missing_ok=True)
     if study.strategy.workers:
         cores = threads if options.remote else max(1, threads // processes)
-        run_distributed(study, request, WorkerProcesses(processes, cores, options.on_node, start))
+        shared = plan.study.execution.trials_per_gpu
+        run_distributed(
+            study, request, WorkerProcesses(processes, cores, options.on_node, start, shared)
+        )
     else:
         _search_here(plan, study, Allocation.of_job(threads, remote=bool(options.remote)))
     _write(study, Outputs(options.outputs[0], ShardTables(*options.outputs[1:])))
 
 
 def _search_here(plan: Plan, study: TuningStudy, given: Allocation) -> None:
-    workers = given.workers(plan.study.execution.threads_per_worker, plan.fixed_workers)
+    execution = plan.study.execution
+    workers = given.workers(
+        execution.threads_per_worker, plan.fixed_workers, execution.trials_per_gpu
+    )
     run_search(
         study,
         lambda: open_any(study),

@@ -41,12 +41,15 @@ class WorkerJob:
         Workers on each node.
     trial_timeout : float or None
         Seconds after which a trial that has not ended is killed.
+    trials_per_gpu : int
+        ``execution.trials_per_gpu``.
     """
 
     request: TuneRequest
     cores: int
     on_node: int
     trial_timeout: float | None = None
+    trials_per_gpu: int = 1
 
 
 def worker_name(environment: Mapping[str, str]) -> str:
@@ -84,7 +87,8 @@ def work(root: Path) -> None:
     if place is None:
         place = int(os.environ.get("GRIDFOLD_LOCALID", "0"))
     given = Allocation(given.cores, own_gpus(given.gpus, place, told.on_node))
-    workers = given.workers(told.request.conditions.threads)
+    threads, shared = told.request.conditions.threads, told.trials_per_gpu
+    workers = given.workers(threads, trials_per_gpu=shared)
 
     from gridfold.search.tuner.oracle_client import OracleClient
 

@@ -45,6 +45,8 @@ class WorkerProcesses:
     start : Start
         Command that starts all of them, as ``srun``; ``auto`` for that one inside a Slurm job, and
         for processes on this machine elsewhere. With a container, each of them is in its own.
+    trials_per_gpu : int
+        ``execution.trials_per_gpu``.
     lost_after : float
         Seconds of silence after which one of them counts as gone.
     """
@@ -53,6 +55,7 @@ class WorkerProcesses:
     cores: int
     on_node: int
     start: Start = field(default_factory=Start)
+    trials_per_gpu: int = 1
     lost_after: float = LOST_SECONDS
 
     @contextlib.contextmanager
@@ -111,7 +114,9 @@ def run_distributed(study: TuningStudy, request: TuneRequest, workers: WorkerPro
     """
     # gRPC need not look after children: all are other programs.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    told = WorkerJob(request, workers.cores, workers.on_node, study.trial_timeout)
+    told = WorkerJob(
+        request, workers.cores, workers.on_node, study.trial_timeout, workers.trials_per_gpu
+    )
     typed_json.write(study.paths.tuner_job, told)
     with stop_signals() as stopped:
         oracle = open_any(study)

@@ -24,7 +24,15 @@ class Execution(Section):
         "a number; or `auto`: about half an hour of estimated work.",
     )
     workers: Literal["auto"] | ProcessCount = Field(
-        "auto", description="Trials that run at the same time in one job; `auto` uses its cores."
+        "auto",
+        description="Trials that run at the same time in one job; `auto` uses its cores, "
+        "or its GPUs.",
+    )
+    trials_per_gpu: ProcessCount = Field(
+        1,
+        description="Trials that share a GPU of their job where `workers` is `auto`. Each gets its "
+        "part of the memory, less what CUDA takes for a process; where the driver does not tell "
+        "how much there is, each takes what it needs.",
     )
     threads_per_worker: ProcessCount = Field(
         1, description="CPU threads of each trial; with Horovod, of each rank."
