@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import shutil
 import tempfile
@@ -61,6 +62,40 @@ def _reserve(descriptor: int, size: int, folder: Path | None) -> None:
     except OSError as error:
         error.filename = place
         raise
+
+
+def read_soon(array: Array, first: int, last: int) -> None:
+    """Have the system read rows `first` to `last` of a mapped array at once, where it can do so.
+
+    Whoever takes rows in random order waits for the disk at each of them otherwise.
+    """
+    if (found := _mapping(array)) is None:
+        return
+    mapping, start = found
+    begin, end = (start + row * array.strides[0] for row in (first, last))
+    begin -= begin % mmap.PAGESIZE
+    mapping.madvise(mmap.MADV_WILLNEED, begin, end - begin)
+
+
+def read_alone(array: Array) -> None:
+    """Have the system read no more of a mapped array than it is asked for, where it can do so.
+
+    It reads ahead megabytes for each row that somebody wants, and forgets them before anybody wants
+    their rows where the array is larger than memory.
+    """
+    if (found := _mapping(array)) is not None:
+        mapping, _ = found
+        mapping.madvise(mmap.MADV_RANDOM)
+
+
+def _mapping(array: Array) -> tuple[mmap.mmap, int] | None:
+    """Return the mapping of an array whose rows lie one after another in a file, and its start."""
+    if not (isinstance(array, np.memmap) and array.flags.c_contiguous):
+        return None
+    mapping = array.base
+    if not (isinstance(mapping, mmap.mmap) and hasattr(mapping, "madvise")):
+        return None
+    return mapping, array.offset % mmap.ALLOCATIONGRANULARITY
 
 
 def joined(parts: Sequence[Array], dtype: Any, folder: Path | None = None) -> Array:

@@ -205,6 +205,11 @@ def _cgroup_cores() -> float | None:
     return min(quotas, default=None)
 
 
+def available_memory() -> int:
+    """Return the bytes that processes could still take, what only caches files included."""
+    return min([psutil.virtual_memory().available, *cgroup_memory()])
+
+
 def cgroup_memory() -> list[int]:
     """Return the memory limits of this process's control groups, in bytes."""
     limits = []

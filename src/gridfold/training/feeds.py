@@ -13,10 +13,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from gridfold.arrays import Array
+from gridfold.arrays import Array, read_alone, read_soon
+from gridfold.environment.machine import available_memory
 from gridfold.training.devices import Devices
 from gridfold.training.preprocessing import Preprocessing
 
+BLOCKS_TOGETHER = 10
+"""How many blocks of ``training.shuffle_block`` samples are mixed with each other."""
+
+# A larger part of the memory that is left can't be kept for samples.
+_MOST_CACHED = 0.8
+# What is read at once of a file, for each sample that is needed of it.
+_MOST_READ = 4
 # Pieces that are read ahead.
 _AHEAD = 2
 # What is read at once: many small batches together, for each call from a graph into Python and back
@@ -36,12 +44,20 @@ class Rows:
     samples : array
         All samples as they are kept, mapped into memory.
     rows : array of int64
-        The part of them.
+        The part of them, in their order.
     fitted : Preprocessing
+    block : int, optional
+        Of how many neighbours at a time they will be read; the system then reads these at once.
     """
 
-    def __init__(self, samples: Array, rows: Array, fitted: Preprocessing) -> None:
+    def __init__(
+        self, samples: Array, rows: Array, fitted: Preprocessing, block: int | None = None
+    ) -> None:
         self._samples, self._rows, self._fitted = samples, rows, fitted
+        self._block = block
+        self._announced: set[int] = set()
+        if samples.nbytes > _MOST_CACHED * available_memory():
+            read_alone(samples)
         self.shape = (len(rows), *fitted.shape(samples.shape[1:]))
 
     def __len__(self) -> int:
@@ -49,7 +65,26 @@ class Rows:
 
     def __getitem__(self, positions: Any) -> Array:
         """Return the preprocessed samples at `positions` of the part, float32."""
-        return self._fitted.apply(self._samples[self._rows[positions]])
+        rows = self._rows[positions]
+        if self._block is None:
+            # As those of a validation part, which are read in their order.
+            self._announce(rows)
+        else:
+            self._announce_blocks({*(positions // self._block).tolist()}, self._block)
+        return self._fitted.apply(self._samples[rows])
+
+    def _announce(self, rows: Array) -> None:
+        first, last = int(rows.min()), int(rows.max()) + 1
+        # Of a small part of all samples the neighbours are far from each other.
+        if last - first <= _MOST_READ * len(rows):
+            read_soon(self._samples, first, last)
+
+    def _announce_blocks(self, blocks: set[int], size: int) -> None:
+        for number in blocks - self._announced:
+            self._announce(self._rows[number * size : (number + 1) * size])
+        # Those of the blocks that are taken together are wanted again and again for a while.
+        known = self._announced | blocks
+        self._announced = blocks if len(known) > 2 * BLOCKS_TOGETHER else known
 
 
 class Feed:

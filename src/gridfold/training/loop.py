@@ -16,12 +16,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from gridfold.errors import TrialFailure, summary_of
 from gridfold.training.augmentation import Augmenter
 from gridfold.training.devices import Devices, statistics
-from gridfold.training.feeds import Feed, for_each, own_part
+from gridfold.training.feeds import BLOCKS_TOGETHER, Feed, for_each, own_part
 
 _EVALUATION_BATCH = 4096
 _EVALUATION_BYTES = 64 * 2**20
@@ -32,7 +33,7 @@ def steps_per_epoch(samples: int, batch_size: int) -> int:
     return math.ceil(samples / batch_size)
 
 
-def epoch_order(samples: int, seed: int, epoch: int) -> Any:
+def epoch_order(samples: int, seed: int, epoch: int, block: int | None = None) -> Any:
     """Return the order of the samples in an epoch.
 
     A stateless shuffle: a function of (seed, epoch), never of the process's history, so that a
@@ -45,12 +46,26 @@ def epoch_order(samples: int, seed: int, epoch: int) -> Any:
         In [0, 2^31).
     epoch : int
         From 0.
+    block : int, optional
+        How many neighbours make a block (``training.shuffle_block``); blocks are taken in random
+        order, some at a time, and their samples in random order.
 
     Returns
     -------
     tf.Tensor of int32, shape (samples,)
     """
-    return tf.random.experimental.stateless_shuffle(tf.range(samples), seed=[seed, epoch])
+    order = _shuffled(samples, [seed, epoch])
+    if block is None:
+        return order
+    positions = order.numpy()
+    # As a stream of its own: numbers of epochs are not negative.
+    places = _shuffled(-(-samples // block), [seed, -1 - epoch]).numpy()
+    groups = places[positions // block] // BLOCKS_TOGETHER
+    return tf.constant(positions[np.argsort(groups, kind="stable")])
+
+
+def _shuffled(count: int, seed: list[int]) -> Any:
+    return tf.random.experimental.stateless_shuffle(tf.range(count), seed=seed)
 
 
 class TrainingLoop:
@@ -76,6 +91,8 @@ class TrainingLoop:
         What is done to training samples, and to no others.
     compiles_epochs : bool
         Whether an epoch is one program of XLA; on one device, with all samples in memory.
+    shuffle_block : int, optional
+        As the `block` of :func:`epoch_order`.
 
     Attributes
     ----------
@@ -96,8 +113,10 @@ class TrainingLoop:
         devices: Devices | None = None,
         augmentation: Augmenter | None = None,
         compiles_epochs: bool = False,
+        shuffle_block: int | None = None,
     ) -> None:
         self.model = model
+        self._shuffle_block = shuffle_block
         self._devices = devices or Devices()
         self.training_seconds = 0.0
         self._seed = seed
@@ -169,7 +188,7 @@ class TrainingLoop:
             model.reset_metrics()
             followers.on_epoch_begin(epoch)
             began = time.perf_counter()
-            order = epoch_order(self._feed.samples, self._seed, epoch)
+            order = epoch_order(self._feed.samples, self._seed, epoch, self._shuffle_block)
             noise = self._augmentation.seed_of(epoch) if self._augmentation else 0
             for step in range(0, steps, at_once):
                 self._train(order, step, min(step + at_once, steps), noise)

@@ -37,6 +37,8 @@ class Prepared:
         Whether samples are kept in memory or read when they are needed.
     units : int
         Of a model whose loss wants one number for each class; 0 for the class itself.
+    shuffle_block : int or None
+        As in the ``training`` settings.
     """
 
     dataset: Dataset
@@ -47,6 +49,7 @@ class Prepared:
     class_weights: Any
     in_memory: bool
     units: int = 0
+    shuffle_block: int | None = None
 
     @classmethod
     def of(
@@ -73,6 +76,7 @@ class Prepared:
             targets,
             settings["training"]["class_weights"],
             numbers * NUMBER_BYTES <= in_memory_mb * 1e6,
+            shuffle_block=settings["training"].get("shuffle_block"),
         )
 
     @property
@@ -113,7 +117,7 @@ class Prepared:
         samples = (
             self.features.apply(dataset.features[part])
             if self.in_memory
-            else Rows(dataset.features, part, self.features)
+            else Rows(dataset.features, part, self.features, self.shuffle_block)
         )
         return (samples, targets) if weights is None else (samples, targets, weights)
 

@@ -103,6 +103,7 @@ class Turns:
             devices,
             augmentation,
             compiles_epochs=compiles_epochs(task.settings, model, steps),
+            shuffle_block=prepared.shuffle_block,
         )
         if shape is not None:
             self._loop = loop

@@ -184,6 +184,7 @@ def test_new_settings_at_their_defaults_keep_the_ids(tmp_path: Path) -> None:
     written = {
         "epochs": 3,
         "gradient_accumulation_steps": 1,
+        "shuffle_block": None,
         "distribution": {"backend": "single", "batch": "global"},
     }
     plain = configurations(tmp_path, tiny_study())

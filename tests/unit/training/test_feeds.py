@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn import datasets
-from workbench import Bench, final_state, prepare_bench, without_times
+from workbench import Bench, final_state, prepare_bench, wait_for, without_times
+
+from gridfold.training.feeds import Rows
+from gridfold.training.preprocessing import Preprocessing
 
 DIGITS = {
     "study": "digits",
@@ -55,6 +61,7 @@ STUDIES = {
     | {"training": {"steps_per_execution": 2, "epochs": 2, "batch_size": 48}},
     # More than are read at once.
     "small steps": DIGITS | {"training": {"epochs": 2, "batch_size": 8}},
+    "blocks": DIGITS | {"training": {"shuffle_block": 4, "epochs": 2, "batch_size": 8}},
     "augmented": DIGITS
     | {"training": {"augmentation": {"rotation": 0.1}, "epochs": 2, "batch_size": 48}},
     "a table": None,
@@ -104,6 +111,60 @@ def test_where_samples_are_kept_changes_no_id_and_retrains_nothing(pairs: dict[s
     again = prepare_bench(read.plan.paths.root.parent.parent, DIGITS)
     assert again.work().task.in_memory_mb == 1024
     assert again.work().store.result(3) is not None
+
+
+def pages_in_memory(samples: np.memmap[Any, Any], first: int, last: int) -> list[bool]:
+    """Tell of each page of these rows of a mapped array whether the system holds it."""
+    begin, end = (samples.ctypes.data + row * samples.strides[0] for row in (first, last))
+    begin += -begin % mmap.PAGESIZE
+    pages = (ctypes.c_ubyte * -(-(end - begin) // mmap.PAGESIZE))()
+    libc = ctypes.CDLL(None, use_errno=True)
+    asked = (ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), pages)
+    assert libc.mincore(*asked) == 0, os.strerror(ctypes.get_errno())
+    return [bool(page & 1) for page in pages]
+
+
+@pytest.fixture
+def on_disk(tmp_path: Path) -> np.memmap[Any, Any]:
+    """Return 16,384 rows of a page each, of which nothing is in memory."""
+    file = tmp_path / "samples.npy"
+    np.save(file, np.random.default_rng(0).random((16_384, 1024), np.float32))
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
+        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    samples: np.memmap[Any, Any] = np.load(file, mmap_mode="r")
+    if any(pages_in_memory(samples, 1000, 16_000)):
+        pytest.skip("temporary files are not on a disk here")
+    return samples
+
+
+def test_a_block_is_read_at_once(on_disk: np.memmap[Any, Any]) -> None:
+    part = np.arange(0, len(on_disk), 2)
+    read = Rows(on_disk, part, Preprocessing(), 512)
+    some = np.array([700, 513, 1023])
+    found = read[some]
+    # The second block: rows 1024 to 2046.
+    wait_for(lambda: all(pages_in_memory(on_disk, 1024, 2047)))
+    np.testing.assert_array_equal(found, on_disk[part[some]])
+    # Rows that are no neighbours, and arrays in memory, are read as ever.
+    far = Rows(on_disk, part[::8], Preprocessing(), 512)
+    np.testing.assert_array_equal(far[some], on_disk[part[::8][some]])
+    kept = Rows(on_disk[:2048].copy(), np.arange(2048), Preprocessing(), 512)
+    np.testing.assert_array_equal(kept[some], on_disk[some])
+
+
+def test_of_samples_larger_than_memory_no_more_is_read_than_wanted(
+    on_disk: np.memmap[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gridfold.training.feeds.available_memory", lambda: on_disk.nbytes)
+    read = Rows(on_disk, np.arange(len(on_disk)), Preprocessing())
+    some = np.array([12_000, 5_000, 9_000])
+    found = read[some]
+    assert sum(pages_in_memory(on_disk, 1000, 16_000)) <= 2 * len(some)
+    np.testing.assert_array_equal(found, on_disk[some])
+    # What is read in its order comes in large pieces.
+    read[np.arange(2000, 2100)]
+    wait_for(lambda: all(pages_in_memory(on_disk, 2000, 2100)))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from gridfold.training.feeds import BLOCKS_TOGETHER
 from gridfold.training.loop import TrainingLoop, epoch_order, steps_per_epoch
 
 
@@ -72,6 +73,36 @@ def test_orders_differ_between_epochs_and_seeds() -> None:
     assert orders[0] != orders[1]
     assert orders[0] != orders[2]
     assert orders[0] == epoch_order(50, 7, 0).numpy().tolist()
+
+
+@pytest.mark.parametrize(("samples", "block"), [(1000, 16), (1003, 10), (50, 7), (5, 64), (1, 2)])
+def test_blocks_are_mixed_with_a_few_others(samples: int, block: int) -> None:
+    order = epoch_order(samples, 7, 3, block).numpy()
+    assert order.dtype == np.int32
+    assert sorted(order) == list(range(samples))
+    # Samples of a block are never farther from each other than ten blocks.
+    places = np.argsort(order)
+    spans = [np.ptp(places[start : start + block]) for start in range(0, samples, block)]
+    assert max(spans) < BLOCKS_TOGETHER * block
+    # Fewer than ten blocks are all mixed with each other.
+    if samples > BLOCKS_TOGETHER * block:
+        assert list(order) != sorted(order)
+        assert list(order) != list(epoch_order(samples, 7, 3).numpy())
+        assert list(order) != list(epoch_order(samples, 7, 4, block).numpy())
+        assert list(order) != list(epoch_order(samples, 8, 3, block).numpy())
+    assert list(order) == list(epoch_order(samples, 7, 3, block).numpy())
+
+
+def test_blocks_come_in_any_order_and_so_do_their_samples() -> None:
+    samples, block = 400, 4
+    orders = np.array([epoch_order(samples, seed, 0, block).numpy() for seed in range(400)])
+    # No block is among the first ten more often than by chance: 40 of 400, give or take 6.
+    firsts = np.bincount(orders[:, :40].ravel() // block, minlength=100) / block
+    assert (abs(firsts - 40) < 30).all()
+    # Nor does a sample come before its neighbour.
+    places = np.argsort(orders, axis=1)
+    before = (places[:, 0] < places[:, 1]).mean()
+    assert abs(before - 0.5) < 0.12
 
 
 def small_model() -> keras.Model:

@@ -248,6 +248,12 @@ class Training(Section):
     augmentation: Augmentation = late_addition(
         default_factory=Augmentation, description=Augmentation.__doc__
     )
+    shuffle_block: Annotated[int, Field(ge=2)] | None = late_addition(
+        None,
+        description="For samples that are read from a slow disk: an epoch takes blocks of so many "
+        "neighbouring samples in random order, ten blocks at a time, and the samples of these ten "
+        "in random order. Left out, any sample may come next.",
+    )
     steps_per_execution: Literal["auto"] | PositiveInt = without_effect(
         "auto", description="Optimiser steps between returns to Python; `auto` is one epoch."
     )
