@@ -5,7 +5,7 @@ as the system reads them by itself, as gridfold has it read them, and in shuffle
 (`training.shuffle_block`). Each in a fresh process, for some seconds.
 
 Run as root, who may make control groups: ``uv run python benchmarks/larger_than_memory.py``
-(two minutes, 320 MB on the disk of `--folder`)
+(two minutes, 320 MB in the working directory, or in `--folder`)
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def small_group() -> Iterator[Path]:
 def main() -> None:
     """Measure all ways and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path("/var/tmp"))
+    parser.add_argument("--folder", type=Path, default=Path.cwd())
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
