@@ -43,21 +43,29 @@ def train_here(
     retries : int
         Attempts after the first.
     """
+    train, asked = trainer_of_job(threads, request.conditions.threads, resources)
+    attempt = Attempt.of(resources["attempt"], retries)
+    ShardJob(name, request, StudyPaths(root), attempt, asked).run(train, outputs)
+
+
+def trainer_of_job(
+    threads: int, threads_per_worker: int, resources: Mapping[str, Any]
+) -> tuple[pool.PoolTrainer, JobResources]:
+    """Return what trains with all that this job was given, and what that is.
+
+    Parameters
+    ----------
+    threads : int
+        CPU cores that the job has asked for.
+    threads_per_worker : int
+        ``execution.threads_per_worker``.
+    resources : mapping of str to object
+        As for :func:`train_here`.
+    """
     given = Allocation.of_job(threads, remote=bool(resources["remote"]))
-    workers = given.workers(
-        request.conditions.threads, resources["workers"], resources["trials_per_gpu"]
+    workers = given.workers(threads_per_worker, resources["workers"], resources["trials_per_gpu"])
+    memory_mb, minutes = int(resources["mem_mb"]), int(resources["runtime"])
+    return (
+        pool.trainer(given, workers, resources["trial_timeout"] or None),
+        JobResources(given.cores, len(given.gpus), workers, memory_mb, minutes),
     )
-    job = ShardJob(
-        name,
-        request,
-        StudyPaths(root),
-        Attempt.of(resources["attempt"], retries),
-        JobResources(
-            given.cores,
-            len(given.gpus),
-            workers,
-            int(resources["mem_mb"]),
-            int(resources["runtime"]),
-        ),
-    )
-    job.run(pool.trainer(given, workers, resources["trial_timeout"] or None), outputs)

@@ -456,9 +456,11 @@ def _answer(
             return "failed", content, sampler.usage().record()
 
 
-def trainer(
-    given: Allocation, workers: int, trial_timeout: float | None = None
-) -> Callable[[Sequence[Work] | Supply, Listener, Callable[[], None]], None]:
+# Trains what it is given, or what a supply has.
+PoolTrainer = Callable[[Sequence[Work] | Supply, Listener, Callable[[], None]], None]
+
+
+def trainer(given: Allocation, workers: int, trial_timeout: float | None = None) -> PoolTrainer:
     """Return what trains `workers` trials at a time with all that a job was given.
 
     Parameters

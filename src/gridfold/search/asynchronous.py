@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from gridfold import advice, typed_json
-from gridfold.cluster.allocation import Allocation
 from gridfold.errors import TrialFailure
 from gridfold.jobs import pool
+from gridfold.jobs.local import trainer_of_job
 from gridfold.jobs.shard import Attempt, refuse_failures
 from gridfold.jobs.watcher import TrialWatcher
 from gridfold.jobs.work import JobInputs
@@ -412,8 +412,7 @@ def train_rungs(
         Attempts after the first.
     """
     paths, conditions = StudyPaths(root), request.conditions
-    given = Allocation.of_job(threads, remote=bool(resources["remote"]))
-    workers = given.workers(conditions.threads, resources["workers"], resources["trials_per_gpu"])
+    train, asked = trainer_of_job(threads, conditions.threads, resources)
     rungs = Rungs(request, files, paths, JobInputs.load(conditions, paths, conditions.threads))
     others = tuple(name for name in rungs_jobs(resources["jobs"]) if name != job)
     done = run_rungs(
@@ -421,13 +420,7 @@ def train_rungs(
         request,
         Crew(job, others, request.trials_per_job),
         Attempt.of(resources["attempt"], retries),
-        pool.trainer(given, workers, resources["trial_timeout"] or None),
-        JobResources(
-            given.cores,
-            len(given.gpus),
-            workers,
-            int(resources["mem_mb"]),
-            int(resources["runtime"]),
-        ),
+        train,
+        asked,
     )
     typed_json.write(paths.rungs_job(job), done)
