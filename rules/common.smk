@@ -34,6 +34,7 @@ from gridfold.workflow.bridge import (
     scripts_folder,
     site,
     start_forks,
+    start_forks_soon,
     study_arguments,
     take_records_out,
 )
@@ -46,14 +47,15 @@ PLAN = load_plan(workflow, config)
 bind_into_container(workflow, PLAN)
 PATHS = PLAN.paths
 CORES = available_cores(workflow)
+FORKS = SharedServer()
+TABLE_FORKS = SharedServer(TABLES)
+start_forks_soon(workflow, PLAN, FORKS, TABLE_FORKS)
 GPUS = bool(Allocation.of_job(1, remote=False).gpus)
 # What each job must know, and what it asks for.
 REQUESTS = JobRequests(PLAN)
 SIZES = JobSizes(PLAN)
 # What begins with a run and ends with it, beside the forks.
 ENDING = contextlib.ExitStack()
-FORKS = SharedServer()
-TABLE_FORKS = SharedServer(TABLES)
 # For rules that run a command: the interpreter, the scripts (not `workflow.source_path`, whose
 # answer is another one in every run), and the study as it was given to Snakemake.
 PYTHON = interpreter(workflow)

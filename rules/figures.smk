@@ -98,6 +98,7 @@ rule draw_model:
         importance=rules.fit_final.output.importance,
         card=rules.fit_final.output.card,
         features=rules.prepare_data.output.features,
+        starts=rules.prepare_data.output.starts,
         targets=rules.prepare_data.output.targets,
         manifest=rules.prepare_data.output.manifest,
     output:
@@ -126,6 +127,7 @@ rule draw_classes:
         out_of_fold=rules.select_best.output.predictions,
         test_predictions=rules.fit_final.output.predictions,
         features=rules.prepare_data.output.features,
+        starts=rules.prepare_data.output.starts,
         targets=rules.prepare_data.output.targets,
         ids=rules.prepare_data.output.ids,
         manifest=rules.prepare_data.output.manifest,

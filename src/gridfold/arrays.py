@@ -13,11 +13,90 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 Scores = npt.NDArray[np.float64]
 
 
 Array = npt.NDArray[Any]
+
+
+class Windows:
+    """Windows of consecutive rows of a table, copied when they are asked for.
+
+    Neighbours share nearly all of their rows: an array of all windows takes as many times the room
+    of the table as a window has rows. Indices give what they give of such an array, of shape
+    (windows, length, columns); by those of the first axis alone nothing else is copied.
+
+    Parameters
+    ----------
+    rows : array of shape (rows, columns)
+    starts : array of int64, shape (windows,)
+        The first row of each window, ascending.
+    length : int
+        Rows of a window.
+    """
+
+    ndim = 3
+
+    def __init__(self, rows: Array, starts: Array, length: int) -> None:
+        self.rows, self.starts, self.length = rows, starts, length
+        self.shape = (len(starts), length, rows.shape[1])
+        self.size = int(np.prod(self.shape))
+        self.dtype = rows.dtype
+        # A view of all windows that there can be.
+        self._views = sliding_window_view(rows, (length, rows.shape[1]))[:, 0]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are kept: each row once."""
+        return self.rows.nbytes
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, chosen: Any) -> Array:
+        if isinstance(chosen, tuple):
+            return np.asarray(self)[chosen]
+        return self._views[self.starts[chosen]]  # type: ignore[no-any-return]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        step, *others = np.unique(np.diff(self.starts)).tolist() or [1]
+        if others or step < 1:
+            # Windows of several series, which no strides can tell.
+            return np.asarray(self[:], dtype)
+        views: Array = self._views[int(self.starts[0]) :: step][: len(self)]
+        return views.astype(dtype or self.dtype, copy=bool(copy))
+
+    def covered(self, chosen: Array) -> npt.NDArray[np.bool_]:
+        """Tell of each row whether some of these windows have it.
+
+        Parameters
+        ----------
+        chosen : array of int64
+            Indices of windows.
+        """
+        starts = self.starts[chosen]
+        # How many windows begin at a row, less those that have ended before it.
+        begun = np.bincount(starts, minlength=len(self.rows) + 1)
+        ended = np.bincount(starts + self.length, minlength=len(self.rows) + 1)
+        return np.asarray(np.cumsum(begun - ended)[:-1] > 0)
+
+    def part(self, chosen: Array) -> Windows:
+        """Return some of the windows, with no other rows than theirs.
+
+        Parameters
+        ----------
+        chosen : array of int64
+            Indices of windows.
+        """
+        covered = self.covered(chosen)
+        places = np.cumsum(covered) - 1
+        return Windows(self.rows[covered], places[self.starts[chosen]], self.length)
+
+
+Samples = Array | Windows
+"""What samples are kept as; indices of the first axis give arrays of some of them."""
 
 # Large enough that the work on a piece outweighs the call, small beside any job's memory.
 PIECE_BYTES = 64 * 2**20
@@ -25,7 +104,7 @@ PIECE_BYTES = 64 * 2**20
 _SMALL_BYTES = 4 * PIECE_BYTES
 
 
-def pieces(array: Array, size: int | None = None) -> Iterator[slice]:
+def pieces(array: Samples, size: int | None = None) -> Iterator[slice]:
     """Yield slices of the first axis, each of about `PIECE_BYTES` or of `size` rows."""
     row = max(1, array[:1].nbytes)
     step = size or max(1, PIECE_BYTES // row)
@@ -64,11 +143,14 @@ def _reserve(descriptor: int, size: int, folder: Path | None) -> None:
         raise
 
 
-def read_soon(array: Array, first: int, last: int) -> None:
+def read_soon(array: Samples, first: int, last: int) -> None:
     """Have the system read rows `first` to `last` of a mapped array at once, where it can do so.
 
     Whoever takes rows in random order waits for the disk at each of them otherwise.
     """
+    if isinstance(array, Windows):
+        first, last = int(array.starts[first]), int(array.starts[last - 1]) + array.length
+        array = array.rows
     if (found := _mapping(array)) is None:
         return
     mapping, start = found
@@ -77,13 +159,13 @@ def read_soon(array: Array, first: int, last: int) -> None:
     mapping.madvise(mmap.MADV_WILLNEED, begin, end - begin)
 
 
-def read_alone(array: Array) -> None:
+def read_alone(array: Samples) -> None:
     """Have the system read no more of a mapped array than it is asked for, where it can do so.
 
     It reads ahead megabytes for each row that somebody wants, and forgets them before anybody wants
     their rows where the array is larger than memory.
     """
-    if (found := _mapping(array)) is not None:
+    if (found := _mapping(array.rows if isinstance(array, Windows) else array)) is not None:
         mapping, _ = found
         mapping.madvise(mmap.MADV_RANDOM)
 

@@ -10,7 +10,7 @@ DEFAULT_STUDY = "config/demo.yaml"
 DEFAULT_RESULTS = "results"
 
 # What is prepared of the data, each in a file of its own; what a study doesn't have is empty.
-ARRAYS = ("features", "targets", "groups", "weights", "ids", "spans")
+ARRAYS = ("features", "targets", "groups", "weights", "ids", "spans", "starts")
 
 
 @dataclass(frozen=True)

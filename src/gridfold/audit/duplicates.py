@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gridfold import arrays
-from gridfold.arrays import Array
+from gridfold.arrays import Array, Samples
 from gridfold.audit.finding import MOST_ROWS, Finding, Severity
 from gridfold.audit.material import Material
 from gridfold.wording import counted, percent
@@ -32,7 +32,7 @@ def check(material: Material) -> Iterator[Finding]:
     yield from _contradicting(material, codes, repeated, by_chance=by_chance)
 
 
-def _codes(features: Array) -> Array:
+def _codes(features: Samples) -> Array:
     """Return one code for each sample, equal for equal ones."""
     keys = []
     for piece in arrays.pieces(features):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gridfold import arrays as bigarrays
-from gridfold.arrays import Array
+from gridfold.arrays import Array, Samples, Windows
 from gridfold.atomic import replacing
 from gridfold.data import sources
 from gridfold.data.columns import FeatureColumn
@@ -47,7 +47,7 @@ class Dataset:
 
     Attributes
     ----------
-    features : array of shape (samples, *sample_shape), float32 or uint8
+    features : array of shape (samples, *sample_shape), float32 or uint8; or Windows, float32
     targets : array
         Class codes of shape (samples,), int64, for classification; else (samples, outputs),
         float32, in the user's units.
@@ -79,7 +79,7 @@ class Dataset:
         What the data are, for people; None for those that :meth:`load` has mapped.
     """
 
-    features: Array
+    features: Samples
     targets: Array
     groups: Array
     test_start: int | None
@@ -102,11 +102,17 @@ class Dataset:
             return int(self.targets.shape[1])
         return 1 if len(self.target_names) == 1 else len(self.class_names)
 
+    def _arrays(self) -> dict[str, Array | None]:
+        """Return what is kept in each of the :data:`ARRAYS`: of windows, all rows once."""
+        found = {name: getattr(self, name, None) for name in ARRAYS}
+        if isinstance(self.features, Windows):
+            found |= {"features": self.features.rows, "starts": self.features.starts}
+        return found
+
     def save(self, folder: Path) -> None:
         """Write arrays, description and manifest to `folder`; the manifest last."""
         checksums = {}
-        for name in ARRAYS:
-            array = getattr(self, name)
+        for name, array in self._arrays().items():
             with replacing(array_file(folder, name)) as temporary:
                 bigarrays.write_npy(temporary, np.empty(0) if array is None else array)
                 checksums[name] = file_checksum(temporary)
@@ -136,8 +142,11 @@ class Dataset:
         For trials, whose job has verified the data for all of them; others want :meth:`verified`.
         """
         manifest = Manifest.read(manifest_file(folder))
-        arrays = {name: _mapped(array_file(folder, name)) for name in ARRAYS}
+        arrays = {name: _mapped(array_file(folder, name)) for name in manifest.arrays}
         present: dict[str, Any] = {n: a if len(a) else None for n, a in arrays.items()}
+        if (starts := present.pop("starts", None)) is not None:
+            length = manifest.sample_shape[0]
+            present["features"] = Windows(present["features"], starts, length)
         return cls(
             **present,
             test_start=manifest.test_start,
@@ -165,7 +174,7 @@ class Dataset:
         return cls.load(folder)
 
 
-def verify(folder: Path, names: Sequence[str] = ARRAYS) -> Manifest:
+def verify(folder: Path, names: Sequence[str] | None = None) -> Manifest:
     """Read arrays of a data set and compare them with the manifest; once in a process.
 
     All that reads data begins here, so that nothing is ever trained or drawn on others than those
@@ -175,8 +184,8 @@ def verify(folder: Path, names: Sequence[str] = ARRAYS) -> Manifest:
     ----------
     folder : Path
         Of the prepared data.
-    names : sequence of str
-        The arrays; all when left out.
+    names : sequence of str, optional
+        The arrays; all that were written when left out.
 
     Returns
     -------
@@ -192,7 +201,7 @@ def verify(folder: Path, names: Sequence[str] = ARRAYS) -> Manifest:
     """
     manifest = Manifest.read(manifest_file(folder))
     started, read = time.perf_counter(), 0
-    for name in names:
+    for name in manifest.arrays if names is None else names:
         file = array_file(folder, name)
         try:
             mark = tuple(file_mark(file))
@@ -244,6 +253,21 @@ def mapped(file: Path) -> Array:
     """
     verify(file.parent, [file.stem])
     return _mapped(file)
+
+
+def mapped_features(file: Path) -> Samples:
+    """Map the features of a data set into memory, once they are what was written.
+
+    Raises
+    ------
+    FileNotFoundError
+        When no data are prepared.
+    DamagedRecord
+        As of :func:`verify`.
+    """
+    manifest = Manifest.read(manifest_file(file.parent))
+    verify(file.parent, [name for name in ("features", "starts") if name in manifest.arrays])
+    return Dataset.load(file.parent).features
 
 
 def _mapped(file: Path) -> Array:
@@ -312,14 +336,19 @@ def prepare(
     )
     dataset = _subset(whole, data.get("subset"), data["test_seed"])
     if raw.columns is not None:
-        dataset = replace(dataset, has_missing=bool(np.isnan(dataset.features).any()))
+        dataset = replace(dataset, has_missing=_has_gaps(dataset.features))
         _require_one_axis(dataset, data.get("reshape"))
     return replace(
         dataset, digest=_digest(dataset), description=describe(data, raw, dataset, len(features))
     )
 
 
-def _with_test_set(raw: Raw) -> tuple[list[Array], Array, int | None]:
+def _has_gaps(features: Samples) -> bool:
+    kept = features.rows if isinstance(features, Windows) else features
+    return any(bool(np.isnan(kept[piece]).any()) for piece in bigarrays.pieces(kept))
+
+
+def _with_test_set(raw: Raw) -> tuple[list[Samples], Array, int | None]:
     """Return the parts of the features, all targets, and where the source's own test set begins."""
     features, targets = _paired(raw.features, raw.targets)
     if raw.test_features is None and raw.test_targets is None:
@@ -336,10 +365,12 @@ def _with_test_set(raw: Raw) -> tuple[list[Array], Array, int | None]:
     return [features, test_features], np.concatenate([targets, test_targets]), len(features)
 
 
-def _paired(features: Any, targets: Any, which: str = "") -> tuple[Array, Array]:
+def _paired(features: Any, targets: Any, which: str = "") -> tuple[Samples, Array]:
     if features is None or targets is None:
         raise DataError(f"only one of {which}features and {which}targets; both are needed")
-    features, targets = np.asarray(features), np.asarray(targets)
+    if not isinstance(features, Windows):
+        features = np.asarray(features)
+    targets = np.asarray(targets)
     if not features.size:
         raise DataError(f"no {which}samples: {which}features of shape {features.shape}")
     if not features.ndim or not targets.ndim:
@@ -350,27 +381,26 @@ def _paired(features: Any, targets: Any, which: str = "") -> tuple[Array, Array]
 
 
 def _checked_features(
-    parts: list[Array],
+    parts: list[Samples],
     reshape: list[int] | None,
     columns: list[FeatureColumn] | None,
     folder: Path | None,
-) -> Array:
-    """Return all features in one array; gaps in the columns of a table are allowed."""
-    for part in parts:
+) -> Samples:
+    """Return all features together; gaps in the columns of a table are allowed."""
+    # A source of windows has no test set of its own.
+    windows = first if isinstance(first := parts[0], Windows) else None
+    kept = [part.rows if isinstance(part, Windows) else part for part in parts]
+    for part in kept:
         if part.dtype.kind not in "biuf":
             raise DataError(f"features that are no numbers: {first_word(part)}; numbers are needed")
-    for part in parts:
+    for part in kept:
         require_32_bit(part, "feature")
-    bytes_only = all(part.dtype == np.uint8 for part in parts)
-    features = bigarrays.joined(parts, np.uint8 if bytes_only else np.float32, folder)
-    if features.ndim < 2:
-        features = features.reshape(len(features), -1)
-    if reshape:
-        if int(np.prod(reshape)) != int(np.prod(features.shape[1:])):
-            raise DataError(
-                f"data.reshape {reshape} does not fit samples of shape {features.shape[1:]}"
-            )
-        features = features.reshape(len(features), *reshape)
+    bytes_only = all(part.dtype == np.uint8 for part in kept)
+    joined = bigarrays.joined(kept, np.uint8 if bytes_only else np.float32, folder)
+    if windows is not None:
+        features: Samples = Windows(joined, windows.starts, windows.length)
+    else:
+        features = _in_shape(joined, reshape)
     if features.dtype != np.uint8:
         is_bad = np.isinf if columns else _is_not_finite
         bad = np.concatenate(
@@ -384,6 +414,18 @@ def _checked_features(
                 f"{int(bad.sum())} samples with missing or infinite features, the first at row "
                 f"{int(bad.argmax())}; remove or fill them"
             )
+    return features
+
+
+def _in_shape(features: Array, reshape: list[int] | None) -> Array:
+    if features.ndim < 2:
+        features = features.reshape(len(features), -1)
+    if reshape:
+        if int(np.prod(reshape)) != int(np.prod(features.shape[1:])):
+            raise DataError(
+                f"data.reshape {reshape} does not fit samples of shape {features.shape[1:]}"
+            )
+        features = features.reshape(len(features), *reshape)
     return np.ascontiguousarray(features)
 
 
@@ -457,8 +499,12 @@ def _subset(dataset: Dataset, size: int | None, seed: int) -> Dataset:
         return dataset
     drawn = np.random.default_rng(seed).permutation(available)[:size]
     chosen = np.concatenate([np.sort(drawn), np.arange(available, samples)])
-    arrays = {name: getattr(dataset, name) for name in ARRAYS}
-    parts: dict[str, Any] = {name: None if a is None else a[chosen] for name, a in arrays.items()}
+    arrays = {name: getattr(dataset, name, None) for name in ARRAYS}
+    parts: dict[str, Any] = {
+        name: array.part(chosen) if isinstance(array, Windows) else array[chosen]
+        for name, array in arrays.items()
+        if array is not None
+    }
     return replace(dataset, **parts, test_start=None if test_start is None else size)
 
 

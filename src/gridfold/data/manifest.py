@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gridfold.data.columns import FeatureColumn, feature_names
+from gridfold.paths import ARRAYS
 from gridfold.store.records import Record
 
 
@@ -55,6 +56,11 @@ class Manifest(Record):
     columns: list[FeatureColumn] | None
     feature_names: list[str] | None = None
     checksums: dict[str, str] | None = None
+
+    @property
+    def arrays(self) -> list[str]:
+        """The arrays that were written: earlier versions had no ``starts``."""
+        return [name for name in ARRAYS if name != "starts" or name in (self.checksums or ())]
 
     def plain(self) -> dict[str, Any]:
         """Return what is written as JSON."""

@@ -6,6 +6,7 @@ Looked at in every job that reads the rules, so only headers, names and sizes of
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import zipfile
 import zlib
@@ -51,6 +52,16 @@ def sample_shape(study: Study) -> tuple[int, ...]:
     if data.reshape:
         shape = (shape[0], *data.reshape)
     return (min(shape[0], data.subset or shape[0]), *shape[1:])
+
+
+def kept_numbers(study: Study) -> int:
+    """Return how many numbers the samples are kept as: rows of windows once, and not in each."""
+    samples, *shape = sample_shape(study)
+    windows = getattr(study.data, "sequence", None)
+    if windows is None or len(shape) < 2:
+        return samples * math.prod(shape)
+    rows: int = samples * min(windows.stride, windows.length)
+    return rows * math.prod(shape[1:])
 
 
 def _known_shape(path: Path, usual: tuple[int, ...] | None) -> tuple[int, ...] | None:

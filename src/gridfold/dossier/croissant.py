@@ -58,11 +58,12 @@ _CONTEXT: dict[str, Any] = {
     "transform": "cr:transform",
 }
 _ARRAYS = {
-    "features": "Features of all samples, as they are kept before scaling",
+    "features": "Features of all samples before scaling; of windows, each of their rows once",
     "targets": "Class codes, or numbers to predict",
     "groups": "Group of each sample",
     "weights": "How much each sample counts in training",
     "ids": "Name of each sample",
+    "starts": "Row of the features with which each window begins; empty where samples are none",
 }
 _FORMATS = {"csv": "text/csv", "parquet": "application/x-parquet"}
 _TYPES = {"number": "sc:Float", "date": "sc:Date"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from gridfold.arrays import Array
+from gridfold.arrays import Array, Samples
 from gridfold.data.manifest import Manifest
 from gridfold.figures import calibration, roc
 from gridfold.figures import misclassified as mistakes
@@ -37,7 +37,7 @@ def draw_classes(
     request: ReportRequest,
     samples: Sequence[PredictedSamples],
     *,
-    features: Array,
+    features: Samples,
     ids: Array,
     manifest: Manifest,
 ) -> ClassDrawings:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
-from gridfold.arrays import Array
+from gridfold.arrays import Array, Samples
 from gridfold.data.manifest import Manifest
 from gridfold.figures.pictures import (
     SIGNED,
@@ -30,7 +30,7 @@ _MOST_WITH_ALL_SAMPLES = 32
 _MOST_OUTPUTS = 10
 
 
-def draw_filters(inside: Inside, features: Array, truth: list[str]) -> Drawing:
+def draw_filters(inside: Inside, features: Samples, truth: list[str]) -> Drawing:
     """Draw the first filters and what they answer to sample images.
 
     Parameters
@@ -146,7 +146,7 @@ def _filters_alt(inside: Inside, truth: list[str]) -> str:
 
 
 def draw_activations(
-    inside: Inside, features: Array, truth: list[str], names: list[str] | None, threshold: float
+    inside: Inside, features: Samples, truth: list[str], names: list[str] | None, threshold: float
 ) -> Drawing:
     """Draw what becomes of sample images on their way through the layers.
 

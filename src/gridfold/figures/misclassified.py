@@ -10,8 +10,9 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure, SubFigure
+from sklearn.preprocessing import StandardScaler
 
-from gridfold.arrays import Array, are_images
+from gridfold.arrays import Array, Samples, are_images, pieces
 from gridfold.data.manifest import Manifest
 from gridfold.figures.pictures import SIGNED, as_pictures, show
 from gridfold.figures.style import WIDTH, Drawing, message, page_width
@@ -44,7 +45,7 @@ _ROW_OF_LETTERS = 90
 def mistakes_table(
     parts: list[PredictedSamples],
     names: list[str],
-    features: Array,
+    features: Samples,
     ids: Array,
     manifest: Manifest,
 ) -> pd.DataFrame:
@@ -106,7 +107,7 @@ class _Group:
 
 
 def draw_mistakes(
-    parts: list[PredictedSamples], table: pd.DataFrame, features: Array, manifest: Manifest
+    parts: list[PredictedSamples], table: pd.DataFrame, features: Samples, manifest: Manifest
 ) -> Drawing:
     """Draw the most confident mistakes of each part.
 
@@ -135,7 +136,7 @@ def draw_mistakes(
     return Drawing(figure, _caption(groups, how, parts), _alt(groups))
 
 
-def _draw_pictures(groups: list[_Group], features: Array) -> Figure:
+def _draw_pictures(groups: list[_Group], features: Samples) -> Figure:
     columns = int(page_width() / _PITCH)
     width = columns * _PITCH
     lines = [-(-len(group.rows) // columns) for group in groups]
@@ -178,23 +179,29 @@ def _head(room: SubFigure, group: _Group, **place: Any) -> None:
     room.suptitle(group.heading, x=0.004, ha="left", fontsize=10, **place)
 
 
-def _draw_features(groups: list[_Group], features: Array, manifest: Manifest) -> tuple[Figure, str]:
+def _draw_features(
+    groups: list[_Group], features: Samples, manifest: Manifest
+) -> tuple[Figure, str]:
     """Draw how far each feature is from its mean; returns also what the caption says of it."""
-    flat = np.asarray(features, np.float64).reshape(len(features), -1)
     named = features.ndim == 2
-    names = manifest.names_of_features if named else [str(i) for i in range(flat.shape[1])]
-    if named:
-        for place, column in enumerate(manifest.columns or ()):
-            if column.categories is not None:
-                flat[:, place] = np.nan
+    shown = int(np.prod(features.shape[1:]))
+    names = manifest.names_of_features if named else [str(i) for i in range(shown)]
+    columns = manifest.columns or () if named else ()
+    categorical = [place for place, c in enumerate(columns) if c.categories is not None]
+
+    def flat(chosen: Any) -> Array:
+        numbers = np.asarray(features[chosen], np.float64).reshape(-1, shown)
+        numbers[:, categorical] = np.nan
+        return numbers
+
     with warnings.catch_warnings():
         # Of a column without any number there is no mean.
         warnings.simplefilter("ignore", RuntimeWarning)
-        mean, sd = np.nanmean(flat, axis=0), np.nanstd(flat, axis=0)
-        wrong = np.concatenate([group.rows["sample"] for group in groups])
-        scaled = (flat[wrong] - mean) / np.where(sd > 0, sd, 1)
+        scaler = StandardScaler()
+        for piece in pieces(features):
+            scaler.partial_fit(flat(piece))
+        scaled = scaler.transform(flat(np.concatenate([g.rows["sample"] for g in groups])))
         distance = np.nan_to_num(np.nanmean(np.abs(scaled), axis=0), nan=-1.0)
-    shown = flat.shape[1]
     chosen = np.sort(np.argsort(-distance, kind="stable")[:_MOST_FEATURES])
     scaled = scaled[:, chosen]
     has_values = named and len(chosen) <= _MOST_NUMBERS

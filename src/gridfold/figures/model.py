@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from gridfold.arrays import Array, are_images
+from gridfold.arrays import Array, Samples, are_images
 from gridfold.data.manifest import Manifest
 from gridfold.figures import architecture
 from gridfold.figures import features as featurefigures
@@ -22,7 +22,7 @@ def draw_model(
     importance: pd.DataFrame,
     card: ModelCard,
     *,
-    features: Array,
+    features: Samples,
     targets: Array,
     manifest: Manifest,
 ) -> dict[str, Drawing]:
@@ -48,7 +48,7 @@ def draw_model(
 
 
 def _draw_images(
-    inside: Inside, features: Array, truth: list[str], names: list[str] | None, threshold: float
+    inside: Inside, features: Samples, truth: list[str], names: list[str] | None, threshold: float
 ) -> dict[str, Drawing]:
     if not are_images(features.shape[1:]):
         text = (

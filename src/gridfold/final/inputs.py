@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gridfold.arrays import Array
+from gridfold.arrays import Array, Windows
 from gridfold.atomic import write_json
 from gridfold.csvfiles.format import Format
 from gridfold.data.columns import FeatureColumn, as_matrix
@@ -171,7 +171,7 @@ class ModelInputs:
         if "windows" in self.reading:
             order, ends = self._windows_of(table)
             length = self.sample_shape[0]
-            return self._inputs(windows.windows(matrix[order], ends - length + 1, length))
+            return self._inputs(Windows(matrix[order], ends - length + 1, length)[:])
         return self._inputs(matrix.reshape(len(matrix), *self.sample_shape))
 
     def last_rows(self, table: Any) -> Array:

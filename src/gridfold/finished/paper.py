@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gridfold.atomic import write_text
-from gridfold.data.dataset import mapped
+from gridfold.data.dataset import mapped, mapped_features
 from gridfold.errors import not_run_yet
 from gridfold.figures import classes as classfigures
 from gridfold.figures import comparison as comparisonfigures
@@ -75,7 +75,7 @@ def _draw(
         targets,
         request.positive_from,
     )
-    features = mapped(paths.array("features"))
+    features = mapped_features(paths.array("features"))
     inside = Inside.load(paths.final_model.inside)
     with style.at_most_columns(journal.most_panels(column)):
         found = {

@@ -301,6 +301,16 @@ class SharedServer:
             )
         os.environ[self._libraries.address] = address
 
+    def cancel(self) -> None:
+        """End it at once, where this process has started it and no job will want it."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+        shutil.rmtree(Path(os.environ[self._libraries.address]).parent, ignore_errors=True)
+        self.stop()
+
     def stop(self) -> None:
         """Let it end when the last job has."""
         if self._channel is not None:

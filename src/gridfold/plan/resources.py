@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 
-from gridfold.data.shapes import sample_shape
+from gridfold.data.shapes import kept_numbers, sample_shape
 from gridfold.paths import result_file
 from gridfold.plan.cost import (
     MOST_BASELINE_NUMBERS,
@@ -206,7 +206,7 @@ class JobSizes:
     @property
     def _held_data(self) -> float:
         """MB of samples that a trial holds: all of them, or a few batches of what it reads."""
-        data = 4 * math.prod(self._shape) / _MB
+        data = self._megabytes
         if data > self._plan.study.execution.in_memory_mb:
             return _READ_DATA
         return _DATA_COPIES * data
@@ -224,6 +224,11 @@ class JobSizes:
     @cached_property
     def _shape(self) -> tuple[int, ...]:
         return sample_shape(self._plan.study)
+
+    @cached_property
+    def _megabytes(self) -> float:
+        """MB that all samples take."""
+        return 4 * kept_numbers(self._plan.study) / _MB
 
     @cached_property
     def _correction(self) -> float:
@@ -270,7 +275,7 @@ class JobSizes:
 
     def data_memory(self, attempt: int) -> int:
         """Return the MB of a job that reads all of the data."""
-        data = _DATA_COPIES * 4 * math.prod(self._shape) / _MB
+        data = _DATA_COPIES * self._megabytes
         if self._plan.study.data.source in _READ_IN_PIECES:
             data = min(data, _PIECES)
         return _rounded(_SNAKEMAKE + _BOOKKEEPING + data, 100) * attempt
@@ -278,8 +283,7 @@ class JobSizes:
     def data_minutes(self, attempt: int) -> int:
         """Return the minutes of a job that reads all of the data."""
         # A slow network file system, and text that must be parsed.
-        megabytes = 4 * math.prod(self._shape) / _MB
-        return _minutes(megabytes / 10) * attempt
+        return _minutes(self._megabytes / 10) * attempt
 
     def audit_memory(self, attempt: int) -> int:
         """Return the MB of the job that looks at data and splits, in pieces."""
@@ -287,8 +291,7 @@ class JobSizes:
 
     def drawing_minutes(self, attempt: int) -> int:
         """Return the minutes of a job that reads the data, which are prepared, and draws some."""
-        megabytes = 4 * math.prod(self._shape) / _MB
-        return _minutes(megabytes / 10, _LEAST_SHARED_MINUTES) * attempt
+        return _minutes(self._megabytes / 10, _LEAST_SHARED_MINUTES) * attempt
 
     def baselines_memory(self, attempt: int) -> int:
         """Return the MB of the job that fits baselines, which takes no more than it can hold."""
@@ -297,8 +300,7 @@ class JobSizes:
 
     def baselines_minutes(self, attempt: int) -> int:
         """Return the minutes of the job that fits baselines, whose costs are bounded."""
-        megabytes = 4 * math.prod(self._shape) / _MB
-        return _minutes(megabytes / 10 + 4 * SECONDS_PER_BASELINE) * attempt
+        return _minutes(self._megabytes / 10 + 4 * SECONDS_PER_BASELINE) * attempt
 
     def table_memory(self, attempt: int) -> int:
         """Return the MB of a job that reads the tables of all trials."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gridfold.arrays import Array
+from gridfold.arrays import Array, Samples
 from gridfold.data.columns import FeatureColumn
 from gridfold.data.manifest import Manifest
 
 
-def written_samples(features: Array, samples: Array, manifest: Manifest) -> pd.DataFrame:
+def written_samples(features: Samples, samples: Array, manifest: Manifest) -> pd.DataFrame:
     """Return samples that are rows of numbers as they stood in their source.
 
     Parameters

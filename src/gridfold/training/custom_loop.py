@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
-from gridfold.arrays import Array
+from gridfold.arrays import Array, Windows
 from gridfold.atomic import write_text
 from gridfold.errors import TrialFailure
 from gridfold.store.trials import DIVERGED, TrialTask
@@ -70,10 +71,11 @@ class Trial:
         self.hp = models.hyperparameters(task.settings["model"])
         self.training: Array = prepared.training
         self.validation: Array = prepared.validation
-        self.features: Array = prepared.dataset.features
+        self.features: Array = np.asarray(prepared.dataset.features)
         self.targets: Array = prepared.dataset.targets
-        self.training_data = prepared.training_arrays()
-        self.validation_data = prepared.validation_arrays()
+        self.training_data = _plain(prepared.training_arrays())
+        validation = prepared.validation_arrays()
+        self.validation_data = None if validation is None else _plain(validation)
         self.input_shape = prepared.input_shape
         self.outputs = prepared.dataset.outputs
         self.seed = seed
@@ -159,3 +161,8 @@ def train(trial: Trial) -> keras.Model:
     if not trial.history:
         raise TrialFailure("error", f"{reference} never called trial.report")
     return model
+
+
+def _plain(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return windows as the array that code of a user expects."""
+    return tuple(np.asarray(each) if isinstance(each, Windows) else each for each in arrays)

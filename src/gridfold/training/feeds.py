@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from gridfold.arrays import Array, read_alone, read_soon
+from gridfold.arrays import Array, Samples, Windows, read_alone, read_soon
 from gridfold.environment.machine import available_memory
 from gridfold.training.devices import Devices
 from gridfold.training.preprocessing import Preprocessing
@@ -51,7 +51,7 @@ class Rows:
     """
 
     def __init__(
-        self, samples: Array, rows: Array, fitted: Preprocessing, block: int | None = None
+        self, samples: Samples, rows: Array, fitted: Preprocessing, block: int | None = None
     ) -> None:
         self._samples, self._rows, self._fitted = samples, rows, fitted
         self._block = block
@@ -93,7 +93,8 @@ class Feed:
     Parameters
     ----------
     arrays : tuple
-        Features, as an array or as :class:`Rows`, then arrays of targets and perhaps weights.
+        Features, as an array, as :class:`Rows` or as windows in memory, then arrays of targets and
+        perhaps weights.
     batch_size : int
         Samples of one step, over all replicas.
     devices : Devices
@@ -101,7 +102,8 @@ class Feed:
     Attributes
     ----------
     tensors : tuple of tensor
-        What is in memory of them, samples first.
+        What is in memory of them, samples first; of windows, where they begin, and as the last one
+        their rows.
     """
 
     def __init__(self, arrays: tuple[Any, ...], batch_size: int, devices: Devices) -> None:
@@ -118,7 +120,11 @@ class Feed:
         self.tensors: tuple[Any, ...] = ()
         features, *others = arrays
         self._rows = features if isinstance(features, Rows) else None
+        self._length: int | None = None
         kept = others if self._rows is not None else arrays
+        if isinstance(features, Windows):
+            self._length = features.length
+            kept = (features.starts, *others, features.rows)
         self.tensors = tuple(tf.constant(array) for array in kept)
         self._kinds = _kinds(arrays)
         self.samples = len(features)
@@ -172,7 +178,10 @@ class Feed:
 
         first_64, last_64 = (tf.cast(number, tf.int64) for number in (first, last))
         pieces = tf.data.Dataset.range(first_64, last_64, at_once)
-        stream = iter(pieces.map(read).prefetch(_AHEAD))
+        # A thread of its own reads: those of the training are few, and busy with it.
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = 1
+        stream = iter(pieces.map(read).prefetch(_AHEAD).with_options(options))
 
         def steps_of_piece(start: Any) -> None:
             features = next(stream)
@@ -226,6 +235,11 @@ class Feed:
             The samples of this replica.
         """
         own = positions[part]
+        if self._length is not None:
+            *tensors, rows = tensors
+            starts, *others = (tf.gather(tensor, own) for tensor in tensors)
+            places = starts[:, tf.newaxis] + tf.range(self._length, dtype=starts.dtype)
+            return (tf.gather(rows, places), *others)
         gathered = [tf.gather(tensor, own) for tensor in tensors]
         if features is None:
             return tuple(gathered)
@@ -235,10 +249,9 @@ class Feed:
 
     def first(self, count: int) -> tuple[Any, ...]:
         """Return the first samples as tensors, outside of a graph."""
-        kept = [tensor[:count] for tensor in self.tensors]
-        if self._rows is None:
-            return tuple(kept)
-        return (tf.constant(self._rows[np.arange(min(count, self.samples))]), *kept)
+        positions = np.arange(min(count, self.samples))
+        features = None if self._rows is None else tf.constant(self._rows[positions])
+        return self.take(self.tensors, tf.constant(positions, tf.int32), features)
 
 
 def for_each(first: Any, last: Any, by: int, body: Callable[[Any], None]) -> None:
@@ -252,7 +265,10 @@ def for_each(first: Any, last: Any, by: int, body: Callable[[Any], None]) -> Non
 
 
 def _kinds(arrays: tuple[Any, ...]) -> list[Any]:
-    return [(isinstance(a, Rows) or a.dtype, a.shape[1:]) for a in arrays]
+    return [
+        (type(a), a.shape[1:]) if isinstance(a, Rows | Windows) else (a.dtype, a.shape[1:])
+        for a in arrays
+    ]
 
 
 def own_part(size: Any, devices: Devices) -> tuple[slice, Any, Any]:

@@ -77,7 +77,8 @@ class TrainingLoop:
         Compiled.
     training : tuple of array
         Features, targets and perhaps sample weights, samples first. Features may be
-        :class:`~gridfold.training.feeds.Rows`, which are read when they are needed.
+        :class:`~gridfold.training.feeds.Rows`, which are read when they are needed, or
+        :class:`~gridfold.arrays.Windows`, which are cut out then.
     validation : tuple of array or None
         Likewise.
     batch_size : int

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
-from gridfold.arrays import Array
+from gridfold.arrays import Array, Windows
 from gridfold.data.dataset import Dataset
 from gridfold.errors import TrialFailure
 from gridfold.training import preprocessing
@@ -67,7 +67,12 @@ class Prepared:
             kind = settings["preprocessing"]["scale_targets"]
             targets = fit_affine(kind, dataset.targets[training])
         shape = features.shape(dataset.features.shape[1:])
-        numbers = (len(training) + len(validation)) * math.prod(shape)
+        numbers = 0
+        for part in (training, validation):
+            if isinstance(dataset.features, Windows):
+                numbers += int(dataset.features.covered(part).sum()) * shape[-1]
+            else:
+                numbers += len(part) * math.prod(shape)
         return cls(
             dataset,
             training,
@@ -114,12 +119,18 @@ class Prepared:
             targets = np.eye(self.units, dtype=np.float32)[targets]
         elif dataset.outputs == 1:
             targets = targets.astype(np.float32)[:, np.newaxis]
-        samples = (
-            self.features.apply(dataset.features[part])
-            if self.in_memory
-            else Rows(dataset.features, part, self.features, self.shuffle_block)
-        )
+        samples = self._samples(part)
         return (samples, targets) if weights is None else (samples, targets, weights)
+
+    def _samples(self, part: Array) -> Any:
+        kept = self.dataset.features
+        if not self.in_memory:
+            return Rows(kept, part, self.features, self.shuffle_block)
+        if isinstance(kept, Windows):
+            # A row becomes the same in each window that has it.
+            some = kept.part(part)
+            return Windows(self.features.apply(some.rows), some.starts, some.length)
+        return self.features.apply(kept[part])
 
     def positions(self) -> dict[str, list[int]]:
         """Return where the features of each column of a table are in a sample."""

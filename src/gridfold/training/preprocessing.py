@@ -15,7 +15,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 from gridfold import arrays
-from gridfold.arrays import Array
+from gridfold.arrays import Array, Samples
 from gridfold.data.columns import FeatureColumn
 from gridfold.data.dataset import Dataset
 from gridfold.errors import DataError
@@ -39,7 +39,9 @@ class Affine:
 
     def apply(self, values: Array) -> Array:
         """Return the scaled values, float32."""
-        return (np.asarray(values, np.float32) - self.center) * self.scale
+        scaled = np.asarray(values, np.float32) - self.center
+        scaled *= self.scale
+        return scaled
 
     def invert(self, values: Array) -> Array:
         """Return what :meth:`apply` made `values` from."""
@@ -284,7 +286,7 @@ def _fit_category(values: Array, count: int, missing: str, min_frequency: int) -
 
 def fit_affine(
     kind: str,
-    values: Array,
+    values: Samples,
     rows: Array | None = None,
     shape: tuple[int, ...] | None = None,
 ) -> Affine:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorflow.python.framework import config as tf_config
 
 from gridfold import arrays
-from gridfold.arrays import Array
+from gridfold.arrays import Array, Samples
 from gridfold.canonical import case_id, derive_seed
 from gridfold.data.dataset import Dataset
 from gridfold.data.splits import Splits
@@ -79,7 +79,7 @@ class Predictor:
     targets: Affine
     scaled_scores: bool
 
-    def predict(self, samples: Array, rows: Array) -> Array:
+    def predict(self, samples: Samples, rows: Array) -> Array:
         """Predict `rows` of `samples` as they are kept; (rows, outputs) float32.
 
         Calls the model directly: for one pass over small parts, tracing `Model.predict` costs

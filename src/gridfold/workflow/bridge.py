@@ -424,10 +424,28 @@ def _raw(value: Any) -> Any:
     return getattr(value, "raw", value)
 
 
+def start_forks_soon(
+    workflow: Any, plan: Plan, training: SharedServer, tables: SharedServer
+) -> None:
+    """Start the fork servers of a study without a report while Snakemake reads the rules.
+
+    Their imports last longer than all that comes before the first job. Whether jobs will want them
+    turns out when that begins: :func:`start_forks`.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    plan : Plan
+    training, tables : SharedServer
+    """
+    is_run = earlier_run.runs_jobs(workflow) and not workflow.output_settings.dryrun
+    if is_run and not plan.paths.report.exists() and _jobs_fork(workflow):
+        training.start(plan.threads(available_cores(workflow)))
+        tables.start(threads=1)
+
+
 def start_forks(workflow: Any, training: SharedServer, tables: SharedServer, threads: int) -> None:
     """Start the fork servers of a run whose jobs are on this machine, if they will be wanted.
-
-    Jobs in a container, or with software of another environment, have a TensorFlow of their own.
 
     Parameters
     ----------
@@ -436,14 +454,32 @@ def start_forks(workflow: Any, training: SharedServer, tables: SharedServer, thr
     threads : int
         CPU cores of a training job.
     """
-    if available_cores(workflow) is None or workflow.deployment_settings.deployment_method:
+    if not _jobs_fork(workflow):
         return
     names = [job.rule.name for job in workflow.dag.needrun_jobs()]
-    if not _FORKING_RULES.isdisjoint(names):
+    if any(_is_one_of(_FORKING_RULES, name) for name in names):
         training.start(threads)
+    else:
+        training.cancel()
     # One job would not be sooner done.
-    if sum(name in rules.NAMES for name in names) > 1:
+    if sum(_is_one_of(rules.NAMES, name) for name in names) > 1:
         tables.start(threads=1)
+    else:
+        tables.cancel()
+
+
+def _jobs_fork(workflow: Any) -> bool:
+    """Tell whether jobs are on this machine, with the software of this process.
+
+    Those in a container, or with software of another environment, have a TensorFlow of their own.
+    """
+    is_here = available_cores(workflow) is not None
+    return is_here and not workflow.deployment_settings.deployment_method
+
+
+def _is_one_of(own: Iterable[str], name: str) -> bool:
+    """Tell whether a rule is one of these; in a module its name may have got a prefix."""
+    return any(name == each or name.endswith(f"_{each}") for each in own)
 
 
 def monitor(plan: Plan) -> Monitor:

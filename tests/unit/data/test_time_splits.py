@@ -10,20 +10,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from damages import DAMAGES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import datasets
 from studies import tiny_study
 
-from gridfold.data.dataset import Dataset, prepare
+from gridfold.arrays import Windows
+from gridfold.data.dataset import Dataset, mapped_features, prepare, verify
+from gridfold.data.manifest import Manifest
 from gridfold.data.splits import FINAL, Split, check, make_splits
 from gridfold.data.time_splits import share_time
 from gridfold.errors import DataError
 from gridfold.final.inputs import ModelInputs
+from gridfold.paths import array_file, manifest_file
 from gridfold.plan.stages import confirming_plan
 from gridfold.requests import SplitsRequest
 from gridfold.study import Study
 from gridfold.training import preprocessing
+from gridfold.typed_json import DamagedRecord
 
 
 def measurements(rows: int = 60, stations: int = 2) -> pd.DataFrame:
@@ -85,6 +90,48 @@ def test_windows_are_those_that_brute_force_finds(
     np.testing.assert_array_equal(dataset.features, np.stack(expected))
     np.testing.assert_array_equal(dataset.targets[:, 0], targets)
     np.testing.assert_array_equal(dataset.spans, spans)
+
+
+def test_rows_of_windows_are_kept_once(tmp_path: Path) -> None:
+    table = measurements(rows=60)
+    lonely = table.head(3).assign(station=7, day=["2025-01-01", "2025-01-02", "2025-01-03"])
+    dataset = load(pd.concat([table, lonely]), tmp_path, sequence={"length": 20})
+    assert dataset.features.shape == (2 * (60 - 20), 20, 3)
+    # Not the last row of a series, which no window reaches, nor a series that is too short.
+    assert np.load(tmp_path / "data" / "features.npy").shape == (2 * 59, 3)
+    assert isinstance(dataset.features, Windows)
+    assert isinstance(dataset.features.rows, np.memmap)
+
+
+def test_windows_are_the_same_data_as_an_array_of_them(tmp_path: Path) -> None:
+    windows = load(measurements(), tmp_path)
+    copied = replace(windows, features=np.ascontiguousarray(windows.features[:]))
+    copied.save(tmp_path / "copied")
+    verify(tmp_path / "copied")
+    # As earlier versions kept them.
+    (tmp_path / "copied" / "starts.npy").unlink()
+    file = manifest_file(tmp_path / "copied")
+    manifest = Manifest.read(file)
+    checksums = {n: c for n, c in (manifest.checksums or {}).items() if n != "starts"}
+    replace(manifest, checksums=checksums).write(file)
+    found = Dataset.verified(tmp_path / "copied")
+    assert isinstance(found.features, np.memmap)
+    np.testing.assert_array_equal(found.features, windows.features)
+    # Without checksums, data are what their digest is of.
+    replace(manifest, checksums=None).write(file)
+    assert verify(tmp_path / "copied").digest == windows.digest
+    for name in ("starts", "features"):
+        DAMAGES["one bit"](array_file(tmp_path / "data", name), tmp_path)
+        with pytest.raises(DamagedRecord, match=f"{name}.npy is damaged"):
+            mapped_features(array_file(tmp_path / "data", "features"))
+
+
+def test_some_windows_are_those_of_all(tmp_path: Path) -> None:
+    everything, some = load(measurements(), tmp_path), load(measurements(), tmp_path, subset=30)
+    assert len(some.features) == 30
+    places = np.sort(np.random.default_rng(0).permutation(len(everything.features))[:30])
+    np.testing.assert_array_equal(some.features, everything.features[places])
+    np.testing.assert_array_equal(some.targets, everything.targets[places])
 
 
 def test_a_window_never_reaches_from_one_series_into_another(tmp_path: Path) -> None:

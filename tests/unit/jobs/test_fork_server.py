@@ -103,6 +103,26 @@ def test_jobs_share_a_server_and_keep_what_is_theirs(
     assert answers[1]["blas"] == {2}
 
 
+def test_a_shared_server_that_nobody_wants_ends_at_once(shared: SharedServer) -> None:
+    place = Path(os.environ[ADDRESS])
+    for _ in range(2):
+        shared.cancel()
+        assert ADDRESS not in os.environ
+        assert not place.parent.exists()
+    shared.start(threads=1)
+    with ForkServer(libraries=QUICK) as server:
+        assert server.is_shared
+        assert seen(server)["parent"] != os.getpid()
+
+
+def test_a_server_of_somebody_else_is_not_ended(shared: SharedServer) -> None:
+    other = SharedServer(QUICK)
+    other.start(threads=1)
+    other.cancel()
+    with ForkServer(libraries=QUICK) as server:
+        assert server.is_shared
+
+
 def test_a_shared_server_stays_for_the_jobs_that_still_need_it(shared: SharedServer) -> None:
     place = Path(os.environ[ADDRESS])
     with ForkServer(libraries=QUICK) as server:

@@ -49,6 +49,19 @@ def test_data_in_memory_are_paid_for_by_every_worker(tmp_path: Path) -> None:
     assert two - one > 4 * 80
 
 
+def test_windows_take_the_memory_of_their_rows(tmp_path: Path) -> None:
+    file = tmp_path / "series.csv"
+    file.write_text("t,y\n" + "".join(f"{i},{i}\n" for i in range(300_000)))
+    data = {"source": "csv", "path": str(file), "targets": ["y"], "time": "t"}
+    plain = {"problem": {"type": "regression"}, "resampling": {"method": "blocked", "folds": 2}}
+    asked = [
+        memory(tmp_path, threads=1, data=data | {"sequence": {"length": length}}, **plain)
+        for length in (2, 200)
+    ]
+    # As copies they would take 240 MB, and a trial would hold several.
+    assert asked[0] == asked[1]
+
+
 def test_idle_workers_cost_nothing(tmp_path: Path) -> None:
     # Two splits of one configuration: never more than two trials at once.
     assert memory(tmp_path, threads=64) == memory(tmp_path, threads=2)

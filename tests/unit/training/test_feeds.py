@@ -13,6 +13,7 @@ import pytest
 from sklearn import datasets
 from workbench import Bench, final_state, prepare_bench, wait_for, without_times
 
+from gridfold.arrays import Windows
 from gridfold.training.feeds import Rows
 from gridfold.training.preprocessing import Preprocessing
 
@@ -46,6 +47,32 @@ def table_study(folder: Path) -> dict[str, Any]:
     }
 
 
+def windows_study(folder: Path) -> dict[str, Any]:
+    """Return a study of windows of two series, with missing values and a category."""
+    table = datasets.load_diabetes(as_frame=True).frame[["bmi", "bp", "target"]].head(240)
+    table["series"] = np.where(np.arange(len(table)) < 100, "a", "b")
+    table["day"] = np.arange(len(table))
+    table["half"] = np.where(table["bp"] > 0, "upper", "lower")
+    table.loc[::7, "bmi"] = np.nan
+    table.to_csv(folder / "series.csv", index=False)
+    return {
+        "study": "series",
+        "data": {
+            "source": "csv",
+            "path": str(folder / "series.csv"),
+            "targets": ["target"],
+            "time": "day",
+            "groups": "series",
+            "sequence": {"length": 6, "stride": 2},
+            "missing": {"numbers": "mean"},
+        },
+        "problem": {"type": "regression"},
+        "model": {"mlp": {"units": 8}},
+        "training": {"epochs": 2, "batch_size": 8},
+        "resampling": {"method": "blocked", "folds": 3},
+    }
+
+
 STUDIES = {
     "images": DIGITS,
     "XLA": DIGITS
@@ -64,7 +91,8 @@ STUDIES = {
     "blocks": DIGITS | {"training": {"shuffle_block": 4, "epochs": 2, "batch_size": 8}},
     "augmented": DIGITS
     | {"training": {"augmentation": {"rotation": 0.1}, "epochs": 2, "batch_size": 48}},
-    "a table": None,
+    "a table": table_study,
+    "windows": windows_study,
 }
 
 
@@ -77,7 +105,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
     found = {}
     for name, study in STUDIES.items():
         folder = tmp_path_factory.mktemp("study")
-        study = study or table_study(folder)
+        study = study(folder) if callable(study) else study
         found[name] = (
             prepare_bench(folder / "kept", study),
             prepare_bench(folder / "read", study | {"execution": {"in_memory_mb": 0}}),
@@ -165,6 +193,21 @@ def test_of_samples_larger_than_memory_no_more_is_read_than_wanted(
     # What is read in its order comes in large pieces.
     read[np.arange(2000, 2100)]
     wait_for(lambda: all(pages_in_memory(on_disk, 2000, 2100)))
+
+
+def test_windows_are_read_by_the_rows_that_they_cover(on_disk: np.memmap[Any, Any]) -> None:
+    starts = np.r_[0:4000:2, 6000:12_000:2]
+    windows = Windows(on_disk, starts, 10)
+    part = np.arange(0, len(starts), 2)
+    read = Rows(windows, part, Preprocessing(), 256)
+    some = np.array([300, 257, 511])
+    found = read[some]
+    # The second block: windows 512 to 1022, which begin at the rows 1024 to 2044.
+    wait_for(lambda: all(pages_in_memory(on_disk, 1024, 2054)))
+    np.testing.assert_array_equal(found, windows[part[some]])
+    # Samples larger than memory are windows whose rows are.
+    assert read.shape == (len(part), 10, 1024)
+    assert windows.nbytes == on_disk.nbytes
 
 
 @pytest.fixture

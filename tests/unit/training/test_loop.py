@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from gridfold.arrays import Windows
 from gridfold.training.feeds import BLOCKS_TOGETHER
 from gridfold.training.loop import TrainingLoop, epoch_order, steps_per_epoch
 
@@ -171,3 +172,40 @@ def test_a_callback_can_stop_the_training() -> None:
     log = Log()
     TrainingLoop(small_model(), (x, x[:, :1]), None, 8, seed=1).run(0, 9, [log, Stop()])
     assert [row["epoch"] for row in log.rows] == [0, 1]
+
+
+@pytest.mark.parametrize("jit_compile", [False, "epoch"])
+def test_windows_give_what_an_array_of_them_gives(jit_compile: Any) -> None:
+    random = np.random.default_rng(0)
+    rows = random.standard_normal((120, 3)).astype(np.float32)
+    windows = [Windows(rows, np.r_[0:40, 60 + shift : 110], 7) for shift in (0, 5)]
+    runs = []
+    for kept in (lambda some: some, lambda some: some[:]):
+        keras.utils.set_random_seed(1)
+        features = [kept(some) for some in windows]
+        targets = [np.asarray(some)[:, -1, :1].copy() for some in windows]
+        validation = (features[1][:], targets[1])
+        inputs = keras.Input((7, 3))
+        outputs = keras.layers.Dense(1)(keras.layers.Flatten()(inputs))
+        model = keras.Model(inputs, outputs)
+        model.compile("adam", "mse", jit_compile=False)
+        model.optimizer.build(model.trainable_variables)
+        log = Log()
+        given = (features[0], targets[0])
+        loop = TrainingLoop(
+            model, given, validation, 8, seed=3, compiles_epochs=jit_compile == "epoch"
+        )
+        loop.run(0, 2, [log])
+        # Then another part, of another number of windows.
+        assert loop.fits((features[1], targets[1]), validation)
+        assert not loop.fits((features[1][:, :, :2], targets[1]), validation)
+        loop.renew(model, (features[1], targets[1]), validation, seed=4)
+        loop.run(0, 2, [log])
+        runs.append((log.rows, [v.numpy() for v in model.variables]))
+    (rows_of_windows, weights), (rows_of_array, weights_of_array) = runs
+    # XLA compiles the whole, and may round in another order.
+    tolerance = 1e-5 if jit_compile else 0.0
+    for row, other in zip(rows_of_windows, rows_of_array, strict=True):
+        assert row == pytest.approx(other, rel=tolerance, abs=0.0)
+    for values, others in zip(weights, weights_of_array, strict=True):
+        np.testing.assert_allclose(values, others, rtol=tolerance, atol=tolerance)

@@ -34,7 +34,7 @@ def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool =
         case "npy":
             return arrays.read_npy(data, folder)
         case "csv" | "parquet":
-            return table.read(data, folder, classes=classes)
+            return table.read(data, classes=classes)
         case "images":
             return images.read(data, folder, classes=classes)
         case "mnist" | "fashion_mnist" | "cifar10":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,15 +22,13 @@ from gridfold.errors import DataError
 log = logging.getLogger(__name__)
 
 
-def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool = False) -> Raw:
+def read(data: Mapping[str, Any], *, classes: bool = False) -> Raw:
     """Read a table of a study.
 
     Parameters
     ----------
     data : mapping
         The ``data`` section, of source ``csv`` or ``parquet``.
-    folder : Path, optional
-        Where there is room for windows that are too many for memory.
     classes : bool
         Whether targets are classes.
 
@@ -90,7 +87,7 @@ def read(data: Mapping[str, Any], folder: Path | None = None, *, classes: bool =
     if data["id"]:
         raw.reading["id"] = data["id"]
     if data["time"]:
-        _set_times(raw, windows.times_of(table[data["time"]]), data, folder)
+        _set_times(raw, windows.times_of(table[data["time"]]), data)
     return raw
 
 
@@ -127,7 +124,7 @@ def tell(*texts: Sequence[str]) -> None:
         log.info("%s", text)
 
 
-def _set_times(raw: Raw, times: Any, data: Mapping[str, Any], folder: Path | None) -> None:
+def _set_times(raw: Raw, times: Any, data: Mapping[str, Any]) -> None:
     """Add when samples happen; with ``data.sequence``, turn rows into windows."""
     if data["sequence"] is None:
         raw.spans = np.stack([times, times], axis=1)
@@ -139,7 +136,7 @@ def _set_times(raw: Raw, times: Any, data: Mapping[str, Any], folder: Path | Non
     if short:
         raw.left_out.append(short)
     raw.features, rows, raw.spans = windows.cut(
-        raw.features, times, series, data["sequence"], data["path"], folder
+        raw.features, times, series, data["sequence"], data["path"]
     )
     # A window has weight, name and series of the row that it predicts.
     for name in ("targets", "groups", "weights", "ids"):

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gridfold import arrays
-from gridfold.arrays import Array
+from gridfold.arrays import Array, Windows
 from gridfold.errors import DataError
 from gridfold.wording import counted
 
@@ -102,27 +100,13 @@ def window_starts(series: Array, needed: int, stride: int) -> Array:
     return np.concatenate(starts) if starts else np.empty(0, np.int64)
 
 
-def windows(matrix: Array, starts: Array, length: int, folder: Path | None = None) -> Array:
-    """Return the windows of `matrix` that begin at `starts`.
-
-    Returns
-    -------
-    array of shape (windows, length, columns)
-    """
-    result = arrays.empty((len(starts), length, matrix.shape[1]), matrix.dtype, folder)
-    for piece in arrays.pieces(result):
-        result[piece] = matrix[starts[piece, np.newaxis] + np.arange(length)]
-    return result
-
-
 def cut(
     matrix: Array,
     times: Array,
     series: Array,
     options: Mapping[str, Any],
     where: str,
-    folder: Path | None,
-) -> tuple[Array, Array, Array]:
+) -> tuple[Windows, Array, Array]:
     """Cut a table into windows.
 
     Parameters
@@ -133,11 +117,10 @@ def cut(
         ``data.sequence``.
     where : str
         The file, for errors.
-    folder : Path or None
 
     Returns
     -------
-    features : array of shape (windows, length, columns)
+    features : Windows
     targets : array of int64, shape (windows,)
         The row of each window's target.
     spans : array of int64, shape (windows, 2)
@@ -160,4 +143,4 @@ def cut(
         )
     targets = order[starts + needed - 1]
     spans = np.stack([times[order[starts]], times[targets]], axis=1)
-    return windows(matrix[order], starts, length, folder), targets, spans
+    return Windows(matrix[order], starts, length).part(np.arange(len(starts))), targets, spans

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gridfold.data.dataset import mapped
+from gridfold.data.dataset import mapped, mapped_features
 from gridfold.data.manifest import Manifest
 from gridfold.figures import classes, study
 from gridfold.jobs.script import RuleJob
@@ -22,7 +22,7 @@ def run(job: RuleJob) -> None:
             mapped(job.input("targets")),
             request.positive_from,
         ),
-        features=mapped(job.input("features")),
+        features=mapped_features(job.input("features")),
         ids=mapped(job.input("ids")),
         manifest=Manifest.read(job.input("manifest")),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gridfold.data.dataset import mapped
+from gridfold.data.dataset import mapped, mapped_features
 from gridfold.data.manifest import Manifest
 from gridfold.figures import architecture, model, study
 from gridfold.final.inside import Inside
@@ -19,7 +19,7 @@ def run(job: RuleJob) -> None:
         inside,
         importance,
         ModelCard.read(job.input("card")),
-        features=mapped(job.input("features")),
+        features=mapped_features(job.input("features")),
         targets=mapped(job.input("targets")),
         manifest=Manifest.read(job.input("manifest")),
     )
