@@ -80,7 +80,7 @@ GPU_MEMORY = Cause(
 )
 DISK_FULL = Cause(
     "disk full",
-    "Free space or raise the quota where `results/` and `TMPDIR` lie; finished epochs are kept.",
+    "Free space or raise the quota where `results/` and `TMPDIR` lie; checkpoints are kept.",
     passing=True,
 )
 NO_HOROVOD = Cause(

@@ -153,7 +153,7 @@ class Interrupted(GridfoldError):
     """The job was told to stop; running it again continues."""
 
     def __init__(self) -> None:
-        super().__init__("told to stop; every finished epoch is kept, run again to continue")
+        super().__init__("told to stop; trials keep their checkpoints, run again to continue")
 
 
 class BudgetSpent(BaseException):

@@ -62,7 +62,7 @@ class Conditions:
         Versions of the packages that decide numbers.
     steps_per_execution : int or {"auto"}
         Batches of each call of the compiled training function.
-    checkpoint_every : int
+    checkpoint_every : int or {"auto"}
         Epochs from one checkpoint to the next.
     threads : int
         CPU threads of each trial.
@@ -87,7 +87,7 @@ class Conditions:
     code: str
     versions: Mapping[str, str]
     steps_per_execution: int | str
-    checkpoint_every: int
+    checkpoint_every: int | str
     threads: int
     in_memory_mb: int
     loadable: bool = True

@@ -114,7 +114,7 @@ def test_an_interrupted_distributed_job_goes_on_at_its_next_epoch(
         "search": {"space": {"python.units": [8]}},
         "execution": {"start_timeout": 300, "retries": 4},
     }
-    study["training"] |= {"epochs": epochs, "batch_size": 60}
+    study["training"] |= {"epochs": epochs, "batch_size": 60, "checkpoint_every": 1}
     clone = sleepy_clone(cluster, tmp_path / "cluster", study)
     target = "results/tiny/shards/d0001.trials.parquet"
     comment = "rule_train_distributed_wildcards_d0001"

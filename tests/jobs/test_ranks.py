@@ -84,6 +84,7 @@ def ranked(folder: Path, model: dict[str, Any], space: dict[str, Any], epochs: i
             "model": model,
             "training": {
                 "epochs": epochs,
+                "checkpoint_every": 1,
                 "early_stopping": {"patience": 100},
                 "distribution": {"backend": "horovod", "world_size": 2},
             },

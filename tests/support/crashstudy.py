@@ -39,7 +39,7 @@ STUDY = {
     "data": {"source": "iris"},
     "problem": {"type": "multiclass"},
     "model": {"mlp": {"units": 4}},
-    "training": {"epochs": 2, "learning_rate": 0.01},
+    "training": {"epochs": 2, "learning_rate": 0.01, "checkpoint_every": 1},
     "search": {"space": {"mlp.units": [4, 8]}},
     "resampling": {"method": "kfold", "folds": 2},
     "execution": {"trials_per_job": 2},

@@ -20,7 +20,12 @@ def study(epochs: int = EPOCHS, **extra: Any) -> dict[str, Any]:
         "data": {"source": "digits", "normalise": "global"},
         "problem": {"type": "multiclass"},
         "model": {"mlp": {"units": 48, "dropout": 0.2}},
-        "training": {"epochs": epochs, "early_stopping": {"patience": 50}},
+        # Jobs are killed after an epoch, however fast it was.
+        "training": {
+            "epochs": epochs,
+            "early_stopping": {"patience": 50},
+            "checkpoint_every": 1,
+        },
         "search": {"space": {"training.learning_rate": [0.001, 0.003]}},
         "resampling": {"method": "stratified", "folds": 2},
         "execution": {"trials_per_job": 100},

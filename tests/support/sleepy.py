@@ -54,7 +54,7 @@ def sleepy() -> dict[str, Any]:
     """Four jobs of one trial each, a minute long while they take naps."""
     return tiny(
         model={"python": {"build": "sleepy.py:build_model"}},
-        training={"epochs": EPOCHS, "batch_size": 150},
+        training={"epochs": EPOCHS, "batch_size": 150, "checkpoint_every": 1},
         search={"space": {"python.units": [8, 16]}},
         execution={"trials_per_job": "split", "retries": 4},
     )

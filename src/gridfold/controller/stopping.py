@@ -53,7 +53,7 @@ def stop(paths: StudyPaths, tell: Callable[[str], None]) -> None:
         left = _cancel_jobs(paths, tell)
         if not left:
             raise GridfoldError(f"{paths.root}: nothing runs")
-    tell("stopped; every finished epoch is kept, and a new run goes on from there")
+    tell("stopped; a new run goes on from the checkpoints of its trials")
 
 
 def _stop_job(paths: StudyPaths, tell: Callable[[str], None]) -> None:

@@ -91,9 +91,7 @@ class EpochLimit:
         row : mapping
             Of the history, of the epoch that has just ended.
         """
-        epoch, step = int(row["epoch"]), work.task.checkpoint_every
-        # Without a checkpoint, what was trained since the last one would be lost.
-        if epoch >= work.task.epochs or epoch % step:
+        if int(row["epoch"]) >= work.task.epochs:
             return False
         self._view = self._view or BudgetView.of(self._paths, self._clock)
         if self._view is None:
@@ -101,7 +99,7 @@ class EpochLimit:
         now = self._clock()
         if self._seen is None or now - self._seen.now > _LOOK_SECONDS:
             self._seen = self._view.look()
-        ahead = now - self._seen.now + step * float(row["seconds"])
+        ahead = now - self._seen.now + float(row["seconds"])
         left = self._view.order.limit.left(self._seen, ahead)
         return left < self._view.kept(self.stage, self._seen, is_hard=True)
 
@@ -266,7 +264,7 @@ class BudgetGate:
 
     def can_start(self, work: Work, stage: str) -> bool:
         """Tell whether a training of a configuration that was begun can reach a checkpoint."""
-        return self._reaches_checkpoint(work, stage, self._view.look())
+        return self._fits_an_epoch(work, stage, self._view.look())
 
     def may_change(self) -> bool:
         """Tell whether what does not fit now may do so soon: trials run, or nothing is measured."""
@@ -276,7 +274,7 @@ class BudgetGate:
         return spending.correction is None and spending.workers > self.meter.workers
 
     def _may_begin(self, key: str, work: Work, stage: str, spending: Spending) -> bool:
-        if not self._reaches_checkpoint(work, stage, spending):
+        if not self._fits_an_epoch(work, stage, spending):
             return False
         if key in spending.open:
             return True
@@ -284,11 +282,10 @@ class BudgetGate:
             self._needs[key] = self._needed(work, stage)
         return self._fits(self._needs[key], len(self._order.by_name[stage].splits), stage, spending)
 
-    def _reaches_checkpoint(self, work: Work, stage: str, spending: Spending) -> bool:
+    def _fits_an_epoch(self, work: Work, stage: str, spending: Spending) -> bool:
         task = work.task
         before = epochs_known(task.folder, task.epochs)
-        epochs = min(task.checkpoint_every, task.epochs - before)
-        seconds = self._order.cost.seconds(task.settings, epochs, task.split)
+        seconds = self._order.cost.seconds(task.settings, min(1, task.epochs - before), task.split)
         if spending.correction is not None:
             seconds *= spending.correction
         elif not spending.begun:

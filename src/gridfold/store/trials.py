@@ -462,7 +462,7 @@ class TrialTask:
         CPU threads; 0 leaves the choice to TensorFlow.
     steps_per_execution : int or "auto"
         Training steps in one call of the compiled function.
-    checkpoint_every : int
+    checkpoint_every : int or "auto"
         Epochs between checkpoints.
     in_memory_mb : int
         MB of samples that are kept in memory; more are read when they are needed.
@@ -491,7 +491,7 @@ class TrialTask:
     folder: Path
     threads: int = 0
     steps_per_execution: int | str = "auto"
-    checkpoint_every: int = 1
+    checkpoint_every: int | str = "auto"
     in_memory_mb: int = 1024
     must_be_loadable: bool = False
     own_measures: dict[str, str] = field(default_factory=dict)

@@ -9,6 +9,7 @@ step is the model's `train_step`, so losses, metrics, regularisers, loss scaling
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 import traceback
@@ -128,6 +129,10 @@ class TrainingLoop:
             _build_metrics(model, self._feed.first(2))
         over = self._in_one_program if compiles_epochs else self._over_batches
         self._train = over(model.train_step, self._feed, augmentation)
+        self._take_counted = functools.partial(self._counted, float)
+        if self._devices.world_size == 1 and _resets_in_graphs(model):
+            counted = functools.partial(self._counted, tf.identity)
+            self._take_counted = tf.function(counted, autograph=False)
         self._seen: Feed | None = None
         if validation is not None:
             self._seen = Feed(validation, _evaluation_batch(validation[0], model), self._devices)
@@ -184,29 +189,36 @@ class TrainingLoop:
         at_once = steps if chosen == "auto" else int(chosen)
         followers = keras.callbacks.CallbackList(list(callbacks), model=model)
         model.stop_training = False
+        model.reset_metrics()
         followers.on_train_begin()
         for epoch in range(first_epoch, last_epoch):
-            model.reset_metrics()
             followers.on_epoch_begin(epoch)
             began = time.perf_counter()
             order = epoch_order(self._feed.samples, self._seed, epoch, self._shuffle_block)
             noise = self._augmentation.seed_of(epoch) if self._augmentation else 0
             for step in range(0, steps, at_once):
                 self._train(order, step, min(step + at_once, steps), noise)
-            devices.total_metrics(model)
             devices.average_statistics(model)
-            logs = _numbers(model.get_metrics_result())
+            logs = self._found()
             self.training_seconds = time.perf_counter() - began
             if self._seen is not None:
-                model.reset_metrics()
                 self._test(tf.range(self._seen.samples), 0, self._seen.steps, 0)
-                devices.total_metrics(model)
-                validated = _numbers(model.get_metrics_result())
-                logs |= {f"val_{name}": value for name, value in validated.items()}
+                logs |= {f"val_{name}": value for name, value in self._found().items()}
             followers.on_epoch_end(epoch, logs)
             if model.stop_training:
                 break
         followers.on_train_end()
+
+    def _found(self) -> dict[str, float]:
+        """Return what loss and metrics have come to, and let them begin anew."""
+        self._devices.total_metrics(self.model)
+        return {name: float(value) for name, value in self._take_counted().items()}
+
+    def _counted(self, read: Callable[[Any], Any]) -> dict[str, Any]:
+        # Before they are set back: a metric may answer with its variable itself.
+        values = {name: read(value) for name, value in self.model.get_metrics_result().items()}
+        self.model.reset_metrics()
+        return values
 
     def _in_one_program(
         self, step: Callable[[Any], Any], feed: Feed, augmentation: Augmenter | None
@@ -377,5 +389,13 @@ def _evaluation_batch(features: Any, model: keras.Model) -> int:
     return max(1, min(most, len(features)) if model.jit_compile else most)
 
 
-def _numbers(logs: dict[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in logs.items()}
+def _resets_in_graphs(model: keras.Model) -> bool:
+    """Tell whether a graph may set the metrics of a model back: where all are Keras' own.
+
+    One call then does what otherwise takes dozens, as long as several steps of a small model. What
+    a metric of the user sets back may be no variable.
+    """
+    metrics = [
+        part for metric in model.metrics for part in (metric, *getattr(metric, "metrics", ()))
+    ]
+    return all(type(one).__module__.startswith("keras.") for one in (model, *metrics))

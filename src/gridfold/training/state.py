@@ -16,7 +16,7 @@ import numpy as np
 
 from gridfold.arrays import Array
 from gridfold.canonical import derive_seed
-from gridfold.errors import TrialFailure
+from gridfold.errors import BudgetSpent, TrialFailure
 from gridfold.problems import USUAL_THRESHOLD
 from gridfold.store.checkpoints import Checkpoint
 from gridfold.store.trials import DIVERGED, TrialTask
@@ -26,6 +26,10 @@ from gridfold.training.loop import TrainingLoop
 
 EpochReport = Callable[[dict[str, float]], None]
 
+# Where `training.checkpoint_every` is auto: seconds from one to the next, and how many times what
+# writing one took. That may be as much as an epoch of a small model.
+_LEAST_SECONDS = 1.0
+_TIMES_WRITING = 20
 
 # Columns of the history that are not of the user's metrics, and those before them in tables.
 RESERVED = frozenset(
@@ -133,12 +137,14 @@ class TrainingState(keras.callbacks.Callback):
         self.epoch = 0
         self.stopped = False
         self._is_running = False
+        # The last checkpoint: by the clock, its epoch, what it took.
+        self._saved_at, self._saved_epoch, self._saving_seconds = time.perf_counter(), 0, 0.0
         self.history: list[dict[str, float]] = []
         self.segments: list[dict[str, Any]] = []
 
     def restore(self, saved: Checkpoint) -> None:
         """Go back to where the checkpoint was written."""
-        self.epoch = saved.epoch
+        self.epoch = self._saved_epoch = saved.epoch
         # Checkpoints of earlier versions don't say it.
         threshold = saved.meta.get("threshold", USUAL_THRESHOLD)
         self.history = followed_at(threshold, saved.meta["history"], self._task)
@@ -199,11 +205,27 @@ class TrainingState(keras.callbacks.Callback):
         row["seconds"] = time.perf_counter() - self._began
         row["training_seconds"] = self.loop.training_seconds
         self.history.append(row)
-        if self._devices.is_chief and (last or self.epoch % self._task.checkpoint_every == 0):
+        if last or self._is_checkpoint_due():
             self._save()
-        self._on_epoch(row)
+        try:
+            self._on_epoch(row)
+        except BudgetSpent:
+            # It may go on from here another time.
+            self._save()
+            raise
+
+    def _is_checkpoint_due(self) -> bool:
+        every = self._task.checkpoint_every
+        if isinstance(every, int):
+            return self.epoch % every == 0
+        since = time.perf_counter() - self._saved_at
+        return since >= max(_LEAST_SECONDS, _TIMES_WRITING * self._saving_seconds)
 
     def _save(self) -> None:
+        """Write a checkpoint, unless this epoch has one."""
+        if not self._devices.is_chief or self._saved_epoch == self.epoch:
+            return
+        began = time.perf_counter()
         best = getattr(self._stopping, "best_weights", None)
         Checkpoint(
             self.epoch,
@@ -219,3 +241,5 @@ class TrainingState(keras.callbacks.Callback):
             },
             self._task.identity,
         ).save(self._task.folder)
+        self._saved_at, self._saved_epoch = time.perf_counter(), self.epoch
+        self._saving_seconds = self._saved_at - began

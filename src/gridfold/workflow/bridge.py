@@ -281,7 +281,7 @@ def say_what_is_left(plan: Plan) -> None:
         say(
             f"stopped with {done} of {total} trials done. A training job "
             f"gets {retries + 1} attempts (execution.retries: {retries}); each goes on where the "
-            "last one was, and so does the same command now: every finished epoch is kept. Where "
+            "last one was, and so does the same command now: trials keep their checkpoints. Where "
             "jobs reached their time limit, raise execution.retries or the resource runtime first."
         )
 

@@ -133,7 +133,7 @@ def forgotten() -> Iterator[None]:
         ),
         (
             "SLURM status is: 'FAILED'",
-            "[gridfold] told to stop; every finished epoch is kept, run again to continue",
+            "[gridfold] told to stop; trials keep their checkpoints, run again to continue",
             "runtime",
         ),
         # Somebody, or Slurm, has ended it before its time.

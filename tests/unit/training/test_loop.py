@@ -209,3 +209,56 @@ def test_windows_give_what_an_array_of_them_gives(jit_compile: Any) -> None:
         assert row == pytest.approx(other, rel=tolerance, abs=0.0)
     for values, others in zip(weights, weights_of_array, strict=True):
         np.testing.assert_allclose(values, others, rtol=tolerance, atol=tolerance)
+
+
+class Largest(keras.metrics.Metric):
+    """Keeps what it has seen in a variable, and how often it began anew in none."""
+
+    def __init__(self) -> None:
+        super().__init__(name="largest")
+        self.begun = 0
+        self.value = self.add_weight(shape=(), initializer="zeros")
+
+    def update_state(self, y: Any, predicted: Any, sample_weight: Any = None) -> None:
+        self.value.assign(keras.ops.maximum(self.value, keras.ops.max(y)))
+
+    def result(self) -> Any:
+        return self.value
+
+    def reset_state(self) -> None:
+        self.begun += 1
+        self.value.assign(0.0)
+
+
+class Adding(keras.layers.Layer):
+    """Adds up what it sees; the answer of Keras' metric is its variable."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sum = keras.metrics.Sum("sum")
+
+    def call(self, x: Any) -> Any:
+        self.sum.update_state(x)
+        return x
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_metrics_begin_anew_before_each_part_of_each_epoch(own: bool) -> None:
+    model = keras.Sequential([keras.Input((1,)), Adding(), keras.layers.Dense(1)])
+    largest = Largest()
+    model.compile("sgd", "mse", metrics=["mae", largest] if own else ["mae"])
+    model.optimizer.build(model.trainable_variables)
+    x = np.array([[1.0], [4.0]], np.float32)
+    # As if something had been counted before.
+    model.evaluate(100 + x, x, verbose=0)
+    log = Log()
+    loop = TrainingLoop(model, (x, x), (x[:1], x[:1]), batch_size=2, seed=7)
+    loop.run(0, 2, [log])
+    expected = model.evaluate(x[:1], x[:1], verbose=0, return_dict=True)
+    assert {name: log.rows[-1][f"val_{name}"] for name in expected} == pytest.approx(expected)
+    assert [(row["sum"], row["val_sum"]) for row in log.rows] == [(5.0, 1.0)] * 2
+    if own:
+        assert [(row["largest"], row["val_largest"]) for row in log.rows] == [(4.0, 1.0)] * 2
+        begun = largest.begun
+        loop.run(2, 4, [log])
+        assert largest.begun == begun + 5

@@ -85,7 +85,12 @@ def test_the_backbones_are_those_that_keras_has() -> None:
 def fine_tuned(weights: Path, epochs: int) -> dict[str, Any]:
     model = SMALL | {"weights": str(weights), "frozen_epochs": 1}
     model |= {"fine_tune_learning_rate": 0.0001, "fine_tune_layers": 6, "dropout": 0.1}
-    training = {"epochs": epochs, "learning_rate": 0.01, "schedule": {"kind": "cosine"}}
+    training = {
+        "epochs": epochs,
+        "checkpoint_every": 1,
+        "learning_rate": 0.01,
+        "schedule": {"kind": "cosine"},
+    }
     return study("tuned", {"application": model}, training=training)
 
 

@@ -257,8 +257,11 @@ class Training(Section):
     steps_per_execution: Literal["auto"] | PositiveInt = without_effect(
         "auto", description="Optimiser steps between returns to Python; `auto` is one epoch."
     )
-    checkpoint_every: PositiveInt = without_effect(
-        1, description="Epochs between checkpoints; more than 1 can lose that many epochs."
+    checkpoint_every: Literal["auto"] | PositiveInt = without_effect(
+        "auto",
+        description="Epochs between checkpoints; `auto`: at least a second, and so long that "
+        "writing them takes at most a twentieth of the time. What was trained since the last "
+        "one is lost where a job is killed.",
     )
 
     @model_validator(mode="after")
