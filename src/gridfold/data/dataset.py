@@ -308,7 +308,7 @@ def prepare(
     parts, targets, test_start = _with_test_set(raw)
     features = _checked_features(parts, data.get("reshape"), raw.columns, folder)
     codes, class_names, target_names = checked_targets(targets, problem, raw, positive)
-    _require_measures(measures, codes, class_names)
+    _require_measures(measures, codes, class_names, raw)
     if problem == "multi_output" and data["scale_targets"] != "minmax":
         low, high = float(codes.min()), float(codes.max())
         if low < 0 or high > 1:
@@ -324,7 +324,7 @@ def prepare(
         class_names,
         target_names,
         digest="",
-        weights=_checked_weights(raw.weights, len(features), test_start),
+        weights=_checked_weights(raw, len(features), test_start),
         ids=raw.ids,
         # `data.reshape` may have made something else of them.
         feature_names=raw.feature_names
@@ -434,7 +434,7 @@ def _is_not_finite(values: Array) -> Array:
 
 
 def _require_measures(
-    measures: Sequence[str], targets: Array, class_names: list[str] | None
+    measures: Sequence[str], targets: Array, class_names: list[str] | None, raw: Raw
 ) -> None:
     """Refuse measures that are not defined on these data, however they are split."""
     for measure in map(Measure.of, measures):
@@ -445,7 +445,7 @@ def _require_measures(
             )
         if not measure.divides_by_targets:
             continue
-        zeros = np.flatnonzero((targets == 0).reshape(len(targets), -1).any(axis=1))
+        zeros = raw.rows_of((targets == 0).reshape(len(targets), -1).any(axis=1))
         if len(zeros):
             raise DataError(
                 f"{measure.name} (problem.measures or problem.measure) divides by the targets, of "
@@ -454,7 +454,8 @@ def _require_measures(
             )
 
 
-def _checked_weights(weights: Any, samples: int, test_start: int | None) -> Array | None:
+def _checked_weights(raw: Raw, samples: int, test_start: int | None) -> Array | None:
+    weights = raw.weights
     if weights is None:
         return None
     expected = samples if test_start is None else test_start
@@ -469,9 +470,9 @@ def _checked_weights(weights: Any, samples: int, test_start: int | None) -> Arra
         raise DataError(f"sample weights of shape {weights.shape} for {expected} samples")
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():
-        row = int(bad.argmax())
         raise DataError(
-            f"sample weight {weights[row]:g} at row {row}; numbers of at least 0 are needed"
+            f"sample weight {weights[bad][0]:g} at row {raw.rows_of(bad)[0]}; numbers of at least "
+            "0 are needed"
         )
     if not weights.any():
         raise DataError("all sample weights are 0; some must be above it")

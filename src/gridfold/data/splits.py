@@ -235,7 +235,8 @@ def make_splits(dataset: Dataset, request: SplitsRequest) -> Splits:
         nested, held_back_inside = _of_outer_folds(dataset, development, classes, request)
     except ValueError as error:
         raise DataError(
-            f"the samples can't be split as data.test_fraction and resampling ask: {error}"
+            f"{counted(len(everything), 'sample')} can't be split as data.test_fraction and "
+            f"resampling ask: {error}"
         ) from None
     by_name |= nested | {FINAL: Split(development, everything[:0])}
     splits = Splits(test, by_name)

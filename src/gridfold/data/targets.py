@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from gridfold.data.precision import require_32_bit
 from gridfold.data.sources import Raw
 from gridfold.data.values import first_word
 from gridfold.errors import DataError
+from gridfold.wording import counted, first_of
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def _classes(targets: Array, problem: str, raw: Raw) -> tuple[Array, list[str]]:
             "a row of 0 and 1, the place of the 1 (argmax)"
         )
     if targets.dtype.kind == "f" and np.isnan(targets).any():
-        _refuse_rows(np.isnan(targets), "class targets with missing values")
+        _refuse_rows(np.isnan(targets), "class targets with missing values", raw)
     try:
         labels, codes, counts = np.unique(targets, return_inverse=True, return_counts=True)
     except TypeError:
@@ -148,16 +148,15 @@ def _numbers(targets: Array, problem: str, raw: Raw) -> Array:
         value = targets.reshape(len(targets), -1)[row, output]
         name = f" of {raw.target_names[output]}" if raw.target_names else ""
         complaint = f"targets with missing, infinite or too large values ({value}{name})"
-        _refuse_rows(np.any(bad, axis=1), complaint)
+        _refuse_rows(np.any(bad, axis=1), complaint, raw)
     require_32_bit(targets.reshape(len(targets), -1), "target")
     return np.asarray(numbers)
 
 
-def _refuse_rows(bad: Array, complaint: str) -> None:
-    rows: Sequence[int] = np.flatnonzero(bad)[:10].tolist()
-    raise DataError(
-        f"{complaint} in {int(bad.sum())} rows ({', '.join(map(str, rows))}); remove these samples"
-    )
+def _refuse_rows(bad: Array, complaint: str, raw: Raw) -> None:
+    rows = raw.rows_of(bad)
+    named = first_of(map(str, rows), 2 * _NAMED)
+    raise DataError(f"{complaint} in {counted(len(rows), 'row')} ({named}); {raw.remedy}")
 
 
 def _types_in(targets: Array) -> str:

@@ -190,8 +190,24 @@ class ModelInputs:
         order, ends = self._windows_of(table)
         return order[ends]
 
-    def _windows_of(self, table: Any) -> tuple[Array, Array]:
-        """Return the order of rows in which windows are consecutive, and where there each ends."""
+    def notes_on_times(self, table: Any) -> list[str]:
+        """Return in words how many windows of `table` reach across gaps in time, if any do.
+
+        Raises
+        ------
+        DataError
+            As :meth:`last_rows`.
+        """
+        if "windows" not in self.reading:
+            return []
+        points, series = self._times_of(table)
+        order, ends = self._windows_of(table)
+        length = self.reading["windows"]["length"]
+        note = windows.longer_steps(points[order], series[order], ends - length + 1, length)
+        return [note] if note else []
+
+    def _times_of(self, table: Any) -> tuple[Array, Array]:
+        """Return point in time and series of each row, where samples are windows."""
         how = self.reading["windows"]
         absent = [n for n in (how["time"], how["series"]) if n and n not in table.columns]
         if absent:
@@ -201,11 +217,17 @@ class ModelInputs:
         series = np.zeros(len(table), np.int64)
         if how["series"]:
             series = np.unique(table[how["series"]].astype(str), return_inverse=True)[1]
-        order = windows.series_order(windows.times_of(table[how["time"]]), series, "table")
-        starts = windows.window_starts(series[order], how["length"], 1)
+        return windows.points_of(table[how["time"]]), series
+
+    def _windows_of(self, table: Any) -> tuple[Array, Array]:
+        """Return the order of rows in which windows are consecutive, and where there each ends."""
+        length = self.reading["windows"]["length"]
+        points, series = self._times_of(table)
+        order = windows.series_order(windows.ranks_of(points), series, "table")
+        starts = windows.window_starts(series[order], length, 1)
         if not len(starts):
-            raise DataError(f"no series of {how['length']} rows, which a window needs")
-        return order, starts + how["length"] - 1
+            raise DataError(f"no series of {length} rows, which a window needs")
+        return order, starts + length - 1
 
     def takes_gaps(self, position: int) -> bool:
         """Return whether missing values in the column at `position` have an answer."""

@@ -289,6 +289,7 @@ def _read_table(
             _require_numbers(read, inputs)
             notes += _unusual_values(table, inputs, refuse_unknown=how.unknown == "refuse")
             names = _names(table, inputs, named_by, required=how.id is not None)
+            notes += inputs.notes_on_times(table)
         except DataError as error:
             raise DataError(f"{file}: {error}") from None
         used = {*names, *(column.name for column in inputs.columns)}

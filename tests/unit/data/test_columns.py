@@ -93,7 +93,7 @@ REFUSED: list[tuple[str, Any, dict[str, Any], str]] = [
         {"missing": {"numbers": "mean", "categories": "refuse"}},
         r"columns ward\); .* or set data\.missing\.categories",
     ),
-    ("infinite number", ("mean area", 4, np.inf), {}, "1 samples with missing or inf.* row 4"),
+    ("infinite number", ("mean area", 4, np.inf), {}, "1 samples with infinite features.* row 4"),
     (
         "free text",
         None,

@@ -379,7 +379,7 @@ def test_values_that_are_not_finite_are_refused_with_their_row(tmp_path: Path, b
 
 def test_targets_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     function = python_source(tmp_path, "return {'features': np.eye(2), 'targets': [1, np.inf]}")
-    with pytest.raises(DataError, match=r"infinite .*values [(]inf[)] in 1 rows [(]1[)]"):
+    with pytest.raises(DataError, match=r"infinite .*values [(]inf[)] in 1 row [(]1[)]"):
         load("regression", source="python", function=function)
 
 

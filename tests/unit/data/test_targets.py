@@ -166,7 +166,7 @@ def test_points_in_time_are_no_numbers(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("error")
 def test_a_number_that_32_bit_can_not_hold_is_named(tmp_path: Path, value: str) -> None:
     data = section(write_csv(tmp_path, lambda i: value if i == 4 else i))
-    with pytest.raises(DataError, match=r"too large values \((inf|1e\+50) of t\) in 1 rows \(4\)"):
+    with pytest.raises(DataError, match=r"too large values \((inf|1e\+50) of t\) in 1 row \(4\)"):
         load(data, "regression")
 
 

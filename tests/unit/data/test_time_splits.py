@@ -40,7 +40,7 @@ def measurements(rows: int = 60, stations: int = 2) -> pd.DataFrame:
     return table.sample(frac=1, random_state=0).reset_index(drop=True)
 
 
-def load(table: pd.DataFrame, folder: Path, **options: Any) -> Dataset:
+def prepared(table: pd.DataFrame, folder: Path, **options: Any) -> Dataset:
     file = folder / "measurements.csv"
     table.to_csv(file, index=False)
     data = {
@@ -53,7 +53,11 @@ def load(table: pd.DataFrame, folder: Path, **options: Any) -> Dataset:
         **options,
     }
     study = Study.model_validate(tiny_study(data=data, problem={"type": "regression"}))
-    prepare(study.data.model_dump(), "regression").save(folder / "data")
+    return prepare(study.data.model_dump(), "regression")
+
+
+def load(table: pd.DataFrame, folder: Path, **options: Any) -> Dataset:
+    prepared(table, folder, **options).save(folder / "data")
     return Dataset.load(folder / "data")
 
 
@@ -139,6 +143,106 @@ def test_a_window_never_reaches_from_one_series_into_another(tmp_path: Path) -> 
     table["bmi"] = table["station"]
     features = load(table, tmp_path).features
     assert (features[..., 0] == features[:, :1, 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "complaint"),
+    [
+        ("target", np.inf, r"\(inf of target\) in 1 row \(57\); fill them: windows count rows"),
+        (
+            "target",
+            np.nan,
+            r"target has 1 missing values, .* row 57; fill them: windows count rows",
+        ),
+        ("bmi", np.inf, r"infinite features, the first at row 57 \(columns bmi\); fill them"),
+        ("weight", -2.0, r"sample weight -2 at row 57"),
+    ],
+)
+def test_what_is_wrong_with_a_window_is_said_of_a_row_of_the_table(
+    tmp_path: Path, column: str, value: float, complaint: str
+) -> None:
+    table = measurements().assign(weight=1.0)
+    table = table.sort_values("day")
+    # Of the last day: the target of a window, and in none.
+    last, rest = table.iloc[[-1]].assign(**{column: value}), table.iloc[:-1]
+    mixed = pd.concat([rest.iloc[:57], last, rest.iloc[57:]])
+    options: dict[str, Any] = {"features": ["bmi", "bp"], "weight": "weight"}
+    with pytest.raises(DataError, match=complaint):
+        load(mixed, tmp_path, **options)
+
+
+def test_an_infinite_value_is_refused_where_missing_ones_are_filled(tmp_path: Path) -> None:
+    table = measurements()
+    table.loc[[4, 9], "bp"] = [np.nan, np.inf]
+    missing = {"numbers": "mean"}
+    with pytest.raises(
+        DataError, match=r"1 samples with infinite features, .* row 9 .*; fill them$"
+    ):
+        load(table, tmp_path, missing=missing)
+
+
+def daily(steps: Any) -> pd.DataFrame:
+    """Return measurements of one series with these steps in time, in days."""
+    days = np.cumsum(np.r_[0, steps]).astype(int)
+    times = np.datetime64("2023-12-20") + days
+    values = np.arange(len(times), dtype=float)
+    return pd.DataFrame({"day": times.astype(str), "station": 0, "bmi": values, "target": values})
+
+
+def gaps_told(table: pd.DataFrame, folder: Path, **options: Any) -> list[str]:
+    description = prepared(table, folder, **options).description
+    assert description is not None
+    return [note for note in description.notes if " gap" in note]
+
+
+WEEKENDS = np.resize([1, 1, 1, 1, 3], 99)
+# Every other one a quarter of the usual, as events come.
+UNEVEN = np.resize([4, 1, 4, 1, 9], 99)
+ONE_GAP = np.r_[np.ones(49), 12, np.ones(49)]
+
+
+@pytest.mark.parametrize("written", ["%Y-%m-%d", "%Y%m%d", "days", "parquet"])
+def test_windows_that_reach_across_a_gap_are_told(tmp_path: Path, written: str) -> None:
+    table = daily(ONE_GAP)
+    times = pd.to_datetime(table["day"])
+    options: dict[str, Any] = {}
+    if written == "parquet":
+        table["day"] = times.dt.tz_localize("Europe/Vienna")
+        table.to_parquet(tmp_path / "measurements.parquet")
+        options = {"source": "parquet", "path": str(tmp_path / "measurements.parquet")}
+    elif written == "days":
+        table["day"] = (times - times.min()).dt.days
+    else:
+        table["day"] = times.dt.strftime(written)
+    # A window and its target, six rows, lie across one step in five places.
+    assert gaps_told(table, tmp_path, **options) == [
+        "1 gap in time, the longest of 12 times the usual step between rows; windows count rows, "
+        "not time, and 5 of 95 reach across a gap (data.sequence): fill the gaps, or name the "
+        "stretches between them as series (data.groups)"
+    ]
+    # As the message says.
+    stretches = table.assign(station=np.arange(100) >= 50)
+    if written == "parquet":
+        stretches.to_parquet(tmp_path / "measurements.parquet")
+    assert not gaps_told(stretches, tmp_path, **options)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        daily(np.ones(99))["day"],
+        daily(WEEKENDS)["day"],
+        daily(UNEVEN)["day"],
+        pd.Series(pd.date_range("2000-01-01", periods=100, freq="MS").strftime("%Y%m")),
+        pd.Series(pd.date_range("2000-01-01", periods=100, freq="MS").strftime("%Y-%m-%d")),
+        pd.Series(pd.date_range("2023-12-30", periods=100, freq="h").strftime("%Y%m%d%H")),
+        pd.Series(np.arange(1900, 2000)),
+        pd.Series(1958 + np.arange(100) / 12),
+    ],
+    ids=["days", "weekdays", "uneven", "YYYYMM", "months", "YYYYMMDDHH", "years", "parts of years"],
+)
+def test_times_without_gaps_are_not_told(tmp_path: Path, times: pd.Series) -> None:
+    assert not gaps_told(daily(np.ones(99)).assign(day=times), tmp_path)
 
 
 def test_a_column_of_a_window_is_scaled_alike_at_all_places(tmp_path: Path) -> None:
@@ -294,7 +398,7 @@ def test_check_refuses_samples_that_know_the_same_time(tmp_path: Path) -> None:
 
 def test_more_folds_than_points_in_time_are_refused(tmp_path: Path) -> None:
     dataset = load(measurements(rows=12), tmp_path)
-    with pytest.raises(DataError, match="can't be split as"):
+    with pytest.raises(DataError, match=r"^14 samples can't be split as"):
         make_splits(dataset, request("blocked", folds=30))
 
 

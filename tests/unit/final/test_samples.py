@@ -158,6 +158,17 @@ def test_windows_are_named_by_series_and_time_of_their_last_row(tmp_path: Path) 
     assert told == []
 
 
+def test_windows_across_a_gap_in_time_are_told(tmp_path: Path) -> None:
+    hours = [*range(20), *range(24, 40)]
+    file = in_file(tmp_path, pd.DataFrame({"site": "a", "hour": hours, "load": hours}))
+    _, (inputs,), told = asked(WINDOWS, file)
+    assert len(inputs) == 35
+    assert told == [
+        f"{file}: 1 gap in time, the longest of 5 times the usual step between rows; windows count "
+        "rows, not time, and 1 of 35 reach across a gap"
+    ]
+
+
 def test_long_tables_come_in_pieces(tmp_path: Path) -> None:
     table = pd.DataFrame({"name": range(25_000), "age": range(25_000), "ward": "east"})
     samples, pieces, _ = asked(TABLE, in_file(tmp_path, table))

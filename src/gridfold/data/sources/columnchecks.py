@@ -14,6 +14,7 @@ from gridfold.csvfiles.texts import doubt_about, spelt_alike, with_unit
 from gridfold.data.columns import counts_of, label, labels_of
 from gridfold.data.description import ColumnDescription
 from gridfold.data.sources import tablefile
+from gridfold.data.sources.raw import remedy_for_rows
 from gridfold.data.sources.studytable import StudyTable
 from gridfold.errors import DataError
 from gridfold.wording import first_of
@@ -62,8 +63,9 @@ def complaints(table: StudyTable, empty: Collection[str]) -> Iterator[str]:
         Features without a value.
     """
     data = table.data
+    remedy = remedy_for_rows(has_windows=data["sequence"] is not None)
     for name in (*data["targets"], *table.single_roles.values()):
-        yield from _gaps(name, table.frame[name])
+        yield from _gaps(name, table.frame[name], remedy)
     numbers = _columns_of_numbers(table)
     yield from stray_complaints(table.read, numbers, Format.of(data), {*table.features})
     yield from _no_numbers(table, numbers - {*table.read.strays} - {*table.features})
@@ -78,17 +80,17 @@ def complaints(table: StudyTable, empty: Collection[str]) -> Iterator[str]:
 
 def require_complete(path: str, name: str, values: Any) -> None:
     """Refuse missing values in a column, with their rows."""
-    refuse(path, [*_gaps(name, values)])
+    refuse(path, [*_gaps(name, values, remedy_for_rows(has_windows=False))])
 
 
-def _gaps(name: str, values: Any) -> Iterator[str]:
+def _gaps(name: str, values: Any, remedy: str) -> Iterator[str]:
     missing = values.isna().to_numpy()
     if missing.any():
         first, *others = np.flatnonzero(missing)[:10]
         more = f" (then {', '.join(map(str, others))})" * bool(others)
         yield (
             f"column {name} has {int(missing.sum())} missing values, the first at row "
-            f"{first}{more}; remove these samples"
+            f"{first}{more}; {remedy}"
         )
 
 

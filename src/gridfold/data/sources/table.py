@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gridfold.arrays import Array
 from gridfold.csvfiles.format import Format
 from gridfold.data.columns import FeatureColumn, as_matrix, find_columns
 from gridfold.data.description import DataDescription, name_of
@@ -65,7 +66,7 @@ def read(data: Mapping[str, Any], *, classes: bool = False) -> Raw:
         if column.origin
     ]
     tell(left_out, notes)
-    _check_missing(path, matrix, columns, data["missing"])
+    _check_missing(path, matrix, columns, data)
     targets = table[data["targets"]]
     raw = Raw(
         matrix,
@@ -87,7 +88,7 @@ def read(data: Mapping[str, Any], *, classes: bool = False) -> Raw:
     if data["id"]:
         raw.reading["id"] = data["id"]
     if data["time"]:
-        _set_times(raw, windows.times_of(table[data["time"]]), data)
+        _set_times(raw, windows.points_of(table[data["time"]]), data)
     return raw
 
 
@@ -124,20 +125,26 @@ def tell(*texts: Sequence[str]) -> None:
         log.info("%s", text)
 
 
-def _set_times(raw: Raw, times: Any, data: Mapping[str, Any]) -> None:
+def _set_times(raw: Raw, points: Array, data: Mapping[str, Any]) -> None:
     """Add when samples happen; with ``data.sequence``, turn rows into windows."""
     if data["sequence"] is None:
-        raw.spans = np.stack([times, times], axis=1)
+        ranks = windows.ranks_of(points)
+        raw.spans = np.stack([ranks, ranks], axis=1)
         return
-    series = np.zeros(len(times), np.int64)
+    series = np.zeros(len(points), np.int64)
     if raw.groups is not None:
         series = np.unique(raw.groups, return_inverse=True)[1].astype(np.int64)
-    short = windows.short_series(series, data["sequence"])
-    if short:
-        raw.left_out.append(short)
-    raw.features, rows, raw.spans = windows.cut(
-        raw.features, times, series, data["sequence"], data["path"]
-    )
+    left_out = [*filter(None, [windows.short_series(series, data["sequence"])])]
+    found = windows.cut(raw.features, points, series, data["sequence"], data["path"])
+    notes = []
+    if found.longer_steps:
+        remedy = "fill the gaps, or name the stretches between them as series (data.groups)"
+        notes.append(f"{found.longer_steps} (data.sequence): {remedy}")
+    tell(left_out, notes)
+    raw.left_out += left_out
+    raw.notes += notes
+    raw.features, raw.spans = found.features, found.spans
+    raw.sample_rows = rows = found.targets
     # A window has weight, name and series of the row that it predicts.
     for name in ("targets", "groups", "weights", "ids"):
         values = getattr(raw, name)
@@ -151,22 +158,26 @@ def _set_times(raw: Raw, times: Any, data: Mapping[str, Any]) -> None:
 
 
 def _check_missing(
-    path: str, matrix: Any, columns: list[FeatureColumn], missing: Mapping[str, Any]
+    path: str, matrix: Array, columns: list[FeatureColumn], data: Mapping[str, Any]
 ) -> None:
+    # Without a row, the windows around it would be of another time.
+    remedy = "fill them" if data["sequence"] is not None else "remove or fill them"
     for kind, is_kind in (
         ("numbers", [column.categories is None for column in columns]),
         ("categories", [column.categories is not None for column in columns]),
     ):
-        if missing[kind] != "refuse":
-            continue
-        gaps = np.isnan(matrix) & np.array(is_kind)
+        # No rule for missing values is one for infinite ones.
+        is_refused, what, rule = np.isinf(matrix), "infinite", ""
+        if data["missing"][kind] == "refuse":
+            is_refused = ~np.isfinite(matrix)
+            what, rule = "missing or infinite", f", or set data.missing.{kind}"
+        gaps = is_refused & np.array(is_kind)
         if gaps.any():
             names = [c.name for c, gap in zip(columns, gaps.any(axis=0), strict=True) if gap]
             rows = gaps.any(axis=1)
             raise DataError(
-                f"{path}: {int(rows.sum())} samples with missing or infinite features, the first "
-                f"at row {int(rows.argmax())} (columns {', '.join(names)}); remove or fill them, "
-                f"or set data.missing.{kind}"
+                f"{path}: {int(rows.sum())} samples with {what} features, the first at row "
+                f"{int(rows.argmax())} (columns {', '.join(names)}); {remedy}{rule}"
             )
 
 
